@@ -1,0 +1,235 @@
+"""One tree of errors, rooted in the exceptions that PEP 249 names.
+
+Every message is written for the person who reads it: what failed, where, and what to do. No
+message, attribute or repr of these classes holds a secret: values are masked before they arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Warning(Exception):  # noqa: A001, N818 - the name is PEP 249's
+    """An important warning, as PEP 249 has it."""
+
+
+class Error(Exception):
+    """The root of every error that this package raises."""
+
+
+class InterfaceError(Error):
+    """The package was used in a way that it does not offer: a closed cursor, a wrong argument."""
+
+
+class DatabaseError(Error):
+    """Something went wrong in DuckDB or at Vercel."""
+
+
+class DataError(DatabaseError):
+    """A value is not what its column or parameter can hold."""
+
+
+class OperationalError(DatabaseError):
+    """The world did not cooperate: network, credentials, limits, files."""
+
+
+class IntegrityError(DatabaseError):
+    """A constraint does not hold, such as a number of rows that was expected."""
+
+
+class InternalError(DatabaseError):
+    """DuckDB or this package is in a state that it should not be in."""
+
+
+class ProgrammingError(DatabaseError):
+    """The statement is wrong: syntax, names, parameters."""
+
+
+class NotSupportedError(DatabaseError):
+    """The statement asks for what can't be done here."""
+
+
+class SQLSyntaxError(ProgrammingError):
+    """A statement of this dialect is malformed."""
+
+
+class ParameterError(ProgrammingError):
+    """A placeholder, parameter or argument is missing, unknown, unused or has a bad value."""
+
+
+class ManifestError(InternalError):
+    """A manifest file is broken; the message names the file and the key."""
+
+
+class MissingTokenError(OperationalError):
+    """A method needs a Vercel token and none was found; the message lists where it was sought."""
+
+
+class ReadOnlyError(NotSupportedError):
+    """A read-only client was asked to change something."""
+
+
+class RowCountError(IntegrityError):
+    """A statement changed another number of rows than was expected."""
+
+
+class TransportError(OperationalError):
+    """No answer came: connection, TLS, proxy or time-out.
+
+    Attributes:
+        method: the HTTP method, such as ``GET``.
+        path: the path of the request, without its query.
+        outcome_unknown: True where the request may have reached the server and changed something.
+    """
+
+    def __init__(
+        self, message: str, *, method: str = "", path: str = "", outcome_unknown: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.method = method
+        self.path = path
+        self.outcome_unknown = outcome_unknown
+
+
+class AnswerError(OperationalError):
+    """An answer came that is not what the API promises: cut, garbled, or of a wrong type.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path of the request, without its query.
+        outcome_unknown: True where the request changed something, or may have.
+    """
+
+    def __init__(
+        self, message: str, *, method: str = "", path: str = "", outcome_unknown: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.method = method
+        self.path = path
+        self.outcome_unknown = outcome_unknown
+
+
+class PagingError(AnswerError):
+    """A listing could not be read to its end: a cut page, or a cursor that goes nowhere."""
+
+
+@dataclass(frozen=True)
+class APIErrorDetail:
+    """What Vercel said about a refused request.
+
+    Attributes:
+        status: the HTTP status.
+        code: Vercel's ``error.code``, such as ``not_found``.
+        message: Vercel's ``error.message``.
+        method: the HTTP method.
+        path: the path of the request, without its query.
+        extra: the fields beside ``code`` and ``message``, such as ``invalidToken``.
+    """
+
+    status: int
+    code: str
+    message: str
+    method: str
+    path: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class APIError(OperationalError):
+    """Vercel answered with an error.
+
+    Attributes are those of `APIErrorDetail`.
+    """
+
+    def __init__(self, text: str, detail: APIErrorDetail) -> None:
+        super().__init__(text)
+        self.detail = detail
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.detail.status
+
+    @property
+    def code(self) -> str:
+        """Vercel's error code."""
+        return self.detail.code
+
+    @property
+    def message(self) -> str:
+        """Vercel's message."""
+        return self.detail.message
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.detail.method
+
+    @property
+    def path(self) -> str:
+        """The path, without its query."""
+        return self.detail.path
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What else Vercel's error object held."""
+        return self.detail.extra
+
+
+class BadRequestError(APIError):
+    """400: a value is invalid."""
+
+
+class UnauthorizedError(APIError):
+    """401: no or bad credentials."""
+
+
+class ForbiddenError(APIError):
+    """403: not allowed, or the token is dead (``invalidToken``)."""
+
+
+class NotFoundError(APIError):
+    """404: nothing has that id."""
+
+
+class MethodNotAllowedError(APIError):
+    """405: the endpoint does not take that HTTP method."""
+
+
+class RateLimitedError(APIError):
+    """429: the limit of an endpoint is spent, for longer than this client waits."""
+
+
+class ServerError(APIError):
+    """5xx: Vercel failed."""
+
+
+class RedirectError(APIError):
+    """3xx: redirects are not followed, since credentials would go with them."""
+
+
+class PartialWriteError(OperationalError):
+    """A statement with several requests failed after some of them had been carried out.
+
+    Attributes:
+        columns: the names of the columns of ``rows``.
+        rows: the result rows of what was done before the failure. They may hold secrets that are
+            shown once: the message and the repr never include them.
+        cause: what stopped the statement.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: Exception,
+        columns: Sequence[str] = (),
+        rows: Sequence[tuple[Any, ...]] = (),
+        table: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.columns = tuple(columns)
+        self.rows = list(rows)
+        self.table = table  # the same rows as a pyarrow.Table
