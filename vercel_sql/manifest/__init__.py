@@ -1,0 +1,30 @@
+"""The resource/method manifest: data files, one a service, and the small model that reads them."""
+
+from vercel_sql.manifest.loader import Manifest, vercel
+from vercel_sql.manifest.model import (
+    Column,
+    Method,
+    Paging,
+    Parameter,
+    Provider,
+    Resource,
+    SelfReference,
+    Server,
+    Service,
+    View,
+)
+
+__all__ = [
+    "Column",
+    "Manifest",
+    "Method",
+    "Paging",
+    "Parameter",
+    "Provider",
+    "Resource",
+    "SelfReference",
+    "Server",
+    "Service",
+    "View",
+    "vercel",
+]

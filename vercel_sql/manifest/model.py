@@ -1,0 +1,299 @@
+"""The vocabulary of the manifest: servers, services, resources, methods, parameters, columns.
+
+The classes only describe. They say what the API has and what a value may be; the rooms above
+decide what to do with it. Unknown keys are refused, so that a misspelt key can't be dropped.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
+    """What all parts of the manifest share: immutable, and strict about keys."""
+
+
+class Server(Entry, frozen=True, kw_only=True):
+    """A base URL that methods are sent to.
+
+    Attributes:
+        url: scheme and host, without a path.
+        environment: the environment variable that overrides it.
+    """
+
+    url: str
+    environment: str
+
+
+class Provider(Entry, frozen=True, kw_only=True):
+    """The top of the manifest: the catalog's name, its servers and its services.
+
+    Attributes:
+        name: the name that the catalog has in SQL.
+        token_environment: the environment variable that holds the bearer token.
+        servers: the servers by the name that methods use.
+        services: for each service the names of its resources, so that a name can be resolved
+            without reading the service's own file.
+        views: for each schema of views for people the service files that define them.
+    """
+
+    name: str
+    title: str
+    token_environment: str
+    servers: dict[str, Server]
+    services: dict[str, list[str]]
+    views: dict[str, list[str]] = {}
+
+
+class Parameter(Entry, frozen=True, kw_only=True):
+    """One parameter of a method.
+
+    Attributes:
+        name: its name in SQL and, unless ``wire_name`` says otherwise, on the wire.
+        location: where its value goes in the request.
+        type: a DuckDB type: VARCHAR, BIGINT, BOOLEAN or DOUBLE.
+        allowed: the values that it may have; empty means any.
+        minimum: the smallest number that it may be.
+        maximum: the largest number that it may be.
+        min_length: the shortest text that it may be.
+        moment: the number is a point in time in milliseconds since the epoch, and SQL may give
+            it as a timestamp or date too. ``future`` refuses what has passed.
+        secret: the value is never shown.
+    """
+
+    name: str
+    location: Literal["path", "query", "body"]
+    type: Literal["VARCHAR", "BIGINT", "BOOLEAN", "DOUBLE"]
+    description: str
+    required: bool = False
+    wire_name: str | None = None
+    allowed: list[str] = []
+    minimum: int | None = None
+    maximum: int | None = None
+    min_length: int = 0
+    moment: Literal["any", "future"] | None = None
+    secret: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name that the parameter has on the wire."""
+        return self.wire_name or self.name
+
+
+class Paging(Entry, frozen=True, kw_only=True):
+    """How a listing goes on: the answer's cursor is sent back until it is null.
+
+    Attributes:
+        cursor: the path of the next cursor in the answer.
+        count: the path of the number of rows in the page, to find pages that were cut.
+        parameter: the query parameter that takes the cursor.
+        size_parameter: the query parameter that takes the page size.
+        size: the largest page that the API gives.
+    """
+
+    cursor: list[str]
+    count: list[str]
+    parameter: str
+    size_parameter: str
+    size: int
+
+
+class Column(Entry, frozen=True, kw_only=True):
+    """One column of a resource, or of what a method gives.
+
+    Attributes:
+        type: a DuckDB type.
+        source: where its value comes from: the ``field`` of that name in the row; the whole
+            ``row`` as a struct; what was asked for (``request``: the parameter of that name,
+            and in a listing the key); the ``rest``, which is what the manifest does not know;
+            ``self``, whether the row is what the calling credential is.
+        fields: for ``row``, the columns that the struct holds.
+        hidden: not a column of the public table; views for people may use it.
+        secret: the value is a credential that is shown once.
+        rows: for a method's own columns, the value is a list of the resource's rows.
+    """
+
+    name: str
+    type: str
+    description: str
+    source: Literal["field", "row", "request", "rest", "self"] = "field"
+    hidden: bool = False
+    secret: bool = False
+
+
+class Method(Entry, frozen=True, kw_only=True):
+    """One method of a resource.
+
+    Attributes:
+        name: its name, from its key in the file.
+        resource: service and name of its resource, as in ``authentication.user_tokens``.
+        verb: the SQL verb that it serves.
+        http: the HTTP method.
+        path: the path, with ``{name}`` for path parameters.
+        server: which of the provider's servers it is sent to.
+        auth: whether it carries the bearer token.
+        effect: whether it only reads or changes anything. A GET may change something.
+        retry: ``safe`` may be sent again after any failure that may pass; ``refused`` only where
+            the request surely was not carried out: no connection, or refused by a rate limit.
+        body: how the body is encoded.
+        rows: the path in the answer of the row or of the list of rows; empty is the whole answer.
+        missing_is_empty: a 404 means that there is no such row, and is no error.
+        returns: the columns of the answer, where they are not those of the resource.
+        collect: for a paged method called as a whole: the list in the answer that grows page by
+            page.
+    """
+
+    name: str = ""
+    resource: str = ""
+    verb: Literal["select", "insert", "update", "delete", "exec"]
+    http: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    description: str
+    effect: Literal["read", "write"]
+    retry: Literal["safe", "refused"]
+    server: str = "api"
+    auth: bool = True
+    body: Literal["json", "form"] = "json"
+    rows: list[str] = []
+    missing_is_empty: bool = False
+    parameters: list[Parameter] = []
+    paging: Paging | None = None
+    returns: list[Column] = []
+    collect: bool = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether the method changes nothing."""
+        return self.effect == "read"
+
+    @cached_property
+    def required(self) -> tuple[Parameter, ...]:
+        """The parameters that must have a value."""
+        return tuple(p for p in self.parameters if p.required)
+
+    @cached_property
+    def optional(self) -> tuple[Parameter, ...]:
+        """The parameters that may be left out."""
+        return tuple(p for p in self.parameters if not p.required)
+
+    @cached_property
+    def secrets(self) -> frozenset[str]:
+        """The names of the parameters and columns whose values are never shown."""
+        parameters = {p.name for p in self.parameters if p.secret}
+        return frozenset(parameters | {c.name for c in self.returns if c.secret})
+
+    def parameter(self, name: str) -> Parameter | None:
+        """The parameter of that name, whatever its case, or None."""
+        folded = name.casefold()
+        return next((p for p in self.parameters if p.name.casefold() == folded), None)
+
+
+class SelfReference(Entry, frozen=True, kw_only=True):
+    """A value that stands for the calling credential's own row.
+
+    Attributes:
+        column: the column whose value it stands in for.
+        value: the word, such as ``current``.
+    """
+
+    column: str
+    value: str
+
+
+class Resource(Entry, frozen=True, kw_only=True):
+    """A table and the methods that serve it.
+
+    Attributes:
+        key: the column that tells one row from another.
+        request_key: the column that holds what was asked for; it equals the key in a listing.
+        lookup_limit: how many single rows are fetched side by side before listing is cheaper.
+    """
+
+    description: str
+    key: str
+    columns: list[Column]
+    methods: dict[str, Method]
+    name: str = ""
+    service: str = ""
+    request_key: str | None = None
+    self_reference: SelfReference | None = None
+    lookup_limit: int = 20
+
+    @property
+    def full_name(self) -> str:
+        """Service and resource, as in ``authentication.user_tokens``."""
+        return f"{self.service}.{self.name}"
+
+    @cached_property
+    def public_columns(self) -> tuple[Column, ...]:
+        """The columns of the public table."""
+        return tuple(c for c in self.columns if not c.hidden)
+
+    @cached_property
+    def fields(self) -> tuple[Column, ...]:
+        """The columns that are fields of a row in the answer."""
+        return tuple(c for c in self.columns if c.source == "field")
+
+    @cached_property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns that a row can be fetched by."""
+        named = (self.key, self.request_key)
+        return tuple(name for name in named if name is not None)
+
+    def of_verb(self, verb: str) -> list[Method]:
+        """The methods that serve an SQL verb, in the manifest's order."""
+        return [m for m in self.methods.values() if m.verb == verb]
+
+    @cached_property
+    def lister(self) -> Method | None:
+        """The method that lists the rows, or that gives the only one."""
+        return next((m for m in self.of_verb("select") if not m.required), None)
+
+    @cached_property
+    def getter(self) -> Method | None:
+        """The method that gives one row by its key."""
+        return next((m for m in self.of_verb("select") if len(m.required) == 1), None)
+
+    @cached_property
+    def creator(self) -> Method | None:
+        """The method of INSERT."""
+        return next(iter(self.of_verb("insert")), None)
+
+    @cached_property
+    def remover(self) -> Method | None:
+        """The method of DELETE."""
+        return next(iter(self.of_verb("delete")), None)
+
+    def method(self, name: str) -> Method | None:
+        """The method of that name, whatever its case, or None."""
+        folded = name.casefold()
+        return next((m for m in self.methods.values() if m.name.casefold() == folded), None)
+
+
+class View(Entry, frozen=True, kw_only=True):
+    """A view for people over the tables of a service.
+
+    Attributes:
+        query: its SELECT. ``{catalog}`` stands for the catalog's name, and ``{table:name}`` for
+            the full table, hidden columns included, of the resource ``name``.
+        comments: a description for each column.
+    """
+
+    description: str
+    query: str
+    comments: dict[str, str]
+    schema: str = ""
+    name: str = ""
+
+
+class Service(Entry, frozen=True, kw_only=True):
+    """One service: the content of one manifest file."""
+
+    name: str
+    description: str
+    resources: dict[str, Resource]
+    types: dict[str, str] = {}
+    views: dict[str, dict[str, View]] = {}
