@@ -1,0 +1,22 @@
+"""A simulated Vercel API over real HTTP on loopback, for tests, demos and trying things out.
+
+It is written from the API's documents and shares no code with the client, so that it cannot
+agree with the client's mistakes.
+"""
+
+from vercel_sql.simulator._command import add_arguments, run
+from vercel_sql.simulator._limits import RateLimit
+from vercel_sql.simulator._records import ReceivedRequest
+from vercel_sql.simulator._server import Simulator
+from vercel_sql.simulator._state import State
+from vercel_sql.simulator._tokens import Token
+
+__all__ = [
+    "RateLimit",
+    "ReceivedRequest",
+    "Simulator",
+    "State",
+    "Token",
+    "add_arguments",
+    "run",
+]

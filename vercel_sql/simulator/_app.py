@@ -1,0 +1,227 @@
+"""The simulated API as one ASGI application: every request's way from the wire and back."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from vercel_sql.simulator._account_endpoints import AccountEndpoints
+from vercel_sql.simulator._answers import Answer, instead, spoil
+from vercel_sql.simulator._control import PREFIX, Control
+from vercel_sql.simulator._endpoints import Exchange, Gate
+from vercel_sql.simulator._errors import ApiError
+from vercel_sql.simulator._faults import Fault, Faults
+from vercel_sql.simulator._limits import RateLimiter
+from vercel_sql.simulator._login_endpoints import LoginEndpoints
+from vercel_sql.simulator._records import ReceivedRequest, Recorder
+from vercel_sql.simulator._state import State
+from vercel_sql.simulator._token_endpoints import TokenEndpoints
+
+CLOSE_CONNECTION = "vercel_sql.simulator.close_connection"
+"""Under this name in the scope's state the server puts what closes the raw connection."""
+
+_log = logging.getLogger(__name__)
+
+
+class SimulatedApi:
+    """The ASGI application.
+
+    It routes by the path as it was on the wire, so that an encoded slash stays within its
+    segment, and holds every answer back whole, so that faults can spoil it.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        limiter: RateLimiter,
+        faults: Faults,
+        recorder: Recorder,
+        latency_ms: int,
+    ) -> None:
+        self._state = state
+        self._faults = faults
+        self._recorder = recorder
+        self._latency_ms = latency_ms
+        gate = Gate(state, limiter)
+        self._app = Starlette(
+            routes=[
+                *TokenEndpoints(gate).routes(),
+                *AccountEndpoints(gate).routes(),
+                *LoginEndpoints(gate).routes(),
+                *Control(state, faults, recorder).routes(),
+            ],
+            exception_handlers={ApiError: _api_error, HTTPException: _routing_error},
+        )
+        self._app.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request."""
+        path = _path_on_the_wire(scope)
+        body = await _read(receive)
+        if body is None:
+            return  # the caller left before the request was whole
+        routed = {**scope, "path": path, "raw_path": path.encode("latin-1")}
+        if path.startswith(PREFIX):
+            await _send(await self._run(routed, body), send)
+            return
+        try:
+            await self._simulate(routed, body, receive, send)
+        except asyncio.CancelledError:
+            return  # the server stops, and has closed the connection already
+
+    async def _simulate(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        record = self._record(scope, body)
+        caller = self._state.identify(record.headers.get("authorization"))
+        record.token_id = None if isinstance(caller, ApiError) else caller.id
+        exchange = Exchange(record, caller)
+        exchange.put_into(scope)
+        cursor = dict(record.query).get("until")
+        due = self._faults.take(record.method, record.path, has_cursor=cursor is not None)
+        record.faults = [fault.kind for fault in due]
+        await self._delay(due)
+        end = next((fault for fault in due if fault.decisive), None)
+        answer = await self._answer(scope, body, end)
+        if answer is not None:
+            answer.set_headers(exchange.headers)
+            for fault in due:
+                spoil(answer, fault, cursor)
+        await _deliver(answer, end, record, scope, receive, send)
+
+    def _record(self, scope: Scope, body: bytes) -> ReceivedRequest:
+        """Write down a request as it came."""
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        record = ReceivedRequest(
+            index=0,
+            time_ms=self._state.clock.now_ms(),
+            method=scope["method"],
+            path=scope["path"],
+            decoded_path=unquote(scope["path"]),
+            query=parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True),
+            headers=headers,
+        )
+        record.read_body(body)
+        self._recorder.add(record)
+        return record
+
+    async def _delay(self, due: list[Fault]) -> None:
+        latency_ms = self._latency_ms
+        latency_ms += sum(fault.options["ms"] for fault in due if fault.kind == "latency")
+        if latency_ms:
+            await asyncio.sleep(latency_ms / 1000)
+
+    async def _answer(self, scope: Scope, body: bytes, end: Fault | None) -> Answer | None:
+        """Act, unless a fault forbids it; give None where there is to be no answer."""
+        acted = await self._run(scope, body) if end is None or end.acts else None
+        if end is not None and end.kind in ("status", "redirect"):
+            return instead(end)
+        return acted
+
+    async def _run(self, scope: Scope, body: bytes) -> Answer:
+        """Run the endpoint and catch its whole answer."""
+        caught = _Catcher()
+        try:
+            await self._app(scope, _replay(body), caught)
+        except Exception:  # Starlette raises again what it has answered with a 500
+            _log.exception("The simulated API failed at %s %s", scope["method"], scope["path"])
+            return Answer.of(ApiError(500).response())
+        return caught.answer
+
+
+class _Catcher:
+    """An ASGI `send` that keeps the answer."""
+
+    def __init__(self) -> None:
+        self.answer = Answer(500, [], b"")
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.answer.status = message["status"]
+            self.answer.headers = list(message["headers"])
+        else:
+            self.answer.body += message.get("body", b"")
+
+
+def _path_on_the_wire(scope: Scope) -> str:
+    """Give the percent-encoded path, also from the absolute form in which proxies are asked."""
+    path = bytes(scope["raw_path"]).decode("latin-1")
+    if path.startswith("http://"):
+        _, slash, rest = path.removeprefix("http://").partition("/")
+        return slash + rest
+    return path
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Read the whole body; None where the caller closed the connection before its end."""
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _replay(body: bytes) -> Receive:
+    """Make an ASGI `receive` that gives a body that was read already."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def _deliver(
+    answer: Answer | None,
+    end: Fault | None,
+    record: ReceivedRequest,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Send the answer, as far as a fault lets it go."""
+    kind = None if end is None else end.kind
+    if answer is None or kind == "drop_after":
+        await _close(scope, receive)
+        return
+    record.status = answer.status  # before the caller can ask for the record
+    if end is None or kind != "cut_body":
+        await _send(answer, send)
+        return
+    keep = end.options.get("bytes", len(answer.body) // 2)
+    await send(answer.start())
+    await send({"type": "http.response.body", "body": answer.body[:keep], "more_body": True})
+    await _close(scope, receive)
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    await send(answer.start())
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+async def _close(scope: Scope, receive: Receive) -> None:
+    """Close the raw connection, and wait until the server has noticed."""
+    close: Callable[[], None] = scope["state"][CLOSE_CONNECTION]
+    close()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _api_error(_request: Request, error: Any) -> Response:
+    response: Response = error.response()
+    return response
+
+
+async def _routing_error(_request: Request, error: Any) -> Response:
+    message = "Not found: no such endpoint" if error.status_code == 404 else None
+    return ApiError(error.status_code, message, headers=error.headers).response()

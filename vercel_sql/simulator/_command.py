@@ -1,0 +1,85 @@
+"""The command that serves the simulated API until it is ended."""
+
+import argparse
+import signal
+import sys
+import threading
+from types import FrameType
+
+from vercel_sql.simulator._limits import RateLimit
+from vercel_sql.simulator._server import Simulator
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to a parser."""
+    parser.add_argument(
+        "--port", type=_port, default=0, help="where to listen on loopback (default: any free port)"
+    )
+    parser.add_argument(
+        "--tokens", type=_count, default=250, metavar="N", help="how many tokens to make (250)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=7, metavar="N", help="what the made data depends on (7)"
+    )
+    parser.add_argument(
+        "--latency-ms", type=_count, default=0, metavar="N", help="how long every request takes (0)"
+    )
+    parser.add_argument(
+        "--rate-limit",
+        type=_rate_limit,
+        default=None,
+        metavar="N/SECONDS",
+        help="how many requests each endpoint takes in so many seconds (default: no limit)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, after two lines that say where and with what token.
+
+    To be called from the main thread. Gives the exit code: 0, or 1 where the port is taken.
+    """
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with Simulator(
+            arguments.tokens,
+            seed=arguments.seed,
+            latency_ms=arguments.latency_ms,
+            rate_limit=arguments.rate_limit,
+            port=arguments.port,
+        ) as simulator:
+            sys.stdout.write(f"VERCEL_API_URL={simulator.url}\nVERCEL_TOKEN={simulator.token}\n")
+            sys.stdout.flush()
+            ended.wait()
+    except OSError as error:
+        sys.stderr.write(f"cannot serve on port {arguments.port}: {error.strerror or error}\n")
+        return 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
+    return value
+
+
+def _rate_limit(text: str) -> RateLimit:
+    try:
+        return RateLimit.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,102 @@
+"""Rate limits, counted for each endpoint apart."""
+
+import math
+import re
+import threading
+import time
+from dataclasses import dataclass
+
+from vercel_sql.simulator._errors import ApiError
+
+_WRITTEN = re.compile(r"([0-9]{1,9})/([0-9]{1,6}(?:\.[0-9]{1,3})?)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """At most so many requests in so many seconds, to each endpoint.
+
+    Raises:
+        ValueError: Either number is not greater than zero.
+    """
+
+    requests: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if self.requests < 1 or not self.seconds > 0:
+            raise ValueError("a rate limit allows at least one request in more than 0 seconds")
+
+    @classmethod
+    def parse(cls, text: str) -> "RateLimit":
+        """Read `N/SECONDS`, such as `100/60`.
+
+        Raises:
+            ValueError: The text is something else.
+        """
+        match = _WRITTEN.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is not N/SECONDS, such as 100/60")
+        return cls(int(match[1]), float(match[2]))
+
+
+_GENEROUS = RateLimit(100_000, 60)
+"""What the headers tell where no limit is set."""
+
+
+@dataclass
+class _Window:
+    ends_at: float
+    used: int = 0
+
+
+class RateLimiter:
+    """Counts requests in fixed windows.
+
+    Windows end in real time, whatever the account's clock says, because clients compare
+    `X-RateLimit-Reset` with a clock of their own.
+    """
+
+    def __init__(self, limit: RateLimit | None) -> None:
+        self._limit = limit
+        self._windows: dict[str, _Window] = {}
+        self._lock = threading.Lock()
+
+    def take(self, endpoint: str) -> dict[str, str]:
+        """Count one request to an endpoint, and give the headers for its answer.
+
+        Raises:
+            ApiError: The limit is spent (429); the error carries its own headers.
+        """
+        limit = self._limit or _GENEROUS
+        now = time.time()
+        with self._lock:
+            window = self._windows.get(endpoint)
+            if window is None or window.ends_at <= now:
+                window = self._windows[endpoint] = _Window(now + limit.seconds)
+            refused = self._limit is not None and window.used >= limit.requests
+            window.used += not refused
+            remaining = limit.requests - window.used
+        if self._limit is None:
+            remaining = max(remaining, 1)  # a client must never wait for a limit that is not there
+        headers = {
+            "X-RateLimit-Limit": str(limit.requests),
+            "X-RateLimit-Remaining": str(remaining),
+            "X-RateLimit-Reset": str(math.ceil(window.ends_at)),
+        }
+        if refused:
+            raise _refusal(limit, window, now, headers)
+        return headers
+
+
+def _refusal(limit: RateLimit, window: _Window, now: float, headers: dict[str, str]) -> ApiError:
+    return ApiError(
+        429,
+        f"Rate limit exceeded: {limit.requests} requests in {limit.seconds:g} s",
+        headers=headers | {"Retry-After": str(math.ceil(window.ends_at - now))},
+        limit={
+            "remaining": 0,
+            "reset": math.ceil(window.ends_at),
+            "resetMs": math.ceil(window.ends_at * 1000),
+            "total": limit.requests,
+        },
+    )

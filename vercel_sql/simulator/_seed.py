@@ -1,0 +1,186 @@
+"""A realistic account's tokens, made from a seed number."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from vercel_sql.simulator._json import Object
+from vercel_sql.simulator._names import AWKWARD, new_name
+from vercel_sql.simulator._teams import Team
+from vercel_sql.simulator._tokens import Token, hints, new_bearer, new_id
+
+DAY_MS = 86_400_000
+_OLDEST_DAYS = 4 * 365
+_PREFIXES_SINCE_DAYS = 540
+"""Tokens older than this come from before bearers began with `vcp_` and showed hints."""
+
+_TYPES = ("oauth2-token", "login", "cli")
+_ORIGINS = (
+    "github", "gitlab", "bitbucket", "google", "email", "saml", "manual", "passkey", "otp", "app",
+    "apple", "chatgpt", "emu", "github-webhook", "invite", "sms", "token-exchange-oidc",
+)  # fmt: skip
+_ORIGIN_WEIGHTS = (30, 8, 5, 10, 15, 8, 15, 4, 3, 4, 2, 1, 1, 1, 1, 1, 2)
+_SUDO_ORIGINS = ("totp", "webauthn", "otp", "email-otp", "recovery-code")
+
+Trait = Callable[["Draft"], None]
+
+
+class Draft:
+    """A token in the making: an everyday one, to which a trait is then given."""
+
+    def __init__(self, random: Random, now_ms: int, teams: Sequence[Team], created_at: int) -> None:
+        self.random = random
+        self.now_ms = now_ms
+        self.teams = teams
+        self.created_at = created_at
+        self.origin = random.choices(_ORIGINS, _ORIGIN_WEIGHTS)[0]
+        self.fields: Object = {
+            "id": new_id(random),
+            "name": new_name(random),
+            "type": random.choices(_TYPES, (70, 20, 10))[0],
+            "origin": self.origin,
+            "scopes": [self.user_scope()],
+            "activeAt": self.between(created_at, now_ms),
+            "createdAt": created_at,
+        }
+
+    def between(self, start_ms: int, end_ms: int) -> int:
+        """Give some moment after `start_ms` and before `end_ms`."""
+        return self.random.randrange(start_ms, max(start_ms, end_ms) + 1)
+
+    def user_scope(self) -> Object:
+        """Make the scope that speaks for the user."""
+        return {"type": "user", "origin": self.origin, "createdAt": self.created_at}
+
+    def team_scope(self) -> Object:
+        """Make the scope that speaks for one of the teams."""
+        return {
+            "type": "team",
+            "teamId": self.random.choice(self.teams).id,
+            "origin": self.origin,
+            "createdAt": self.created_at,
+        }
+
+    def expire(self, at_ms: int) -> None:
+        """Let the token and all its scopes expire, and be used no later than that."""
+        self.fields["expiresAt"] = at_ms
+        self.fields["activeAt"] = min(self.fields["activeAt"], at_ms)
+        for scope in self.fields["scopes"]:
+            scope["expiresAt"] = at_ms
+
+    def token(self) -> Token:
+        """Give the finished token with its bearer."""
+        newer = self.created_at > self.now_ms - _PREFIXES_SINCE_DAYS * DAY_MS
+        bearer = new_bearer(self.random, prefixed=newer)
+        shown = hints(bearer) if newer else {}
+        return Token(self.fields | shown, bearer=bearer, created_at=self.created_at)
+
+
+def _everyday(draft: Draft) -> None:
+    """Half of the tokens expire some day, half never do."""
+    if draft.random.random() < 0.5:
+        draft.expire(draft.now_ms + draft.random.randrange(20 * DAY_MS, 365 * DAY_MS))
+
+
+def _never_used(draft: Draft) -> None:
+    draft.fields["activeAt"] = draft.created_at
+
+
+def _expired(draft: Draft) -> None:
+    draft.expire(draft.between(draft.created_at, draft.now_ms - 1))
+
+
+def _expiring_soon(draft: Draft) -> None:
+    draft.expire(draft.now_ms + draft.random.randrange(DAY_MS, 14 * DAY_MS))
+
+
+def _without_origin(draft: Draft) -> None:
+    del draft.fields["origin"]
+
+
+def _team_only(draft: Draft) -> None:
+    draft.fields["scopes"] = [draft.team_scope()]
+
+
+def _user_and_team(draft: Draft) -> None:
+    draft.fields["scopes"].append(draft.team_scope())
+
+
+def _sudo(draft: Draft) -> None:
+    """Sudo that is over, as it nearly always is."""
+    verified_at = draft.between(draft.created_at, draft.fields["activeAt"])
+    draft.fields["scopes"][0]["sudo"] = {
+        "origin": draft.random.choice(_SUDO_ORIGINS),
+        "verifiedAt": verified_at,
+        "expiresAt": min(verified_at + 3_600_000, draft.now_ms - 1),
+    }
+
+
+def _live_sudo(draft: Draft) -> None:
+    draft.fields["activeAt"] = draft.now_ms
+    draft.fields["scopes"][0]["sudo"] = {
+        "origin": draft.random.choice(_SUDO_ORIGINS),
+        "expiresAt": draft.now_ms + DAY_MS,
+    }
+
+
+def _leaked(draft: Draft) -> None:
+    commit = draft.random.randbytes(20).hex()
+    draft.fields["leakedAt"] = draft.between(draft.created_at, draft.now_ms)
+    draft.fields["leakedUrl"] = f"https://github.com/example/app/blob/{commit}/.env"
+
+
+def _leaked_and_revoked(draft: Draft) -> None:
+    _leaked(draft)
+    draft.fields["revokedAt"] = draft.between(draft.fields["leakedAt"], draft.now_ms)
+    draft.fields["activeAt"] = min(draft.fields["activeAt"], draft.fields["revokedAt"])
+
+
+def _revoked(draft: Draft) -> None:
+    draft.fields["revokedAt"] = draft.between(draft.fields["activeAt"], draft.now_ms)
+
+
+TRAITS: dict[Trait, int] = {
+    _everyday: 46,
+    _never_used: 10,
+    _expired: 10,
+    _expiring_soon: 5,
+    _without_origin: 4,
+    _team_only: 8,
+    _user_and_team: 6,
+    _sudo: 5,
+    _live_sudo: 1,
+    _leaked: 2,
+    _leaked_and_revoked: 1,
+    _revoked: 2,
+}
+"""What tokens are like, and how many of a hundred are."""
+
+
+def seed_tokens(random: Random, now_ms: int, teams: Sequence[Team], count: int) -> list[Token]:
+    """Make `count` tokens: every trait at least once where there is room for all."""
+    traits = [*TRAITS, *random.choices(list(TRAITS), list(TRAITS.values()), k=count)][:count]
+    random.shuffle(traits)
+    drafts = []
+    for trait, created_at in zip(traits, _moments(random, now_ms, count), strict=True):
+        draft = Draft(random, now_ms, teams, created_at)
+        trait(draft)
+        drafts.append(draft)
+    if count >= 2 * len(AWKWARD):
+        for name, draft in zip(AWKWARD, random.sample(drafts, len(AWKWARD)), strict=True):
+            draft.fields["name"] = name
+    return [draft.token() for draft in drafts]
+
+
+def _moments(random: Random, now_ms: int, count: int) -> list[int]:
+    """Choose when the tokens were created: more of late, and some by scripts, at one moment."""
+    moments: list[int] = []
+    while len(moments) < count:
+        age = _OLDEST_DAYS * DAY_MS * random.random() ** 1.6
+        together = random.randint(2, 8) if random.random() < 0.04 else 1
+        moments += [now_ms - DAY_MS // 24 - int(age)] * together
+    moments = moments[:count]
+    if count >= 200:  # more than a default page of 20 at one moment
+        moments[:25] = [moments[0]] * 25
+    elif count >= 10:
+        moments[:3] = [moments[0]] * 3
+    return moments

@@ -1,0 +1,91 @@
+"""An authentication token, and its fields as the API shows them."""
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from vercel_sql.simulator._json import Object, encode
+
+_ALPHANUMERICS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+class Token:
+    """One token: what the API shows of it, and the bearer that it does not show.
+
+    `fields` may hold any JSON at all, so that tests can make tokens that no document
+    describes; the id and the place in the listing are kept apart from it.
+    """
+
+    __slots__ = ("_fields", "_json", "bearer", "created_at", "id")
+
+    def __init__(self, fields: Mapping[str, Any], *, bearer: str, created_at: int) -> None:
+        self._fields: Object = dict(fields)
+        self._json: bytes | None = None
+        self.id = str(fields["id"])
+        self.bearer = bearer
+        self.created_at = created_at
+
+    def __repr__(self) -> str:
+        return f"Token({self.id!r}, name={self._fields.get('name')!r})"
+
+    @property
+    def fields(self) -> Object:
+        """A copy of what the API shows."""
+        return dict(self._fields)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]
+
+    def get(self, name: str) -> Any:
+        """Give a field, or None where the token has none of that name."""
+        return self._fields.get(name)
+
+    def set(self, name: str, value: Any) -> None:
+        """Change a field."""
+        self._fields[name] = value
+        self._json = None
+
+    def remove(self, name: str) -> None:
+        """Stop showing a field, if it is shown."""
+        self._fields.pop(name, None)
+        self._json = None
+
+    @property
+    def json(self) -> bytes:
+        """The fields as JSON, kept because listings ask for it again and again."""
+        if self._json is None:
+            self._json = encode(self._fields)
+        return self._json
+
+    def is_alive(self, now_ms: int) -> bool:
+        """Whether the bearer authenticates: not revoked, not expired."""
+        expires_at = self._fields.get("expiresAt")
+        expired = isinstance(expires_at, int | float) and expires_at <= now_ms
+        return not expired and self._fields.get("revokedAt") is None
+
+    def may_create_tokens(self) -> bool:
+        """Whether it speaks for the user; one that speaks for teams only may not create."""
+        scopes = self._fields.get("scopes")
+        if not isinstance(scopes, list):
+            return True  # a token without scopes is from before there were any
+        return any(isinstance(scope, dict) and scope.get("type") == "user" for scope in scopes)
+
+
+def new_id(random: Random) -> str:
+    """Make a token's id: 64 hexadecimal digits."""
+    return random.randbytes(32).hex()
+
+
+def new_secret(random: Random, length: int = 24) -> str:
+    """Make letters and digits, as bearers and the ids of users and teams are made of."""
+    return "".join(random.choices(_ALPHANUMERICS, k=length))
+
+
+def new_bearer(random: Random, *, prefixed: bool = True) -> str:
+    """Make a bearer of the newer kind, that begins with `vcp_`, or of the older kind."""
+    return ("vcp_" if prefixed else "") + new_secret(random)
+
+
+def hints(bearer: str) -> Object:
+    """Give the `prefix` and `suffix` by which a person recognizes a bearer."""
+    return {"prefix": bearer[:8], "suffix": bearer[-4:]}
