@@ -139,8 +139,11 @@ class APIErrorDetail:
 class APIError(OperationalError):
     """Vercel answered with an error.
 
-    Attributes are those of `APIErrorDetail`.
+    Attributes are those of `APIErrorDetail`, and:
+        retry_after: how many seconds the server asks to wait, or None where it does not say.
     """
+
+    retry_after: float | None = None
 
     def __init__(self, text: str, detail: APIErrorDetail) -> None:
         super().__init__(text)

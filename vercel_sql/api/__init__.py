@@ -1,0 +1,26 @@
+"""HTTP: the client, retries, paging, limits, credentials and redaction."""
+
+from vercel_sql.api.arguments import check_arguments
+from vercel_sql.api.client import Answer, Client, RequestEvent
+from vercel_sql.api.credentials import Credential, find_credential
+from vercel_sql.api.decode import decode_json, encode_json
+from vercel_sql.api.paging import PageContent, walk
+from vercel_sql.api.redaction import MASK, Redactor
+from vercel_sql.api.requests import Request, build_request
+
+__all__ = [
+    "MASK",
+    "Answer",
+    "Client",
+    "Credential",
+    "PageContent",
+    "Redactor",
+    "Request",
+    "RequestEvent",
+    "build_request",
+    "check_arguments",
+    "decode_json",
+    "encode_json",
+    "find_credential",
+    "walk",
+]

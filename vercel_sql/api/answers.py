@@ -1,0 +1,144 @@
+"""From an HTTP response to an error that says what failed, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from vercel_sql.api.decode import decode_json
+from vercel_sql.errors import (
+    AnswerError,
+    APIError,
+    APIErrorDetail,
+    BadRequestError,
+    ForbiddenError,
+    MethodNotAllowedError,
+    NotFoundError,
+    RateLimitedError,
+    RedirectError,
+    ServerError,
+    UnauthorizedError,
+)
+from vercel_sql.manifest import Method
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: BadRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    405: MethodNotAllowedError,
+    429: RateLimitedError,
+}
+_LONGEST_MESSAGE = 500
+
+
+def api_error(
+    method: Method, path: str, status: int, headers: Mapping[str, str], body: bytes
+) -> APIError:
+    """The error for an answer whose status is not 2xx."""
+    detail = _detail(method, path, status, headers, body)
+    text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {path} answered "
+    text += f"{status} {detail.code}: {detail.message}"
+    hint = _hint(detail)
+    return _class_for(status)(f"{text}. {hint}" if hint else text, detail)
+
+
+def _class_for(status: int) -> type[APIError]:
+    if 300 <= status < 400:
+        return RedirectError
+    if status >= 500:
+        return ServerError
+    return _BY_STATUS.get(status, APIError)
+
+
+def _detail(
+    method: Method, path: str, status: int, headers: Mapping[str, str], body: bytes
+) -> APIErrorDetail:
+    code, message, extra = _read_error(body)
+    if not code:
+        kind = headers.get("content-type", "nothing").split(";")[0]
+        code = "unknown_error"
+        message = message or f"the body is {kind}, not one of Vercel's errors (a proxy's page?)"
+    return APIErrorDetail(status, code, message[:_LONGEST_MESSAGE], method.http, path, extra)
+
+
+def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
+    """Code, message and the rest, from Vercel's shape or OAuth's; empty where it is neither."""
+    try:
+        content = decode_json(body)
+    except ValueError:
+        return "", "", {}
+    if not isinstance(content, dict):
+        return "", "", {}
+    error = content.get("error")
+    if isinstance(error, dict):
+        extra = {key: value for key, value in error.items() if key not in ("code", "message")}
+        return str(error.get("code", "")), str(error.get("message", "")), extra
+    if isinstance(error, str):
+        return error, str(content.get("error_description", "")), {}
+    return "", "", {}
+
+
+def _hint(detail: APIErrorDetail) -> str:
+    """What the reader can do about it."""
+    if detail.extra.get("invalidToken"):
+        return "The token is dead: it was revoked, or it expired. Use another one"
+    if detail.extra.get("missingToken"):
+        return "The request carried no token"
+    if detail.status == 401:
+        return "Check that the token is whole, and that it belongs to this API"
+    if detail.status == 403:
+        return "The token may not do this: check its scopes and its team"
+    if detail.status == 429:
+        return f"The limit is free again in {retry_after_seconds(detail, {}) or 0:.0f} s"
+    if 300 <= detail.status < 400:
+        return "Redirects are not followed, so that no credentials go elsewhere: check the API URL"
+    return ""
+
+
+def retry_after_seconds(detail: APIErrorDetail, headers: Mapping[str, str]) -> float | None:
+    """How long the server asks to wait, in seconds from now, or None where it does not say.
+
+    ``Retry-After`` may be seconds or an HTTP date; ``limit.resetMs`` (milliseconds since the
+    epoch) and ``limit.reset`` (seconds) say the same in the body.
+    """
+    asked = headers.get("retry-after")
+    if asked is not None:
+        seconds = _retry_after_header(asked)
+        if seconds is not None:
+            return seconds
+    limit = detail.extra.get("limit")
+    if isinstance(limit, dict):
+        for key, scale in (("resetMs", 1000), ("reset", 1)):
+            if isinstance(limit.get(key), int):
+                return max(0.0, float(limit[key]) / scale - datetime.now(UTC).timestamp())
+    return None
+
+
+def _retry_after_header(value: str) -> float | None:
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+
+
+def not_json(method: Method, path: str, content_type: str, reason: str) -> AnswerError:
+    """The error for a 2xx answer whose body can't be used."""
+    kind = content_type.split(";")[0] or "nothing"
+    proxy = " A proxy or a captive portal may have answered." if "html" in kind else ""
+    return AnswerError(
+        f"vercel.{method.resource}: {method.name} failed: {method.http} {path} gave an answer "
+        f"that can't be used ({kind}): {reason}.{proxy}",
+        method=method.http,
+        path=path,
+        outcome_unknown=not method.reads,
+    )

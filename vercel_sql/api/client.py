@@ -1,0 +1,312 @@
+"""The HTTP client: sends the manifest's methods, guards what may change something, and retries."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import httpx
+import tenacity
+
+from vercel_sql.api import retries
+from vercel_sql.api.answers import api_error, not_json
+from vercel_sql.api.credentials import Credential
+from vercel_sql.api.decode import decode_json
+from vercel_sql.api.limits import RateBudgets
+from vercel_sql.api.redaction import Redactor
+from vercel_sql.api.requests import Request, secret_parameters
+from vercel_sql.api.transport import base_url, make_http_client
+from vercel_sql.errors import InterfaceError, ReadOnlyError, TransportError
+from vercel_sql.manifest import Method, Provider
+
+log = logging.getLogger("vercel_sql.api")
+
+
+@dataclass(frozen=True)
+class RequestEvent:
+    """One HTTP exchange, as it is told to observers and to the log. It holds no secret.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path, without the query.
+        query: the query, secrets masked.
+        body: the body's fields, secrets masked.
+        resource: service and name of the resource.
+        api_method: the name of the manifest's method.
+        effect: ``read`` or ``write``.
+        status: the HTTP status, or None where no answer came.
+        milliseconds: how long it took.
+        attempt: 1 for the first time that the request was sent.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: Mapping[str, Any] | None
+    resource: str
+    api_method: str
+    effect: str
+    status: int | None
+    milliseconds: float
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The body of an answer with status 2xx, and what is needed to complain about it."""
+
+    request: Request
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """The decoded body, exactly.
+
+        Raises:
+            AnswerError: it is not JSON, or not JSON that can be held exactly.
+        """
+        try:
+            return decode_json(self.body)
+        except ValueError as error:
+            raise self.unusable(str(error)) from None
+
+    def unusable(self, reason: str) -> Exception:
+        """The error for a body that is not what was promised."""
+        kind = self.headers.get("content-type", "")
+        return not_json(self.request.method, self.request.path, kind, reason)
+
+
+Observer = Callable[[RequestEvent], None]
+
+
+class Client:
+    """Calls the methods of one provider with one credential, over one connection pool.
+
+    Threads may share a client.
+
+    Args:
+        provider: the manifest's provider.
+        credential: the bearer token, or none.
+        urls: base URLs by the server's name, which come before environment and manifest.
+        read_only: refuse every method that the manifest does not call a read.
+        timeout: seconds for connecting, and for each wait for bytes.
+        attempts: how often a request that may be sent again is sent at most.
+        patience: how many seconds one request may wait for rate limits altogether.
+
+    Raises:
+        ParameterError: a base URL is not acceptable.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        credential: Credential,
+        *,
+        urls: Mapping[str, str] | None = None,
+        read_only: bool = False,
+        timeout: float = 30.0,
+        attempts: int = 5,
+        patience: float = 120.0,
+    ) -> None:
+        given = urls or {}
+        self.provider = provider
+        self.credential = credential
+        self.redactor = Redactor()
+        self.budgets = RateBudgets()
+        self.urls = {
+            name: base_url(server, given.get(name)) for name, server in provider.servers.items()
+        }
+        self.patience = patience
+        self._attempts = attempts
+        self._timeout = timeout
+        self._read_only = read_only
+        self._guards = 0
+        self._observers: tuple[Observer, ...] = ()
+        self._lock = threading.Lock()
+        self._closed = False
+        self.redactor.add(credential.token)
+
+    def __repr__(self) -> str:
+        mode = "read-only " if self.read_only else ""
+        return f"<{mode}Client of {self.urls['api']}, token from {self.credential.source}>"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a Client holds a secret and is not pickled")
+
+    @property
+    def read_only(self) -> bool:
+        """Whether what changes anything is refused now."""
+        return self._read_only or self._guards > 0
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Makes the client read-only for a while: nothing that runs meanwhile changes anything."""
+        with self._lock:
+            self._guards += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._guards -= 1
+
+    @contextmanager
+    def observed(self, observer: Observer) -> Iterator[None]:
+        """Tells an observer of every request that is sent meanwhile."""
+        with self._lock:
+            self._observers = (*self._observers, observer)
+        try:
+            yield
+        finally:
+            with self._lock:
+                left = list(self._observers)
+                left.remove(observer)
+                self._observers = tuple(left)
+
+    def close(self) -> None:
+        """Closes the connections; the client can't be used afterwards."""
+        self._closed = True
+        if "_http" in self.__dict__:
+            self._http.close()
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        # Made at the first request: reading the CA bundle takes longer than many a statement.
+        return make_http_client(self._timeout)
+
+    def refuse_if_read_only(self, method: Method) -> None:
+        """The guard that everything rests on that must not change anything.
+
+        Raises:
+            ReadOnlyError: the method is a write, and the client is read-only.
+        """
+        if self.read_only and not method.reads:
+            raise ReadOnlyError(
+                f"vercel.{method.resource}: {method.name} changes something, "
+                "and this connection is read-only"
+            )
+
+    def send(self, request: Request) -> Answer:
+        """Sends a request, again where that is safe, and gives the answer with status 2xx.
+
+        Raises:
+            ReadOnlyError: the method is a write, and the client is read-only.
+            MissingTokenError: the method needs a token and there is none.
+            APIError: Vercel answered with an error.
+            TransportError: no answer came.
+        """
+        method = request.method
+        self.refuse_if_read_only(method)
+        if self._closed:
+            raise InterfaceError("the connection is closed")
+        headers = self._headers(request)
+        for parameter in secret_parameters(method):
+            self.redactor.add(dict(request.query).get(parameter.key))
+            self.redactor.add((request.body or {}).get(parameter.key))
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda error: retries.may_retry(method, error)),
+            stop=retries.stop(self._attempts, self.patience),
+            wait=retries.pause,
+            sleep=time.sleep,
+            reraise=True,
+        )
+        return retrying(self._send_once, request, headers, retrying)
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        headers = {}
+        if request.method.auth:
+            name = f"vercel.{request.method.resource}: {request.method.name}"
+            headers["Authorization"] = f"Bearer {self.credential.require(name)}"
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
+        return headers
+
+    def _send_once(
+        self, request: Request, headers: dict[str, str], retrying: tenacity.Retrying
+    ) -> Answer:
+        method = request.method
+        self._wait_for_budget(method)
+        attempt = retrying.statistics["attempt_number"]
+        started = time.perf_counter()
+        status: int | None = None
+        try:
+            response = self._http.request(
+                method.http,
+                self.urls[method.server] + request.target,
+                content=request.content,
+                headers=headers,
+            )
+            status = response.status_code
+        except httpx.HTTPError as error:
+            raise self._transport_error(request, error) from None
+        finally:
+            self._tell(request, status, (time.perf_counter() - started) * 1000, attempt)
+        self.budgets.learn(method.path, response.headers)
+        if response.is_success:
+            return Answer(request, response.status_code, response.headers, response.content)
+        refused = api_error(
+            method, request.path, response.status_code, response.headers, response.content
+        )
+        raise retries.with_pause(self._masked(refused), response.headers)
+
+    def _wait_for_budget(self, method: Method) -> None:
+        wait = self.budgets.reserve(method.path)
+        # A wait beyond our patience is left to the server to confirm, with an error of its own.
+        if 0 < wait <= self.patience:
+            log.info("%s: the rate limit is spent, waiting %.1f s", method.name, wait)
+            time.sleep(wait)
+
+    def _masked(self, error: Any) -> Any:
+        error.args = tuple(
+            self.redactor.mask(part) if isinstance(part, str) else part for part in error.args
+        )
+        return error
+
+    def _transport_error(self, request: Request, error: httpx.HTTPError) -> TransportError:
+        method = request.method
+        unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+        unknown = not unsent and not method.reads
+        reason = self.redactor.mask(str(error)) or type(error).__name__
+        text = f"vercel.{method.resource}: {method.name} failed: {method.http} {request.path} "
+        text += f"at {self.urls[method.server]} got no answer: {reason}"
+        if unknown:
+            text += (
+                ". It may have been carried out all the same, and was not sent again: "
+                "list the table before you repeat the statement"
+            )
+        return TransportError(text, method=method.http, path=request.path, outcome_unknown=unknown)
+
+    def _tell(
+        self, request: Request, status: int | None, milliseconds: float, attempt: int
+    ) -> None:
+        if not self._observers and not log.isEnabledFor(logging.DEBUG):
+            return
+        method = request.method
+        event = RequestEvent(
+            method.http,
+            request.path,
+            request.shown_query,
+            request.shown_body,
+            method.resource,
+            method.name,
+            method.effect,
+            status,
+            milliseconds,
+            attempt,
+        )
+        log.debug(
+            "%s %s -> %s in %.1f ms (attempt %d)",
+            event.method,
+            self.redactor.mask(event.path),
+            status if status is not None else "no answer",
+            milliseconds,
+            attempt,
+        )
+        for observer in self._observers:
+            observer(event)

@@ -1,0 +1,81 @@
+"""Settings of the HTTP connection: base URLs, proxies, certificates, time-outs, the User-Agent."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import platform
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from vercel_sql._version import __version__
+from vercel_sql.errors import ParameterError
+from vercel_sql.manifest import Server
+
+USER_AGENT = f"vercel-sql/{__version__} (Python {platform.python_version()})"
+_LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+
+
+def make_http_client(timeout: float) -> httpx.Client:
+    """A pooled client.
+
+    The environment's proxies and CA bundle apply (``HTTPS_PROXY``, ``NO_PROXY``,
+    ``SSL_CERT_FILE``, ``SSL_CERT_DIR``), but never to loopback.
+
+    Args:
+        timeout: seconds for connecting, and for each wait for bytes.
+    """
+    return httpx.Client(
+        timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+        limits=httpx.Limits(max_connections=16, max_keepalive_connections=16),
+        follow_redirects=False,
+        headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+        # A plain-text request to loopback must not go through a proxy with its token.
+        mounts={base: httpx.HTTPTransport() for base in _LOOPBACK},
+        # Nothing of one answer is sent back with the next request.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
+def base_url(server: Server, given: str | None) -> str:
+    """The base URL of a server: the argument, else its environment variable, else the manifest's.
+
+    Raises:
+        ParameterError: it is no URL, holds credentials, or is plain http to another host than
+            loopback.
+    """
+    source = "the argument" if given else server.environment
+    text = given or os.environ.get(server.environment, "").strip() or server.url
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        raise ParameterError(f"the API URL from {source} is no URL") from None
+    _check_url(url, source)
+    return str(url).rstrip("/")
+
+
+def _check_url(url: httpx.URL, source: str) -> None:
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ParameterError(
+            f"the API URL from {source} is no http(s) URL; it looks like https://api.vercel.com"
+        )
+    if url.userinfo or url.query or url.fragment:
+        raise ParameterError(
+            f"the API URL from {source} may hold only a scheme, a host, a port and a path"
+        )
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise ParameterError(
+            f"the API URL from {source} is plain http to {url.host}: the token would travel in "
+            "the open. Use https (plain http is for loopback only)"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
