@@ -90,8 +90,7 @@ class SimulatedApi:
         answer = await self._answer(scope, body, end)
         if answer is not None:
             answer.set_headers(exchange.headers)
-            for fault in due:
-                spoil(answer, fault, cursor)
+            answer = _spoiled(answer, due, cursor)
         await _deliver(answer, end, record, scope, receive, send)
 
     def _record(self, scope: Scope, body: bytes) -> ReceivedRequest:
@@ -179,6 +178,17 @@ def _replay(body: bytes) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive
+
+
+def _spoiled(answer: Answer, due: list[Fault], cursor: str | None) -> Answer:
+    """Let the faults have their turn; one that does not fit the answer shows as a 500."""
+    for fault in due:
+        try:
+            spoil(answer, fault, cursor)
+        except (LookupError, ValueError) as error:
+            message = f"The {fault.kind} fault does not fit the answer: {error}"
+            return Answer.of(ApiError(500, message).response())
+    return answer
 
 
 async def _deliver(

@@ -1,0 +1,65 @@
+"""Rate limits: per endpoint, in windows, told in headers and body."""
+
+import time
+
+import pytest
+
+from vercel_sql.simulator import RateLimit
+
+
+def test_headers_tell_a_generous_limit_where_none_is_set(api):
+    for _ in range(3):
+        headers = api.get("/v2/user").headers
+    assert headers["x-ratelimit-limit"] == "100000"
+    assert headers["x-ratelimit-remaining"] == "99997"
+    assert time.time() <= int(headers["x-ratelimit-reset"]) <= time.time() + 61
+
+
+def test_a_spent_limit_is_429_until_its_window_ends(start, connect):
+    api = connect(start(0, rate_limit="2/1"))
+    remaining = [api.get("/v2/user").headers["x-ratelimit-remaining"] for _ in range(2)]
+    assert remaining == ["1", "0"]
+    refused = api.get("/v2/user")
+    assert refused.status_code == 429
+    error = refused.json()["error"]
+    assert error["code"] == "rate_limited"
+    assert error["limit"]["remaining"] == 0
+    assert error["limit"]["total"] == 2
+    assert error["limit"]["reset"] == int(refused.headers["x-ratelimit-reset"])
+    assert 0 <= error["limit"]["reset"] * 1000 - error["limit"]["resetMs"] < 1000
+    assert refused.headers["retry-after"] == "1"
+    assert refused.headers["x-ratelimit-remaining"] == "0"
+    assert api.get("/v2/teams").status_code == 200, "limits are per endpoint"
+    assert api.get("/_simulator/requests").status_code == 200
+    time.sleep(max(0, error["limit"]["resetMs"] / 1000 - time.time()) + 0.01)
+    assert api.get("/v2/user").status_code == 200
+
+
+def test_paths_of_one_endpoint_share_its_limit(start, connect):
+    api = connect(start(0, rate_limit=RateLimit(2, 60)))
+    paths = ["/v5/user/tokens/current", "/v5/user/tokens/a", "/v5/user/tokens/b"]
+    assert [api.get(path).status_code for path in paths] == [200, 404, 429]
+    anyone = [api.get("/registration/verify").status_code for _ in range(3)]
+    assert anyone == [400, 400, 429]
+
+
+def test_what_is_refused_is_not_done(start, connect):
+    simulator = start(0, rate_limit="1/60")
+    api = connect(simulator)
+    statuses = [api.post("/v3/user/tokens", json={"name": "x"}).status_code for _ in range(3)]
+    assert statuses == [200, 429, 429]
+    assert len(simulator.state.tokens()) == 2
+    assert [record.acted for record in simulator.requests()] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "5/", "/5", "0/5", "5/0", "-1/5", "1/-5", "a/b", "5/1e3"]
+)
+def test_other_texts_are_no_limits(text):
+    with pytest.raises(ValueError):
+        RateLimit.parse(text)
+
+
+def test_limits_are_read():
+    assert RateLimit.parse("100/60") == RateLimit(100, 60)
+    assert RateLimit.parse("5/0.5") == RateLimit(5, 0.5)
