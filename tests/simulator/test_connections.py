@@ -72,7 +72,9 @@ def test_dropped_without_one_byte(simulator, kind, acted):
     assert (simulator.state.tokens()[0]["name"] == "x") is acted
 
 
-@pytest.mark.parametrize(("options", "kept"), [({}, 0.5), ({"bytes": 10}, 10), ({"bytes": 0}, 0)])
+@pytest.mark.parametrize(
+    ("options", "kept"), [({}, 0.5), ({"bytes": 10}, 10), ({"bytes": 0}, 0), ({"bytes": 10**6}, -1)]
+)
 def test_cut_after_part_of_the_body(simulator, options, kept):
     simulator.faults(kind="cut_body", **options)
     with Wire(simulator) as wire:
@@ -80,7 +82,7 @@ def test_cut_after_part_of_the_body(simulator, options, kept):
         head, _, body = wire.until_closed().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     length = content_length(head)
-    assert len(body) == (length // 2 if kept == 0.5 else kept) < length
+    assert len(body) == {0.5: length // 2, -1: length - 1}.get(kept, kept) < length
     assert simulator.requests()[0].status == 200
     with Wire(simulator) as wire:
         wire.ask()

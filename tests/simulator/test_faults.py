@@ -138,6 +138,14 @@ def test_another_body(api, simulator):
     assert (third.status_code, third.text) == (418, "")
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_that_has_no_body(api, simulator, status):
+    simulator.faults(kind="body", body="ignored", status=status)
+    answer = api.get(LIST)
+    assert (answer.status_code, answer.content) == (status, b"")
+    assert api.get(LIST).status_code == 200
+
+
 def test_a_patch_changes_parts_of_the_answer(api, simulator):
     patch = {
         "pagination": {"count": 7},
@@ -216,6 +224,9 @@ def test_faults_are_listed_counted_and_cleared(api):
         {"kind": "drop_before", "path": 1},
         {"kind": "patch", "replace_text": ["a"]},
         {"kind": "redirect"},
+        {"kind": "redirect", "location": "/a\r\nX-Y: z"},
+        {"kind": "status", "status": 500, "headers": {"X Y": "z"}},
+        {"kind": "status", "status": 500, "headers": {"X-Y": "\u2026"}},
     ],
 )
 def test_what_is_no_fault_is_refused_whole(api, simulator, fault):

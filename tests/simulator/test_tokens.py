@@ -1,6 +1,7 @@
 """The endpoints of the tokens keep the state that they show."""
 
 import re
+import threading
 import time
 
 import pytest
@@ -227,6 +228,15 @@ def test_credentials_that_are_missing_or_of_another_kind(simulator, connect):
         assert answer.json()["error"]["code"] == "unauthorized"
     answer = nobody.get("/v6/user/tokens", headers={"authorization": "Bearer nope"})
     assert answer.json()["error"] == DEAD
+
+
+def test_a_token_that_dies_while_its_request_waits_is_refused(simulator, connect):
+    token = simulator.state.add_token()
+    simulator.faults(kind="latency", ms=100)
+    timer = threading.Timer(0.03, simulator.state.remove_token, [token])
+    timer.start()
+    assert connect(simulator, token.bearer).get("/v2/user").json()["error"] == DEAD
+    timer.join(5)
 
 
 def test_active_at_moves_when_a_token_is_used(api, simulator):

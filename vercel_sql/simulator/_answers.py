@@ -10,6 +10,7 @@ from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault
 from vercel_sql.simulator._json import decode, encode
 
+_WITHOUT_BODY = (204, 304)
 _GARBAGE = b"\x00\xff\xfe not JSON, not even text \x80\x81"
 _HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
@@ -49,6 +50,9 @@ class Answer:
 
     def start(self) -> Message:
         """Give the ASGI message that begins the answer."""
+        if self.status in _WITHOUT_BODY:
+            self.replace_body(b"")
+            self.headers = [pair for pair in self.headers if not pair[0].startswith(b"content-")]
         return {"type": "http.response.start", "status": self.status, "headers": self.headers}
 
 

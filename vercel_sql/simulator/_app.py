@@ -78,14 +78,12 @@ class SimulatedApi:
 
     async def _simulate(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         record = self._record(scope, body)
-        caller = self._state.identify(record.headers.get("authorization"))
-        record.token_id = None if isinstance(caller, ApiError) else caller.id
-        exchange = Exchange(record, caller)
-        exchange.put_into(scope)
         cursor = dict(record.query).get("until")
         due = self._faults.take(record.method, record.path, has_cursor=cursor is not None)
         record.faults = [fault.kind for fault in due]
         await self._delay(due)
+        exchange = self._exchange(record)
+        exchange.put_into(scope)
         end = next((fault for fault in due if fault.decisive), None)
         answer = await self._answer(scope, body, end)
         if answer is not None:
@@ -111,6 +109,12 @@ class SimulatedApi:
         record.read_body(body)
         self._recorder.add(record)
         return record
+
+    def _exchange(self, record: ReceivedRequest) -> Exchange:
+        """Find out who calls: only now, since a token may have died while the request waited."""
+        caller = self._state.identify(record.headers.get("authorization"))
+        record.token_id = None if isinstance(caller, ApiError) else caller.id
+        return Exchange(record, caller)
 
     async def _delay(self, due: list[Fault]) -> None:
         latency_ms = self._latency_ms
@@ -208,7 +212,8 @@ async def _deliver(
     if end is None or kind != "cut_body":
         await _send(answer, send)
         return
-    keep = end.options.get("bytes", len(answer.body) // 2)
+    length = len(answer.body)
+    keep = max(0, min(end.options.get("bytes", length // 2), length - 1))
     await send(answer.start())
     await send({"type": "http.response.body", "body": answer.body[:keep], "more_body": True})
     await _close(scope, receive)

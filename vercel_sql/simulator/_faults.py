@@ -1,4 +1,18 @@
-"""Faults on demand: which requests they befall, and what they are."""
+"""Faults on demand: which requests they befall, and what they are.
+
+| kind | what happens |
+| --- | --- |
+| `status` | an error of that status, in Vercel's shape; the server does not act |
+| `latency` | the server waits `ms` milliseconds, then acts |
+| `drop_before` | the connection is closed, and the server does not act |
+| `drop_after` | the server acts, then the connection is closed without an answer |
+| `cut_body` | the server acts; its answer ends after half of the body, or after `bytes` |
+| `garbage_body` | the server acts; status 200 with bytes that are no JSON, or with `html` |
+| `repeat_cursor` | `pagination.next` is the `until` that was asked with |
+| `body` | the server acts; a literal `body` takes the answer's place |
+| `patch` | `patch` is laid over the answer's JSON, and `replace_text` changes its text |
+| `redirect` | a redirect to `location`; the server does not act |
+"""
 
 import re
 import threading
@@ -21,12 +35,18 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_header_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
 def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
 
 
 def _is_headers(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(v, str | int) for v in value.values())
+    return isinstance(value, dict) and all(
+        _TOKEN.fullmatch(name) and _is_header_text(str(text)) for name, text in value.items()
+    )
 
 
 def _is_status(value: Any) -> bool:
@@ -41,12 +61,14 @@ def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_TEXT: Check = ("printable ASCII", _is_header_text)
 _COUNT: Check = ("a whole number, 0 or more", _is_count)
 _TEXT: Check = ("a string", _is_text)
 _FLAG: Check = ("true or false", _is_flag)
 _STATUS: Check = ("an HTTP status from 200 to 599", _is_status)
 _OBJECT: Check = ("an object", _is_object)
-_HEADERS: Check = ("an object of strings", _is_headers)
+_HEADERS: Check = ("an object of header names and printable ASCII", _is_headers)
 _PAIR: Check = ("a pair of strings", _is_pair)
 _ANYTHING: Check = ("anything", lambda _: True)
 
@@ -75,11 +97,11 @@ KINDS: Mapping[str, dict[str, Check]] = {
     "body": {
         "status": _STATUS,
         "body": _ANYTHING,
-        "content_type": _TEXT,
+        "content_type": _HEADER_TEXT,
         "headers": _HEADERS,
     },
     "patch": {"patch": _ANYTHING, "replace_text": _PAIR},
-    "redirect": {"location": _TEXT, "status": _STATUS, "headers": _HEADERS, "acts": _FLAG},
+    "redirect": {"location": _HEADER_TEXT, "status": _STATUS, "headers": _HEADERS, "acts": _FLAG},
 }
 """The options of each kind of fault, beside those that all have."""
 

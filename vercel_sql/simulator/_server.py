@@ -209,6 +209,8 @@ class _Server(uvicorn.Server):
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,
+                timeout_keep_alive=75,  # an idle connection outlives any pause of a test
                 headers=[("server", "Vercel")],
             )
         )

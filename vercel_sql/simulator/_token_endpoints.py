@@ -38,15 +38,18 @@ class TokenEndpoints:
 
     async def list(self, request: Request) -> Response:
         """Answer a page; the rows' JSON is joined as it is, which keeps large pages fast."""
-        page = self._state.token_page(page_limit(request), query_value(request, "until"))
-        rows = b",".join([token.json for token in page.rows])
+        limit, until = page_limit(request), query_value(request, "until")
+        with self._state.lock:
+            page = self._state.token_page(limit, until)
+            rows = b",".join([token.json for token in page.rows])
         body = b'{"tokens":[%b],"pagination":%b}' % (rows, encode(page.pagination()))
         return Response(body, media_type="application/json")
 
     async def get(self, request: Request) -> Response:
         """Answer one token."""
-        token = self._named(request)
-        return Response(b'{"token":%b}' % token.json, media_type="application/json")
+        with self._state.lock:
+            shown = self._named(request).json
+        return Response(b'{"token":%b}' % shown, media_type="application/json")
 
     async def create(self, request: Request) -> Response:
         """Create a token, and show its bearer this once."""
