@@ -1,0 +1,92 @@
+"""Parameters and placeholders, held against one another before the first statement runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from vercel_sql.errors import ParameterError
+from vercel_sql.sql.parameters import Parameters
+from vercel_sql.sql.statements import Native, Need, Statement
+
+
+def check(statements: Sequence[Statement], parameters: Parameters) -> None:
+    """Refuse a script whose placeholders and parameters do not fit together.
+
+    An argument of EXEC, or a member of ``@@json``, that is all placeholder needs no value here:
+    whether it may be left out is for the method to say.
+
+    Raises:
+        ParameterError: a placeholder has no value; a parameter is used by none; placeholders go
+            by name and by position; or a parameter's placeholder stands inside a longer string.
+    """
+    if any(isinstance(statement, Native) and statement.unreadable for statement in statements):
+        # DuckDB refuses the script, and what is wrong with it comes before its parameters.
+        return
+    needs = [need for statement in statements for need in statement.needs()]
+    _refuse_mixture(needs)
+    _refuse_embedded(statements, parameters)
+    _refuse_missing(needs, parameters)
+    _refuse_unused(needs, parameters)
+
+
+def _refuse_mixture(needs: Sequence[Need]) -> None:
+    by_position = next((need for need in needs if need.name.isdecimal()), None)
+    by_name = next((need for need in needs if not need.name.isdecimal()), None)
+    if by_position and by_name:
+        raise ParameterError(
+            f"A script takes its parameters by position or by name, not both: it has "
+            f"{by_position.written} and {by_name.written}."
+        )
+
+
+def _refuse_embedded(statements: Iterable[Statement], parameters: Parameters) -> None:
+    for statement in statements:
+        script = statement.fragment.script
+        for embedded in statement.embedded():
+            if embedded.name in parameters:
+                position = script.position(script.lexemes[embedded.index].start)
+                raise ParameterError(
+                    f"The string at {position} holds {{{{ {embedded.name} }}}} beside other text, "
+                    f"but a placeholder stands for the whole of a plain string. Join the two with "
+                    f"||, as in '…' || '{{{{ {embedded.name} }}}}'."
+                )
+
+
+def _refuse_missing(needs: Iterable[Need], parameters: Parameters) -> None:
+    missing = dict.fromkeys(
+        need.written for need in needs if not need.optional and need.name not in parameters
+    )
+    if not missing:
+        return
+    if parameters.positional:
+        raise ParameterError(
+            f"The script asks for more values by position than the {len(parameters)} that "
+            "were given."
+        )
+    what = "placeholder" if len(missing) == 1 else "placeholders"
+    have = "has" if len(missing) == 1 else "have"
+    raise ParameterError(f"The {what} {', '.join(missing)} {have} no value.")
+
+
+def _refuse_unused(needs: Sequence[Need], parameters: Parameters) -> None:
+    used = {need.name for need in needs}
+    for written in parameters:
+        if written.lower() in used:
+            continue
+        if parameters.positional:
+            raise ParameterError(
+                f"Value {written} of the {len(parameters)} that were given is used by no "
+                "placeholder."
+            )
+        raise ParameterError(
+            f"No placeholder uses the parameter {written}.{_suggestion(written, needs)}"
+        )
+
+
+def _suggestion(name: str, needs: Sequence[Need]) -> str:
+    """The placeholder that was meant, most likely."""
+    written = {need.name: need.written for need in needs}
+    for near in get_close_matches(name.lower(), written, n=1):
+        return f" Did you mean {written[near]}?"
+    return ""

@@ -1,0 +1,155 @@
+"""Parts of a script, as they are written, with the placeholders that stand in them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vercel_sql.sql.dialect import Lexeme
+from vercel_sql.sql.placeholders import Embedded, Placeholder
+
+if TYPE_CHECKING:
+    from vercel_sql.sql.parameters import Parameters
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Script:
+    """A text that was read into tokens; every fragment of it refers to it.
+
+    Attributes:
+        source: the whole text.
+        lexemes: its tokens.
+        placeholders: its placeholders, in order.
+        embedded: its strings that hold ``{{ name }}`` beside other text, in order.
+    """
+
+    source: str
+    lexemes: Sequence[Lexeme]
+    placeholders: Sequence[Placeholder] = ()
+    embedded: Sequence[Embedded] = ()
+
+    def position(self, offset: int) -> str:
+        """``line:column`` of an offset, both counted from 1."""
+        line = self.source.count("\n", 0, offset) + 1
+        return f"{line}:{offset - self.source.rfind(chr(10), 0, offset)}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fragment:
+    """Some tokens of a script that follow one another, and the text that they stand in.
+
+    Attributes:
+        script: the script that it is a part of.
+        first: the index of its first token.
+        stop: the index after its last token; never the same as `first`, but for a text that
+            cannot be read into tokens.
+    """
+
+    script: Script
+    first: int
+    stop: int
+
+    def __repr__(self) -> str:
+        # No text: a literal may be a secret.
+        return f"<Fragment at {self.position}>"
+
+    @property
+    def lexemes(self) -> Sequence[Lexeme]:
+        """Its tokens."""
+        return self.script.lexemes[self.first : self.stop]
+
+    @property
+    def start(self) -> int:
+        """The offset of its first character in the script."""
+        return self.script.lexemes[self.first].start if self.first < self.stop else 0
+
+    @property
+    def end(self) -> int:
+        """The offset after its last character in the script."""
+        if self.first < self.stop:
+            return self.script.lexemes[self.stop - 1].end
+        return len(self.script.source)
+
+    @property
+    def position(self) -> str:
+        """Where it starts, as ``line:column``."""
+        return self.script.position(self.start)
+
+    @property
+    def text(self) -> str:
+        """Its text, exactly as it is written."""
+        return self.script.source[self.start : self.end]
+
+    @property
+    def placeholders(self) -> Sequence[Placeholder]:
+        """The placeholders in it, in order."""
+        found = self.script.placeholders
+        begin = bisect_left(found, self.first, key=lambda each: each.first)
+        end = bisect_left(found, self.stop, key=lambda each: each.first)
+        return found[begin:end]
+
+    @property
+    def embedded(self) -> Sequence[Embedded]:
+        """The strings in it that hold ``{{ name }}`` beside other text."""
+        found = self.script.embedded
+        begin = bisect_left(found, self.first, key=lambda each: each.index)
+        end = bisect_left(found, self.stop, key=lambda each: each.index)
+        return found[begin:end]
+
+    @property
+    def sole(self) -> Placeholder | None:
+        """The placeholder that is all there is in it, or None."""
+        for found in self.placeholders[:1]:
+            whole = (found.first, found.stop) == (self.first, self.stop)
+            if whole and found.sql == f"${found.key}":
+                return found
+        return None
+
+    @property
+    def sole_placeholder(self) -> str | None:
+        """The name of the placeholder that is all there is in it, or None."""
+        return self.sole.name if self.sole else None
+
+    def slice(self, first: int, stop: int) -> Fragment:
+        """A part of it, by token indices of the script."""
+        return Fragment(self.script, first, stop)
+
+    def bind(self, parameters: Parameters) -> tuple[str, dict[str, object]]:
+        """Its text with named DuckDB parameters for its placeholders, and the values for these.
+
+        The text is that of `text` where there are no placeholders. Only the values that it uses
+        are given, since DuckDB refuses others.
+
+        Raises:
+            ParameterError: a placeholder has no value.
+        """
+        pieces: list[str] = []
+        values: dict[str, object] = {}
+        written = self.start
+        for placeholder in self.placeholders:
+            start = self.script.lexemes[placeholder.first].start
+            end = self.script.lexemes[placeholder.stop - 1].end
+            values[placeholder.key] = parameters.value(placeholder)
+            pieces += [self.script.source[written:start], placeholder.sql]
+            written = end
+        pieces.append(self.script.source[written : self.end])
+        return "".join(pieces), values
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name, possibly qualified, such as ``vercel.authentication.user_tokens``.
+
+    Attributes:
+        parts: the parts without their quotes, case as written.
+        text: the name as it is written.
+    """
+
+    parts: tuple[str, ...]
+    text: str
+
+    def quoted(self) -> str:
+        """The name as SQL, every part in quotes."""
+        return ".".join('"' + part.replace('"', '""') + '"' for part in self.parts)

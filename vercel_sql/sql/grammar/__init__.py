@@ -1,0 +1,1 @@
+"""How the statements of ours are read, token by token; a small reader for each."""

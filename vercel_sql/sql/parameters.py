@@ -1,0 +1,102 @@
+"""The values that a caller gives for a script's placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from vercel_sql.errors import ParameterError
+from vercel_sql.sql.placeholders import Placeholder
+
+
+class TextValue(str):
+    """A value that was given as text, on the command line, for whatever type it is needed as.
+
+    It is a string like any other, and says so where a number that was given as text may be cast
+    and one that a program gave as a string may not.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<TextValue>"
+
+
+class Parameters:
+    """Values by name or by position.
+
+    Names match whatever their case, as DuckDB's do. No value shows in the repr or in an error:
+    any of them may be a secret.
+
+    Args:
+        values: a mapping of names, or a sequence of values for ``?`` and ``$1``.
+        text: whether the string values are text that stands for any type; or the names of those
+            that are.
+
+    Raises:
+        ParameterError: two names differ in their case only.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, object] | Sequence[object] | None = None,
+        *,
+        text: bool | Collection[str] = False,
+    ) -> None:
+        self.positional = values is not None and not isinstance(values, Mapping)
+        self._values: dict[str, object] = {}
+        self._written: dict[str, str] = {}
+        for written, value in _named(values):
+            name = written.lower()
+            if name in self._values:
+                raise ParameterError(
+                    f"The parameters {self._written[name]} and {written} are the same one: "
+                    "names match whatever their case."
+                )
+            as_text = written in text if isinstance(text, Collection) else text
+            self._values[name] = TextValue(value) if as_text and isinstance(value, str) else value
+            self._written[name] = written
+
+    def __repr__(self) -> str:
+        return f"<Parameters: {', '.join(self._written.values()) or 'none'}>"
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        """The names as they were given; ``1``, ``2``, … for values by position."""
+        return iter(self._written.values())
+
+    def __getitem__(self, name: str) -> object:
+        """The value of a name; a `TextValue` where it was given as text."""
+        return self._values[name.lower()]
+
+    def is_text(self, name: str) -> bool:
+        """Whether the value was given as text that stands for any type."""
+        return isinstance(self._values.get(name.lower()), TextValue)
+
+    def value(self, placeholder: Placeholder) -> object:
+        """The value for a placeholder, as DuckDB takes it.
+
+        Raises:
+            ParameterError: there is none.
+        """
+        if placeholder.name not in self._values:
+            raise ParameterError(f"The placeholder {placeholder.written} has no value.")
+        value = self._values[placeholder.name]
+        return str(value) if isinstance(value, TextValue) else value
+
+
+def _named(values: Mapping[str, object] | Sequence[object] | None) -> list[tuple[str, object]]:
+    if values is None:
+        return []
+    if isinstance(values, Mapping):
+        return [(str(name), value) for name, value in values.items()]
+    if isinstance(values, str | bytes):
+        raise ParameterError("Parameters are a sequence or a mapping of values, not one string.")
+    return [(str(number), value) for number, value in enumerate(values, start=1)]
+
+
+NO_PARAMETERS = Parameters()

@@ -1,0 +1,264 @@
+"""Placeholders: the places in a script where a parameter's value goes.
+
+They are found on tokens and stand for a whole value: ``$name``, ``$1``, ``?``, ``:name`` (where a
+value can stand), ``{{ name }}`` and ``'{{ name }}'``. Names match whatever their case, as those of
+DuckDB's own ``$name`` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme
+
+_TYPES = frozenset(
+    [
+        "DATE",
+        "DATETIME",
+        "INTERVAL",
+        "JSON",
+        "TIME",
+        "TIMESTAMP",
+        "TIMESTAMPTZ",
+        "TIMESTAMP_MS",
+        "TIMESTAMP_NS",
+        "TIMESTAMP_S",
+        "TIMETZ",
+        "UUID",
+    ]
+)
+"""Types that stand before a literal, as in ``DATE '2026-01-01'``; no parameter can stand there."""
+
+_BEFORE_VALUE = frozenset(
+    [
+        "ALL",
+        "AND",
+        "BETWEEN",
+        "BY",
+        "CASE",
+        "DISTINCT",
+        "ELSE",
+        "ESCAPE",
+        "GLOB",
+        "HAVING",
+        "ILIKE",
+        "IN",
+        "INTERVAL",
+        "LIKE",
+        "LIMIT",
+        "NOT",
+        "OFFSET",
+        "ON",
+        "OR",
+        "QUALIFY",
+        "RETURNING",
+        "SELECT",
+        "THEN",
+        "WHEN",
+        "WHERE",
+    ]
+) | {"GROUP BY", "ORDER BY", "PARTITION BY", "SIMILAR TO"}
+"""Keywords after which ``:name`` is a value, not the tail of an alias or a slice."""
+
+_NOT_BEFORE_VALUE = frozenset(")]}.?$#;{") | {"::"}
+"""Symbols after which ``:name`` is something else, such as the end of a slice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """One place where a value goes.
+
+    Attributes:
+        name: the parameter, in lower case; digits for a positional one.
+        written: the placeholder as the script has it, for messages.
+        first: the index of its first token.
+        stop: the index after its last token.
+        sql: what stands in its place when the statement runs.
+    """
+
+    name: str
+    written: str
+    first: int
+    stop: int
+    sql: str
+
+    @property
+    def positional(self) -> bool:
+        """Whether it asks for a value by position."""
+        return self.name.isdecimal()
+
+    @property
+    def key(self) -> str:
+        """The name of the DuckDB parameter that takes the value."""
+        return parameter_key(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A string that holds ``{{ name }}`` beside other text, which makes it plain text.
+
+    Attributes:
+        name: the name between the braces, in lower case.
+        index: the index of the string's token.
+    """
+
+    name: str
+    index: int
+
+
+def parameter_key(name: str) -> str:
+    """The DuckDB parameter for a placeholder: DuckDB cannot mix numbers and names."""
+    return f"p{name}" if name.isdecimal() else name
+
+
+def braces(text: str) -> Iterator[tuple[int, int, str]]:
+    """Each ``{{ name }}`` in a text: where it starts, where it ends, and the name as written."""
+    start = text.find("{{")
+    while start >= 0:
+        end = text.find("}}", start)
+        if end < 0:
+            return
+        # Of three braces in a row the innermost two are the placeholder's.
+        start = text.rfind("{{", start, end)
+        name = text[start + 2 : end].strip()
+        if name.isidentifier():
+            yield start, end + 2, name
+            start = text.find("{{", end + 2)
+        else:
+            start = text.find("{{", start + 2)
+
+
+class Finder:
+    """Finds the placeholders of a script, one statement after the other.
+
+    The ``?`` are numbered through the whole script.
+    """
+
+    def __init__(self, source: str, lexemes: Sequence[Lexeme]) -> None:
+        self._source = source
+        self._lexemes = lexemes
+        self._marks = 0
+        self.placeholders: list[Placeholder] = []
+        self.embedded: list[Embedded] = []
+
+    def scan(self, first: int, stop: int, *, braces_only: bool = False) -> None:
+        """Find the placeholders in the tokens from `first` up to `stop`.
+
+        Args:
+            first: the index of the first token of a statement.
+            stop: the index after its last.
+            braces_only: whether ``?``, ``$name`` and ``:name`` are left to DuckDB.
+        """
+        index = first
+        while index < stop:
+            found = self._at(index, first, stop)
+            if found and not (braces_only and "{{" not in found.written):
+                self.placeholders.append(found)
+                index = found.stop
+                continue
+            if self._lexemes[index].kind in STRINGS:
+                for _, _, name in braces(self._lexemes[index].value):
+                    self.embedded.append(Embedded(name.lower(), index))
+            index += 1
+
+    def _at(self, index: int, first: int, stop: int) -> Placeholder | None:
+        match self._lexemes[index].raw[0]:
+            case "$":
+                return self._dollar(index, stop)
+            case "?":
+                return self._mark(index, stop)
+            case ":":
+                return self._colon(index, first, stop)
+            case "{":
+                return self._braced(index, first, stop)
+            case "'":
+                return self._quoted(index, first, stop)
+        return None
+
+    def _adjacent(self, index: int) -> bool:
+        """Whether nothing stands between this token and the one before it."""
+        return self._lexemes[index].start == self._lexemes[index - 1].end
+
+    def _make(self, name: str, first: int, stop: int, sql: str = "") -> Placeholder:
+        written = self._source[self._lexemes[first].start : self._lexemes[stop - 1].end]
+        name = name.lower()
+        return Placeholder(name, written, first, stop, sql or f"${parameter_key(name)}")
+
+    def _dollar(self, index: int, stop: int) -> Placeholder | None:
+        if self._lexemes[index].kind is not Kind.SYMBOL or index + 1 >= stop:
+            return None
+        name = self._lexemes[index + 1]
+        if name.kind is Kind.WORD or name.raw.isdecimal():
+            return self._make(name.raw, index, index + 2)
+        return None
+
+    def _mark(self, index: int, stop: int) -> Placeholder:
+        if (
+            index + 1 < stop
+            and self._adjacent(index + 1)
+            and self._lexemes[index + 1].raw.isdecimal()
+        ):
+            return self._make(self._lexemes[index + 1].raw, index, index + 2)
+        self._marks += 1
+        return self._make(str(self._marks), index, index + 1)
+
+    def _colon(self, index: int, first: int, stop: int) -> Placeholder | None:
+        if self._lexemes[index].raw != ":" or index + 1 >= stop or not self._adjacent(index + 1):
+            return None
+        name = self._lexemes[index + 1]
+        if name.kind is Kind.WORD and name.raw.isidentifier() and self._value_follows(index, first):
+            return self._make(name.raw, index, index + 2)
+        return None
+
+    def _value_follows(self, index: int, first: int) -> bool:
+        """Whether a value can stand at this token."""
+        if index == first:
+            return False
+        before = self._lexemes[index - 1]
+        if before.kind is Kind.WORD:
+            return before.upper in _BEFORE_VALUE
+        if before.raw == "[":
+            return not self._subscript(index - 1, first)
+        return before.kind is Kind.SYMBOL and before.raw not in _NOT_BEFORE_VALUE
+
+    def _subscript(self, index: int, first: int) -> bool:
+        """Whether this bracket takes a part of a value, and is not a list's."""
+        if index == first:
+            return False
+        before = self._lexemes[index - 1]
+        if before.kind is Kind.WORD:
+            return before.upper not in _BEFORE_VALUE
+        return before.kind is not Kind.SYMBOL or before.raw in (")", "]", "}")
+
+    def _braced(self, index: int, first: int, stop: int) -> Placeholder | None:
+        """``{{ name }}``: two braces that touch, a name, two braces that touch."""
+        parts = self._lexemes[index : min(index + 5, stop)]
+        raws = [part.raw for part in parts]
+        if raws[:2] + raws[3:] != ["{", "{", "}", "}"]:
+            return None
+        name = parts[2]
+        touching = self._adjacent(index + 1) and self._adjacent(index + 4)
+        if touching and name.kind is Kind.WORD and name.raw.isidentifier():
+            return self._typed(name.raw, index, index + 5, first, stop)
+        return None
+
+    def _quoted(self, index: int, first: int, stop: int) -> Placeholder | None:
+        """``'{{ name }}'``: a plain string that holds nothing else."""
+        text = self._lexemes[index].value
+        if self._lexemes[index].kind is not Kind.STRING:
+            return None
+        for start, end, name in braces(text):
+            if (start, end) == (0, len(text)):
+                return self._typed(name, index, index + 1, first, stop)
+        return None
+
+    def _typed(self, name: str, index: int, end: int, first: int, stop: int) -> Placeholder:
+        """With the type before it: ``DATE '{{ day }}'`` runs as ``CAST($day AS DATE)``."""
+        before = self._lexemes[index - 1].upper if index > first else ""
+        if before not in _TYPES:
+            return self._make(name, index, end)
+        key = parameter_key(name.lower())
+        if before == "INTERVAL" and end < stop and self._lexemes[end].kind is Kind.WORD:
+            return self._make(name, index, end, f"(${key})")
+        return self._make(name, index - 1, end, f"CAST(${key} AS {before})")

@@ -1,0 +1,172 @@
+"""Where DuckDB's quotes and comments begin and end.
+
+sqlglot's tokenizer differs from DuckDB's lexer in a few places that decide where a statement
+ends: it takes ``$1,$2`` for the opening of a dollar quote, lets a block comment go unclosed, and
+reads ``-|-`` over the start of a comment. So quotes and comments are found here first, by
+DuckDB's rules, and the tokenizer is given a text in which what it would misread is masked by
+something of the same length: every offset stays true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+_BLANKS = "\ufeff\u200b"
+"""What DuckDB takes for a blank and Python's `str.isspace` does not."""
+
+
+@dataclass(repr=False)
+class Quoting:
+    """A text with its comments and dollar quotes masked.
+
+    Attributes:
+        masked: as long as the text; comments are blanks, dollar quotes are plain ones.
+        dollars: the content of each dollar-quoted string, by the offset where it starts.
+        unfinished: what is still open where the text ends, such as ``a comment``, or None.
+        opened: the offset where that was opened.
+    """
+
+    masked: str
+    dollars: dict[int, str] = field(default_factory=dict)
+    unfinished: str | None = None
+    opened: int = 0
+
+
+def scan(text: str) -> Quoting:
+    """Find the quotes and comments of a text, by DuckDB's rules."""
+    return _Scanner(text).run()
+
+
+def _begins_word(char: str) -> bool:
+    """Whether an identifier or a dollar quote's tag can begin with this character."""
+    if char < "\x80":
+        return char.isalpha() or char == "_"
+    return not char.isspace() and char not in _BLANKS
+
+
+def _continues_word(char: str) -> bool:
+    return _begins_word(char) or "0" <= char <= "9" or char == "$"
+
+
+def _blank(text: str) -> str:
+    """Blanks as long as the text, with its line breaks, so that lines keep their numbers."""
+    return "".join(char if char in "\r\n" else " " for char in text)
+
+
+class _Scanner:
+    """One pass over one text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.position = 0
+        self.pieces: list[str] = []
+        self.result = Quoting("")
+        self.handlers: dict[str, Callable[[], None]] = {
+            "'": lambda: self.quote("'", "a string"),
+            '"': lambda: self.quote('"', "a quoted name"),
+            "`": lambda: self.quote("`", "a quoted name"),
+            "-": self.dash,
+            "/": self.slash,
+            "$": self.dollar,
+            **dict.fromkeys(_BLANKS, self.blank),
+        }
+
+    def run(self) -> Quoting:
+        while self.position < len(self.text):
+            char = self.text[self.position]
+            if handler := self.handlers.get(char):
+                handler()
+            elif _continues_word(char):
+                self.word()
+            else:
+                self.keep(self.position + 1)
+        self.result.masked = "".join(self.pieces)
+        return self.result
+
+    def keep(self, end: int) -> None:
+        self.pieces.append(self.text[self.position : end])
+        self.position = end
+
+    def mask(self, end: int) -> None:
+        self.pieces.append(_blank(self.text[self.position : end]))
+        self.position = end
+
+    def leave_open(self, what: str) -> None:
+        """Note that the text ends inside a quote or comment, and stop there."""
+        self.result.unfinished = what
+        self.result.opened = self.position
+        self.keep(len(self.text))
+
+    def word(self) -> None:
+        """An identifier, keyword or number; ``E`` before a quote makes backslashes escape."""
+        end = self.position + 1
+        while end < len(self.text) and _continues_word(self.text[end]):
+            end += 1
+        word = self.text[self.position : end]
+        self.keep(end)
+        if word in ("e", "E") and self.text.startswith("'", end):
+            self.quote("'", "a string", escapes=True)
+
+    def quote(self, mark: str, what: str, *, escapes: bool = False) -> None:
+        """A string or quoted name, in which the doubled mark stands for itself."""
+        end = self.position + 1
+        while end < len(self.text):
+            if escapes and self.text[end] == "\\":
+                end += 2
+            elif self.text[end] != mark:
+                end += 1
+            elif self.text.startswith(mark, end + 1):
+                end += 2
+            else:
+                self.keep(end + 1)
+                return
+        self.leave_open(what)
+
+    def dash(self) -> None:
+        if not self.text.startswith("--", self.position):
+            self.keep(self.position + 1)
+            return
+        end = self.position
+        while end < len(self.text) and self.text[end] not in "\r\n":
+            end += 1
+        self.mask(end)
+
+    def slash(self) -> None:
+        """A block comment, which may hold others."""
+        if not self.text.startswith("/*", self.position):
+            self.keep(self.position + 1)
+            return
+        depth, end = 1, self.position + 2
+        while depth:
+            close = self.text.find("*/", end)
+            if close < 0:
+                self.leave_open("a comment")
+                return
+            opening = self.text.find("/*", end, close + 1)
+            depth, end = (depth - 1, close + 2) if opening < 0 else (depth + 1, opening + 2)
+        self.mask(end)
+
+    def dollar(self) -> None:
+        """A dollar-quoted string, or else the dollar of a parameter."""
+        tag_end = self.position + 1
+        while tag_end < len(self.text) and self.text[tag_end] != "$":
+            char = self.text[tag_end]
+            if not (_begins_word(char) or ("0" <= char <= "9" and tag_end > self.position + 1)):
+                break
+            tag_end += 1
+        if not self.text.startswith("$", tag_end):
+            self.keep(self.position + 1)
+            return
+        tag = self.text[self.position : tag_end + 1]
+        close = self.text.find(tag, tag_end + 1)
+        if close < 0:
+            self.leave_open("a dollar-quoted string")
+            return
+        self.result.dollars[self.position] = self.text[tag_end + 1 : close]
+        end = close + len(tag)
+        self.pieces.append("'" + _blank(self.text[self.position + 1 : end - 1]) + "'")
+        self.position = end
+
+    def blank(self) -> None:
+        self.mask(self.position + 1)
