@@ -7,6 +7,7 @@ from vercel_sql.api.decode import decode_json, encode_json
 from vercel_sql.api.paging import PageContent, walk
 from vercel_sql.api.redaction import MASK, Redactor
 from vercel_sql.api.requests import Request, build_request
+from vercel_sql.api.secrets_file import SecretsFile
 
 __all__ = [
     "MASK",
@@ -17,6 +18,7 @@ __all__ = [
     "Redactor",
     "Request",
     "RequestEvent",
+    "SecretsFile",
     "build_request",
     "check_arguments",
     "decode_json",

@@ -1,0 +1,73 @@
+"""Secrets that are shown once, on disk before anybody else sees them."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vercel_sql.api.decode import encode_json
+from vercel_sql.errors import OperationalError
+
+
+class SecretsFile:
+    """A file of mode 0600 to which each secret is appended as one line of JSON, and synced.
+
+    Args:
+        path: the file; it is made where it is missing.
+
+    Raises:
+        OperationalError: it can't be written, or others may read it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+        self._lock = threading.Lock()
+        # Found out now, before the first request, rather than with a secret in hand.
+        os.close(self._open())
+
+    def __repr__(self) -> str:
+        return f"<SecretsFile {self.path}>"
+
+    def append(self, resource: str, method: str, values: Mapping[str, Any]) -> None:
+        """Writes one line and returns when it is on the disk.
+
+        Raises:
+            OperationalError: it can't be written.
+        """
+        made = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = encode_json({"at": made, "resource": resource, "method": method, **values}) + "\n"
+        try:
+            with self._lock:
+                handle = self._open()
+                try:
+                    self._write(handle, line.encode("utf-8"))
+                finally:
+                    os.close(handle)
+        except OSError as error:
+            raise self._error(error.strerror or "unknown error") from None
+
+    def _write(self, handle: int, line: bytes) -> None:
+        written = 0
+        while written < len(line):
+            written += os.write(handle, line[written:])
+        os.fsync(handle)
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            handle = os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise self._error(error.strerror or "unknown error") from None
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)
+        if os.name == "posix" and mode & 0o077:
+            os.close(handle)
+            raise self._error(f"others may read it (mode {mode:04o}); run chmod 600 on it")
+        return handle
+
+    def _error(self, why: str) -> OperationalError:
+        return OperationalError(f"the secrets file {self.path} can't be used: {why}")

@@ -1,0 +1,216 @@
+"""One method called as a whole: its answer as a table of Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from vercel_sql.api import Answer, Client, build_request, encode_json, walk
+from vercel_sql.errors import DataError, NotFoundError, ProgrammingError
+from vercel_sql.manifest import Column, Method, Resource
+from vercel_sql.tables.pages import exact_fields, page_fields, page_reader, rows_at
+from vercel_sql.tables.rows import column_array, unknown_fields
+from vercel_sql.tables.shape import JSON, Fields, TableShape, arrow_types
+
+ADDITIONAL = Column(
+    name="additional_fields",
+    type="JSON",
+    description="What Vercel sends and this package does not know yet; NULL if nothing.",
+)
+
+
+def result_columns(resource: Resource, method: Method) -> list[Column]:
+    """The columns of what a method gives."""
+    if not method.returns:
+        return list(resource.public_columns)
+    return [*method.returns, ADDITIONAL]
+
+
+def result_schema(resource: Resource, method: Method) -> pa.Schema:
+    """The Arrow schema of what a method gives."""
+    columns = result_columns(resource, method)
+    types = arrow_types(columns)
+    return pa.schema(
+        [(c.name, JSON if c.type == "JSON" else types[c.name]) for c in columns],
+    )
+
+
+def call(client: Client, resource: Resource, method: Method, arguments: Mapping[str, Any]) -> Any:
+    """Calls a method with checked arguments and gives its answer as a `pyarrow.Table`.
+
+    Raises:
+        APIError: Vercel answered with an error, a 404 among them.
+    """
+    if method.collect:
+        return _collected(client, resource, method, arguments)
+    if method.paging is not None:
+        return _listed(client, resource, method, arguments)
+    answer = client.send(build_request(method, arguments))
+    return answer_table(resource, method, answer)
+
+
+def answer_table(resource: Resource, method: Method, answer: Answer) -> pa.Table:
+    """An answer as a table: the method's own columns, or the resource's.
+
+    Raises:
+        AnswerError: the answer is not of the form that the manifest says.
+        DataError: a value is not of its column's type.
+    """
+    if method.returns:
+        return _own_columns(resource, method, answer)
+    shape = TableShape(resource)
+    rows = rows_at(answer, method.rows)
+    names = [column.name for column in resource.fields]
+    fields = exact_fields(shape, answer, rows, names, want_rest=True)
+    return _public_table(shape, [fields])
+
+
+def _own_columns(resource: Resource, method: Method, answer: Answer) -> pa.Table:
+    content = answer.json()
+    if not isinstance(content, dict):
+        raise answer.unusable("it is not an object")
+    schema = result_schema(resource, method)
+    types = arrow_types(method.returns)
+    rest = unknown_fields(content, types) or None
+    values = {**content, ADDITIONAL.name: rest}
+    where = [f"vercel.{resource.full_name}: {method.name}"]
+    arrays = []
+    for column in result_columns(resource, method):
+        storage = types.get(column.name, pa.string())
+        arrays.append(column_array([values.get(column.name)], column, storage, where))
+    return _typed(arrays, schema)
+
+
+def _typed(arrays: list[pa.Array], schema: pa.Schema) -> pa.Table:
+    exported = [
+        pa.ExtensionArray.from_storage(JSON, array) if field.type == JSON else array
+        for array, field in zip(arrays, schema, strict=True)
+    ]
+    return pa.Table.from_arrays(exported, schema=schema)
+
+
+def _public_table(shape: TableShape, parts: list[Fields]) -> pa.Table:
+    columns = list(shape.resource.public_columns)
+    names = [shape.qualified(column.name) for column in columns]
+    batches = [shape.export(shape.batch(columns, fields, None), names) for fields in parts]
+    schema = pa.schema([shape.schema.field(name) for name in names])
+    table = pa.Table.from_batches(batches, schema=schema)
+    return table.rename_columns([column.name for column in columns])
+
+
+def _listed(
+    client: Client, resource: Resource, method: Method, arguments: Mapping[str, Any]
+) -> pa.Table:
+    shape = TableShape(resource)
+    columns = list(resource.public_columns)
+    parts = []
+    for page, fresh in walk(client, method, arguments, page_reader(shape, method)):
+        fields = page_fields(shape, method, page, columns)
+        parts.append(fields if fresh is None else _taken(fields, fresh))
+    return _public_table(shape, parts)
+
+
+def _taken(fields: Fields, positions: list[int]) -> Fields:
+    kept = pa.array(positions, pa.int64())
+    arrays = {name: array.take(kept) for name, array in fields.arrays.items()}
+    rest = None if fields.rest is None else fields.rest.take(kept)
+    return Fields(len(positions), arrays, rest, fields.requested)
+
+
+def _collected(
+    client: Client, resource: Resource, method: Method, arguments: Mapping[str, Any]
+) -> pa.Table:
+    """All pages of a listing joined into one body, which is one row."""
+    shape = TableShape(resource)
+    rows: list[Any] = []
+    body: dict[str, Any] = {}
+    for page, fresh in walk(client, method, arguments, page_reader(shape, method)):
+        found = rows_at(page.answer, method.rows)
+        rows += found if fresh is None else [found[position] for position in fresh]
+        body = {**page.answer.json(), **body}
+    assert method.paging is not None  # noqa: S101 - only paged methods collect
+    _put(body, method.rows, rows)
+    _put(body, method.paging.count, len(rows))
+    _put(body, method.paging.cursor, None)
+    joined = Answer(build_request(method, arguments), 200, {}, encode_json(body).encode())
+    return _own_columns(resource, method, joined)
+
+
+def _put(body: dict[str, Any], path: list[str], value: Any) -> None:
+    for name in path[:-1]:
+        body = body.setdefault(name, {})
+    body[path[-1]] = value
+
+
+def own_key(client: Client, resource: Resource) -> str | None:
+    """The key of the row that is the calling credential, asked anew; None where there is none.
+
+    Costs one request.
+    """
+    reference, getter = resource.self_reference, resource.getter
+    if reference is None or getter is None:
+        return None
+    answer = client.send(build_request(getter, {getter.required[0].name: reference.value}))
+    row = rows_at(answer, getter.rows)[0]
+    key = row.get(resource.key)
+    if not isinstance(key, str):
+        raise answer.unusable(f"it has no {resource.key}")
+    return key
+
+
+def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:
+    """Stops a deletion that would take away the credential that carries it out.
+
+    Raises:
+        ProgrammingError: one of the keys is the calling credential's own.
+    """
+    reference = resource.self_reference
+    if reference is None or not keys:
+        return
+    own = own_key(client, resource)
+    if own in keys:
+        raise ProgrammingError(
+            f"vercel.{resource.full_name}: {own} is the {resource.key} of the credential that "
+            "makes these calls, and it is never deleted by the way. Nothing was deleted. Leave "
+            f"it out ({resource.key} <> '{own}'), or mean it: "
+            f"WHERE {reference.column} = '{reference.value}'"
+        )
+
+
+def send_or_missing(client: Client, method: Method, arguments: Mapping[str, Any]) -> Answer | None:
+    """The answer of a method; None where a 404 says that there is no such row.
+
+    Raises:
+        APIError: any other error, and a 404 where it does not mean that.
+    """
+    try:
+        return client.send(build_request(method, arguments))
+    except NotFoundError:
+        if method.missing_is_empty:
+            return None
+        raise
+
+
+def salvage(
+    resource: Resource, method: Method, answer: Answer
+) -> tuple[pa.Table, DataError | None]:
+    """The answer of a write as a table, and what was wrong with it.
+
+    A secret is shown once: where another value of the answer is of a wrong type, the secrets are
+    kept and only the rest is given up.
+    """
+    try:
+        return answer_table(resource, method, answer), None
+    except DataError as error:
+        content = answer.json()
+        kept = {name: content.get(name) for name in method.secrets}
+        schema = result_schema(resource, method)
+        arrays = [
+            pa.array([kept.get(f.name) if isinstance(kept.get(f.name), str) else None], pa.string())
+            if f.name in kept
+            else pa.nulls(1, f.type)
+            for f in schema
+        ]
+        return pa.Table.from_arrays(arrays, schema=schema), error

@@ -1,0 +1,107 @@
+"""The catalog in DuckDB: schemas, views with comments, and macros over the live tables.
+
+The live tables stand in the schema ``live`` under their full names. The public views give their
+columns the short names and leave the hidden ones out; the views for people look at all columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from vercel_sql.manifest import Column, Resource, Service, View
+from vercel_sql.tables.dataset import LiveTable, Source
+
+LIVE = "live"
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def create_catalog(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    """Attaches an empty database of that name to hold the views."""
+    con.execute(f"ATTACH ':memory:' AS {quoted(catalog)}")
+    con.execute(f"CREATE SCHEMA {quoted(catalog)}.{quoted(LIVE)}")
+
+
+def create_service(
+    con: duckdb.DuckDBPyConnection, catalog: str, service: Service, source: Source
+) -> None:
+    """Makes the tables and views of one service.
+
+    Args:
+        con: the connection that the tables belong to. It has to stay open: DuckDB 1.5 fails on
+            functions of the ICU extension over a table whose own connection is closed.
+        catalog: the name of the catalog.
+        service: the manifest's service.
+        source: what the live tables are made from.
+    """
+    with _kept_search_path(con):
+        # create_view takes a plain name only, so the schema is chosen by USE.
+        con.execute(f"USE {quoted(catalog)}.{quoted(LIVE)}")
+        for resource in service.resources.values():
+            table = LiveTable(resource, source.client, source.failures)
+            con.from_arrow(table).create_view(resource.full_name)
+    con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{quoted(service.name)}")
+    for resource in service.resources.values():
+        _create_public(con, catalog, resource)
+    for schema, views in service.views.items():
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{quoted(schema)}")
+        for view in views.values():
+            _create_view(con, catalog, service, view)
+
+
+@contextmanager
+def _kept_search_path(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Leaves the user's ``USE`` as it was."""
+    found = con.execute("SELECT current_setting('search_path')").fetchone()
+    before = str(found[0]) if found and found[0] else ""
+    try:
+        yield
+    finally:
+        con.execute(f"SET search_path = {literal(before)}" if before else "RESET search_path")
+
+
+def _create_public(con: duckdb.DuckDBPyConnection, catalog: str, resource: Resource) -> None:
+    name = ".".join(quoted(part) for part in (catalog, resource.service, resource.name))
+    query = _select(catalog, resource, resource.public_columns)
+    con.execute(f"CREATE VIEW {name} AS {query}")
+    descriptions = {c.name: c.description for c in resource.public_columns}
+    _comment(con, name, resource.description, descriptions)
+
+
+def _create_view(
+    con: duckdb.DuckDBPyConnection, catalog: str, service: Service, view: View
+) -> None:
+    name = ".".join(quoted(part) for part in (catalog, view.schema, view.name))
+    query = view.query
+    for resource in service.resources.values():
+        table = f"({_select(catalog, resource, resource.columns)})"
+        query = query.replace(f"{{table:{resource.name}}}", table)
+    con.execute(f"CREATE VIEW {name} AS {query}")
+    _comment(con, name, view.description, view.comments)
+
+
+def _select(catalog: str, resource: Resource, columns: Iterable[Column]) -> str:
+    parts = ", ".join(
+        f"{quoted(f'{resource.full_name}.{column.name}')} AS {quoted(column.name)}"
+        for column in columns
+    )
+    return f"SELECT {parts} FROM {quoted(catalog)}.{quoted(LIVE)}.{quoted(resource.full_name)}"
+
+
+def _comment(
+    con: duckdb.DuckDBPyConnection, name: str, description: str, columns: dict[str, str]
+) -> None:
+    con.execute(f"COMMENT ON VIEW {name} IS {literal(description)}")
+    for column, text in columns.items():
+        con.execute(f"COMMENT ON COLUMN {name}.{quoted(column)} IS {literal(text)}")

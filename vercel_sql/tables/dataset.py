@@ -1,0 +1,191 @@
+"""A resource as a live table: DuckDB asks it for columns and a predicate, and gets batches.
+
+The contract with DuckDB: a predicate that is handed over is not checked again, so every batch
+holds exactly the rows for which it is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from vercel_sql.api import Answer, Client, build_request, walk
+from vercel_sql.errors import NotFoundError
+from vercel_sql.manifest import Column, Method, Resource
+from vercel_sql.tables.failures import Failures
+from vercel_sql.tables.pages import exact_fields, page_fields, page_reader, rows_at
+from vercel_sql.tables.predicates import Node, fields_of, parse_expression
+from vercel_sql.tables.routes import Lookup, Route, choose_route
+from vercel_sql.tables.shape import Fields, TableShape
+
+_SIDE_BY_SIDE = 8
+
+
+class LiveTable(ds.Dataset):  # type: ignore[misc]
+    """A resource, as the kind of object that DuckDB scans.
+
+    Args:
+        resource: the manifest's resource.
+        client: the HTTP client that the scans use.
+        failures: where the originals of errors are kept.
+    """
+
+    def __init__(self, resource: Resource, client: Client, failures: Failures) -> None:
+        # The parent's __init__ is for Arrow's own datasets, and is not called.
+        self.shape = TableShape(resource)
+        self._client = client
+        self._failures = failures
+
+    def __repr__(self) -> str:
+        return f"<LiveTable vercel.{self.shape.resource.full_name}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a LiveTable holds a connection and is not pickled")
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns, by their full names."""
+        return self.shape.schema
+
+    def scanner(
+        self,
+        columns: list[str] | None = None,
+        filter: pc.Expression | None = None,  # noqa: A002 - the name is DuckDB's
+        **_options: Any,
+    ) -> Scan:
+        """One scan. Nothing is requested before the first batch is asked for."""
+        names = self.shape.column_names if columns is None else list(columns)
+        return Scan(self.shape, self._client, self._failures, names, filter)
+
+
+class Scan:
+    """One scan of a live table: which requests it makes, and the batches that come of them."""
+
+    def __init__(
+        self,
+        shape: TableShape,
+        client: Client,
+        failures: Failures,
+        names: list[str],
+        predicate: pc.Expression | None,
+    ) -> None:
+        self.projected_schema = pa.schema([shape.schema.field(name) for name in names])
+        self._shape = shape
+        self._client = client
+        self._failures = failures
+        self._names = names
+        self._predicate = predicate
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """The batches as a stream, one page each, fetched as they are asked for."""
+        return pa.RecordBatchReader.from_batches(self.projected_schema, self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._run()
+        except Exception as error:
+            self._failures.keep(error)
+            raise
+
+    def _run(self) -> Iterator[pa.RecordBatch]:
+        node = None if self._predicate is None else parse_expression(self._predicate)
+        columns = self._needed_columns(node)
+        own_key = self._own_key() if any(c.source == "self" for c in columns) else None
+        for fields, fresh in self._fields(choose_route(self._shape, node), columns):
+            batch = self._shape.batch(columns, fields, own_key)
+            if fresh is not None:
+                batch = batch.take(pa.array(fresh, pa.int64()))
+            if self._predicate is not None:
+                batch = batch.filter(self._predicate)
+            yield self._shape.export(batch, self._names)
+
+    def _needed_columns(self, node: Node | None) -> list[Column]:
+        """What is projected and what the predicate looks at; all, where that is not known."""
+        if self._predicate is None:
+            return self._shape.columns(self._names)
+        if node is None:
+            return self._shape.columns(self._shape.column_names)
+        needed = fields_of(node) | set(self._names)
+        return self._shape.columns(n for n in self._shape.column_names if n in needed)
+
+    def _fields(
+        self, route: Route, columns: list[Column]
+    ) -> Iterator[tuple[Fields, list[int] | None]]:
+        if route.lookups is not None:
+            assert route.getter is not None  # noqa: S101 - lookups are chosen only with a getter
+            yield from self._looked_up(route.getter, route.lookups, columns)
+        elif route.lister is not None:
+            yield from self._listed(route.lister, columns)
+
+    def _listed(
+        self, method: Method, columns: list[Column]
+    ) -> Iterator[tuple[Fields, list[int] | None]]:
+        if method.paging is None:
+            answer = self._client.send(build_request(method, {}))
+            yield self._exact(answer, method, columns), None
+            return
+        reader = page_reader(self._shape, method)
+        for page, fresh in walk(self._client, method, {}, reader):
+            yield page_fields(self._shape, method, page, columns), fresh
+
+    def _looked_up(
+        self, method: Method, lookups: list[Lookup], columns: list[Column]
+    ) -> Iterator[tuple[Fields, None]]:
+        if len(lookups) <= 1:
+            found = [self._get(method, lookup, columns) for lookup in lookups]
+        else:
+            with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(lookups))) as executor:
+                found = list(executor.map(lambda one: self._get(method, one, columns), lookups))
+        for fields in found:
+            if fields is not None:
+                yield fields, None
+
+    def _get(self, method: Method, lookup: Lookup, columns: list[Column]) -> Fields | None:
+        """The row of one lookup; None where there is no such row."""
+        arguments = {method.required[0].name: lookup.value}
+        try:
+            answer = self._client.send(build_request(method, arguments))
+        except NotFoundError:
+            if method.missing_is_empty:
+                return None
+            raise
+        fields = self._exact(answer, method, columns)
+        key = fields.arrays[self._shape.resource.key]
+        if not lookup.is_self and key.to_pylist() != [lookup.value]:
+            raise answer.unusable("it is about another row than was asked for")
+        requested = lookup.value if lookup.is_self else None
+        return Fields(fields.count, fields.arrays, fields.rest, requested)
+
+    def _exact(self, answer: Answer, method: Method, columns: list[Column]) -> Fields:
+        rows = rows_at(answer, method.rows)
+        want_rest = any(column.source == "rest" for column in columns)
+        return exact_fields(
+            self._shape, answer, rows, self._shape.fields_needed(columns), want_rest
+        )
+
+    def _own_key(self) -> str | None:
+        """The key of the calling credential's own row; costs one request."""
+        resource = self._shape.resource
+        if resource.getter is None or resource.self_reference is None:
+            return None
+        fields = self._get(resource.getter, Lookup(resource.self_reference.value, True), [])
+        return None if fields is None else fields.arrays[resource.key][0].as_py()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What live tables and functions are made from.
+
+    Attributes:
+        client: the HTTP client.
+        failures: where the originals of errors are kept.
+    """
+
+    client: Client
+    failures: Failures

@@ -1,0 +1,212 @@
+"""Methods as native functions of DuckDB, for connections that our statements do not reach.
+
+DuckDB may call a function more often than the statement says, or not at all. A function that
+changes something therefore takes a ``request_id``: a second call with the same one gives the
+first answer and sends nothing. Such functions are there only where they were asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from duckdb import sqltypes
+from duckdb.func import FunctionNullHandling
+
+from vercel_sql.api import SecretsFile, build_request, check_arguments, encode_json
+from vercel_sql.errors import ParameterError, PartialWriteError
+from vercel_sql.manifest import Method, Resource, Service
+from vercel_sql.tables.calls import call, refuse_own_key, result_columns, salvage
+from vercel_sql.tables.catalog import quoted
+from vercel_sql.tables.dataset import Source
+
+
+class Memo:
+    """What each ``request_id`` gave, so that no write is sent twice."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, tuple[str, threading.Lock, list[Any]]] = {}
+        self._lock = threading.Lock()
+
+    def once(self, request_id: str, fingerprint: str, act: Callable[[], Any]) -> Any:
+        """Acts the first time that an id is seen; later gives the same result or error.
+
+        Raises:
+            ParameterError: the id was used for another call.
+        """
+        with self._lock:
+            entry = self._entries.setdefault(request_id, (fingerprint, threading.Lock(), []))
+        known, lock, outcome = entry
+        if known != fingerprint:
+            raise ParameterError("this request_id was already used for another call")
+        with lock:
+            if not outcome:
+                try:
+                    outcome.append((act(), None))
+                except Exception as error:
+                    outcome.append((None, error))
+        result, failure = outcome[0]
+        if failure is not None:
+            raise failure
+        return result
+
+
+class Functions:
+    """The native functions of one catalog.
+
+    Args:
+        con: the connection that they are registered on; only it can take them out.
+        catalog: the name of the catalog.
+        source: what makes the calls.
+        secrets_file: where secrets go; with it the functions that change something are made too.
+    """
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        catalog: str,
+        source: Source,
+        secrets_file: SecretsFile | None,
+    ) -> None:
+        self._con = con
+        self._catalog = catalog
+        self._source = source
+        self._secrets_file = secrets_file
+        self._memo = Memo()
+        self._registered: list[str] = []
+
+    def create(self, service: Service) -> None:
+        """Makes the functions of a service."""
+        for resource in service.resources.values():
+            for method in resource.methods.values():
+                if method.reads:
+                    self._create_read(resource, method)
+                elif self._secrets_file is not None:
+                    self._create_scalar(resource, method, writes=True)
+
+    def remove(self) -> None:
+        """Takes the Python functions out of the connection."""
+        for name in self._registered:
+            self._con.remove_function(name)
+        self._registered.clear()
+
+    def _create_read(self, resource: Resource, method: Method) -> None:
+        table = ".".join(quoted(part) for part in (self._catalog, resource.service, resource.name))
+        if method is resource.lister and not method.parameters:
+            self._macro(method, resource, f"SELECT * FROM {table}")
+        elif method is resource.getter and method.required[0].name in resource.key_columns:
+            parameter = quoted(method.required[0].name)
+            query = f"SELECT live_row.* FROM {table} AS live_row"
+            self._macro(method, resource, f"{query} WHERE live_row.{parameter} = {parameter}")
+        else:
+            self._create_scalar(resource, method, writes=False)
+
+    def _macro(self, method: Method, resource: Resource, query: str, extra: str = "") -> None:
+        name = ".".join(quoted(part) for part in (self._catalog, resource.service, method.name))
+        parameters = [quoted(p.name) for p in method.required] + ([extra] if extra else [])
+        parameters += [f"{quoted(p.name)} := NULL" for p in method.optional]
+        self._con.execute(f"CREATE MACRO {name}({', '.join(parameters)}) AS TABLE {query}")
+
+    def _create_scalar(self, resource: Resource, method: Method, *, writes: bool) -> None:
+        """A Python function that gives a list of structs, and a macro that makes rows of it."""
+        name = f"__{self._catalog}_{resource.service}_{resource.name}_{method.name}"
+        columns = result_columns(resource, method)
+        members = ", ".join(f"{quoted(c.name)} {_udf_type(c.type)}" for c in columns)
+        given = [p.name for p in method.parameters] + (["request_id"] if writes else [])
+        types = [_parameter_type(p.type) for p in method.parameters]
+        types += [sqltypes.VARCHAR] if writes else []
+        self._con.create_function(
+            name,
+            self._python_function(resource, method, given, writes),
+            types,
+            self._con.type(f"STRUCT({members})[]"),
+            null_handling=FunctionNullHandling.SPECIAL,
+            side_effects=True,
+        )
+        self._registered.append(name)
+        call_text = f"{quoted(name)}({', '.join(quoted(n) for n in given)})"
+        shown = ", ".join(
+            f"r.{quoted(c.name)}{'::JSON' if c.type == 'JSON' else ''} AS {quoted(c.name)}"
+            for c in columns
+        )
+        query = f"SELECT {shown} FROM (SELECT unnest({call_text}) AS r)"
+        self._macro(method, resource, query, "request_id" if writes else "")
+
+    def _python_function(
+        self, resource: Resource, method: Method, names: list[str], writes: bool
+    ) -> Callable[..., list[dict[str, Any]]]:
+        def run(*values: Any) -> list[dict[str, Any]]:
+            given = dict(zip(names, values, strict=True))
+            try:
+                if writes:
+                    return self._write(resource, method, given)
+                checked = check_arguments(method, given, f"{resource.service}.{method.name}()")
+                return _rows(call(self._source.client, resource, method, checked))
+            except Exception as error:
+                self._source.failures.keep(error)
+                raise
+
+        # DuckDB counts the parameters that a function declares.
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in names]
+        )
+        return run
+
+    def _write(
+        self, resource: Resource, method: Method, given: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        where = f"{resource.service}.{method.name}()"
+        request_id = given.pop("request_id")
+        if not request_id:
+            raise ParameterError(f"{where}: request_id is missing; it makes a second call harmless")
+        checked = check_arguments(method, given, where)
+        self._source.client.refuse_if_read_only(method)
+        fingerprint = _fingerprint(method, checked)
+        result = self._memo.once(
+            str(request_id), fingerprint, lambda: self._send(resource, method, checked)
+        )
+        return _rows(result)
+
+    def _send(self, resource: Resource, method: Method, checked: Mapping[str, Any]) -> pa.Table:
+        client = self._source.client
+        if method is resource.remover:
+            refuse_own_key(client, resource, [str(v) for v in checked.values()])
+        answer = client.send(build_request(method, checked))
+        table, problem = salvage(resource, method, answer)
+        if method.secrets and self._secrets_file is not None:
+            values = table.to_pylist()[0]
+            self._secrets_file.append(resource.full_name, method.name, _plain(values))
+        if problem is not None:
+            raise PartialWriteError(
+                f"{problem}. It was carried out all the same; what is secret is in "
+                f"{self._secrets_file}",
+                cause=problem,
+            )
+        return table
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _fingerprint(method: Method, checked: Mapping[str, Any]) -> str:
+    text = f"{method.resource}.{method.name} {encode_json(dict(checked))}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _udf_type(column_type: str) -> str:
+    return "VARCHAR" if column_type == "JSON" else column_type
+
+
+def _parameter_type(name: str) -> Any:
+    return getattr(sqltypes, name)

@@ -1,0 +1,187 @@
+"""One page of a listing: skimmed at once for what paging needs, turned into columns on demand.
+
+The usual page is read by pyarrow's JSON reader straight into columns, without a Python object a
+value. That reader is strict: a wrong type, a fraction, a number beyond 64 bits, a key that stands
+twice are errors. Whatever it does not take, and every page with a field that the manifest does
+not know, is read again the exact and slower way, which keeps it or names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.json as pj
+
+from vercel_sql.api import Answer
+from vercel_sql.errors import AnswerError
+from vercel_sql.manifest import Column, Method
+from vercel_sql.tables.rows import column_array, json_text, unknown_fields
+from vercel_sql.tables.shape import Fields, TableShape
+
+
+class Page:
+    """A page that has been skimmed; it keeps the answer's bytes until it is turned into columns."""
+
+    def __init__(
+        self, answer: Answer, keys: list[str], cursor: str | int | None, declared: int
+    ) -> None:
+        self.answer = answer
+        self.keys = keys
+        self.cursor = cursor
+        self.declared = declared
+
+
+def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
+    """What skims the answers of a paged method: the keys, the cursor and the declared count."""
+    assert method.paging is not None  # noqa: S101 - asked only for paged methods
+    key = shape.resource.key
+    row = msgspec.defstruct("Row", [(key, str)])
+    types = {
+        tuple(method.rows): list[row],  # type: ignore[valid-type]
+        tuple(method.paging.cursor): int | str | None,
+        tuple(method.paging.count): int,
+    }
+    decoder = msgspec.json.Decoder(_struct_at(types))
+    rows_of, cursor_of, count_of = (attrgetter(".".join(path)) for path in types)
+    key_of = attrgetter(key)
+
+    def read(answer: Answer) -> Page:
+        content = _skim(decoder, answer)
+        keys = list(map(key_of, rows_of(content)))
+        return Page(answer, keys, cursor_of(content), count_of(content))
+
+    return read
+
+
+def _skim(decoder: msgspec.json.Decoder[Any], answer: Answer) -> Any:
+    try:
+        if not answer.body.isascii():
+            answer.body.decode("utf-8")
+        return decoder.decode(answer.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise answer.unusable(str(error)) from None
+
+
+def _struct_at(types: Mapping[tuple[str, ...], Any]) -> Any:
+    """A msgspec type that has just the values at some paths; all of them must be there."""
+    inner: dict[str, dict[tuple[str, ...], Any]] = {}
+    for path, value_type in types.items():
+        inner.setdefault(path[0], {})[path[1:]] = value_type
+    fields = [
+        (name, below[()] if () in below else _struct_at(below)) for name, below in inner.items()
+    ]
+    return msgspec.defstruct("Level", fields)
+
+
+def page_fields(shape: TableShape, method: Method, page: Page, columns: list[Column]) -> Fields:
+    """The fields of a page that some columns need.
+
+    Raises:
+        DataError: a value is not of its column's type; the message names row and field.
+        AnswerError: the page can't be read.
+    """
+    names = shape.fields_needed(columns)
+    want_rest = any(column.source == "rest" for column in columns)
+    if names == [shape.resource.key] and not want_rest and _keys_stand_once(names[0], page):
+        return Fields(len(page.keys), {names[0]: pa.array(page.keys, pa.string())})
+    if not any(shape.resource_column(name).type == "JSON" for name in names):
+        fast = _fast_fields(shape, method, page, names, want_rest)
+        if fast is not None:
+            return fast
+    rows = rows_at(page.answer, method.rows)
+    return exact_fields(shape, page.answer, rows, names, want_rest)
+
+
+def _keys_stand_once(key: str, page: Page) -> bool:
+    """Whether each row has its key once, so that what skimming found can't be the last of two.
+
+    False may also mean that nested objects have such a key, or that the JSON has spaces.
+    """
+    return page.answer.body.count(f'"{key}":'.encode()) == len(page.keys)
+
+
+def _fast_fields(
+    shape: TableShape, method: Method, page: Page, names: list[str], want_rest: bool
+) -> Fields | None:
+    row_type = pa.struct([(name, shape.types[name]) for name in names])
+    wrapped: pa.DataType = pa.list_(row_type)
+    for name in reversed(method.rows[1:]):
+        wrapped = pa.struct([(name, wrapped)])
+    body = page.answer.body
+    try:
+        table = pj.read_json(
+            pa.BufferReader(body),
+            read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
+            parse_options=pj.ParseOptions(
+                explicit_schema=pa.schema([(method.rows[0], wrapped)]),
+                newlines_in_values=b"\n" in body,
+                unexpected_field_behavior="infer" if want_rest else "ignore",
+            ),
+        )
+    except pa.ArrowException:
+        return None
+    values = table.column(method.rows[0]).combine_chunks()
+    for name in method.rows[1:]:
+        values = values.field(name)
+    rows = values.values
+    if rows.type != row_type or len(rows) != len(page.keys) or rows.null_count:
+        return None
+    arrays = {name: rows.field(n) for n, name in enumerate(names)}
+    return Fields(len(rows), arrays, pa.nulls(len(rows), pa.string()) if want_rest else None)
+
+
+def rows_at(answer: Answer, path: list[str]) -> list[Any]:
+    """The rows of an answer, decoded exactly: the list at a path, or the one object there.
+
+    Raises:
+        AnswerError: there is neither.
+    """
+    content = answer.json()
+    for name in path:
+        if not isinstance(content, dict) or name not in content:
+            raise answer.unusable(f"it has no {'.'.join(path)}")
+        content = content[name]
+    rows = content if isinstance(content, list) else [content]
+    if not all(isinstance(row, dict) for row in rows):
+        raise answer.unusable(f"{'.'.join(path) or 'it'} holds something else than objects")
+    return rows
+
+
+def exact_fields(
+    shape: TableShape, answer: Answer, rows: list[Any], names: list[str], want_rest: bool
+) -> Fields:
+    """The fields of decoded rows, checked one by one.
+
+    Raises:
+        DataError: a value is not of its column's type.
+        AnswerError: a row has no key.
+    """
+    where = [_row_name(shape, answer, row) for row in rows]
+    arrays = {
+        name: column_array(
+            [row.get(name) for row in rows], shape.resource_column(name), shape.types[name], where
+        )
+        for name in names
+    }
+    if not want_rest:
+        return Fields(len(rows), arrays)
+    known = {field.name: shape.types[field.name] for field in shape.resource.fields}
+    rest = [
+        json_text(unknown_fields(row, known) or None, at)
+        for row, at in zip(rows, where, strict=True)
+    ]
+    return Fields(len(rows), arrays, pa.array(rest, pa.string()))
+
+
+def _row_name(shape: TableShape, answer: Answer, row: dict[str, Any]) -> str:
+    resource = shape.resource
+    key = row.get(resource.key)
+    if not isinstance(key, str):
+        problem = answer.unusable(f"a row has no {resource.key}")
+        assert isinstance(problem, AnswerError)  # noqa: S101
+        raise problem
+    return f"vercel.{resource.full_name}: {resource.key} {key}"

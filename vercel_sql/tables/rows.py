@@ -1,0 +1,163 @@
+"""Decoded JSON to Arrow, exactly: a value is kept as it is, or it is an error that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import types as kinds
+
+from vercel_sql.api import encode_json
+from vercel_sql.errors import DataError
+from vercel_sql.manifest import Column
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def exact_value(value: Any, column_type: pa.DataType, where: str) -> Any:
+    """A decoded JSON value as a Python value that Arrow takes for a type without changing it.
+
+    Args:
+        value: what `decode_json` gave.
+        column_type: the storage type.
+        where: what an error is to name: table, row and field.
+
+    Raises:
+        DataError: the value is not of that type.
+    """
+    if value is None:
+        return None
+    if kinds.is_struct(column_type):
+        return _struct(value, column_type, where)
+    if kinds.is_list(column_type):
+        return _list(value, column_type, where)
+    if kinds.is_int64(column_type):
+        return _integer(value, where)
+    if kinds.is_boolean(column_type):
+        return _plain(value, bool, "true or false", where)
+    if kinds.is_floating(column_type):
+        return _number(value, where)
+    return _text(value, where)
+
+
+def json_text(value: Any, where: str) -> str | None:
+    """A decoded JSON value as JSON text, numbers exactly as they came; None for null."""
+    if value is None:
+        return None
+    try:
+        return encode_json(value)
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise DataError(f"{where} holds JSON that can't be kept: {type(error).__name__}") from None
+
+
+def column_array(
+    values: list[Any], column: Column, storage: pa.DataType, where: list[str]
+) -> pa.Array:
+    """One column of decoded values as an Arrow array.
+
+    Args:
+        values: a decoded value a row.
+        column: the manifest's column.
+        storage: its storage type.
+        where: for each row what an error is to name.
+    """
+    if column.type == "JSON":
+        converted = [
+            json_text(v, f"{w}: {column.name}") for v, w in zip(values, where, strict=True)
+        ]
+    else:
+        converted = [
+            exact_value(v, storage, f"{w}: {column.name}")
+            for v, w in zip(values, where, strict=True)
+        ]
+    return pa.array(converted, storage)
+
+
+def unknown_fields(value: Mapping[str, Any], known: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    """What an object holds that its type does not know, each where it stood.
+
+    A list keeps the positions of its elements, so that ``scopes[2]`` in the table and
+    ``$.scopes[1]`` in the JSON are about the same element.
+    """
+    rest: dict[str, Any] = {}
+    for name, part in value.items():
+        if name not in known:
+            rest[name] = part
+        else:
+            inner = _unknown_inside(part, known[name])
+            if inner:
+                rest[name] = inner
+    return rest
+
+
+def _unknown_inside(value: Any, value_type: pa.DataType) -> Any:
+    if kinds.is_struct(value_type) and isinstance(value, dict):
+        return unknown_fields(value, {field.name: field.type for field in value_type})
+    if kinds.is_list(value_type) and isinstance(value, list):
+        inner = [_unknown_inside(part, value_type.value_type) for part in value]
+        return [part or {} for part in inner] if any(inner) else None
+    return None
+
+
+def _struct(value: Any, column_type: pa.DataType, where: str) -> dict[str, Any]:
+    _plain(value, dict, "an object", where)
+    return {
+        field.name: exact_value(value.get(field.name), field.type, f"{where}.{field.name}")
+        for field in column_type
+    }
+
+
+def _list(value: Any, column_type: pa.DataType, where: str) -> list[Any]:
+    _plain(value, list, "a list", where)
+    return [
+        exact_value(part, column_type.value_type, f"{where}[{n + 1}]")
+        for n, part in enumerate(value)
+    ]
+
+
+def _integer(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        raise _wrong(value, "an integer", where)
+    if isinstance(value, Decimal) and (abs(value.adjusted()) > 20 or value != int(value)):
+        raise _wrong(value, "an integer", where)
+    number = int(value)
+    if number not in _INT64:
+        raise DataError(f"{where} is an integer of more than 64 bits")
+    return number
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        raise _wrong(value, "a number", where)
+    number = float(value)
+    if Decimal(repr(number)) != value:
+        raise DataError(f"{where} is a number that a DOUBLE can't hold exactly")
+    return number
+
+
+def _text(value: Any, where: str) -> str:
+    _plain(value, str, "text", where)
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(f"{where} holds half a surrogate pair, which is no text") from None
+    return str(value)
+
+
+def _plain(value: Any, wanted: type, words: str, where: str) -> Any:
+    if not isinstance(value, wanted):
+        raise _wrong(value, words, where)
+    return value
+
+
+def _wrong(value: Any, wanted: str, where: str) -> DataError:
+    return DataError(f"{where} is {_kind(value)} in Vercel's answer, where {wanted} belongs")
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "a boolean", int: "a number", str: "text", list: "a list", dict: "an object"}
+    if isinstance(value, Decimal):
+        return "a fraction" if value != value.to_integral_value() else "a number"
+    return names.get(type(value), "something else")

@@ -1,0 +1,134 @@
+"""How a resource looks in Arrow: its column types, and batches put together from its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import duckdb
+import pyarrow as pa
+
+from vercel_sql.manifest import Column, Resource
+
+JSON = pa.json_(pa.string())
+
+
+def arrow_types(columns: Iterable[Column]) -> dict[str, pa.DataType]:
+    """The Arrow type of each column: DuckDB itself reads the manifest's type names.
+
+    JSON is plain text here, because Arrow can't compare its own JSON type.
+    """
+    wanted = list(columns)
+    if not wanted:
+        return {}
+    parts = ", ".join(f"NULL::{column.type} AS c{n}" for n, column in enumerate(wanted))
+    with duckdb.connect() as con:
+        schema = con.sql(f"SELECT {parts} LIMIT 0").to_arrow_table().schema
+    return {column.name: schema.field(n).type for n, column in enumerate(wanted)}
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Some rows of a resource, by field, and what came beside the known fields.
+
+    Attributes:
+        count: the number of rows.
+        arrays: an array for each field that was asked for.
+        rest: JSON text of the unknown fields, or None where it was not asked for.
+        requested: what was asked for, where it is not the key: a word such as ``current``.
+    """
+
+    count: int
+    arrays: Mapping[str, pa.Array]
+    rest: pa.Array | None = None
+    requested: str | None = None
+
+
+class TableShape:
+    """The columns of a resource's live table.
+
+    Inside the table a column is called by its full name (``authentication.user_tokens.id``), so
+    that a query plan says which table each scan reads. The views give the short names.
+    """
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self._columns = {self.qualified(column.name): column for column in resource.columns}
+
+    def qualified(self, name: str) -> str:
+        """The name of a column inside the live table."""
+        return f"{self.resource.full_name}.{name}"
+
+    @cached_property
+    def types(self) -> dict[str, pa.DataType]:
+        """The storage type of each column, by its short name."""
+        return arrow_types(self.resource.columns)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The schema that DuckDB sees."""
+        return pa.schema([pa.field(name, self._exported(c)) for name, c in self._columns.items()])
+
+    def _exported(self, column: Column) -> pa.DataType:
+        return JSON if column.type == "JSON" else self.types[column.name]
+
+    def columns(self, names: Iterable[str]) -> list[Column]:
+        """The columns of those full names."""
+        return [self._columns[name] for name in names]
+
+    def resource_column(self, name: str) -> Column:
+        """The column of that short name."""
+        return self._columns[self.qualified(name)]
+
+    @property
+    def column_names(self) -> list[str]:
+        """The full names of all columns."""
+        return list(self._columns)
+
+    def fields_needed(self, columns: Iterable[Column]) -> list[str]:
+        """The fields that are needed to make some columns, in the manifest's order."""
+        needed = {self.resource.key}
+        for column in columns:
+            if column.source == "field":
+                needed.add(column.name)
+            elif column.source == "row":
+                needed.update(field.name for field in self.resource.fields)
+        return [field.name for field in self.resource.fields if field.name in needed]
+
+    def batch(self, columns: list[Column], fields: Fields, own_key: str | None) -> pa.RecordBatch:
+        """The columns as one batch, JSON still as text.
+
+        Args:
+            columns: what the batch is to hold.
+            fields: the rows.
+            own_key: the key of the calling credential's row, where a column needs it.
+        """
+        arrays = [self._array(column, fields, own_key) for column in columns]
+        names = [self.qualified(column.name) for column in columns]
+        return pa.RecordBatch.from_arrays(arrays, names=names)
+
+    def _array(self, column: Column, fields: Fields, own_key: str | None) -> pa.Array:
+        storage = self.types[column.name]
+        if column.source == "row":
+            parts = [fields.arrays[name] for name in (f.name for f in self.resource.fields)]
+            return pa.StructArray.from_arrays(parts, fields=list(storage))
+        if column.source == "rest":
+            return fields.rest
+        key = fields.arrays[self.resource.key]
+        if column.source == "self":
+            return pa.array([k.as_py() == own_key for k in key], storage)
+        if column.source == "request":
+            return key if fields.requested is None else pa.array([fields.requested] * len(key))
+        return fields.arrays[column.name]
+
+    def export(self, batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+        """The batch as DuckDB is to see it: only those columns, JSON as Arrow's JSON type."""
+        arrays = []
+        for name in names:
+            array = batch.column(name)
+            if self._columns[name].type == "JSON":
+                array = pa.ExtensionArray.from_storage(JSON, array)
+            arrays.append(array)
+        schema = pa.schema([self.schema.field(name) for name in names])
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
