@@ -1,0 +1,180 @@
+"""Puts the live tables and functions into a DuckDB connection that the caller has."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Iterable
+from os import PathLike
+
+import duckdb
+
+from vercel_sql.api import Client, SecretsFile, find_credential
+from vercel_sql.errors import InterfaceError, ParameterError
+from vercel_sql.manifest import Manifest, vercel
+from vercel_sql.tables import Failures, Source
+from vercel_sql.tables.catalog import create_catalog, create_service, literal, quoted
+from vercel_sql.tables.functions import Functions
+
+
+class Attachment:
+    """The catalog of one account in one DuckDB connection.
+
+    Attributes:
+        name: the name of the catalog.
+        client: the HTTP client that its tables and functions use.
+        failures: the originals of errors that went through DuckDB.
+    """
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        name: str,
+        client: Client,
+        manifest: Manifest,
+        secrets_file: SecretsFile | None,
+    ) -> None:
+        self.name = name
+        self.client = client
+        self.manifest = manifest
+        self.failures = Failures()
+        self.con = con
+        self._source = Source(client, self.failures)
+        self._functions = Functions(con, name, self._source, secrets_file)
+        self._services: set[str] = set()
+        self._lock = threading.Lock()
+        create_catalog(con, name)
+
+    def __repr__(self) -> str:
+        return f"<Attachment {self.name} of {self.client!r}>"
+
+    @property
+    def missing(self) -> list[str]:
+        """The services whose tables have not been made yet."""
+        return [name for name in self.manifest.service_names if name not in self._services]
+
+    def add(self, services: Iterable[str]) -> None:
+        """Makes the tables, views and functions of services, where they are not there yet."""
+        with self._lock:
+            for name in services:
+                service = self.manifest.service(name)
+                if service.name in self._services:
+                    continue
+                create_service(self.con, self.name, service, self._source)
+                self._functions.create(service)
+                self._services.add(service.name)
+
+    def remove(self) -> None:
+        """Takes everything out of the connection again, and closes the client.
+
+        Raises:
+            InterfaceError: the connection stands in the catalog (``USE``).
+        """
+        found = self.con.execute("SELECT current_database()").fetchone()
+        if found and found[0] == self.name:
+            raise InterfaceError(
+                f"the connection stands in {self.name}: USE another database before you detach it"
+            )
+        self._functions.remove()
+        self.con.execute(f"DETACH {quoted(self.name)}")
+        self.client.close()
+
+
+_attached: dict[tuple[int, str], Attachment] = {}
+
+
+def attach(
+    con: duckdb.DuckDBPyConnection,
+    token: str | None = None,
+    *,
+    api_url: str | None = None,
+    name: str = "vercel",
+    services: Iterable[str] | None = None,
+    writes: bool = False,
+    secrets_file: str | PathLike[str] | None = None,
+    timeout: float = 30.0,
+) -> Attachment:
+    """Makes ``vercel.authentication.user_tokens`` and the rest known to a DuckDB connection.
+
+    Plain ``con.sql("SELECT … FROM vercel.authentication.user_tokens")`` works from then on, in
+    any tool that uses the connection, its cursors included. Keep the connection open for as long
+    as its cursors use the tables.
+
+    Args:
+        con: any DuckDB connection.
+        token: a Vercel token; without it, ``VERCEL_TOKEN`` is looked up.
+        api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
+        name: the name of the catalog, to have several accounts side by side.
+        services: the services whose tables are made; all where it is None.
+        writes: also make the functions that change something. Each takes a ``request_id``, since
+            DuckDB may call a function more than once: the same id never acts twice.
+        secrets_file: where every secret that such a function makes is saved first, as a line of
+            JSON in a file of mode 0600. Required with ``writes``.
+        timeout: seconds for connecting, and for each wait for bytes.
+
+    Raises:
+        ParameterError: an argument is not acceptable, or ``writes`` lacks a ``secrets_file``.
+        InterfaceError: the connection has a catalog of that name already.
+        OperationalError: the secrets file can't be used.
+    """
+    if writes and secrets_file is None:
+        raise ParameterError(
+            "attach(writes=True) needs secrets_file=…: DuckDB may drop a function's result, "
+            "and a new token's secret is shown only once"
+        )
+    saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
+    manifest = vercel()
+    provider = manifest.provider
+    client = Client(
+        provider,
+        find_credential(token, provider.token_environment),
+        urls={"api": api_url} if api_url else None,
+        read_only=not writes,
+        timeout=timeout,
+    )
+    attachment = make_attachment(con, name, client, manifest, saved)
+    attachment.add(manifest.service_names if services is None else services)
+    _attached[id(con), name] = attachment
+    return attachment
+
+
+def make_attachment(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    client: Client,
+    manifest: Manifest,
+    secrets_file: SecretsFile | None,
+) -> Attachment:
+    """An attachment without tables yet.
+
+    Raises:
+        InterfaceError: the connection has a catalog of that name already.
+    """
+    query = f"SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower({literal(name)})"
+    if con.execute(query).fetchone():
+        raise InterfaceError(
+            f"the connection has a database called {name} already; give another name="
+        )
+    return Attachment(con, name, client, manifest, secrets_file)
+
+
+def detach(con: duckdb.DuckDBPyConnection, name: str = "vercel") -> None:
+    """Takes the tables and functions of `attach` out of a connection again.
+
+    Raises:
+        InterfaceError: nothing of that name was attached to it.
+    """
+    attachment = _attached.get((id(con), name))
+    if attachment is None or attachment.con is not con:
+        raise InterfaceError(f"nothing called {name} was attached to this connection")
+    attachment.remove()
+    del _attached[id(con), name]
+
+
+@atexit.register
+def _close_all() -> None:
+    """Closes what is still open: DuckDB 2.0 complains on stderr about objects that outlive it."""
+    for attachment in _attached.values():
+        attachment.client.close()
+        attachment.con.close()
+    _attached.clear()
