@@ -44,9 +44,9 @@ def test_as_many_as_were_asked_for_beside_the_calling_one(count):
 
 
 def test_twenty_thousand_are_made_in_no_time():
-    began = time.monotonic()
+    began = time.process_time()  # other processes may be busy too
     assert len(Simulator(20_000).state.tokens()) == 20_001
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_every_token_has_what_every_token_has(tokens):

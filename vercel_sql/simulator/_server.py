@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,8 @@ from vercel_sql.simulator._state import State
 
 _HOST = "127.0.0.1"
 _PATIENCE_SECONDS = 10.0
+_ACCEPTING_TURNS = 10
+"""Turns of the loop within which a connection that was accepted is also known (it takes 3)."""
 
 
 class Simulator:
@@ -232,14 +235,22 @@ class _Server(uvicorn.Server):
                 await self.on_tick(0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the port and every connection, whatever is under way there."""
+        """Close the port and every connection, whatever is under way there.
+
+        Connections are taken no more before the port is closed, since asyncio (of Python 3.13)
+        forgets one whose server is closed between its being accepted and being made.
+        """
+        for listener in sockets or ():
+            with suppress(NotImplementedError):  # the loop of Windows has no readers
+                asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(_ACCEPTING_TURNS):
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)  # lets connections be made, and learn that they are closed
         for server in self.servers:
             server.close()
         for listener in sockets or ():
             listener.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)  # lets the connections learn that they are closed
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
