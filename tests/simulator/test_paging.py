@@ -141,3 +141,11 @@ def test_a_thousand_and_fifty_tokens_are_listed(start, connect):
             break
         query["until"] = body["pagination"]["next"]
     assert len(ids) == 1050
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+def test_since_and_until_are_both_inclusive_or_both_not(inclusive):
+    rows = timeline([1, 2, 3, 4, 5])
+    page = rows.page(10, "4", "2", inclusive=inclusive)
+    assert [row.created_at for row in page.rows] == ([4, 3, 2] if inclusive else [3])
+    assert page.next is None
