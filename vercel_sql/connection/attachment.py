@@ -70,8 +70,8 @@ class Attachment:
         Raises:
             InterfaceError: the connection stands in the catalog (``USE``).
         """
-        found = self.con.execute("SELECT current_database()").fetchone()
-        if found and found[0] == self.name:
+        found = self.con.execute("SELECT current_database()").fetchall()
+        if found[0][0] == self.name:
             raise InterfaceError(
                 f"the connection stands in {self.name}: USE another database before you detach it"
             )
@@ -151,7 +151,7 @@ def make_attachment(
         InterfaceError: the connection has a catalog of that name already.
     """
     query = f"SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower({literal(name)})"
-    if con.execute(query).fetchone():
+    if con.execute(query).fetchall():
         raise InterfaceError(
             f"the connection has a database called {name} already; give another name="
         )

@@ -67,7 +67,9 @@ def read_json(fragment: Fragment) -> JSONArgument:
     try:
         content = jsontext.parse(lexemes[0].value)
     except JSONTextError as error:
-        raise SQLSyntaxError(f"The text of @@json at {fragment.position} is {error}.") from None
+        raise SQLSyntaxError(
+            f"The text of @@json at {fragment.position} can't be read: {error}."
+        ) from None
     if not isinstance(content.tree, dict | Slot):
         raise SQLSyntaxError(f"The text of @@json at {fragment.position} is no JSON object.")
     return JSONArgument(fragment, content)
@@ -83,7 +85,7 @@ def _given(placeholder: Placeholder, value: object) -> dict[str, object]:
             value = jsontext.parse(value, placeholders=False).tree
         except JSONTextError as error:
             raise ParameterError(
-                f"The value of {placeholder.written}, for @@json, is {error}."
+                f"The value of {placeholder.written}, for @@json, can't be read: {error}."
             ) from None
     if not isinstance(value, Mapping):
         raise ParameterError(f"The value of {placeholder.written}, for @@json, is no JSON object.")

@@ -17,6 +17,9 @@ from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.placeholders import braces
 
 
+_DEPTH_LIMIT = 100
+
+
 class JSONTextError(ValueError):
     """A text is not JSON, or not what can be sent; the message holds nothing of the text."""
 
@@ -81,16 +84,16 @@ def parse(text: str, *, placeholders: bool = True) -> JSONText:
             parse_float=_exact,
             parse_constant=_refuse_constant,
         )
-        tree = _unmark(tree, marked, optional=False)
+        tree = _unmark(tree, marked, depth=0)
+        return JSONText(tree, tuple(_slots(tree)))
     except json.JSONDecodeError as error:
-        raise JSONTextError(f"not JSON: {error.msg} in line {error.lineno} of the text") from None
+        raise JSONTextError(f"{error.msg}, in line {error.lineno} of the JSON") from None
     except RecursionError:
-        raise JSONTextError("nested too deeply") from None
+        raise JSONTextError("it is nested too deeply") from None
     except JSONTextError:
         raise
-    except ValueError:
-        raise JSONTextError("a number has too many digits") from None
-    return JSONText(tree, tuple(_slots(tree)))
+    except (ValueError, ArithmeticError):
+        raise JSONTextError("a number is too large") from None
 
 
 @dataclass(repr=False)
@@ -148,17 +151,23 @@ def _exact(digits: str) -> float | Decimal:
 
 
 def _refuse_constant(name: str) -> object:
-    raise JSONTextError(f"not JSON: {name} is no JSON number")
+    raise JSONTextError(f"{name} is no JSON number")
 
 
-def _unmark(node: object, marked: _Marked, *, optional: bool) -> object:
+def _unmark(node: object, marked: _Marked, *, depth: int, optional: bool = False) -> object:
     """The tree with placeholders where the marks stand."""
+    if depth > _DEPTH_LIMIT:
+        raise JSONTextError("it is nested too deeply")
     if isinstance(node, dict):
-        if any(marked.mark in key for key in node):
-            raise JSONTextError("a placeholder can't stand in the name of a member")
-        return {key: _unmark(value, marked, optional=True) for key, value in node.items()}
+        for key in node:
+            if not isinstance(_unmark_text(key, marked, optional=False), str):
+                raise JSONTextError("a placeholder can't stand in the name of a member")
+        return {
+            key: _unmark(value, marked, depth=depth + 1, optional=True)
+            for key, value in node.items()
+        }
     if isinstance(node, list):
-        return [_unmark(value, marked, optional=False) for value in node]
+        return [_unmark(value, marked, depth=depth + 1) for value in node]
     if isinstance(node, str):
         return _unmark_text(node, marked, optional=optional)
     return node

@@ -84,7 +84,7 @@ class Parameters:
             ParameterError: there is none.
         """
         if placeholder.name not in self._values:
-            raise ParameterError(f"The placeholder {placeholder.written} has no value.")
+            raise ParameterError(f"The placeholder {placeholder.label} has no value.")
         value = self._values[placeholder.name]
         return str(value) if isinstance(value, TextValue) else value
 

@@ -89,6 +89,11 @@ class Placeholder:
         return self.name.isdecimal()
 
     @property
+    def label(self) -> str:
+        """The placeholder as messages have it: a bare ``?`` with its number."""
+        return f"? (number {self.name})" if self.written == "?" else self.written
+
+    @property
     def key(self) -> str:
         """The name of the DuckDB parameter that takes the value."""
         return parameter_key(self.name)
@@ -208,7 +213,7 @@ class Finder:
             return None
         name = self._lexemes[index + 1]
         if name.kind is Kind.WORD and name.raw.isidentifier() and self._value_follows(index, first):
-            return self._make(name.raw, index, index + 2)
+            return self._typed(name.raw, index, index + 2, first, stop)
         return None
 
     def _value_follows(self, index: int, first: int) -> bool:

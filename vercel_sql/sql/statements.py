@@ -29,7 +29,7 @@ class Need:
 
     Attributes:
         name: the parameter's name, in lower case; digits for a positional one.
-        written: the placeholder as the script has it.
+        written: the placeholder as the script has it; a bare ``?`` with its number.
         optional: whether the statement can run, as far as the parser can tell, without a value.
     """
 
@@ -227,7 +227,7 @@ class Exec(Statement):
         """What it asks of the parameters: an argument that is all placeholder may be left out."""
         for argument in self.arguments:
             if sole := argument.value.sole:
-                yield Need(sole.name, sole.written, optional=True)
+                yield Need(sole.name, sole.label, optional=True)
             else:
                 yield from _needs(argument.value)
         if self.json:
@@ -292,4 +292,4 @@ class Explain(Statement):
 
 
 def _needs(fragment: Fragment) -> Iterator[Need]:
-    return (Need(each.name, each.written) for each in fragment.placeholders)
+    return (Need(each.name, each.label) for each in fragment.placeholders)

@@ -63,8 +63,7 @@ def create_service(
 @contextmanager
 def _kept_search_path(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Leaves the user's ``USE`` as it was."""
-    found = con.execute("SELECT current_setting('search_path')").fetchone()
-    before = str(found[0]) if found and found[0] else ""
+    ((before,),) = con.execute("SELECT current_setting('search_path')").fetchall()
     try:
         yield
     finally:

@@ -52,7 +52,8 @@ def _begins_json(reader: Reader) -> bool:
 
 def _json(reader: Reader, earlier: JSONArgument | None) -> JSONArgument:
     if earlier:
-        raise reader.expected("no second @@json")
+        again = reader.statement.slice(reader.index, reader.index + 1)
+        raise SQLSyntaxError(f"@@json is given twice, at {again.position}.")
     reader.index += 2
     if not reader.take("JSON"):
         raise reader.expected("json after @@")
@@ -60,13 +61,13 @@ def _json(reader: Reader, earlier: JSONArgument | None) -> JSONArgument:
 
 
 def _argument(reader: Reader, earlier: list[Argument]) -> Argument:
+    start = reader.index
     reader.take_symbol("@")
     name = reader.identifier()
     if name is None:
         raise reader.expected("the name of an argument after @")
     if name.lower() in {each.name.lower() for each in earlier}:
-        reader.index -= 1
-        raise reader.expected(f"no second @{name}")
+        raise SQLSyntaxError(f"@{name} is given twice, at {reader.since(start).position}.")
     return Argument(name, _value(reader, f"@{name}"))
 
 
