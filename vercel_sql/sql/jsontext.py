@@ -16,7 +16,6 @@ from vercel_sql.errors import ParameterError
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.placeholders import braces
 
-
 _DEPTH_LIMIT = 100
 
 

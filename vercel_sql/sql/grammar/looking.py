@@ -43,11 +43,15 @@ def read_describe(reader: Reader) -> Describe | None:
     """Read DESCRIBE of a name; None if it is of anything else, which DuckDB can do."""
     if not (reader.take("DESCRIBE") or reader.take("DESC")):
         return None
-    method = extended = False
-    if reader.peek(1) is not None and reader.symbol(1) != ".":
-        extended = reader.take("EXTENDED")
-        method = reader.take("METHOD")
+    extended = _takes_before_name(reader, "EXTENDED")
+    method = _takes_before_name(reader, "METHOD")
     name = reader.name()
     if name is None or not reader.at_end:
         return None
     return Describe(fragment=reader.statement, name=name, extended=extended, method=method)
+
+
+def _takes_before_name(reader: Reader, word: str) -> bool:
+    """Read a word, unless it is itself the name that is described."""
+    is_name = reader.peek(1) is None or reader.symbol(1) == "."
+    return not is_name and reader.take(word)
