@@ -41,7 +41,14 @@ def test_each_statement_is_one(statement):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(list(COUNTS)), st.sampled_from(SEPARATORS)), max_size=6))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(list(COUNTS)), st.sampled_from(SEPARATORS)),
+        max_size=6,
+        # DuckDB 1.5.5 refuses a script in which two statements give a window the same name.
+        unique_by=lambda part: part[0],
+    )
+)
 def test_a_script_splits_as_duckdb_splits_it(parts):
     script = "".join(statement + separator for statement, separator in parts)
     assert [each.text for each in parse(script)] == [statement for statement, _ in parts]
