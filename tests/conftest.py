@@ -1,0 +1,134 @@
+"""What the tests share: simulated accounts, connections and clients that end with the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, settings
+
+import vercel_sql
+from vercel_sql.api import Client, Credential
+from vercel_sql.manifest import vercel
+from vercel_sql.simulator import Simulator
+from vercel_sql.tables import LiveTable
+
+settings.register_profile(
+    "suite",
+    derandomize=True,  # the same examples everywhere, so that a failure is everybody's
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("suite")
+
+TABLE = "vercel.authentication.user_tokens"
+_OURS = ("VERCEL_TOKEN", "VERCEL_API_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the tokens, proxies and certificates of who runs it."""
+    for name in (*_OURS, *_PROXIES, *map(str.upper, _PROXIES)):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def simulate() -> Iterator[Callable[..., Simulator]]:
+    """Starts simulated accounts."""
+    with ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(Simulator(*args, **options))
+
+
+@pytest.fixture
+def sim(simulate: Callable[..., Simulator]) -> Simulator:
+    """A small account: the calling token and 30 others, all on one page."""
+    return simulate(30)
+
+
+class Connections:
+    """Makes plain DuckDB connections with the live tables attached, and closes them."""
+
+    def __init__(self) -> None:
+        self._attached: list[tuple[duckdb.DuckDBPyConnection, str]] = []
+        self._open: list[duckdb.DuckDBPyConnection] = []
+
+    def plain(self) -> duckdb.DuckDBPyConnection:
+        con = duckdb.connect()
+        self._open.append(con)
+        return con
+
+    def __call__(self, sim: Simulator, con: Any = None, **options: Any) -> Any:
+        con = con or self.plain()
+        options = {"token": sim.token, "api_url": sim.url, **options}
+        vercel_sql.attach(con, options.pop("token"), **options)
+        self._attached.append((con, options.get("name", "vercel")))
+        return con
+
+    def close(self) -> None:
+        for con, name in self._attached:
+            # Tests may have closed or detached it themselves.
+            with suppress(duckdb.Error, vercel_sql.errors.InterfaceError):
+                con.execute("USE memory")
+                vercel_sql.detach(con, name)
+        for con in self._open:
+            con.close()
+
+
+@pytest.fixture
+def attached() -> Iterator[Connections]:
+    """Attaches the live tables: ``con = attached(sim)``."""
+    connections = Connections()
+    yield connections
+    connections.close()
+
+
+@pytest.fixture
+def con(attached: Connections, sim: Simulator) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with the small account attached as ``vercel``."""
+    return attached(sim)
+
+
+@pytest.fixture
+def make_client() -> Iterator[Callable[..., Client]]:
+    """Makes HTTP clients: ``make_client(sim, read_only=True)``."""
+    with ExitStack() as stack:
+
+        def make(sim: Simulator | None = None, *, token: Any = ..., **options: Any) -> Client:
+            if sim is not None:
+                options.setdefault("urls", {"api": sim.url})
+            if token is ...:
+                token = sim.token if sim is not None else "vcp_notOfAnyAccountAtAll0001"
+            client = Client(vercel().provider, Credential(token, "the test"), **options)
+            stack.callback(client.close)
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def method() -> Callable[[str], Any]:
+    """Finds a method of user_tokens by its name."""
+    return vercel().service("authentication").resources["user_tokens"].methods.__getitem__
+
+
+@pytest.fixture
+def scans(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The predicate of each scan of a live table, as DuckDB pushed it; None where it did not."""
+    return record_scans(monkeypatch)
+
+
+def record_scans(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    seen: list[Any] = []
+    scanner = LiveTable.scanner
+
+    def recording(self: LiveTable, columns: Any = None, filter: Any = None, **rest: Any) -> Any:
+        seen.append(filter)
+        return scanner(self, columns, filter, **rest)
+
+    monkeypatch.setattr(LiveTable, "scanner", recording)
+    return seen
