@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import httpx
@@ -131,6 +130,7 @@ class Client:
         self._observers: tuple[Observer, ...] = ()
         self._lock = threading.Lock()
         self._closed = False
+        self._http: httpx.Client | None = None
         self.redactor.add(credential.token)
 
     def __repr__(self) -> str:
@@ -171,14 +171,23 @@ class Client:
 
     def close(self) -> None:
         """Closes the connections; the client can't be used afterwards."""
-        self._closed = True
-        if "_http" in self.__dict__:
-            self._http.close()
+        with self._lock:
+            self._closed = True
+            if self._http is not None:
+                self._http.close()
 
-    @cached_property
-    def _http(self) -> httpx.Client:
-        # Made at the first request: reading the CA bundle takes longer than many a statement.
-        return make_http_client(self._timeout)
+    def _connections(self) -> httpx.Client:
+        """The connection pool; made at the first request, and once however many threads ask.
+
+        Raises:
+            InterfaceError: the client is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise InterfaceError("the connection is closed")
+            if self._http is None:
+                self._http = make_http_client(self._timeout, self.urls.values())
+            return self._http
 
     def refuse_if_read_only(self, method: Method) -> None:
         """The guard that everything rests on that must not change anything.
@@ -203,8 +212,6 @@ class Client:
         """
         method = request.method
         self.refuse_if_read_only(method)
-        if self._closed:
-            raise InterfaceError("the connection is closed")
         headers = self._headers(request)
         for parameter in secret_parameters(method):
             self.redactor.add(dict(request.query).get(parameter.key))
@@ -232,11 +239,12 @@ class Client:
     ) -> Answer:
         method = request.method
         self._wait_for_budget(method)
+        connections = self._connections()
         attempt = retrying.statistics["attempt_number"]
         started = time.perf_counter()
         status: int | None = None
         try:
-            response = self._http.request(
+            response = connections.request(
                 method.http,
                 self.urls[method.server] + request.target,
                 content=request.content,

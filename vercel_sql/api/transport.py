@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import platform
+from collections.abc import Iterable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
@@ -14,25 +15,33 @@ from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import Server
 
 USER_AGENT = f"vercel-sql/{__version__} (Python {platform.python_version()})"
-_LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 
 
-def make_http_client(timeout: float) -> httpx.Client:
+def make_http_client(timeout: float, urls: Iterable[str]) -> httpx.Client:
     """A pooled client.
 
-    The environment's proxies and CA bundle apply (``HTTPS_PROXY``, ``NO_PROXY``,
-    ``SSL_CERT_FILE``, ``SSL_CERT_DIR``), but never to loopback.
+    The environment's CA bundle applies (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), and so do its
+    proxies (``HTTPS_PROXY``, ``NO_PROXY``), but never to loopback.
 
     Args:
         timeout: seconds for connecting, and for each wait for bytes.
+        urls: the base URLs that the client is for.
     """
+    # Made once: reading the CA bundle takes longer than many a request.
+    context = httpx.create_ssl_context()
+    limits = httpx.Limits(max_connections=16, max_keepalive_connections=16)
     return httpx.Client(
+        verify=context,
         timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
-        limits=httpx.Limits(max_connections=16, max_keepalive_connections=16),
+        limits=limits,
         follow_redirects=False,
         headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
         # A plain-text request to loopback must not go through a proxy with its token.
-        mounts={base: httpx.HTTPTransport() for base in _LOOPBACK},
+        mounts={
+            f"{url.scheme}://{_in_url(url.host)}": httpx.HTTPTransport(verify=context, limits=limits)
+            for url in map(httpx.URL, urls)
+            if is_loopback(url.host)
+        },
         # Nothing of one answer is sent back with the next request.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
@@ -69,6 +78,10 @@ def _check_url(url: httpx.URL, source: str) -> None:
             f"the API URL from {source} is plain http to {url.host}: the token would travel in "
             "the open. Use https (plain http is for loopback only)"
         )
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:
