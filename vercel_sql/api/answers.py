@@ -41,7 +41,7 @@ def api_error(
     detail = _detail(method, path, status, headers, body)
     text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {path} answered "
     text += f"{status} {detail.code}: {detail.message}"
-    hint = _hint(detail)
+    hint = _hint(detail, headers)
     return _class_for(status)(f"{text}. {hint}" if hint else text, detail)
 
 
@@ -81,7 +81,7 @@ def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
     return "", "", {}
 
 
-def _hint(detail: APIErrorDetail) -> str:
+def _hint(detail: APIErrorDetail, headers: Mapping[str, str]) -> str:
     """What the reader can do about it."""
     if detail.extra.get("invalidToken"):
         return "The token is dead: it was revoked, or it expired. Use another one"
@@ -92,7 +92,8 @@ def _hint(detail: APIErrorDetail) -> str:
     if detail.status == 403:
         return "The token may not do this: check its scopes and its team"
     if detail.status == 429:
-        return f"The limit is free again in {retry_after_seconds(detail, {}) or 0:.0f} s"
+        seconds = retry_after_seconds(detail, headers)
+        return "" if seconds is None else f"The limit is free again in {seconds:.0f} s"
     if 300 <= detail.status < 400:
         return "Redirects are not followed, so that no credentials go elsewhere: check the API URL"
     return ""

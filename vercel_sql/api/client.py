@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -21,7 +21,7 @@ from vercel_sql.api.limits import RateBudgets
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.requests import Request, secret_parameters
 from vercel_sql.api.transport import base_url, make_http_client
-from vercel_sql.errors import InterfaceError, ReadOnlyError, TransportError
+from vercel_sql.errors import APIError, InterfaceError, ReadOnlyError, TransportError
 from vercel_sql.manifest import Method, Provider
 
 log = logging.getLogger("vercel_sql.api")
@@ -64,6 +64,7 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    redactor: Redactor = field(default_factory=Redactor, repr=False)
 
     def json(self) -> Any:
         """The decoded body, exactly.
@@ -79,7 +80,8 @@ class Answer:
     def unusable(self, reason: str) -> Exception:
         """The error for a body that is not what was promised."""
         kind = self.headers.get("content-type", "")
-        return not_json(self.request.method, self.request.path, kind, reason)
+        path = self.redactor.mask(self.request.path)
+        return not_json(self.request.method, path, kind, self.redactor.mask(reason))
 
 
 Observer = Callable[[RequestEvent], None]
@@ -257,7 +259,9 @@ class Client:
             self._tell(request, status, (time.perf_counter() - started) * 1000, attempt)
         self.budgets.learn(method.path, response.headers)
         if response.is_success:
-            return Answer(request, response.status_code, response.headers, response.content)
+            return Answer(
+                request, response.status_code, response.headers, response.content, self.redactor
+            )
         refused = api_error(
             method, request.path, response.status_code, response.headers, response.content
         )
@@ -270,37 +274,45 @@ class Client:
             log.info("%s: the rate limit is spent, waiting %.1f s", method.name, wait)
             time.sleep(wait)
 
-    def _masked(self, error: Any) -> Any:
-        error.args = tuple(
-            self.redactor.mask(part) if isinstance(part, str) else part for part in error.args
+    def _masked(self, error: APIError) -> APIError:
+        """The error without secrets: somebody may ask for a secret by mistake, or Vercel cite it."""
+        mask, detail = self.redactor.mask, error.detail
+        masked = replace(
+            detail,
+            code=mask(detail.code),
+            message=mask(detail.message),
+            path=mask(detail.path),
+            extra=_masked_values(detail.extra, mask),
         )
-        return error
+        return type(error)(mask(str(error)), masked)
 
     def _transport_error(self, request: Request, error: httpx.HTTPError) -> TransportError:
         method = request.method
         unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
         unknown = not unsent and not method.reads
         reason = self.redactor.mask(str(error)) or type(error).__name__
-        text = f"vercel.{method.resource}: {method.name} failed: {method.http} {request.path} "
+        path = self.redactor.mask(request.path)
+        text = f"vercel.{method.resource}: {method.name} failed: {method.http} {path} "
         text += f"at {self.urls[method.server]} got no answer: {reason}"
         if unknown:
             text += (
                 ". It may have been carried out all the same, and was not sent again: "
                 "list the table before you repeat the statement"
             )
-        return TransportError(text, method=method.http, path=request.path, outcome_unknown=unknown)
+        return TransportError(text, method=method.http, path=path, outcome_unknown=unknown)
 
     def _tell(
         self, request: Request, status: int | None, milliseconds: float, attempt: int
     ) -> None:
         if not self._observers and not log.isEnabledFor(logging.DEBUG):
             return
-        method = request.method
+        method, mask = request.method, self.redactor.mask
+        body = request.shown_body
         event = RequestEvent(
             method.http,
-            request.path,
-            request.shown_query,
-            request.shown_body,
+            mask(request.path),
+            _masked_values(request.shown_query, mask),
+            None if body is None else _masked_values(body, mask),
             method.resource,
             method.name,
             method.effect,
@@ -311,10 +323,21 @@ class Client:
         log.debug(
             "%s %s -> %s in %.1f ms (attempt %d)",
             event.method,
-            self.redactor.mask(event.path),
+            event.path,
             status if status is not None else "no answer",
             milliseconds,
             attempt,
         )
         for observer in self._observers:
             observer(event)
+
+
+def _masked_values(value: Any, mask: Callable[[str], str]) -> Any:
+    """Decoded JSON with every text in it masked."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {mask(key): _masked_values(part, mask) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_masked_values(part, mask) for part in value]
+    return value

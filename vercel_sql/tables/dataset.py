@@ -156,6 +156,8 @@ class Scan:
                 return None
             raise
         fields = self._exact(answer, method, columns)
+        if fields.count != 1:
+            raise answer.unusable(f"it holds {fields.count} rows, where one was asked for")
         key = fields.arrays[self._shape.resource.key]
         if not lookup.is_self and key.to_pylist() != [lookup.value]:
             raise answer.unusable("it is about another row than was asked for")
