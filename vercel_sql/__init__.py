@@ -1,6 +1,92 @@
-"""Query and manage Vercel with SQL: live tables and functions inside DuckDB."""
+"""Query and manage Vercel with SQL: live tables and functions inside DuckDB.
+
+The module follows PEP 249: `connect`, ``apilevel``, ``threadsafety``, ``paramstyle``, the type
+objects and constructors, and the exceptions.
+"""
 
 from vercel_sql._version import __version__
-from vercel_sql.connection import Attachment, attach, detach
+from vercel_sql.connection import Attachment, Connection, Cursor, attach, connect, detach
+from vercel_sql.connection.dbapi import (
+    BINARY,
+    DATETIME,
+    NUMBER,
+    ROWID,
+    STRING,
+    Binary,
+    Date,
+    DateFromTicks,
+    Time,
+    TimeFromTicks,
+    Timestamp,
+    TimestampFromTicks,
+    apilevel,
+    paramstyle,
+    threadsafety,
+)
+from vercel_sql.errors import (
+    AnswerError,
+    APIError,
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    MissingTokenError,
+    NotSupportedError,
+    OperationalError,
+    ParameterError,
+    PartialWriteError,
+    ProgrammingError,
+    RateLimitedError,
+    ReadOnlyError,
+    RowCountError,
+    SQLSyntaxError,
+    TransportError,
+    Warning,  # noqa: A004 - the name is PEP 249's
+)
 
-__all__ = ["Attachment", "__version__", "attach", "detach"]
+__all__ = [
+    "BINARY",
+    "DATETIME",
+    "NUMBER",
+    "ROWID",
+    "STRING",
+    "APIError",
+    "AnswerError",
+    "Attachment",
+    "Binary",
+    "Connection",
+    "Cursor",
+    "DataError",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "MissingTokenError",
+    "NotSupportedError",
+    "OperationalError",
+    "ParameterError",
+    "PartialWriteError",
+    "ProgrammingError",
+    "RateLimitedError",
+    "ReadOnlyError",
+    "RowCountError",
+    "SQLSyntaxError",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "TransportError",
+    "Warning",
+    "__version__",
+    "apilevel",
+    "attach",
+    "connect",
+    "detach",
+    "paramstyle",
+    "threadsafety",
+]

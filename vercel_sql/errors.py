@@ -226,7 +226,7 @@ class PartialWriteError(OperationalError):
         self,
         message: str,
         *,
-        cause: Exception,
+        cause: BaseException,
         columns: Sequence[str] = (),
         rows: Sequence[tuple[Any, ...]] = (),
         table: Any = None,

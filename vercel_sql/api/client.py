@@ -203,6 +203,20 @@ class Client:
                 "and this connection is read-only"
             )
 
+    def refuse_unsendable(self, method: Method) -> None:
+        """Finds out before the first request whether a method can be called at all.
+
+        A method that changes something passes under `guarded`, where it is only prepared.
+
+        Raises:
+            ReadOnlyError: the method is a write, and the client is read-only for good.
+            MissingTokenError: the method needs a token and there is none.
+        """
+        if self._read_only:
+            self.refuse_if_read_only(method)
+        if method.auth:
+            self.credential.require(f"vercel.{method.resource}: {method.name}")
+
     def send(self, request: Request) -> Answer:
         """Sends a request, again where that is safe, and gives the answer with status 2xx.
 
@@ -275,7 +289,7 @@ class Client:
             time.sleep(wait)
 
     def _masked(self, error: APIError) -> APIError:
-        """The error without secrets: somebody may ask for a secret by mistake, or Vercel cite it."""
+        """The error without secrets: one may be asked for by mistake, or be cited by Vercel."""
         mask, detail = self.redactor.mask, error.detail
         masked = replace(
             detail,

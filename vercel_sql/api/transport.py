@@ -38,7 +38,9 @@ def make_http_client(timeout: float, urls: Iterable[str]) -> httpx.Client:
         headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
         # A plain-text request to loopback must not go through a proxy with its token.
         mounts={
-            f"{url.scheme}://{_in_url(url.host)}": httpx.HTTPTransport(verify=context, limits=limits)
+            f"{url.scheme}://{_in_url(url.host)}": httpx.HTTPTransport(
+                verify=context, limits=limits
+            )
             for url in map(httpx.URL, urls)
             if is_loopback(url.host)
         },

@@ -1,5 +1,7 @@
 """DuckDB and the rooms below, put together: `connect` and `attach`."""
 
 from vercel_sql.connection.attachment import Attachment, attach, detach
+from vercel_sql.connection.connection import Connection, connect
+from vercel_sql.connection.cursor import Cursor
 
-__all__ = ["Attachment", "attach", "detach"]
+__all__ = ["Attachment", "Connection", "Cursor", "attach", "connect", "detach"]

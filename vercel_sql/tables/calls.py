@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from vercel_sql.api import Answer, Client, build_request, encode_json, walk
+from vercel_sql.api import Answer, Client, Request, build_request, encode_json, walk
 from vercel_sql.errors import DataError, NotFoundError, ProgrammingError
 from vercel_sql.manifest import Column, Method, Resource
 from vercel_sql.tables.pages import exact_fields, page_fields, page_reader, rows_at
@@ -35,6 +35,32 @@ def result_schema(resource: Resource, method: Method) -> pa.Schema:
     return pa.schema(
         [(c.name, JSON if c.type == "JSON" else types[c.name]) for c in columns],
     )
+
+
+def written_schema(resource: Resource, method: Method) -> pa.Schema:
+    """The schema of what a write gives: the method's columns, then those of the row it made."""
+    own = result_schema(resource, method)
+    if not method.rows:
+        return own
+    shape = TableShape(resource)
+    names = [c.name for c in resource.public_columns if c.name not in own.names]
+    row = [shape.schema.field(shape.qualified(name)).with_name(name) for name in names]
+    return pa.schema([*own, *row])
+
+
+def written_table(resource: Resource, method: Method, answer: Answer) -> pa.Table:
+    """The answer to a write, in the columns of `written_schema`."""
+    own = answer_table(resource, method, answer)
+    if not method.rows:
+        return own
+    shape = TableShape(resource)
+    names = [column.name for column in resource.fields]
+    fields = exact_fields(shape, answer, rows_at(answer, method.rows), names, want_rest=True)
+    row = _public_table(shape, [fields])
+    for field in written_schema(resource, method):
+        if field.name not in own.column_names:
+            own = own.append_column(field, row.column(field.name))
+    return own
 
 
 def call(client: Client, resource: Resource, method: Method, arguments: Mapping[str, Any]) -> Any:
@@ -179,16 +205,16 @@ def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:
         )
 
 
-def send_or_missing(client: Client, method: Method, arguments: Mapping[str, Any]) -> Answer | None:
-    """The answer of a method; None where a 404 says that there is no such row.
+def send_or_missing(client: Client, request: Request) -> Answer | None:
+    """The answer to a request; None where a 404 says that there is no such row.
 
     Raises:
         APIError: any other error, and a 404 where it does not mean that.
     """
     try:
-        return client.send(build_request(method, arguments))
+        return client.send(request)
     except NotFoundError:
-        if method.missing_is_empty:
+        if request.method.missing_is_empty:
             return None
         raise
 
@@ -202,11 +228,11 @@ def salvage(
     kept and only the rest is given up.
     """
     try:
-        return answer_table(resource, method, answer), None
+        return written_table(resource, method, answer), None
     except DataError as error:
         content = answer.json()
         kept = {name: content.get(name) for name in method.secrets}
-        schema = result_schema(resource, method)
+        schema = written_schema(resource, method)
         arrays = [
             pa.array([kept.get(f.name) if isinstance(kept.get(f.name), str) else None], pa.string())
             if f.name in kept

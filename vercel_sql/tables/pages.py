@@ -48,9 +48,14 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
     decoder = msgspec.json.Decoder(_struct_at(types))
     rows_of, cursor_of, count_of = (attrgetter(".".join(path)) for path in types)
     key_of = attrgetter(key)
+    names = [f'"{name}"'.encode() for name in dict.fromkeys(n for path in types for n in path)]
 
     def read(answer: Answer) -> Page:
         content = _skim(decoder, answer)
+        if any(answer.body.count(name) > 1 for name in names):
+            # The skimming takes the last of two equal keys, and a listing could end early by
+            # it; the exact way refuses them. Most often the name is only some token's name.
+            answer.json()
         keys = list(map(key_of, rows_of(content)))
         return Page(answer, keys, cursor_of(content), count_of(content))
 

@@ -12,6 +12,11 @@ from vercel_sql.tables.shape import TableShape
 _NO_SEGMENT = ("", ".", "..")
 
 
+def fits_path(value: str) -> bool:
+    """Whether a value can stand in a path, percent-encoded, and stay where it is put."""
+    return value not in _NO_SEGMENT
+
+
 @dataclass(frozen=True)
 class Lookup:
     """One row to get.
@@ -59,8 +64,8 @@ def _lookups(shape: TableShape, resource: Resource, predicate: Node) -> list[Loo
     if keys is None or len(keys) > resource.lookup_limit:
         return None
     # The API would take the word itself for a key, and answer with another row.
-    unusable = {*_NO_SEGMENT, reference.value if reference else ""}
-    if keys & unusable:
+    word = reference.value if reference else ""
+    if word in keys or not all(map(fits_path, keys)):
         return None
     return [Lookup(key) for key in sorted(keys)]
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.errors import ManifestError
 from vercel_sql.manifest import Column, Resource
 
 JSON = pa.json_(pa.string())
+_PLAIN = {
+    "VARCHAR": pa.string(),
+    "JSON": pa.string(),
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+    "DOUBLE": pa.float64(),
+}
 
 
 def arrow_types(columns: Iterable[Column]) -> dict[str, pa.DataType]:
@@ -19,13 +28,25 @@ def arrow_types(columns: Iterable[Column]) -> dict[str, pa.DataType]:
 
     JSON is plain text here, because Arrow can't compare its own JSON type.
     """
-    wanted = list(columns)
-    if not wanted:
-        return {}
-    parts = ", ".join(f"NULL::{column.type} AS c{n}" for n, column in enumerate(wanted))
-    with duckdb.connect() as con:
-        schema = con.sql(f"SELECT {parts} LIMIT 0").to_arrow_table().schema
-    return {column.name: schema.field(n).type for n, column in enumerate(wanted)}
+    return {column.name: _arrow_type(column.type) for column in columns}
+
+
+@lru_cache(maxsize=None)
+def _arrow_type(name: str) -> pa.DataType:
+    return _converted(duckdb.sqltype(name))
+
+
+def _converted(duck_type: Any) -> pa.DataType:
+    """DuckDB's own reading of a type name, as an Arrow type."""
+    if duck_type.id == "struct":
+        return pa.struct([(name, _converted(child)) for name, child in duck_type.children])
+    if duck_type.id == "list":
+        ((_, child),) = duck_type.children
+        return pa.list_(_converted(child))
+    plain = _PLAIN.get(str(duck_type))
+    if plain is None:
+        raise ManifestError(f"columns of type {duck_type} are not supported")
+    return plain
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,316 @@
+"""`connect`: a DuckDB connection in which the whole dialect works, as PEP 249 has it."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from vercel_sql import errors
+from vercel_sql.api import Client, RequestEvent, SecretsFile, find_credential
+from vercel_sql.connection.attachment import Attachment, make_attachment
+from vercel_sql.connection.cursor import Cursor, Values
+from vercel_sql.connection.translate import translated
+from vercel_sql.errors import InterfaceError
+from vercel_sql.manifest import vercel
+from vercel_sql.sql import Parameters, Statement, check, parse
+from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+_LENT = "__vercel_sql_result"
+
+
+class Connection:
+    """A DuckDB connection with an account of Vercel's in it.
+
+    It is in autocommit: every statement takes effect at once. Threads may not share it.
+
+    Attributes:
+        duckdb: the DuckDB connection itself, for tools that ask for one. On it the live tables
+            and read functions work; the statements of this dialect do not.
+        expect_rows: the number of rows that every INSERT, DELETE and writing EXEC must change;
+            None allows any.
+    """
+
+    # PEP 249's optional extension: the exceptions as attributes of the connection.
+    Warning = errors.Warning
+    Error = errors.Error
+    InterfaceError = errors.InterfaceError
+    DatabaseError = errors.DatabaseError
+    DataError = errors.DataError
+    OperationalError = errors.OperationalError
+    IntegrityError = errors.IntegrityError
+    InternalError = errors.InternalError
+    ProgrammingError = errors.ProgrammingError
+    NotSupportedError = errors.NotSupportedError
+
+    def __init__(
+        self,
+        native: duckdb.DuckDBPyConnection,
+        attachment: Attachment,
+        *,
+        expect_rows: int | None,
+        secrets_file: SecretsFile | None,
+    ) -> None:
+        self.duckdb = native
+        self.expect_rows = expect_rows
+        self._catalogs = [attachment]
+        self._engine = Engine(native, self._catalogs)
+        self._secrets_file = secrets_file
+        self._active: weakref.ref[Cursor] | None = None
+        self._lock = threading.RLock()
+        self._closed = False
+        self._lent = False
+        self._own_cursor = Cursor(self)
+        _open.add(self)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else repr(self._catalogs[0].client)
+        return f"<vercel_sql.Connection: {state}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Connection is not pickled")
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    @property
+    def client(self) -> Client:
+        """The HTTP client that makes the calls."""
+        return self._catalogs[0].client
+
+    def cursor(self) -> Cursor:
+        """A new cursor, which shares this connection's session."""
+        self._check_open()
+        return Cursor(self)
+
+    def execute(self, operation: str, parameters: Values = None) -> Cursor:
+        """Runs a script on a new cursor and gives the cursor; see `Cursor.execute`."""
+        self._own_cursor = self.cursor().execute(operation, parameters)
+        return self._own_cursor
+
+    def sql(self, query: str, params: Values = None) -> Cursor:
+        """The same as `execute`, by the name that DuckDB's users know."""
+        return self.execute(query, params)
+
+    def executemany(self, operation: str, seq_of_parameters: Sequence[Values]) -> Cursor:
+        """Runs a script once for each set of parameters; see `Cursor.executemany`."""
+        self._own_cursor = self.cursor().executemany(operation, seq_of_parameters)
+        return self._own_cursor
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """The next row of the last `execute`."""
+        return self._own_cursor.fetchone()
+
+    def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
+        """The next rows of the last `execute`."""
+        return self._own_cursor.fetchmany(size)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """The rows that are left of the last `execute`."""
+        return self._own_cursor.fetchall()
+
+    @property
+    def description(self) -> Any:
+        """The columns of the last `execute`."""
+        return self._own_cursor.description
+
+    def df(self) -> pd.DataFrame:
+        """The rows that are left of the last `execute` as a pandas DataFrame."""
+        return self._own_cursor.df()
+
+    def pl(self) -> pl.DataFrame:
+        """The rows that are left of the last `execute` as a polars DataFrame."""
+        return self._own_cursor.pl()
+
+    def arrow(self) -> pa.Table:
+        """The rows that are left of the last `execute` as a pyarrow Table."""
+        return self._own_cursor.arrow()
+
+    def commit(self) -> None:
+        """Does nothing outside a transaction (autocommit); inside one, commits it."""
+        self._end_transaction("COMMIT")
+
+    def rollback(self) -> None:
+        """Does nothing outside a transaction (autocommit); inside one, rolls it back.
+
+        What was written to the API stays written: it is refused inside transactions.
+        """
+        self._end_transaction("ROLLBACK")
+
+    def interrupt(self) -> None:
+        """Stops the running statement from another thread, between two pages."""
+        self.duckdb.interrupt()
+
+    def observed(self, observer: Callable[[RequestEvent], None]) -> AbstractContextManager[None]:
+        """Tells an observer of every request that is sent while the context lasts."""
+        return self.client.observed(observer)
+
+    def close(self) -> None:
+        """Closes the connection, its cursors and its HTTP connections."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for catalog in self._catalogs:
+                catalog.client.close()
+            self.duckdb.close()
+            _open.discard(self)
+
+    def _run_script(self, cursor: Cursor, operation: str, values: Values) -> None:
+        self._check_open()
+        parameters = values if isinstance(values, Parameters) else Parameters(values)
+        statements = parse(operation)
+        check(statements, parameters)
+        with self._lock:
+            for statement in statements:
+                self._free_for(cursor)
+                self._run(cursor, statement, parameters)
+
+    def _run(self, cursor: Cursor, statement: Statement, parameters: Parameters) -> None:
+        limits = Limits(self.expect_rows, self._secrets_file)
+        with translated(self._catalogs):
+            result = self._engine.run(statement, parameters, limits)
+            if isinstance(result, Outcome):
+                self._give(cursor, result)
+            else:
+                self._run_native(cursor, result)
+
+    def _give(self, cursor: Cursor, outcome: Outcome) -> None:
+        """Puts a result of ours into DuckDB, so that it is fetched like any other."""
+        self.duckdb.register(_LENT, outcome.table)
+        self._lent = True
+        self.duckdb.execute(f"SELECT * FROM {_LENT}")
+        cursor._take(self.duckdb, outcome.changed, outcome.secrets)
+
+    def _run_native(self, cursor: Cursor, query: NativeQuery) -> None:
+        try:
+            self.duckdb.execute(query.text, query.values or None)
+        except (duckdb.CatalogException, duckdb.BinderException):
+            # A name may stand for a table that was not made yet; nothing ran.
+            if not self._engine.load_all():
+                raise
+            self.duckdb.execute(query.text, query.values or None)
+        cursor._take(self.duckdb, None, frozenset())
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Lets a cursor read its result, with errors as this package's."""
+        self._check_open()
+        with self._lock, translated(self._catalogs):
+            yield
+
+    def _free_for(self, cursor: Cursor) -> None:
+        """Makes a cursor the one whose result DuckDB holds; another's rows are set aside."""
+        active = self._active() if self._active is not None else None
+        if active is not None and active is not cursor:
+            with translated(self._catalogs):
+                active._park()
+        cursor._clear()
+        self._active = weakref.ref(cursor)
+        if hasattr(self.duckdb, "abort"):
+            # DuckDB 2.0 does nothing else while a result is unread.
+            self.duckdb.abort()
+        if self._lent:
+            self.duckdb.unregister(_LENT)
+            self._lent = False
+
+    def _forget(self, cursor: Cursor) -> None:
+        if self._active is not None and self._active() is cursor:
+            self._active = None
+
+    def _end_transaction(self, word: str) -> None:
+        self._check_open()
+        with self._lock, translated(self._catalogs):
+            self._free_for(self.cursor())
+            try:
+                self.duckdb.execute(word)
+            except duckdb.TransactionException:
+                return
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("the connection is closed")
+
+
+_open: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Closes what is still open: DuckDB 2.0 complains on stderr about objects that outlive it."""
+    for connection in list(_open):
+        connection.close()
+
+
+def connect(
+    token: str | None = None,
+    *,
+    api_url: str | None = None,
+    database: str | PathLike[str] = ":memory:",
+    read_only: bool = False,
+    secrets_file: str | PathLike[str] | None = None,
+    expect_rows: int | None = None,
+    timeout: float = 30.0,
+    attempts: int = 5,
+    patience: float = 120.0,
+) -> Connection:
+    """Opens DuckDB with the tables and functions of a Vercel account in the catalog ``vercel``.
+
+    Args:
+        token: a Vercel token; without it, ``VERCEL_TOKEN`` is looked up. With neither, what
+            needs no token still works.
+        api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
+        database: the DuckDB database, a file or in memory.
+        read_only: refuse everything that changes something at Vercel.
+        secrets_file: where every secret that is shown once is saved before its row is given, as
+            a line of JSON in a file of mode 0600.
+        expect_rows: the number of rows that every write must change, else it is an error.
+        timeout: seconds for connecting, and for each wait for bytes.
+        attempts: how often a request that may be sent again is sent at most.
+        patience: how many seconds one request may wait for rate limits altogether.
+
+    Raises:
+        ParameterError: the token or the URL is not acceptable.
+        OperationalError: the database or the secrets file can't be opened.
+    """
+    manifest = vercel()
+    provider = manifest.provider
+    saved = SecretsFile(secrets_file) if secrets_file is not None else None
+    client = Client(
+        provider,
+        find_credential(token, provider.token_environment),
+        urls={"api": api_url} if api_url else None,
+        read_only=read_only,
+        timeout=timeout,
+        attempts=attempts,
+        patience=patience,
+    )
+    with translated([]):
+        native = duckdb.connect(str(database))
+        _match_versions(native)
+        attachment = make_attachment(native, provider.name, client, manifest, None)
+    return Connection(native, attachment, expect_rows=expect_rows, secrets_file=saved)
+
+
+def _match_versions(native: duckdb.DuckDBPyConnection) -> None:
+    """DuckDB 1.5 hands the result of a subquery to a scan as if it were a literal.
+
+    That would let ``tokenId = (SELECT 'current')`` mean the calling token, which only a literal
+    or parameter may; 2.0 does not do it.
+    """
+    if duckdb.__version__.startswith("1."):
+        native.execute("SET disabled_optimizers = 'join_filter_pushdown'")

@@ -1,0 +1,6 @@
+"""Carries out the statements of ours: each is prepared in full before its first request."""
+
+from vercel_sql.sql.running.engine import Engine, Limits, NativeQuery, Outcome
+from vercel_sql.sql.running.resolve import Catalog
+
+__all__ = ["Catalog", "Engine", "Limits", "NativeQuery", "Outcome"]

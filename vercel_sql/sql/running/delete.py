@@ -1,0 +1,170 @@
+"""DELETE from a resource: find what matches, refuse what must not go, then delete one by one."""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+
+from vercel_sql.api import Request, build_request
+from vercel_sql.errors import NotSupportedError, ProgrammingError
+from vercel_sql.manifest import Method, Resource
+from vercel_sql.sql.matches import ConstantMatch
+from vercel_sql.sql.parameters import Parameters
+from vercel_sql.sql.running.duck import lent, refuse_transaction, table_of
+from vercel_sql.sql.running.prepared import Outcome, Prepared
+from vercel_sql.sql.running.refusals import capabilities
+from vercel_sql.sql.running.resolve import Target
+from vercel_sql.sql.running.returning import Returning
+from vercel_sql.sql.statements import Delete
+from vercel_sql.tables.calls import refuse_own_key, send_or_missing
+from vercel_sql.tables.routes import fits_path
+from vercel_sql.tables.shape import TableShape
+
+_LENT = "__vercel_sql_matched"
+
+
+def prepare_delete(
+    con: duckdb.DuckDBPyConnection,
+    target: Target,
+    statement: Delete,
+    parameters: Parameters,
+) -> Prepared:
+    """Everything up to the first deletion: what matches is read, and the own token refused.
+
+    Raises:
+        NotSupportedError: the resource has no DELETE, or a transaction is open.
+        ProgrammingError: there is no WHERE, or the calling credential would be deleted.
+        duckdb.Error: the predicate or RETURNING is not valid.
+    """
+    where = f"DELETE FROM {target.full_name}"
+    method = _remover(target, statement, where)
+    refuse_transaction(con, where)
+    returning = _returning(con, target, statement, parameters)
+    target.catalog.client.refuse_unsendable(method)
+    match = _key_match(target.resource, statement.constant_match(parameters))
+    means_itself = match is not None and _is_self(target.resource, match)
+    rows: pa.Table | None = None
+    if match is not None and returning is None:
+        keys = list(dict.fromkeys(match.values))
+    else:
+        rows = _matching(con, target, statement, parameters)
+        column = _key_column(target.resource, means_itself)
+        keys = rows.column(column).to_pylist()
+    if not means_itself:
+        refuse_own_key(target.catalog.client, target.resource, keys)
+    (key_parameter,) = method.required
+    requests = [build_request(method, {key_parameter.name: key}) for key in keys]
+    matched = rows if rows is not None else _just_keys(keys)
+    return Prepared(
+        where,
+        target,
+        requests,
+        lambda number: _send(target, requests[number], matched.slice(number, 1)),
+        lambda done: _finish(returning, done, matched),
+        _as_json(con, matched) if rows is not None else (),
+    )
+
+
+def _remover(target: Target, statement: Delete, where: str) -> Method:
+    statement.require_well_formed()
+    method = target.resource.remover
+    if method is None:
+        raise NotSupportedError(f"{where} is not possible: {capabilities(target)}")
+    if statement.where is None:
+        raise ProgrammingError(
+            f"{where} has no WHERE, which would delete everything. Say WHERE true if you mean it"
+        )
+    return method
+
+
+def _returning(
+    con: duckdb.DuckDBPyConnection, target: Target, statement: Delete, parameters: Parameters
+) -> Returning | None:
+    if statement.returning is None:
+        return None
+    alias = statement.alias or statement.target.parts[-1]
+    returning = Returning(con, statement.returning, parameters, alias)
+    shape = TableShape(target.resource)
+    columns = target.resource.public_columns
+    fields = [shape.schema.field(shape.qualified(c.name)).with_name(c.name) for c in columns]
+    returning.check(pa.schema(fields))
+    return returning
+
+
+def _key_match(resource: Resource, match: ConstantMatch | None) -> ConstantMatch | None:
+    """The match, where its values are keys that can be deleted without looking first."""
+    if match is None:
+        return None
+    column = next((k for k in resource.key_columns if k.casefold() == match.column.casefold()), "")
+    if not column or not all(map(fits_path, match.values)):
+        return None
+    proper = ConstantMatch(column, match.values, match.equality)
+    reference = resource.self_reference
+    if reference is not None and reference.value in match.values and not _is_self(resource, proper):
+        return None
+    return proper
+
+
+def _is_self(resource: Resource, match: ConstantMatch) -> bool:
+    """Whether it is ``tokenId = 'current'``, the one way to mean the calling credential."""
+    reference = resource.self_reference
+    return (
+        reference is not None
+        and match.equality
+        and match.column == reference.column
+        and match.values == (reference.value,)
+    )
+
+
+def _key_column(resource: Resource, means_itself: bool) -> str:
+    if means_itself and resource.self_reference is not None:
+        return resource.self_reference.column
+    return resource.key
+
+
+def _matching(
+    con: duckdb.DuckDBPyConnection, target: Target, statement: Delete, parameters: Parameters
+) -> pa.Table:
+    """The rows that match, each once however often USING joins it."""
+    assert statement.where is not None  # noqa: S101 - refused before
+    alias = statement.alias or statement.target.parts[-1]
+    quoted = '"' + alias.replace('"', '""') + '"'
+    predicate, values = statement.where.bind(parameters)
+    sources = f"{target.sql_name} AS {quoted}"
+    if statement.using is not None:
+        using, more = statement.using.bind(parameters)
+        sources, values = f"{sources},\n{using}", {**more, **values}
+    prefix = ""
+    if statement.with_clause is not None:
+        clause, more = statement.with_clause.bind(parameters)
+        prefix, values = f"{clause}\n", {**more, **values}
+    query = f"{prefix}SELECT {quoted}.* FROM {sources}\nWHERE (\n{predicate}\n)"
+    rows = table_of(con, query, values)
+    first: dict[str, int] = {}
+    for position, key in enumerate(rows.column(target.resource.key).to_pylist()):
+        first.setdefault(key, position)
+    return rows.take(pa.array(list(first.values()), pa.int64()))
+
+
+def _just_keys(keys: list[str]) -> pa.Table:
+    return pa.table({"key": pa.array(keys, pa.string())})
+
+
+def _send(target: Target, request: Request, row: pa.Table) -> pa.Table | None:
+    """Deletes one; None where it was gone already."""
+    answer = send_or_missing(target.catalog.client, request)
+    return None if answer is None else row
+
+
+def _finish(returning: Returning | None, done: list[pa.Table], matched: pa.Table) -> Outcome:
+    if returning is None:
+        return Outcome(pa.table({"Count": pa.array([len(done)], pa.int64())}), len(done))
+    rows = pa.concat_tables(done) if done else matched.slice(0, 0)
+    return Outcome(returning.evaluate(rows), len(done))
+
+
+def _as_json(con: duckdb.DuckDBPyConnection, rows: pa.Table) -> list[str]:
+    with lent(con, _LENT, rows):
+        found = table_of(con, f"SELECT to_json(r)::VARCHAR AS row FROM {_LENT} AS r")
+    texts: list[str] = found.column("row").to_pylist()
+    return texts

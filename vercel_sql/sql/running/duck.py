@@ -1,0 +1,56 @@
+"""Small questions to the user's DuckDB connection, each read to its end.
+
+DuckDB 2.0 refuses other work while a result is unread, so nothing here leaves one behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from vercel_sql.errors import NotSupportedError
+
+
+def rows_of(
+    con: duckdb.DuckDBPyConnection, query: str, values: object = None
+) -> list[tuple[Any, ...]]:
+    """All rows of a query."""
+    return con.execute(query, values).fetchall()
+
+
+def table_of(
+    con: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, object] | None = None
+) -> pa.Table:
+    """The result of a query in Arrow; its columns keep their names, even equal ones."""
+    relation = con.sql(query, params=dict(values)) if values else con.sql(query)
+    return relation.to_arrow_table()
+
+
+@contextmanager
+def lent(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """Lets queries on the connection see a table under a name, for a while."""
+    con.register(name, table)
+    try:
+        yield
+    finally:
+        con.unregister(name)
+
+
+def refuse_transaction(con: duckdb.DuckDBPyConnection, what: str) -> None:
+    """Stops a write to the API inside ``BEGIN … COMMIT``, which promises what it can't keep.
+
+    Outside a transaction each statement has an id of its own.
+
+    Raises:
+        NotSupportedError: the connection is in a transaction.
+    """
+    first, second = (rows_of(con, "SELECT txid_current()") for _ in range(2))
+    if first == second:
+        raise NotSupportedError(
+            f"{what} can't run inside BEGIN … COMMIT: a write to the API can't be rolled back. "
+            "COMMIT or ROLLBACK first"
+        )

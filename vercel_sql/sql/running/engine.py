@@ -1,0 +1,141 @@
+"""Runs one statement: ours here, everything else is handed to DuckDB untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+
+from vercel_sql.sql.parameters import Parameters
+from vercel_sql.sql.running.call import exec_arguments, find_method, prepare_call, run_read
+from vercel_sql.sql.running.delete import prepare_delete
+from vercel_sql.sql.running.explain import explain_query, explain_write
+from vercel_sql.sql.running.insert import prepare_insert
+from vercel_sql.sql.running.look import describe, show
+from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
+from vercel_sql.sql.running.refusals import refuse
+from vercel_sql.sql.running.resolve import Catalog, Resolver, Target
+from vercel_sql.sql.statements import (
+    Delete,
+    Describe,
+    Exec,
+    Explain,
+    Insert,
+    Show,
+    Statement,
+    Write,
+)
+
+__all__ = ["Engine", "Limits", "NativeQuery", "Outcome"]
+
+
+@dataclass(frozen=True)
+class NativeQuery:
+    """A statement for DuckDB, with the values of its parameters."""
+
+    text: str = field(repr=False)
+    values: dict[str, Any] = field(repr=False)
+
+
+class Engine:
+    """Runs the statements of one connection.
+
+    Args:
+        con: the user's connection.
+        catalogs: the accounts in it; the list may grow.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, catalogs: Sequence[Catalog]) -> None:
+        self._con = con
+        self._catalogs = catalogs
+        self._resolver = Resolver(con, catalogs)
+
+    def run(
+        self, statement: Statement, parameters: Parameters, limits: Limits
+    ) -> Outcome | NativeQuery:
+        """Carries out a statement of ours; gives back what is DuckDB's to carry out.
+
+        Raises:
+            Error: any error of this package.
+            duckdb.Error: an error of DuckDB's, in a part of the statement that it evaluates.
+        """
+        self._resolver.load_services(statement.fragment)
+        try:
+            return self._run(statement, parameters, limits)
+        except (duckdb.CatalogException, duckdb.BinderException):
+            # A name may stand for a table that was not made yet. Nothing was sent so far.
+            if not self._resolver.load_all():
+                raise
+            return self._run(statement, parameters, limits)
+
+    def load_all(self) -> bool:
+        """Makes all tables that are missing; False where none are."""
+        return self._resolver.load_all()
+
+    def _run(
+        self, statement: Statement, parameters: Parameters, limits: Limits
+    ) -> Outcome | NativeQuery:
+        found: Outcome | None = None
+        if isinstance(statement, Write):
+            target = self._resolver.resource(statement.target)
+            if target is not None:
+                return self._prepare_write(target, statement, parameters, limits).run(limits)
+        elif isinstance(statement, Exec):
+            return self._exec(statement, parameters, limits)
+        elif isinstance(statement, Show):
+            found = show(self._resolver, statement)
+        elif isinstance(statement, Describe):
+            found = describe(self._resolver, statement)
+        elif isinstance(statement, Explain):
+            found = self._explain(statement, parameters, limits)
+        return found if found is not None else NativeQuery(*statement.fragment.bind(parameters))
+
+    def _prepare_write(
+        self, target: Target, statement: Write, parameters: Parameters, limits: Limits
+    ) -> Prepared:
+        if isinstance(statement, Insert):
+            return prepare_insert(self._con, target, statement, parameters, limits)
+        if isinstance(statement, Delete):
+            return prepare_delete(self._con, target, statement, parameters)
+        raise refuse(target, statement)
+
+    def _exec(self, statement: Exec, parameters: Parameters, limits: Limits) -> Outcome:
+        target, method = find_method(self._resolver, statement.name)
+        arguments = exec_arguments(self._con, target, method, statement, parameters)
+        if method.reads:
+            return run_read(target, method, arguments)
+        return prepare_call(self._con, target, method, arguments, limits).run(limits)
+
+    def _explain(
+        self, statement: Explain, parameters: Parameters, limits: Limits
+    ) -> Outcome | None:
+        inner = statement.inner
+        if isinstance(inner, Exec):
+            target, _ = find_method(self._resolver, inner.name)
+            prepare = self._prepare_exec(inner, parameters, limits)
+            return explain_write(target.catalog.client, prepare, statement)
+        if isinstance(inner, Write):
+            write_target = self._resolver.resource(inner.target)
+            if write_target is None:
+                return None
+            return explain_write(
+                write_target.catalog.client,
+                lambda: self._prepare_write(write_target, inner, parameters, limits),
+                statement,
+            )
+        return explain_query(self._con, self._catalogs, statement, parameters)
+
+    def _prepare_exec(
+        self, statement: Exec, parameters: Parameters, limits: Limits
+    ) -> Callable[[], Prepared | None]:
+        def prepare() -> Prepared | None:
+            target, method = find_method(self._resolver, statement.name)
+            arguments = exec_arguments(self._con, target, method, statement, parameters)
+            if not method.reads:
+                return prepare_call(self._con, target, method, arguments, limits)
+            run_read(target, method, arguments)
+            return None
+
+        return prepare

@@ -1,0 +1,195 @@
+"""EXPLAIN: the requests that a statement would send, found out without changing anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from vercel_sql.api import Client, Request, RequestEvent
+from vercel_sql.errors import NotSupportedError
+from vercel_sql.manifest import Method
+from vercel_sql.sql.parameters import Parameters
+from vercel_sql.sql.running.duck import rows_of
+from vercel_sql.sql.running.prepared import Outcome, Prepared
+from vercel_sql.sql.running.resolve import Catalog
+from vercel_sql.sql.statements import Explain
+from vercel_sql.tables.predicates import Call, Field, Literal, Node
+from vercel_sql.tables.routes import choose_route
+from vercel_sql.tables.shape import TableShape
+
+_COLUMNS = ["step", "method", "path", "query", "body", "effect", "api_method", "row"]
+
+
+def explain_write(
+    client: Client, prepare: Callable[[], Prepared | None], explain: Explain
+) -> Outcome:
+    """The requests of a write or an EXEC: its reads are carried out, its writes only listed.
+
+    Args:
+        client: the client that would send them; nothing that changes anything passes meanwhile.
+        prepare: prepares the write, or carries out what only reads and gives None.
+        explain: the statement.
+
+    Raises:
+        NotSupportedError: ANALYZE, which would carry it out.
+    """
+    if explain.analyze:
+        raise NotSupportedError("EXPLAIN ANALYZE would carry the statement out; use EXPLAIN")
+    events: list[RequestEvent] = []
+    with client.guarded(), client.observed(events.append):
+        prepared = prepare()
+    rows = [_sent(event) for event in events if event.attempt == 1]
+    if prepared is not None:
+        rows += _planned(prepared)
+    return _outcome(client, rows)
+
+
+def _sent(event: RequestEvent) -> tuple[Any, ...]:
+    query, body = _json(event.query), _json(event.body)
+    return (event.method, event.path, query, body, event.effect, event.api_method, None)
+
+
+def _planned(prepared: Prepared) -> Iterator[tuple[Any, ...]]:
+    for number, request in enumerate(prepared.requests):
+        row = prepared.matches[number] if prepared.matches else None
+        yield (*_request_parts(request), row)
+
+
+def _request_parts(request: Request) -> tuple[Any, ...]:
+    method = request.method
+    query, body = _json(request.shown_query), _json(request.shown_body)
+    return (method.http, request.path, query, body, method.effect, method.name)
+
+
+def _json(values: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(values, ensure_ascii=False, default=str) if values else None
+
+
+def _outcome(client: Client, rows: Sequence[tuple[Any, ...]]) -> Outcome:
+    numbered = [(number, *row) for number, row in enumerate(rows, start=1)]
+    columns = list(zip(*numbered, strict=True)) or [()] * len(_COLUMNS)
+    arrays = [pa.array(columns[0], pa.int64())]
+    for column in columns[1:]:
+        masked = [client.redactor.mask(v) if isinstance(v, str) else v for v in column]
+        arrays.append(pa.array(masked, pa.string()))
+    return Outcome(pa.Table.from_arrays(arrays, names=_COLUMNS))
+
+
+def explain_query(
+    con: duckdb.DuckDBPyConnection,
+    catalogs: Sequence[Catalog],
+    explain: Explain,
+    parameters: Parameters,
+) -> Outcome | None:
+    """DuckDB's plan and the requests of its API scans; None where it has none.
+
+    Raises:
+        duckdb.Error: the query is not valid.
+    """
+    if explain.analyze or explain.options_text:
+        return None
+    text, values = explain.inner.fragment.bind(parameters)
+    ((_, plan),) = rows_of(con, f"EXPLAIN (FORMAT JSON) {text}", values or None)[-1:]
+    scans = list(_scans(json.loads(plan)))
+    lines = [line for scan in scans for line in _requests_of(catalogs, scan)]
+    if not lines:
+        return None
+    rows = rows_of(con, f"EXPLAIN {text}", values or None)
+    rows.append(("vercel_requests", "\n".join(lines)))
+    keys, texts = zip(*rows, strict=True)
+    return Outcome(pa.table({"explain_key": keys, "explain_value": texts}))
+
+
+def _scans(plan: Any) -> Iterator[dict[str, Any]]:
+    """The scans of Arrow tables in a plan of DuckDB's, in the plan's order."""
+    if isinstance(plan, list):
+        for part in plan:
+            yield from _scans(part)
+    elif isinstance(plan, dict):
+        if "ARROW_SCAN" in str(plan.get("name", "")):
+            yield plan.get("extra_info", {})
+        yield from _scans(plan.get("children", []))
+
+
+def _requests_of(catalogs: Sequence[Catalog], scan: dict[str, Any]) -> Iterator[str]:
+    """The requests of one scan, in words."""
+    columns = _strings(scan.get("Projections"))
+    for catalog in catalogs:
+        for name in [n for n in catalog.manifest.service_names if n not in catalog.missing]:
+            for resource in catalog.manifest.service(name).resources.values():
+                if any(column.startswith(f"{resource.full_name}.") for column in columns):
+                    shape = TableShape(resource)
+                    filters = _strings(scan.get("Filters"))
+                    yield from _route_lines(catalog, shape, filters)
+                    return
+
+
+def _route_lines(catalog: Catalog, shape: TableShape, filters: list[str]) -> Iterator[str]:
+    nodes = [node for node in map(_filter_node, filters) if node is not None]
+    route = choose_route(shape, Call("and", tuple(nodes), {}) if nodes else None)
+    table = f"{catalog.name}.{shape.resource.full_name}"
+    if route.lookups is not None and route.getter is not None:
+        for lookup in route.lookups:
+            path = route.getter.path.replace(f"{{{route.getter.required[0].key}}}", lookup.value)
+            yield f"{table}: {route.getter.http} {path}"
+        if not route.lookups:
+            yield f"{table}: no request, since no row can match"
+    elif route.lister is not None:
+        yield f"{table}: {_listing(route.lister)}"
+
+
+def _listing(method: Method) -> str:
+    text = f"{method.http} {method.path}"
+    if method.paging is None:
+        return text
+    paging = method.paging
+    return (
+        f"{text}?{paging.size_parameter}={paging.size}, then the next pages with "
+        f"{paging.parameter}=… until the last, or until the query needs no more"
+    )
+
+
+def _strings(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def _filter_node(text: str) -> Node | None:
+    """A filter as DuckDB prints it in a plan, as far as it can be read."""
+    try:
+        # DuckDB 1.5 marks what the scan need not, but does, apply.
+        return _node(sqlglot.parse_one(text.removeprefix("optional: "), dialect="duckdb"))
+    except sqlglot.errors.SqlglotError:
+        return None
+
+
+def _node(tree: exp.Expr) -> Node | None:
+    if isinstance(tree, exp.Paren):
+        return _node(tree.this)
+    if isinstance(tree, (exp.And, exp.Or)):
+        return _both(tree)
+    if isinstance(tree, exp.EQ):
+        return _comparison(tree.this, [tree.expression])
+    if isinstance(tree, exp.In):
+        return _comparison(tree.this, tree.expressions)
+    return Call("unknown", (), {})
+
+
+def _both(tree: exp.And | exp.Or) -> Node | None:
+    left, right = _node(tree.left), _node(tree.right)
+    if left is None or right is None:
+        return None
+    return Call("and" if isinstance(tree, exp.And) else "or", (left, right), {})
+
+
+def _comparison(column: exp.Expr, values: list[exp.Expr]) -> Node:
+    texts = [value.this for value in values if isinstance(value, exp.Literal) and value.is_string]
+    if not isinstance(column, exp.Column) or len(texts) != len(values):
+        return Call("unknown", (), {})
+    name = ".".join(part.name for part in column.parts)
+    return Call("is_in", (Field(name), Literal(None)), {"value_set": texts})

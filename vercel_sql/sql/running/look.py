@@ -1,0 +1,202 @@
+"""SHOW and DESCRIBE: what the manifest has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from vercel_sql.api.arguments import nearest
+from vercel_sql.errors import ProgrammingError
+from vercel_sql.manifest import Column, Method, Parameter, Resource, Service
+from vercel_sql.sql.fragments import Name
+from vercel_sql.sql.running.call import find_method
+from vercel_sql.sql.running.prepared import Outcome
+from vercel_sql.sql.running.resolve import Catalog, Resolver, Target
+from vercel_sql.sql.statements import Describe, Show
+from vercel_sql.tables.calls import result_columns
+
+_TEXT = pa.string()
+
+
+def show(resolver: Resolver, statement: Show) -> Outcome:
+    """SHOW SERVICES, RESOURCES, METHODS or INSERT INTO.
+
+    Raises:
+        ProgrammingError: the name means nothing of that kind.
+    """
+    if statement.kind == "services":
+        return _services(resolver.catalog(_parts(statement.name, 1, "SHOW SERVICES IN vercel")[0]))
+    if statement.kind == "resources":
+        example = "SHOW RESOURCES IN vercel.authentication"
+        catalog, service = _parts(statement.name, 2, example)
+        return _resources(resolver.catalog(catalog), service)
+    target = resolver.require(statement.name)
+    if statement.kind == "methods":
+        return _methods(target, statement.extended)
+    return _insert_template(target)
+
+
+def describe(resolver: Resolver, statement: Describe) -> Outcome | None:
+    """DESCRIBE of a resource or a method; None where the name is for DuckDB to describe.
+
+    Raises:
+        ProgrammingError: EXTENDED or METHOD is asked of what is none of ours.
+    """
+    if statement.method:
+        _, method = find_method(resolver, statement.name)
+        target, _ = find_method(resolver, statement.name)
+        return _describe_method(target.resource, method)
+    found = resolver.resource(statement.name)
+    if found is None:
+        if statement.extended:
+            resolver.require(statement.name)
+        return None
+    return _describe_resource(found.resource, statement.extended)
+
+
+def _parts(name: Name, count: int, example: str) -> tuple[str, ...]:
+    if len(name.parts) != count:
+        raise ProgrammingError(f"{name.text} has not {count} part(s); an example: {example}")
+    return name.parts
+
+
+def _services(catalog: Catalog) -> Outcome:
+    services = [catalog.manifest.service(name) for name in catalog.manifest.service_names]
+    return _outcome(
+        ["service", "description", "resources"],
+        [(s.name, s.description, ", ".join(s.resources)) for s in services],
+    )
+
+
+def _resources(catalog: Catalog, name: str) -> Outcome:
+    service = _service(catalog, name)
+    rows = [
+        (r.name, f"{catalog.name}.{r.full_name}", r.description) for r in service.resources.values()
+    ]
+    return _outcome(["resource", "id", "description"], rows)
+
+
+def _service(catalog: Catalog, name: str) -> Service:
+    try:
+        return catalog.manifest.service(name)
+    except KeyError:
+        known = catalog.manifest.service_names
+        raise ProgrammingError(
+            f"{catalog.name} has no service {name!r}{nearest(name, known)}; "
+            f"it has {', '.join(known)}"
+        ) from None
+
+
+def _methods(target: Target, extended: bool) -> Outcome:
+    names = ["method", "verb", "required", "optional", "http", "description"]
+    rows = [_method_row(target.resource, method) for method in target.resource.methods.values()]
+    if extended:
+        names += ["effect", "auth", "sent_again", "returns"]
+        rows = [
+            (*row, *_method_details(target.resource, method))
+            for row, method in zip(rows, target.resource.methods.values(), strict=True)
+        ]
+    return _outcome(names, rows)
+
+
+def _method_row(resource: Resource, method: Method) -> tuple[str, ...]:
+    def name(parameter: Parameter) -> str:
+        in_insert = method is resource.creator and parameter.location == "body"
+        return f"data__{parameter.name}" if in_insert else parameter.name
+
+    return (
+        method.name,
+        method.verb,
+        ", ".join(map(name, method.required)),
+        ", ".join(map(name, method.optional)),
+        f"{method.http} {method.path}",
+        method.description,
+    )
+
+
+_SENT_AGAIN = {
+    "safe": "after any failure that may pass",
+    "refused": "only where it surely was not carried out",
+}
+
+
+def _method_details(resource: Resource, method: Method) -> tuple[str, ...]:
+    return (
+        method.effect,
+        "bearer token" if method.auth else "none",
+        _SENT_AGAIN[method.retry],
+        ", ".join(column.name for column in result_columns(resource, method)),
+    )
+
+
+def _insert_template(target: Target) -> Outcome:
+    method = target.resource.creator
+    if method is None:
+        raise ProgrammingError(f"{target.full_name} has no INSERT")
+    columns, values = [], []
+    for parameter in method.parameters:
+        prefix = "data__" if parameter.location == "body" else ""
+        quote = "'" if parameter.type == "VARCHAR" else ""
+        columns.append(f"{prefix}{parameter.name}")
+        note = " /* required */" if parameter.required else ""
+        values.append(f"{quote}{{{{ {parameter.name} }}}}{quote}{note}")
+    lines = [
+        f"INSERT INTO {target.full_name} (",
+        ",\n".join(f"  {column}" for column in columns),
+        ")",
+        "SELECT",
+        ",\n".join(f"  {value}" for value in values),
+        f"RETURNING {', '.join(column.name for column in method.returns)}",
+        ";",
+    ]
+    return _outcome(["statement"], [("\n".join(lines),)])
+
+
+def _describe_resource(resource: Resource, extended: bool) -> Outcome:
+    names = ["column_name", "column_type", "description"]
+    rows: list[tuple[Any, ...]] = [(c.name, c.type, c.description) for c in resource.public_columns]
+    if extended:
+        names += ["source", "get_by"]
+        sources = {
+            "field": "the field of that name",
+            "row": "the whole row",
+            "request": "what was asked for",
+            "rest": "what the manifest does not know",
+        }
+        rows = [
+            (*row, sources[c.source], "yes" if c.name in resource.key_columns else "no")
+            for row, c in zip(rows, resource.public_columns, strict=True)
+        ]
+    return _outcome(names, rows)
+
+
+def _describe_method(resource: Resource, method: Method) -> Outcome:
+    names = ["kind", "name", "type", "required", "location", "allowed", "secret", "description"]
+    rows = [_parameter_row(p) for p in method.parameters]
+    rows += [_result_row(c) for c in result_columns(resource, method)]
+    return _outcome(names, rows)
+
+
+def _parameter_row(parameter: Parameter) -> tuple[str | None, ...]:
+    return (
+        "parameter",
+        parameter.name,
+        parameter.type,
+        "yes" if parameter.required else "no",
+        parameter.location,
+        ", ".join(parameter.allowed) or None,
+        "yes" if parameter.secret else "no",
+        parameter.description,
+    )
+
+
+def _result_row(column: Column) -> tuple[str | None, ...]:
+    secret = "yes" if column.secret else "no"
+    return ("result", column.name, column.type, None, None, None, secret, column.description)
+
+
+def _outcome(names: list[str], rows: list[tuple[Any, ...]]) -> Outcome:
+    columns = list(zip(*rows, strict=True)) if rows else [() for _ in names]
+    arrays = [pa.array(column, _TEXT) for column in columns]
+    return Outcome(pa.Table.from_arrays(arrays, names=names))

@@ -1,0 +1,135 @@
+"""A write that is ready to go: every request is known, and everything that can be checked was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from vercel_sql.api import Request, SecretsFile
+from vercel_sql.errors import PartialWriteError, RowCountError
+from vercel_sql.sql.running.resolve import Target
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the caller of a statement allows.
+
+    Attributes:
+        expect_rows: the number of rows that a write must change; None allows any.
+        secrets_file: where secrets that are shown once are saved first.
+    """
+
+    expect_rows: int | None = None
+    secrets_file: SecretsFile | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a statement of ours gives.
+
+    Attributes:
+        table: its rows.
+        changed: how many rows it changed; None where it changed nothing by nature.
+        secrets: the columns whose values are shown this once.
+    """
+
+    table: pa.Table = field(repr=False)
+    changed: int | None = None
+    secrets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A write before its first request that changes something.
+
+    Attributes:
+        what: the statement in a few words, for errors.
+        target: the resource.
+        requests: what will be sent, in order.
+        send: sends one of the requests; gives its rows, or None where it changed nothing.
+        finish: makes the statement's result of all rows.
+        matches: for each request the row that it is about, as JSON text; empty where none is.
+    """
+
+    what: str
+    target: Target
+    requests: Sequence[Request]
+    send: Callable[[int], pa.Table | None]
+    finish: Callable[[list[pa.Table]], Outcome]
+    matches: Sequence[str] = ()
+
+    def refuse_other_count(self, expected: int | None) -> None:
+        """Stops, before the first request, a write to another number of rows than expected.
+
+        Raises:
+            RowCountError: there are more or fewer.
+        """
+        if expected is not None and len(self.requests) != expected:
+            raise RowCountError(
+                f"{self.what}: {len(self.requests)} rows would be changed, and {expected} "
+                f"{'was' if expected == 1 else 'were'} expected. Nothing was changed"
+            )
+
+    def run(self, limits: Limits) -> Outcome:
+        """Sends the requests one after the other.
+
+        Raises:
+            PartialWriteError: a request failed after others were carried out.
+            RowCountError: another number of rows was changed than expected.
+        """
+        self.refuse_other_count(limits.expect_rows)
+        done: list[pa.Table] = []
+        for number in range(len(self.requests)):
+            try:
+                rows = self.send(number)
+            except PartialWriteError as error:
+                if error.table is not None:
+                    done.append(error.table)
+                raise self._partial(done, number, error.cause) from None
+            except (Exception, KeyboardInterrupt) as error:
+                if not done:
+                    raise
+                raise self._partial(done, number, error) from None
+            if rows is not None:
+                done.append(rows)
+        outcome = self._finished(done)
+        if limits.expect_rows is not None and outcome.changed != limits.expect_rows:
+            raise self._miscounted(outcome, limits.expect_rows)
+        return outcome
+
+    def _finished(self, done: list[pa.Table]) -> Outcome:
+        try:
+            return self.finish(done)
+        except Exception as error:
+            # The requests are carried out: whatever fails now, their rows are not lost.
+            raise self._error(done, f"the result could not be made: {error}", error) from None
+
+    def _partial(
+        self, done: list[pa.Table], number: int, error: BaseException
+    ) -> PartialWriteError:
+        reason = str(error) or type(error).__name__
+        count = len(self.requests)
+        return self._error(done, f"row {number + 1} of {count} failed: {reason}", error)
+
+    def _error(self, done: list[pa.Table], reason: str, error: BaseException) -> PartialWriteError:
+        table = pa.concat_tables(done) if done else None
+        rows: list[tuple[Any, ...]] = []
+        if table is not None:
+            rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        return PartialWriteError(
+            f"{self.what}: {reason}. {len(rows)} of {len(self.requests)} were carried out before, "
+            "and are kept in this error",
+            cause=error,
+            columns=table.column_names if table is not None else (),
+            rows=rows,
+            table=table,
+        )
+
+    def _miscounted(self, outcome: Outcome, expected: int) -> RowCountError:
+        return RowCountError(
+            f"{self.what}: {outcome.changed} rows were changed, and {expected} "
+            f"{'was' if expected == 1 else 'were'} expected; the others were gone already"
+        )

@@ -1,0 +1,247 @@
+"""Which API resource a name means, if any: names resolve by DuckDB's search path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import duckdb
+
+from vercel_sql.api import Client
+from vercel_sql.api.arguments import nearest
+from vercel_sql.errors import ProgrammingError
+from vercel_sql.manifest import Manifest, Method, Resource
+from vercel_sql.sql.dialect import Kind, tokenize
+from vercel_sql.sql.fragments import Fragment, Name
+from vercel_sql.sql.running.duck import rows_of
+from vercel_sql.tables import Failures
+
+
+class Catalog(Protocol):
+    """An account's catalog in the connection."""
+
+    @property
+    def name(self) -> str:
+        """Its name in SQL."""
+
+    @property
+    def client(self) -> Client:
+        """The HTTP client that makes its calls."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it has."""
+
+    @property
+    def failures(self) -> Failures:
+        """The originals of errors that went through DuckDB."""
+
+    @property
+    def missing(self) -> list[str]:
+        """The services whose tables have not been made yet."""
+
+    def add(self, services: Iterable[str]) -> None:
+        """Makes the tables of services."""
+
+
+class Target:
+    """A resource that a name was resolved to, and the catalog that it belongs to."""
+
+    def __init__(self, catalog: Catalog, resource: Resource) -> None:
+        self.catalog = catalog
+        self.resource = resource
+
+    @property
+    def full_name(self) -> str:
+        """The name with its catalog, for errors."""
+        return f"{self.catalog.name}.{self.resource.full_name}"
+
+    @property
+    def sql_name(self) -> str:
+        """The name with its catalog, quoted."""
+        parts = (self.catalog.name, self.resource.service, self.resource.name)
+        return Name(parts, "").quoted()
+
+    def method(self, name: str) -> Method:
+        """The method of that name.
+
+        Raises:
+            ProgrammingError: there is none.
+        """
+        method = self.resource.method(name)
+        if method is None:
+            known = list(self.resource.methods)
+            raise ProgrammingError(
+                f"{self.full_name} has no method {name!r}{nearest(name, known)}; "
+                f"it has {', '.join(known)}"
+            )
+        return method
+
+
+# Statements whose result is a list of what there is.
+_LOOKS_AROUND = frozenset(
+    [
+        "describe",
+        "desc",
+        "show",
+        "summarize",
+        "pragma",
+        "information_schema",
+        "pg_catalog",
+        "sqlite_master",
+    ]
+)
+
+
+class Resolver:
+    """Resolves names for one connection.
+
+    Args:
+        con: the user's connection, for its search path.
+        catalogs: the accounts in it.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, catalogs: Sequence[Catalog]) -> None:
+        self._con = con
+        self._catalogs = catalogs
+
+    def load_services(self, fragment: Fragment) -> None:
+        """Makes the tables of the services that a statement mentions, where they are missing."""
+        for catalog in self._catalogs:
+            if not catalog.missing:
+                continue
+            words = {
+                word for lexeme in fragment.lexemes for word in _words(lexeme.value.casefold())
+            }
+            if words & _LOOKS_AROUND or any(word.startswith("duckdb_") for word in words):
+                catalog.add(catalog.missing)
+            else:
+                catalog.add(_mentioned(catalog, words))
+
+    def load_all(self) -> bool:
+        """Makes all tables; False where there were none to make."""
+        left = [catalog for catalog in self._catalogs if catalog.missing]
+        for catalog in left:
+            catalog.add(catalog.missing)
+        return bool(left)
+
+    def resource(self, name: Name) -> Target | None:
+        """The resource that a table name means, or None where it is another table or nothing."""
+        if not self._may_be_ours(name):
+            return None
+        if len(name.parts) >= 3:
+            return self._exact(*name.parts[-3:]) if len(name.parts) == 3 else None
+        place = self._place(name)
+        return self._exact(*place, name.parts[-1]) if place else None
+
+    def require(self, name: Name) -> Target:
+        """The resource that a name means.
+
+        Raises:
+            ProgrammingError: it means none.
+        """
+        found = self.resource(name)
+        if found is None:
+            known = [
+                f"{catalog.name}.{service}.{resource}"
+                for catalog in self._catalogs
+                for service, resources in catalog.manifest.provider.services.items()
+                for resource in resources
+            ]
+            raise ProgrammingError(
+                f"{name.text} is no resource{nearest('.'.join(name.parts), known)}; "
+                f"there are {', '.join(known)}"
+            )
+        return found
+
+    def catalog(self, name: str) -> Catalog:
+        """The catalog of that name.
+
+        Raises:
+            ProgrammingError: there is none.
+        """
+        for catalog in self._catalogs:
+            if catalog.name.casefold() == name.casefold():
+                return catalog
+        known = [catalog.name for catalog in self._catalogs]
+        raise ProgrammingError(
+            f"there is no catalog {name!r}{nearest(name, known)}; there is {', '.join(known)}"
+        )
+
+    def _may_be_ours(self, name: Name) -> bool:
+        last = name.parts[-1].casefold()
+        return any(
+            last == resource.casefold()
+            for catalog in self._catalogs
+            for resources in catalog.manifest.provider.services.values()
+            for resource in resources
+        )
+
+    def _exact(self, catalog_name: str, service_name: str, resource_name: str) -> Target | None:
+        for catalog in self._catalogs:
+            if catalog.name.casefold() != catalog_name.casefold():
+                continue
+            for service in catalog.manifest.service_names:
+                if service.casefold() == service_name.casefold():
+                    resources = catalog.manifest.service(service).resources
+                    folded = {name.casefold(): found for name, found in resources.items()}
+                    resource = folded.get(resource_name.casefold())
+                    return Target(catalog, resource) if resource else None
+        return None
+
+    def _place(self, name: Name) -> tuple[str, str] | None:
+        """Database and schema of the table that DuckDB finds for a name of one or two parts."""
+        found = rows_of(
+            self._con,
+            "SELECT database_name, schema_name FROM duckdb_tables() "
+            "WHERE lower(table_name) = lower($1) UNION ALL "
+            "SELECT database_name, schema_name FROM duckdb_views() "
+            "WHERE lower(view_name) = lower($1)",
+            [name.parts[-1]],
+        )
+        existing = {(database.casefold(), schema.casefold()) for database, schema in found}
+        for database, schema in self._places_to_look(name):
+            if (database.casefold(), schema.casefold()) in existing:
+                return database, schema
+        return None
+
+    def _places_to_look(self, name: Name) -> list[tuple[str, str]]:
+        path = [("temp", "main"), *self._search_path()]
+        if len(name.parts) == 1:
+            return path
+        (qualifier, _) = name.parts
+        return [(database, qualifier) for database, _ in path] + [(qualifier, "main")]
+
+    def _search_path(self) -> list[tuple[str, str]]:
+        (row,) = rows_of(
+            self._con,
+            "SELECT current_setting('search_path'), current_database(), current_schema()",
+        )
+        setting, database, schema = row
+        entries = _path_entries(setting) if setting else []
+        return [*entries, (database, schema), (database, "main")]
+
+
+def _words(text: str) -> list[str]:
+    """The parts of a token that may be a name, or of a string that may hold some."""
+    return text.replace(",", ".").replace('"', "").replace(" ", ".").split(".")
+
+
+def _mentioned(catalog: Catalog, words: set[str]) -> list[str]:
+    provider = catalog.manifest.provider
+    wanted = {name for name in catalog.missing if name.casefold() in words}
+    for schema, services in provider.views.items():
+        if schema.casefold() in words:
+            wanted.update(services)
+    return [name for name in catalog.missing if name in wanted]
+
+
+def _path_entries(setting: str) -> list[tuple[str, str]]:
+    """The entries of a search path such as ``memory.main,"my db".main``."""
+    entries: list[list[str]] = [[]]
+    for lexeme in tokenize(setting):
+        if lexeme.raw == ",":
+            entries.append([])
+        elif lexeme.kind in (Kind.WORD, Kind.QUOTED):
+            entries[-1].append(lexeme.value)
+    return [(parts[0], parts[1] if len(parts) > 1 else "main") for parts in entries if parts]
