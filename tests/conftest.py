@@ -119,16 +119,12 @@ def method() -> Callable[[str], Any]:
 @pytest.fixture
 def scans(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The predicate of each scan of a live table, as DuckDB pushed it; None where it did not."""
-    return record_scans(monkeypatch)
-
-
-def record_scans(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     seen: list[Any] = []
     scanner = LiveTable.scanner
 
-    def recording(self: LiveTable, columns: Any = None, filter: Any = None, **rest: Any) -> Any:
-        seen.append(filter)
-        return scanner(self, columns, filter, **rest)
+    def recording(self: LiveTable, columns: Any = None, **options: Any) -> Any:
+        seen.append(options.get("filter"))
+        return scanner(self, columns, **options)
 
     monkeypatch.setattr(LiveTable, "scanner", recording)
     return seen

@@ -192,7 +192,7 @@ class Cursor:
         self, native: duckdb.DuckDBPyConnection, changed: int | None, secrets: frozenset[str]
     ) -> None:
         """Takes over a result that stands in the DuckDB connection."""
-        described = [(str(name), kind) for name, kind, *_ in native.description or []]
+        described = [(str(name), str(kind)) for name, kind, *_ in native.description or []]
         self._rowcount = -1 if changed is None else changed
         self.secret_columns = secrets
         if described == [("Success", "BOOLEAN")]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any
 
 import duckdb
@@ -31,7 +31,7 @@ def arrow_types(columns: Iterable[Column]) -> dict[str, pa.DataType]:
     return {column.name: _arrow_type(column.type) for column in columns}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _arrow_type(name: str) -> pa.DataType:
     return _converted(duckdb.sqltype(name))
 
