@@ -1,0 +1,45 @@
+"""CSV as in RFC 4180: a header, quotes where needed, NULL empty and the empty string `""`.
+
+Lines end in a bare line feed, since a shell that reads a secret from the last field would keep the
+carriage return. In a result of one column NULL is an empty line, as the RFC has it.
+"""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from vercel_sql.cli.render.result import Result
+
+# Spaces at the ends are data, but many readers trim them unless they are quoted.
+_QUOTED = r"""'[",\r\n]|^\s|\s$'"""
+
+
+def write(result: Result, out: TextIO) -> int:
+    """Write the header and the rows; give the number of rows."""
+    rows = 0
+    header = ",".join(_field(name) for name in result.names)
+    for lines in result.lines(_line(result)):
+        out.write("\n".join([header, *lines] if rows == 0 else lines) + "\n")
+        out.flush()
+        rows += len(lines)
+    if rows == 0:
+        out.write(header + "\n")
+        out.flush()
+    return rows
+
+
+def _line(result: Result) -> str:
+    fields = [_sql_field(f"CAST({column} AS VARCHAR)") for column, _ in result.columns()]
+    return "concat(" + ", ',', ".join(fields) + ")"
+
+
+def _sql_field(text: str) -> str:
+    quoted = f"""'"' || replace({text}, '"', '""') || '"'"""
+    return (
+        f"CASE WHEN {text} = '' OR regexp_matches({text}, {_QUOTED}) THEN {quoted} ELSE {text} END"
+    )
+
+
+def _field(name: str) -> str:
+    plain = name and name == name.strip() and not any(mark in name for mark in '",\r\n')
+    return name if plain else '"' + name.replace('"', '""') + '"'

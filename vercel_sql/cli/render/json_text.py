@@ -1,0 +1,118 @@
+"""SQL that gives a value as JSON text, exactly.
+
+DuckDB's own `to_json` rounds decimals, FLOAT and the numbers inside JSON values, and writes a bare
+NaN; so only strings are left to it, and the rest is put together from DuckDB's casts.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+from duckdb.sqltypes import DuckDBPyType
+
+from vercel_sql.cli.render.result import text_literal
+
+# The types whose text is a JSON number or boolean.
+_INTEGERS = ("tinyint", "smallint", "integer", "bigint", "hugeint", "bignum")
+_BARE = frozenset((*_INTEGERS, *(f"u{name}" for name in _INTEGERS), "decimal", "boolean"))
+
+
+def json_text(value: str, dtype: DuckDBPyType, depth: int = 0) -> str:
+    """An SQL expression that gives the value as JSON text, `null` for NULL.
+
+    Integers and decimals are JSON numbers with all their digits; NaN and the infinities, which JSON
+    has no number for, are the strings `NaN`, `Infinity` and `-Infinity`. JSON values are left as
+    they are, except that a line break between tokens becomes a space. Lists, structs, maps and
+    unions nest. All else is a string, as DuckDB casts it.
+
+    Args:
+        value: the SQL expression of the value.
+        dtype: its type.
+        depth: how many lists and maps it lies in; each names a variable of its own.
+    """
+    return f"CASE WHEN {value} IS NULL THEN 'null' ELSE {_present(value, dtype, depth)} END"
+
+
+def _present(value: str, dtype: DuckDBPyType, depth: int) -> str:
+    text = f"CAST({value} AS VARCHAR)"
+    if str(dtype) == "JSON":
+        return _document(text)
+    kind = str(dtype.id)
+    if kind in _BARE:
+        return text
+    if kind in ("float", "double"):
+        return _float(value, text)
+    if kind == "variant":
+        return _document(_json(value))
+    nested = {"list": _list, "array": _list, "struct": _struct, "map": _map, "union": _union}
+    if kind in nested:
+        return nested[kind](value, dtype, depth)
+    return _json(text)
+
+
+def _json(value: str) -> str:
+    return f"CAST(to_json({value}) AS VARCHAR)"
+
+
+def _key(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False) + ":"
+
+
+def _children(dtype: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
+    return [(name, cast(DuckDBPyType, child)) for name, child in dtype.children]
+
+
+def _float(value: str, text: str) -> str:
+    return (
+        f"CASE WHEN isfinite({value}) THEN {text} WHEN isnan({value}) THEN '\"NaN\"'"
+        f" WHEN {value} > 0 THEN '\"Infinity\"' ELSE '\"-Infinity\"' END"
+    )
+
+
+def _document(text: str) -> str:
+    """JSON as it is; a string if only DuckDB takes it for JSON (NaN, a comma before a bracket)."""
+    outside = rf"""regexp_replace({text}, '"(\\.|[^"\\])*"', '', 'g')"""
+    lenient = rf"regexp_matches({outside}, '(?i)nan|inf|,\s*[\]}}]')"
+    return (
+        f"CASE WHEN json_valid({text}) AND NOT {lenient}"
+        f" THEN translate({text}, chr(10) || chr(13), '  ') ELSE {_json(text)} END"
+    )
+
+
+def _joined(values: str, variable: str, each: str) -> str:
+    return f"array_to_string(list_transform({values}, lambda {variable}: {each}), ',')"
+
+
+def _list(value: str, dtype: DuckDBPyType, depth: int) -> str:
+    variable = f"x{depth}"
+    (_, child), *_ = _children(dtype)
+    return f"concat('[', {_joined(value, variable, json_text(variable, child, depth + 1))}, ']')"
+
+
+def _map(value: str, dtype: DuckDBPyType, depth: int) -> str:
+    variable = f"x{depth}"
+    _, (_, child) = _children(dtype)
+    key = _json(f"CAST({variable}.key AS VARCHAR)")
+    member = f"concat({key}, ':', {json_text(f'{variable}.value', child, depth + 1)})"
+    return f"concat('{{', {_joined(f'map_entries({value})', variable, member)}, '}}')"
+
+
+def _struct(value: str, dtype: DuckDBPyType, depth: int) -> str:
+    members = []
+    for position, (name, child) in enumerate(_children(dtype), 1):
+        # 1.5.5 leaves the fields of row(…) without names; 2.0.0 gives them these.
+        key = text_literal(_key(name or f"element{position}"))
+        members.append(
+            f"{key}, {json_text(f'struct_extract_at({value}, {position})', child, depth)}"
+        )
+    return "concat('{', " + ", ',', ".join(members) + ", '}')"
+
+
+def _union(value: str, dtype: DuckDBPyType, depth: int) -> str:
+    cases = []
+    for name, child in _children(dtype)[1:]:  # the first is the tag
+        member = json_text(f"union_extract({value}, {text_literal(name)})", child, depth)
+        key = text_literal("{" + _key(name))
+        cases.append(f"WHEN {text_literal(name)} THEN concat({key}, {member}, '}}')")
+    return f"CASE CAST(union_tag({value}) AS VARCHAR) {' '.join(cases)} END"

@@ -1,0 +1,41 @@
+"""GitHub's Markdown tables: a value stays in its cell, and reads as it is, not as markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TextIO
+
+from vercel_sql.cli.render.escapes import visible
+from vercel_sql.cli.render.kinds import is_number
+from vercel_sql.cli.render.result import Result
+
+# An underscore inside a word is no markup, and escaped it would spoil a token that is copied from
+# the source.
+_MARKUP = re.compile(r"[\\|`*\[\]~$]|(?<![^\W_])_|_(?![^\W_])")
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def write(result: Result, out: TextIO) -> int:
+    """Write the header and the rows; give the number of rows."""
+    out.write(_row(cell(name) for name in result.names))
+    out.write(_row("---:" if is_number(dtype) else "---" for dtype in result.types))
+    rows = 0
+    for total, texts in result.texts():
+        for row in texts:
+            out.write(_row("NULL" if text is None else cell(text) for text in row))
+        out.flush()
+        rows += total
+    out.flush()
+    return rows
+
+
+def cell(text: str) -> str:
+    """A value as the content of one cell."""
+    text = re.sub("[&<>]", lambda found: _HTML[found[0]], text)
+    text = _MARKUP.sub(r"\\\g<0>", text)
+    return "<br>".join(visible(line) for line in text.split("\n"))
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |\n"

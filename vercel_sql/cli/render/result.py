@@ -1,0 +1,125 @@
+"""An Arrow result as lines of text, made by DuckDB: nobody casts DuckDB's values more exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self, TypeAlias
+
+import duckdb
+import pyarrow as pa
+from duckdb.sqltypes import DuckDBPyType
+
+Arrow: TypeAlias = pa.RecordBatchReader | pa.Table
+
+_CHUNK = 2048  # rows of text in memory at a time: DuckDB's own vector size
+
+
+class Result:
+    """A result under way, read once, batch by batch.
+
+    Its batches go through a private DuckDB, which runs in UTC on one thread, so that the text of a
+    value depends on no setting and on no time zone, and rows keep their order.
+
+    Attributes:
+        names: the columns' names as they are, which may occur twice.
+        types: the columns' DuckDB types.
+    """
+
+    def __init__(self, arrow: Arrow) -> None:
+        self._arrow = arrow
+        self.names: list[str] = list(arrow.schema.names)
+        # Columns go by position: names may be equal, or empty, or need quotes.
+        self._columns = [f"c{position}" for position in range(len(self.names))]
+        self._con = duckdb.connect(
+            config={
+                "threads": 1,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "enable_external_access": False,
+            }
+        )
+        self._con.execute("SET TimeZone = 'UTC'")
+        self.types = self._types()
+
+    def _types(self) -> list[DuckDBPyType]:
+        if not self.names:
+            return []
+        self._load(pa.Table.from_batches([], self._arrow.schema))
+        return list(self._con.sql("FROM batch").types)
+
+    def _load(self, table: pa.Table) -> None:
+        self._con.register("batch", table.rename_columns(self._columns))
+
+    def _batches(self) -> Iterator[pa.Table]:
+        if isinstance(self._arrow, pa.Table):
+            yield self._arrow
+            return
+        for batch in self._arrow:
+            yield pa.Table.from_batches([batch])
+
+    def columns(self) -> list[tuple[str, DuckDBPyType]]:
+        """The SQL name by which `lines` knows each column, and its type."""
+        return list(zip(self._columns, self.types, strict=True))
+
+    def lines(self, expression: str) -> Iterator[list[str]]:
+        """The value of an SQL expression over the columns, for each row.
+
+        Args:
+            expression: gives VARCHAR and never NULL.
+
+        Yields:
+            some lines at a time.
+        """
+        for table in self._batches():
+            self._load(table)
+            relation = self._con.sql(f"SELECT {expression} FROM batch")
+            for chunk in relation.to_arrow_reader(_CHUNK):
+                if chunk.num_rows:
+                    yield chunk.column(0).to_pylist()
+
+    def texts(
+        self, ends: int | None = None
+    ) -> Iterator[tuple[int, Sequence[tuple[str | None, ...]]]]:
+        """Each row as texts, None for NULL.
+
+        Args:
+            ends: if given, only so many rows from the start and from the end of each batch.
+
+        Yields:
+            a number of rows that were read, and those of them that were asked for.
+        """
+        casts = ", ".join(f"CAST({column} AS VARCHAR)" for column in self._columns)
+        for table in self._batches():
+            self._load(table)
+            total = table.num_rows
+            if ends is None or total <= 2 * ends:
+                relation = self._con.sql(f"SELECT {casts} FROM batch")
+                for chunk in relation.to_arrow_reader(_CHUNK):
+                    columns = [column.to_pylist() for column in chunk.columns]
+                    yield chunk.num_rows, list(zip(*columns, strict=True))
+                continue
+            query = f"SELECT {casts} FROM batch LIMIT {ends}"
+            first = self._con.sql(query).fetchall()
+            last = self._con.sql(f"{query} OFFSET {total - ends}").fetchall()
+            yield total, first + last
+
+    def drain(self) -> int:
+        """Read what is left without looking at it, and give the number of rows."""
+        return sum(table.num_rows for table in self._batches())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._con.close()
+
+
+def text_literal(text: str) -> str:
+    """A string as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
