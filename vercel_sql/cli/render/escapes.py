@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
-# Joiners that emoji, Persian and Indic scripts cannot be written without.
-_JOINERS = "\u200c\u200d"
+# Emoji, Persian and Indic scripts cannot be written without these; elsewhere they are invisible,
+# and at the end of a cell they would swallow what stands next to it.
+JOINERS = "\u200c\u200d"
 _UNSAFE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # controls, formats, surrogates, line ends
 _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
@@ -14,11 +15,19 @@ def visible(text: str) -> str:
     r"""The text with control characters, escape sequences and bidi overrides spelt out (`\x1b`)."""
     if text.isprintable():
         return text
-    return "".join(_spelt(character) for character in text)
+    around = zip(" " + text, text, text[1:] + " ", strict=False)
+    return "".join(
+        character if character in JOINERS and _joins(before, after) else _spelt(character)
+        for before, character, after in around
+    )
+
+
+def _joins(before: str, after: str) -> bool:
+    return not before.isascii() and after.isprintable() and not after.isascii()
 
 
 def _spelt(character: str) -> str:
-    if character in _JOINERS or unicodedata.category(character) not in _UNSAFE:
+    if unicodedata.category(character) not in _UNSAFE:
         return character
     code = ord(character)
     if code > 0xFFFF:

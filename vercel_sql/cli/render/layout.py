@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _READABLE = 12  # what a column keeps, in terminal columns, before others are left out for its sake
@@ -77,11 +77,9 @@ def _shrunk(columns: Sequence[Column], room: int) -> list[int] | None:
     if len(columns) == 1 and not columns[0].secret:
         widths = [max(1, min(columns[0].needs, room - _total([0])))]
     else:
-        for cap in range(max(room, _READABLE), _READABLE - 1, -1):
-            widths = [c.needs if c.secret else min(c.wants, cap) for c in columns]
-            if _total(widths) <= room:
-                break
-        else:
+        fitting = (widths for widths in _candidates(columns, room) if _total(widths) <= room)
+        widths = next(fitting, [])
+        if not widths:
             return None
     spare = room - _total(widths)
     for at, column in enumerate(columns):
@@ -90,6 +88,13 @@ def _shrunk(columns: Sequence[Column], room: int) -> list[int] | None:
             widths[at] += more
             spare -= more
     return widths
+
+
+def _candidates(columns: Sequence[Column], room: int) -> Iterator[list[int]]:
+    """Widths under an ever lower cap, and last those without whole types."""
+    for cap in range(max(room, _READABLE), _READABLE - 1, -1):
+        yield [c.needs if c.secret else min(c.wants, cap) for c in columns]
+    yield [c.needs if c.secret else min(c.needs, _READABLE) for c in columns]
 
 
 def _total(widths: Iterable[int]) -> int:

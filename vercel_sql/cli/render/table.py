@@ -11,7 +11,7 @@ from typing import TextIO, TypeAlias
 
 import wcwidth
 
-from vercel_sql.cli.render.escapes import visible
+from vercel_sql.cli.render.escapes import JOINERS, visible
 from vercel_sql.cli.render.kinds import is_number, type_name
 from vercel_sql.cli.render.layout import Column, Layout, fit, natural
 from vercel_sql.cli.render.result import Result
@@ -164,11 +164,17 @@ def _line(layout: Layout, texts: Sequence[str], sides: Sequence[str], gap: str =
     return "│ " + " │ ".join(cells[at] for at in sorted(cells)) + " │"
 
 
+def _clipped(text: str, width: int) -> str:
+    if text.isascii():
+        return text[:width]
+    return str(wcwidth.clip(text, 0, width)).rstrip(JOINERS)
+
+
 def _padded(text: str, width: int, side: str) -> str:
     """The text in so many terminal columns, cut with `…` if it is longer."""
     spare = width - _width(text)
     if spare < 0:
-        text = (text[: width - 1] if text.isascii() else wcwidth.clip(text, 0, width - 1)) + "…"
+        text = _clipped(text, width - 1) + "…"
         spare = width - _width(text)
     if side == ">":
         return " " * spare + text
