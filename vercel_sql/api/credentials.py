@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from vercel_sql.errors import MissingTokenError, ParameterError
+from vercel_sql.errors import MissingTokenError, OperationalError, ParameterError
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,35 @@ class Credential:
         return self.token
 
 
-def find_credential(token: str | None, environment: str) -> Credential:
-    """The token of the argument, else of the environment variable.
+def find_credential(
+    token: str | None, environment: str, token_file: str | os.PathLike[str] | None = None
+) -> Credential:
+    """The token of the argument, else of a file, else of the environment variable.
 
     Raises:
-        ParameterError: the token has characters that a token can't have.
+        ParameterError: the token has characters that a token can't have, or is empty.
+        OperationalError: the file can't be read.
     """
-    sought = ("the argument token", f"the environment variable {environment}")
+    sought = ("the argument token", "a token file", f"the environment variable {environment}")
     if token is not None:
         return Credential(_checked(token, "argument token"), "argument", sought)
+    if token_file is not None:
+        return Credential(_checked(_read(token_file), f"file {token_file}"), "token file", sought)
     value = os.environ.get(environment, "").strip()
     if value:
         return Credential(_checked(value, environment), environment, sought)
     return Credential(None, "nowhere", sought)
+
+
+def _read(path: str | os.PathLike[str]) -> str:
+    try:
+        return Path(path).expanduser().read_text("utf-8-sig")
+    except OSError as error:
+        raise OperationalError(
+            f"the token file {path} can't be read: {error.strerror or 'unknown error'}"
+        ) from None
+    except UnicodeDecodeError:
+        raise OperationalError(f"the token file {path} is not text") from None
 
 
 def _checked(token: str, source: str) -> str:

@@ -140,6 +140,32 @@ class Connection:
         """The rows that are left of the last `execute` as a pyarrow Table."""
         return self._own_cursor.arrow()
 
+    def run(
+        self, statements: Sequence[Statement], parameters: Parameters
+    ) -> Iterator[tuple[Statement, Cursor]]:
+        """Runs statements one after the other and gives each with a cursor on its result.
+
+        What `vercel_sql.sql.parse` gave is checked as a whole before the first one runs: a
+        placeholder without a value, or a parameter that nothing uses, is an error here already.
+        A statement runs when it is asked for, and its rows are there until the next one.
+
+        Raises:
+            Error: as for `Cursor.execute`; the statements that follow are not run.
+        """
+        self._check_open()
+        check(statements, parameters)
+        return self._each(statements, parameters)
+
+    def _each(
+        self, statements: Sequence[Statement], parameters: Parameters
+    ) -> Iterator[tuple[Statement, Cursor]]:
+        for statement in statements:
+            cursor = self.cursor()
+            with self._lock:
+                self._free_for(cursor)
+                self._run(cursor, statement, parameters)
+            yield statement, cursor
+
     def commit(self) -> None:
         """Does nothing outside a transaction (autocommit); inside one, commits it."""
         self._end_transaction("COMMIT")
@@ -261,6 +287,7 @@ def connect(
     *,
     api_url: str | None = None,
     database: str | PathLike[str] = ":memory:",
+    token_file: str | PathLike[str] | None = None,
     read_only: bool = False,
     secrets_file: str | PathLike[str] | None = None,
     expect_rows: int | None = None,
@@ -271,10 +298,11 @@ def connect(
     """Opens DuckDB with the tables and functions of a Vercel account in the catalog ``vercel``.
 
     Args:
-        token: a Vercel token; without it, ``VERCEL_TOKEN`` is looked up. With neither, what
-            needs no token still works.
+        token: a Vercel token; without it ``token_file`` is read, else ``VERCEL_TOKEN`` looked
+            up. With none of them, what needs no token still works.
         api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
         database: the DuckDB database, a file or in memory.
+        token_file: a file that holds a token and nothing else.
         read_only: refuse everything that changes something at Vercel.
         secrets_file: where every secret that is shown once is saved before its row is given, as
             a line of JSON in a file of mode 0600.
@@ -292,7 +320,7 @@ def connect(
     saved = SecretsFile(secrets_file) if secrets_file is not None else None
     client = Client(
         provider,
-        find_credential(token, provider.token_environment),
+        find_credential(token, provider.token_environment, token_file),
         urls={"api": api_url} if api_url else None,
         read_only=read_only,
         timeout=timeout,

@@ -17,6 +17,7 @@ from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.statements import Delete
 from vercel_sql.tables.calls import refuse_own_key, send_or_missing
+from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.routes import fits_path
 from vercel_sql.tables.shape import TableShape
 
@@ -61,7 +62,7 @@ def prepare_delete(
         requests,
         lambda number: _send(target, requests[number], matched.slice(number, 1)),
         lambda done: _finish(returning, done, matched),
-        _as_json(con, matched) if rows is not None else (),
+        lambda: _rows_as_json(con, target, keys, rows, means_itself),
     )
 
 
@@ -128,9 +129,9 @@ def _matching(
     """The rows that match, each once however often USING joins it."""
     assert statement.where is not None  # noqa: S101 - refused before
     alias = statement.alias or statement.target.parts[-1]
-    quoted = '"' + alias.replace('"', '""') + '"'
+    name = quoted(alias)
     predicate, values = statement.where.bind(parameters)
-    sources = f"{target.sql_name} AS {quoted}"
+    sources = f"{target.sql_name} AS {name}"
     if statement.using is not None:
         using, more = statement.using.bind(parameters)
         sources, values = f"{sources},\n{using}", {**more, **values}
@@ -138,7 +139,7 @@ def _matching(
     if statement.with_clause is not None:
         clause, more = statement.with_clause.bind(parameters)
         prefix, values = f"{clause}\n", {**more, **values}
-    query = f"{prefix}SELECT {quoted}.* FROM {sources}\nWHERE (\n{predicate}\n)"
+    query = f"{prefix}SELECT {name}.* FROM {sources}\nWHERE (\n{predicate}\n)"
     rows = table_of(con, query, values)
     first: dict[str, int] = {}
     for position, key in enumerate(rows.column(target.resource.key).to_pylist()):
@@ -163,8 +164,22 @@ def _finish(returning: Returning | None, done: list[pa.Table], matched: pa.Table
     return Outcome(returning.evaluate(rows), len(done))
 
 
-def _as_json(con: duckdb.DuckDBPyConnection, rows: pa.Table) -> list[str]:
+def _rows_as_json(
+    con: duckdb.DuckDBPyConnection,
+    target: Target,
+    keys: list[str],
+    rows: pa.Table | None,
+    means_itself: bool,
+) -> list[str | None]:
+    """Each row that would be deleted; those that are deleted by key alone are looked up."""
+    column = _key_column(target.resource, means_itself)
+    if rows is None:
+        places = ", ".join(f"${number}" for number in range(1, len(keys) + 1))
+        values = {str(number): key for number, key in enumerate(keys, start=1)}
+        query = f"SELECT * FROM {target.sql_name} WHERE {quoted(column)} IN ({places})"
+        rows = table_of(con, query, values)
     with lent(con, _LENT, rows):
-        found = table_of(con, f"SELECT to_json(r)::VARCHAR AS row FROM {_LENT} AS r")
-    texts: list[str] = found.column("row").to_pylist()
-    return texts
+        query = f"SELECT {quoted(column)} AS key, to_json(r)::VARCHAR AS row FROM {_LENT} AS r"
+        found = table_of(con, query).to_pylist()
+    texts = {row["key"]: row["row"] for row in found}
+    return [texts.get(key) for key in keys]

@@ -26,8 +26,23 @@ def table_of(
     con: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, object] | None = None
 ) -> pa.Table:
     """The result of a query in Arrow; its columns keep their names, even equal ones."""
-    relation = con.sql(query, params=dict(values)) if values else con.sql(query)
-    return relation.to_arrow_table()
+    with _plain_arrow(con):
+        relation = con.sql(query, params=dict(values)) if values else con.sql(query)
+        return relation.to_arrow_table()
+
+
+@contextmanager
+def _plain_arrow(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Makes DuckDB give Arrow's plain types: a HUGEINT as a number and not as 16 opaque bytes."""
+    ((lossless,),) = rows_of(con, "SELECT current_setting('arrow_lossless_conversion')")
+    if not lossless:
+        yield
+        return
+    rows_of(con, "SET arrow_lossless_conversion = false")
+    try:
+        yield
+    finally:
+        rows_of(con, "SET arrow_lossless_conversion = true")
 
 
 @contextmanager

@@ -56,8 +56,8 @@ def _sent(event: RequestEvent) -> tuple[Any, ...]:
 
 
 def _planned(prepared: Prepared) -> Iterator[tuple[Any, ...]]:
-    for number, request in enumerate(prepared.requests):
-        row = prepared.matches[number] if prepared.matches else None
+    rows = prepared.matches() if prepared.matches else [None] * len(prepared.requests)
+    for request, row in zip(prepared.requests, rows, strict=True):
         yield (*_request_parts(request), row)
 
 

@@ -51,7 +51,8 @@ class Prepared:
         requests: what will be sent, in order.
         send: sends one of the requests; gives its rows, or None where it changed nothing.
         finish: makes the statement's result of all rows.
-        matches: for each request the row that it is about, as JSON text; empty where none is.
+        matches: finds for each request the row that it is about, as JSON text; None where there
+            is none. It may read from the API, so it is asked only where somebody wants to see it.
     """
 
     what: str
@@ -59,7 +60,7 @@ class Prepared:
     requests: Sequence[Request]
     send: Callable[[int], pa.Table | None]
     finish: Callable[[list[pa.Table]], Outcome]
-    matches: Sequence[str] = ()
+    matches: Callable[[], Sequence[str | None]] | None = None
 
     def refuse_other_count(self, expected: int | None) -> None:
         """Stops, before the first request, a write to another number of rows than expected.

@@ -1,0 +1,1 @@
+"""The command line: queries, the demo, and the simulated API."""

@@ -1,0 +1,136 @@
+"""``vercel-sql demo``: a walk through what the package does, on a simulated API in this process."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from vercel_sql import Connection, connect
+from vercel_sql.cli.exit_codes import FINE
+from vercel_sql.cli.render import render
+from vercel_sql.errors import Error
+from vercel_sql.simulator import Simulator
+
+_NARROWEST = 80
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the walk.
+
+    Attributes:
+        says: what it shows, for the reader.
+        sql: the statement.
+        keeps: what the next steps need of the first row: a parameter's name by column.
+        fails: whether the statement is meant to be refused.
+    """
+
+    says: str
+    sql: str
+    keeps: Mapping[str, str] = field(default_factory=dict)
+    fails: bool = False
+
+
+STEPS = (
+    Step(
+        "The newest tokens of the account. LIMIT makes one request, not the whole listing.",
+        "SELECT id, name, origin, scopes[1].type AS scope\n"
+        "FROM vercel.authentication.user_tokens\nLIMIT 5;",
+    ),
+    Step(
+        "One token. A filter on its id, or on tokenId = 'current', becomes one request.",
+        "SELECT name, type, tokenId\nFROM vercel.authentication.user_tokens\n"
+        "WHERE tokenId = 'current';",
+    ),
+    Step(
+        "What a review asks: how many tokens never expire, leaked, or lie idle?",
+        "SELECT count(*) AS tokens,\n"
+        "       count(*) FILTER (never_expires) AS never_expire,\n"
+        "       count(*) FILTER (is_leaked) AS leaked,\n"
+        "       count(*) FILTER (never_used) AS never_used,\n"
+        "       count(*) FILTER (idle_days > 180) AS idle_half_a_year\n"
+        "FROM vercel.audit.user_tokens;",
+    ),
+    Step(
+        "The leaked ones, with the team that each can reach: tables join like any others.",
+        "SELECT u.name, u.leaked_at, coalesce(t.slug, 'the whole account') AS reaches\n"
+        "FROM vercel.audit.user_tokens AS u, unnest(u.scopes) AS s(scope)\n"
+        "LEFT JOIN vercel.teams.teams AS t ON t.id = s.scope.teamId\n"
+        "WHERE u.is_leaked AND NOT u.is_revoked\nORDER BY u.leaked_at;",
+    ),
+    Step(
+        "What would an INSERT send? EXPLAIN shows it, and changes nothing.",
+        "EXPLAIN INSERT INTO vercel.authentication.user_tokens (name, expiresAt)\n"
+        "SELECT 'nightly report', DATE '2099-01-01';",
+    ),
+    Step(
+        "INSERT makes the token. Its secret, bearerToken, is shown this once.",
+        "INSERT INTO vercel.authentication.user_tokens (name, expiresAt)\n"
+        "SELECT 'nightly report', DATE '2099-01-01'\nRETURNING bearerToken, id;",
+        keeps={"id": "made"},
+    ),
+    Step(
+        "DELETE revokes. EXPLAIN first: which rows, which requests?",
+        "EXPLAIN DELETE FROM vercel.authentication.user_tokens\nWHERE id = $made;",
+    ),
+    Step(
+        "Then for real.",
+        "DELETE FROM vercel.authentication.user_tokens\nWHERE id = $made\nRETURNING name, id;",
+    ),
+    Step(
+        "The token that makes these calls is never deleted by a predicate that happens to match.",
+        "DELETE FROM vercel.authentication.user_tokens\nWHERE name LIKE 'simulated%';",
+        fails=True,
+    ),
+    Step(
+        "EXEC calls any method of the API: this one starts a login by email.",
+        "EXEC vercel.authentication.user_tokens.email_login @email = 'ada@example.com';",
+    ),
+    Step("All that there is to call.", "SHOW METHODS IN vercel.authentication.user_tokens;"),
+)
+
+
+def run_demo(out: TextIO) -> int:
+    """Runs the walk and gives the exit code."""
+    width = shutil.get_terminal_size().columns if out.isatty() else None
+    out.write("A simulated Vercel account with 250 tokens; nothing leaves this machine.\n")
+    with Simulator(tokens=250, seed=7) as simulator:
+        parameters: dict[str, object] = {}
+        with connect(simulator.token, api_url=simulator.url) as connection:
+            for number, step in enumerate(STEPS, start=1):
+                out.write(f"\n{number}. {step.says}\n\n{_indented(step.sql)}\n\n")
+                _show(connection, step, parameters, out, width)
+    out.write(
+        "\nThat was the demo. To go on by yourself, leave this running in one terminal:\n"
+        "\n    vercel-sql simulate\n"
+        "\nand in another set the two variables that it prints, then:\n"
+        '\n    vercel-sql -c "SELECT * FROM vercel.audit.user_tokens WHERE is_leaked"\n'
+    )
+    return FINE
+
+
+def _show(
+    connection: Connection,
+    step: Step,
+    parameters: dict[str, object],
+    out: TextIO,
+    width: int | None,
+) -> None:
+    used = {name: value for name, value in parameters.items() if f"${name}" in step.sql}
+    try:
+        cursor = connection.execute(step.sql, used)
+        table, secrets = cursor.arrow(), cursor.secret_columns
+    except Error as error:
+        if not step.fails:
+            raise
+        out.write(f"refused: {error}\n")
+        return
+    render(table, "table", out, width=width and max(width, _NARROWEST), secret_columns=secrets)
+    for column, name in step.keeps.items():
+        parameters[name] = table.column(column)[0].as_py()
+
+
+def _indented(sql: str) -> str:
+    return "\n".join(f"    {line}" for line in sql.splitlines())

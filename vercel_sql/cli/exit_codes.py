@@ -1,0 +1,6 @@
+"""The exit codes of the command line."""
+
+FINE = 0
+FAILED = 1  # a statement failed
+WRONG_USE = 2  # the command was called wrongly
+INTERRUPTED = 130  # ended by Ctrl-C, as shells have it
