@@ -173,7 +173,8 @@ def _wrong_use(parser: argparse.ArgumentParser, message: str) -> NoReturn:
 
 
 def _complain(message: str) -> None:
-    sys.stderr.write(f"vercel-sql: {visible(message)}\n")
+    lines = "\n".join(visible(line) for line in message.splitlines())
+    sys.stderr.write(f"vercel-sql: {lines}\n")
 
 
 @contextmanager

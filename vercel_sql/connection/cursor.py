@@ -201,8 +201,16 @@ class Cursor:
         self._native = native
         self._description = list(native.description or []) or None
         if changed is None and described == [("Count", "BIGINT")]:
-            self._parked = native.fetchall()
-            self._rowcount = self._parked[0][0] if len(self._parked) == 1 else -1
+            self._count(native)
+
+    def _count(self, native: duckdb.DuckDBPyConnection) -> None:
+        """Learns how many rows DuckDB changed, and leaves that result to be fetched."""
+        rows = native.fetchall()
+        if len(rows) == 1:
+            self._rowcount = rows[0][0]
+            native.execute(f'SELECT {self._rowcount}::BIGINT AS "Count"')
+        else:
+            self._native, self._description = None, None
 
     def _park(self) -> None:
         """Sets the unread rows aside, so that the DuckDB connection is free."""
