@@ -42,7 +42,7 @@ def outcome(body: bytes, columns: list, exactly: bool):
             rows = pages.rows_at(page.answer, LISTER.rows)
             fields = pages.exact_fields(SHAPE, page.answer, rows, names, want_rest)
         else:
-            fields = pages.page_fields(SHAPE, LISTER, page, columns)
+            fields = pages.field_reader(SHAPE, LISTER, columns)(page)
     except (AnswerError, DataError):
         return "refused"
     arrays = {name: array.to_pylist() for name, array in fields.arrays.items()}

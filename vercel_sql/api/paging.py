@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from vercel_sql.api.client import Answer, Client
+from vercel_sql.api.read_ahead import ReadAhead
 from vercel_sql.api.requests import build_request
 from vercel_sql.errors import PagingError
 from vercel_sql.manifest import Method, Paging
@@ -62,20 +62,15 @@ def walk(
     yield page, listing.accept(page)
     if page.cursor is None:
         return
-    page = listing.fetch(page.cursor)
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vercel-sql-page")
+    ahead = ReadAhead(listing.fetch, page.cursor)
     try:
         while True:
-            fresh = listing.accept(page)
-            ahead: Future[PageT] | None = None
-            if page.cursor is not None:
-                ahead = executor.submit(listing.fetch, page.cursor)
-            yield page, fresh
-            if ahead is None:
+            page = ahead.next()
+            yield page, listing.accept(page)
+            if page.cursor is None:
                 return
-            page = ahead.result()
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        ahead.stop()
 
 
 class _Listing:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from vercel_sql.api import Answer, Client, Request, build_request, encode_json, walk
-from vercel_sql.errors import DataError, NotFoundError, ProgrammingError
+from vercel_sql.errors import AnswerError, DataError, Error, NotFoundError, ProgrammingError
 from vercel_sql.manifest import Column, Method, Resource
-from vercel_sql.tables.pages import exact_fields, page_fields, page_reader, rows_at
+from vercel_sql.tables.pages import exact_fields, field_reader, page_reader, rows_at
 from vercel_sql.tables.rows import column_array, unknown_fields
 from vercel_sql.tables.shape import JSON, Fields, TableShape, arrow_types
 
@@ -120,7 +121,8 @@ def _typed(arrays: list[pa.Array], schema: pa.Schema) -> pa.Table:
 def _public_table(shape: TableShape, parts: list[Fields]) -> pa.Table:
     columns = list(shape.resource.public_columns)
     names = [shape.qualified(column.name) for column in columns]
-    batches = [shape.export(shape.batch(columns, fields, None), names) for fields in parts]
+    assemble, export = shape.assembler(columns), shape.exporter(names)
+    batches = [export(assemble(fields, None)) for fields in parts]
     schema = pa.schema([shape.schema.field(name) for name in names])
     table = pa.Table.from_batches(batches, schema=schema)
     return table.rename_columns([column.name for column in columns])
@@ -132,8 +134,9 @@ def _listed(
     shape = TableShape(resource)
     columns = list(resource.public_columns)
     parts = []
+    fields_of = field_reader(shape, method, columns)
     for page, fresh in walk(client, method, arguments, page_reader(shape, method)):
-        fields = page_fields(shape, method, page, columns)
+        fields = fields_of(page)
         parts.append(fields if fresh is None else _taken(fields, fresh))
     return _public_table(shape, parts)
 
@@ -219,24 +222,48 @@ def send_or_missing(client: Client, request: Request) -> Answer | None:
         raise
 
 
-def salvage(
-    resource: Resource, method: Method, answer: Answer
-) -> tuple[pa.Table, DataError | None]:
+def salvage(resource: Resource, method: Method, answer: Answer) -> tuple[pa.Table, Error | None]:
     """The answer of a write as a table, and what was wrong with it.
 
-    A secret is shown once: where another value of the answer is of a wrong type, the secrets are
-    kept and only the rest is given up.
+    A secret is shown once: whatever else is wrong with the answer, it is kept.
+
+    Raises:
+        AnswerError: the answer can't be used, and has no secret.
     """
     try:
-        return written_table(resource, method, answer), None
-    except DataError as error:
-        content = answer.json()
-        kept = {name: content.get(name) for name in method.secrets}
-        schema = written_schema(resource, method)
-        arrays = [
-            pa.array([kept.get(f.name) if isinstance(kept.get(f.name), str) else None], pa.string())
-            if f.name in kept
-            else pa.nulls(1, f.type)
-            for f in schema
-        ]
-        return pa.Table.from_arrays(arrays, schema=schema), error
+        table = written_table(resource, method, answer)
+    except (AnswerError, DataError) as error:
+        kept = _secrets_in(method, answer)
+        if not kept and isinstance(error, AnswerError):
+            raise
+        return _only(written_schema(resource, method), kept), error
+    missing = [
+        c.name for c in method.returns if c.secret and table.column(c.name)[0].as_py() is None
+    ]
+    if missing:
+        name = f"vercel.{resource.full_name}: {method.name}"
+        return table, DataError(f"{name}: the answer has no {', '.join(missing)}")
+    return table, None
+
+
+def _secrets_in(method: Method, answer: Answer) -> dict[str, str]:
+    """The secrets of an answer that may be no good otherwise."""
+    try:
+        # Not as exact as we are elsewhere: a key that stands twice does no harm here.
+        content = json.loads(answer.body)
+    except ValueError:
+        return {}
+    names = [column.name for column in method.returns if column.secret]
+    found = content if isinstance(content, dict) else {}
+    return {name: found[name] for name in names if isinstance(found.get(name), str)}
+
+
+def _only(schema: pa.Schema, values: Mapping[str, str]) -> pa.Table:
+    """One row of these values, and NULL elsewhere."""
+    arrays = [
+        pa.array([values[field.name]], pa.string())
+        if field.name in values
+        else pa.nulls(1, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -19,7 +19,7 @@ from vercel_sql.api import Answer, Client, build_request, walk
 from vercel_sql.errors import NotFoundError
 from vercel_sql.manifest import Column, Method, Resource
 from vercel_sql.tables.failures import Failures
-from vercel_sql.tables.pages import exact_fields, page_fields, page_reader, rows_at
+from vercel_sql.tables.pages import exact_fields, field_reader, page_reader, rows_at
 from vercel_sql.tables.predicates import Node, fields_of, parse_expression
 from vercel_sql.tables.routes import Lookup, Route, choose_route
 from vercel_sql.tables.shape import Fields, TableShape
@@ -97,13 +97,15 @@ class Scan:
         node = None if self._predicate is None else parse_expression(self._predicate)
         columns = self._needed_columns(node)
         own_key = self._own_key() if any(c.source == "self" for c in columns) else None
+        assemble = self._shape.assembler(columns)
+        export = self._shape.exporter(self._names)
         for fields, fresh in self._fields(choose_route(self._shape, node), columns):
-            batch = self._shape.batch(columns, fields, own_key)
+            batch = assemble(fields, own_key)
             if fresh is not None:
                 batch = batch.take(pa.array(fresh, pa.int64()))
             if self._predicate is not None:
                 batch = batch.filter(self._predicate)
-            yield self._shape.export(batch, self._names)
+            yield export(batch)
 
     def _needed_columns(self, node: Node | None) -> list[Column]:
         """What is projected and what the predicate looks at; all, where that is not known."""
@@ -131,8 +133,9 @@ class Scan:
             yield self._exact(answer, method, columns), None
             return
         reader = page_reader(self._shape, method)
+        fields_of = field_reader(self._shape, method, columns)
         for page, fresh in walk(self._client, method, {}, reader):
-            yield page_fields(self._shape, method, page, columns), fresh
+            yield fields_of(page), fresh
 
     def _looked_up(
         self, method: Method, lookups: list[Lookup], columns: list[Column]

@@ -19,7 +19,7 @@ from duckdb import sqltypes
 from duckdb.func import FunctionNullHandling
 
 from vercel_sql.api import SecretsFile, build_request, check_arguments, encode_json
-from vercel_sql.errors import ParameterError, PartialWriteError
+from vercel_sql.errors import OperationalError, ParameterError, PartialWriteError
 from vercel_sql.manifest import Method, Resource, Service
 from vercel_sql.tables.calls import call, refuse_own_key, result_columns, salvage
 from vercel_sql.tables.catalog import quoted
@@ -182,7 +182,17 @@ class Functions:
         table = written.select([column.name for column in result_columns(resource, method)])
         if method.secrets and self._secrets_file is not None:
             values = table.to_pylist()[0]
-            self._secrets_file.append(resource.full_name, method.name, _plain(values))
+            try:
+                self._secrets_file.append(resource.full_name, method.name, _plain(values))
+            except OperationalError as error:
+                raise PartialWriteError(
+                    f"{error}. It was carried out all the same; what is secret is kept in this "
+                    "error alone",
+                    cause=error,
+                    columns=table.column_names,
+                    rows=[tuple(values.values())],
+                    table=table,
+                ) from None
         if problem is not None:
             raise PartialWriteError(
                 f"{problem}. It was carried out all the same; what is secret is in "

@@ -52,7 +52,7 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
 
     def read(answer: Answer) -> Page:
         content = _skim(decoder, answer)
-        if any(answer.body.count(name) > 1 for name in names):
+        if any(_occurs_twice(name, answer.body) for name in names):
             # The skimming takes the last of two equal keys, and a listing could end early by
             # it; the exact way refuses them. Most often the name is only some token's name.
             answer.json()
@@ -60,6 +60,11 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
         return Page(answer, keys, cursor_of(content), count_of(content))
 
     return read
+
+
+def _occurs_twice(name: bytes, body: bytes) -> bool:
+    # From both ends: what stands near an end, as paging does, is found without a full search.
+    return body.rfind(name) != body.find(name)
 
 
 def _skim(decoder: msgspec.json.Decoder[Any], answer: Answer) -> Any:
@@ -82,23 +87,30 @@ def _struct_at(types: Mapping[tuple[str, ...], Any]) -> Any:
     return msgspec.defstruct("Level", fields)
 
 
-def page_fields(shape: TableShape, method: Method, page: Page, columns: list[Column]) -> Fields:
-    """The fields of a page that some columns need.
+def field_reader(
+    shape: TableShape, method: Method, columns: list[Column]
+) -> Callable[[Page], Fields]:
+    """What turns pages into the fields that some columns need.
 
-    Raises:
-        DataError: a value is not of its column's type; the message names row and field.
-        AnswerError: the page can't be read.
+    The reader raises `DataError` where a value is not of its column's type, with row and field in
+    the message, and `AnswerError` where the page can't be read.
     """
     names = shape.fields_needed(columns)
     want_rest = any(column.source == "rest" for column in columns)
-    if names == [shape.resource.key] and not want_rest and _keys_stand_once(names[0], page):
-        return Fields(len(page.keys), {names[0]: pa.array(page.keys, pa.string())})
-    if not any(shape.resource_column(name).type == "JSON" for name in names):
-        fast = _fast_fields(shape, method, page, names, want_rest)
+    only_keys = names == [shape.resource.key] and not want_rest
+    may_be_fast = not any(shape.resource_column(name).type == "JSON" for name in names)
+    fast_fields = _fast_reader(shape, method, names, want_rest)
+
+    def read(page: Page) -> Fields:
+        if only_keys and _keys_stand_once(names[0], page):
+            return Fields(len(page.keys), {names[0]: pa.array(page.keys, pa.string())})
+        fast = fast_fields(page) if may_be_fast else None
         if fast is not None:
             return fast
-    rows = rows_at(page.answer, method.rows)
-    return exact_fields(shape, page.answer, rows, names, want_rest)
+        rows = rows_at(page.answer, method.rows)
+        return exact_fields(shape, page.answer, rows, names, want_rest)
+
+    return read
 
 
 def _keys_stand_once(key: str, page: Page) -> bool:
@@ -109,34 +121,39 @@ def _keys_stand_once(key: str, page: Page) -> bool:
     return page.answer.body.count(f'"{key}":'.encode()) == len(page.keys)
 
 
-def _fast_fields(
-    shape: TableShape, method: Method, page: Page, names: list[str], want_rest: bool
-) -> Fields | None:
+def _fast_reader(
+    shape: TableShape, method: Method, names: list[str], want_rest: bool
+) -> Callable[[Page], Fields | None]:
+    """What reads pages straight into columns; it gives None for a page that is not plain."""
     row_type = pa.struct([(name, shape.types[name]) for name in names])
     wrapped: pa.DataType = pa.list_(row_type)
     for name in reversed(method.rows[1:]):
         wrapped = pa.struct([(name, wrapped)])
-    body = page.answer.body
-    try:
-        table = pj.read_json(
-            pa.BufferReader(body),
-            read_options=pj.ReadOptions(use_threads=False, block_size=len(body) + 1),
-            parse_options=pj.ParseOptions(
-                explicit_schema=pa.schema([(method.rows[0], wrapped)]),
-                newlines_in_values=b"\n" in body,
-                unexpected_field_behavior="infer" if want_rest else "ignore",
-            ),
+    schema = pa.schema([(method.rows[0], wrapped)])
+    unknown = "infer" if want_rest else "ignore"
+
+    def read(page: Page) -> Fields | None:
+        body = page.answer.body
+        options = pj.ParseOptions(
+            explicit_schema=schema,
+            newlines_in_values=b"\n" in body,
+            unexpected_field_behavior=unknown,
         )
-    except pa.ArrowException:
-        return None
-    values = table.column(method.rows[0]).combine_chunks()
-    for name in method.rows[1:]:
-        values = values.field(name)
-    rows = values.values
-    if rows.type != row_type or len(rows) != len(page.keys) or rows.null_count:
-        return None
-    arrays = {name: rows.field(n) for n, name in enumerate(names)}
-    return Fields(len(rows), arrays, pa.nulls(len(rows), pa.string()) if want_rest else None)
+        whole = pj.ReadOptions(use_threads=False, block_size=len(body) + 1)
+        try:
+            table = pj.read_json(pa.BufferReader(body), whole, options)
+        except pa.ArrowException:
+            return None
+        values = table.column(method.rows[0]).chunk(0)
+        for name in method.rows[1:]:
+            values = values.field(name)
+        rows = values.values
+        if rows.type != row_type or len(rows) != len(page.keys) or rows.null_count:
+            return None
+        arrays = dict(zip(names, rows.flatten(), strict=True))
+        return Fields(len(rows), arrays, pa.nulls(len(rows), pa.string()) if want_rest else None)
+
+    return read
 
 
 def rows_at(answer: Answer, path: list[str]) -> list[Any]:

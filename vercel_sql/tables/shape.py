@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -117,18 +117,6 @@ class TableShape:
                 needed.update(field.name for field in self.resource.fields)
         return [field.name for field in self.resource.fields if field.name in needed]
 
-    def batch(self, columns: list[Column], fields: Fields, own_key: str | None) -> pa.RecordBatch:
-        """The columns as one batch, JSON still as text.
-
-        Args:
-            columns: what the batch is to hold.
-            fields: the rows.
-            own_key: the key of the calling credential's row, where a column needs it.
-        """
-        arrays = [self._array(column, fields, own_key) for column in columns]
-        names = [self.qualified(column.name) for column in columns]
-        return pa.RecordBatch.from_arrays(arrays, names=names)
-
     def _array(self, column: Column, fields: Fields, own_key: str | None) -> pa.Array:
         storage = self.types[column.name]
         if column.source == "row":
@@ -143,13 +131,34 @@ class TableShape:
             return key if fields.requested is None else pa.array([fields.requested] * len(key))
         return fields.arrays[column.name]
 
-    def export(self, batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
-        """The batch as DuckDB is to see it: only those columns, JSON as Arrow's JSON type."""
-        arrays = []
-        for name in names:
-            array = batch.column(name)
-            if self._columns[name].type == "JSON":
-                array = pa.ExtensionArray.from_storage(JSON, array)
-            arrays.append(array)
+    def exporter(self, names: list[str]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+        """What makes of a batch the one that DuckDB is to see: those columns, JSON as JSON."""
         schema = pa.schema([self.schema.field(name) for name in names])
-        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+        json = {n for n, name in enumerate(names) if self._columns[name].type == "JSON"}
+
+        def export(batch: pa.RecordBatch) -> pa.RecordBatch:
+            if not json and batch.schema.names == names:
+                return batch
+            arrays = [
+                pa.ExtensionArray.from_storage(JSON, batch.column(name))
+                if n in json
+                else batch.column(name)
+                for n, name in enumerate(names)
+            ]
+            return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+        return export
+
+    def assembler(self, columns: list[Column]) -> Callable[[Fields, str | None], pa.RecordBatch]:
+        """What puts some columns together as one batch, JSON still as text.
+
+        The second argument is the key of the calling credential's own row, where a column needs
+        it. What is the same for every page is worked out only once.
+        """
+        schema = pa.schema([(self.qualified(c.name), self.types[c.name]) for c in columns])
+
+        def assemble(fields: Fields, own_key: str | None) -> pa.RecordBatch:
+            arrays = [self._array(column, fields, own_key) for column in columns]
+            return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+        return assemble
