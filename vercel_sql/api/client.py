@@ -20,7 +20,7 @@ from vercel_sql.api.decode import decode_json
 from vercel_sql.api.limits import RateBudgets
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.requests import Request, secret_parameters
-from vercel_sql.api.transport import base_url, make_http_client
+from vercel_sql.api.transport import base_url, make_http_client, unlogged
 from vercel_sql.errors import APIError, InterfaceError, ReadOnlyError, TransportError
 from vercel_sql.manifest import Method, Provider
 
@@ -60,7 +60,7 @@ class RequestEvent:
 class Answer:
     """The body of an answer with status 2xx, and what is needed to complain about it."""
 
-    request: Request
+    request: Request = field(repr=False)
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
@@ -260,12 +260,13 @@ class Client:
         started = time.perf_counter()
         status: int | None = None
         try:
-            response = connections.request(
-                method.http,
-                self.urls[method.server] + request.target,
-                content=request.content,
-                headers=headers,
-            )
+            with unlogged():
+                response = connections.request(
+                    method.http,
+                    self.urls[method.server] + request.target,
+                    content=request.content,
+                    headers=headers,
+                )
             status = response.status_code
         except httpx.HTTPError as error:
             raise self._transport_error(request, error) from None

@@ -52,8 +52,9 @@ class Redactor:
 
 def secret_forms(value: str) -> list[str]:
     """The forms in which a secret may occur in text, itself among them."""
-    forms = [value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]]
-    forms += [repr(value)[1:-1], value.replace("'", "''")]
+    forms = [value, quote(value, safe=""), quote_plus(value), value.replace("'", "''")]
+    forms += [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]]
+    forms += [repr(value)[1:-1]]
     forms += _base64_forms(value.encode())
     return [form for form in dict.fromkeys(forms) if len(form) >= _SHORTEST]
 

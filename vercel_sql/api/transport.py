@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
@@ -47,6 +50,26 @@ def make_http_client(timeout: float, urls: Iterable[str]) -> httpx.Client:
         # Nothing of one answer is sent back with the next request.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
+
+
+_ours: ContextVar[bool] = ContextVar("vercel_sql_request", default=False)
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Keeps httpx from logging the request that is sent meanwhile: it logs whole URLs.
+
+    A query may hold a secret. Our own log tells of the same request without it; what others send
+    with httpx is logged as before.
+    """
+    token = _ours.set(True)
+    try:
+        yield
+    finally:
+        _ours.reset(token)
+
+
+logging.getLogger("httpx").addFilter(lambda _record: not _ours.get())
 
 
 def base_url(server: Server, given: str | None) -> str:
