@@ -185,13 +185,13 @@ def test_a_limit_is_waited_for_as_long_as_the_server_says(
 
 @pytest.mark.parametrize(
     "fault",
-    [{"headers": {"Retry-After": "600"}}, {"extra": {"limit": _limit(600)}}],
+    [lambda: {"headers": {"Retry-After": "600"}}, lambda: {"extra": {"limit": _limit(600)}}],
     ids=["header", "body"],
 )
 def test_beyond_our_patience_the_error_says_when_the_limit_is_free(
     sim, make_client, read, naps, fault
 ):
-    sim.faults(kind="status", status=429, code="rate_limited", times=None, **fault)
+    sim.faults(kind="status", status=429, code="rate_limited", times=None, **fault())
     with pytest.raises(RateLimitedError, match=r"free again in (600|59\d) s") as raised:
         make_client(sim, patience=60).send(read)
     assert 590 <= raised.value.retry_after <= 600
