@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -16,18 +16,21 @@ import pyarrow as pa
 from vercel_sql import errors
 from vercel_sql.api import Client, RequestEvent, SecretsFile, find_credential
 from vercel_sql.connection.attachment import Attachment, make_attachment
-from vercel_sql.connection.cursor import Cursor, Values
+from vercel_sql.connection.cursor import Cursor, Values, wrapped
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
 from vercel_sql.manifest import vercel
-from vercel_sql.sql import Parameters, Statement, check, parse
+from vercel_sql.sql import Native, Parameters, Statement, check, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome
+from vercel_sql.sql.running.duck import in_transaction
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
 _LENT = "__vercel_sql_result"
+# Statements whose rows are what was asked for, and never DuckDB's word for what it did.
+_QUERIES = frozenset(["", "FROM", "SELECT", "TABLE", "VALUES", "WITH"])
 
 
 class Connection:
@@ -99,14 +102,16 @@ class Connection:
 
     def execute(self, operation: str, parameters: Values = None) -> Cursor:
         """Runs a script on a new cursor and gives the cursor; see `Cursor.execute`."""
+        parameters = wrapped(parameters)
         self._own_cursor = self.cursor().execute(operation, parameters)
         return self._own_cursor
 
     def sql(self, query: str, params: Values = None) -> Cursor:
         """The same as `execute`, by the name that DuckDB's users know."""
+        params = wrapped(params)
         return self.execute(query, params)
 
-    def executemany(self, operation: str, seq_of_parameters: Sequence[Values]) -> Cursor:
+    def executemany(self, operation: str, seq_of_parameters: Iterable[Values]) -> Cursor:
         """Runs a script once for each set of parameters; see `Cursor.executemany`."""
         self._own_cursor = self.cursor().executemany(operation, seq_of_parameters)
         return self._own_cursor
@@ -179,6 +184,7 @@ class Connection:
 
     def interrupt(self) -> None:
         """Stops the running statement from another thread, between two pages."""
+        self._check_open()
         self.duckdb.interrupt()
 
     def observed(self, observer: Callable[[RequestEvent], None]) -> AbstractContextManager[None]:
@@ -196,33 +202,45 @@ class Connection:
             self.duckdb.close()
             _open.discard(self)
 
-    def _run_script(self, cursor: Cursor, operation: str, values: Values) -> None:
+    def _run_script(
+        self, cursor: Cursor, operation: str, parameters: Parameters, *, rows_kept: bool = True
+    ) -> None:
         self._check_open()
-        parameters = values if isinstance(values, Parameters) else Parameters(values)
-        statements = parse(operation)
-        check(statements, parameters)
         with self._lock:
+            self._free_for(cursor)
+            statements = parse(operation)
+            check(statements, parameters)
             for statement in statements:
                 self._free_for(cursor)
-                self._run(cursor, statement, parameters)
+                self._run(cursor, statement, parameters, rows_kept)
 
-    def _run(self, cursor: Cursor, statement: Statement, parameters: Parameters) -> None:
-        limits = Limits(self.expect_rows, self._secrets_file)
+    def _run(
+        self,
+        cursor: Cursor,
+        statement: Statement,
+        parameters: Parameters,
+        rows_kept: bool = True,
+    ) -> None:
+        limits = Limits(self.expect_rows, self._secrets_file, rows_kept)
         with translated(self._catalogs):
             result = self._engine.run(statement, parameters, limits)
             if isinstance(result, Outcome):
                 self._give(cursor, result)
             else:
-                self._run_native(cursor, result)
+                self._run_native(result)
+                if isinstance(statement, Native) and statement.first_keyword in _QUERIES:
+                    cursor._take_rows(self.duckdb)
+                else:
+                    cursor._take_any(self.duckdb)
 
     def _give(self, cursor: Cursor, outcome: Outcome) -> None:
         """Puts a result of ours into DuckDB, so that it is fetched like any other."""
         self.duckdb.register(_LENT, outcome.table)
         self._lent = True
         self.duckdb.execute(f"SELECT * FROM {_LENT}")
-        cursor._take(self.duckdb, outcome.changed, outcome.secrets)
+        cursor._take_rows(self.duckdb, outcome.changed, outcome.secrets)
 
-    def _run_native(self, cursor: Cursor, query: NativeQuery) -> None:
+    def _run_native(self, query: NativeQuery) -> None:
         try:
             self.duckdb.execute(query.text, query.values or None)
         except (duckdb.CatalogException, duckdb.BinderException):
@@ -230,7 +248,6 @@ class Connection:
             if not self._engine.load_all():
                 raise
             self.duckdb.execute(query.text, query.values or None)
-        cursor._take(self.duckdb, None, frozenset())
 
     @contextmanager
     def _using(self) -> Iterator[None]:
@@ -243,8 +260,11 @@ class Connection:
         """Makes a cursor the one whose result DuckDB holds; another's rows are set aside."""
         active = self._active() if self._active is not None else None
         if active is not None and active is not cursor:
-            with translated(self._catalogs):
-                active._park()
+            try:
+                with translated(self._catalogs):
+                    active._park()
+            except errors.Error as error:
+                active._fail(error)
         cursor._clear()
         self._active = weakref.ref(cursor)
         if hasattr(self.duckdb, "abort"):
@@ -262,10 +282,8 @@ class Connection:
         self._check_open()
         with self._lock, translated(self._catalogs):
             self._free_for(self.cursor())
-            try:
+            if in_transaction(self.duckdb):
                 self.duckdb.execute(word)
-            except duckdb.TransactionException:
-                return
 
     def _check_open(self) -> None:
         if self._closed:
@@ -329,8 +347,12 @@ def connect(
     )
     with translated([]):
         native = duckdb.connect(str(database))
-        _match_versions(native)
-        attachment = make_attachment(native, provider.name, client, manifest, None)
+        try:
+            _match_versions(native)
+            attachment = make_attachment(native, provider.name, client, manifest, None)
+        except BaseException:
+            native.close()
+            raise
     return Connection(native, attachment, expect_rows=expect_rows, secrets_file=saved)
 
 

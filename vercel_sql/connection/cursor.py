@@ -8,14 +8,16 @@ connection, what is still unread is set aside in memory.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
-from vercel_sql.errors import InterfaceError, ProgrammingError
+from vercel_sql.errors import Error, InterfaceError, ProgrammingError
+from vercel_sql.sql import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from vercel_sql.connection.connection import Connection
 
-Values = Mapping[str, object] | Sequence[object] | None
+Values = Mapping[str, object] | Sequence[object] | Parameters | None
 Description = list[tuple[str, Any, None, None, None, None, None]]
 
 
@@ -39,7 +41,8 @@ class Cursor:
         self._connection = connection
         self._closed = False
         self._native: duckdb.DuckDBPyConnection | None = None
-        self._parked: list[tuple[Any, ...]] | None = None
+        self._parked: deque[tuple[Any, ...]] | None = None
+        self._failure: Error | None = None
         self._description: Description | None = None
         self._rowcount = -1
         self.arraysize = 1
@@ -90,25 +93,23 @@ class Cursor:
         Raises:
             Error: any of PEP 249's errors; see `vercel_sql.errors` for the tree below them.
         """
+        # From here on under a repr that shows no values, whatever writes down our variables.
+        parameters = wrapped(parameters)
         self._check_open()
         self._connection._run_script(self, operation, parameters)
         return self
 
-    def executemany(self, operation: str, seq_of_parameters: Sequence[Values]) -> Cursor:
-        """Runs a script once for each set of parameters.
+    def executemany(self, operation: str, seq_of_parameters: Iterable[Values]) -> Cursor:
+        """Runs a script once for each set of parameters; the rows of all but the last are dropped.
 
         Raises:
-            ProgrammingError: a statement of it gives rows, which PEP 249 leaves undefined.
+            ProgrammingError: it would make a secret that is shown once, and that is saved nowhere.
+            Error: as for `execute`.
         """
         self._check_open()
         changed = 0
-        for parameters in seq_of_parameters:
-            self.execute(operation, parameters)
-            if self.secret_columns:
-                raise ProgrammingError(
-                    "executemany would drop rows with secrets that are shown once; "
-                    "use one INSERT … SELECT, or execute in a loop"
-                )
+        for parameters in map(wrapped, seq_of_parameters):
+            self._connection._run_script(self, operation, parameters, rows_kept=False)
             changed += max(self._rowcount, 0)
         self._rowcount = changed
         return self
@@ -120,8 +121,9 @@ class Cursor:
             ProgrammingError: there is no result.
         """
         with self._connection._using():
-            if self._parked is not None:
-                return self._parked.pop(0) if self._parked else None
+            parked = self._set_aside()
+            if parked is not None:
+                return parked.popleft() if parked else None
             row: tuple[Any, ...] | None = self._result().fetchone()
             return row
 
@@ -133,9 +135,9 @@ class Cursor:
         """
         count = self.arraysize if size is None else size
         with self._connection._using():
-            if self._parked is not None:
-                taken, self._parked = self._parked[:count], self._parked[count:]
-                return taken
+            parked = self._set_aside()
+            if parked is not None:
+                return [parked.popleft() for _ in range(min(count, len(parked)))]
             return self._result().fetchmany(count)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
@@ -145,9 +147,10 @@ class Cursor:
             ProgrammingError: there is no result.
         """
         with self._connection._using():
-            if self._parked is not None:
-                taken, self._parked = self._parked, []
-                return taken
+            parked = self._set_aside()
+            if parked is not None:
+                self._parked = deque()
+                return list(parked)
             return self._result().fetchall()
 
     def df(self) -> pd.DataFrame:
@@ -184,23 +187,31 @@ class Cursor:
     def _clear(self) -> None:
         self._native = None
         self._parked = None
+        self._failure = None
         self._description = None
         self._rowcount = -1
         self.secret_columns = frozenset()
 
-    def _take(
-        self, native: duckdb.DuckDBPyConnection, changed: int | None, secrets: frozenset[str]
+    def _take_rows(
+        self,
+        native: duckdb.DuckDBPyConnection,
+        changed: int | None = None,
+        secrets: frozenset[str] = frozenset(),
     ) -> None:
-        """Takes over a result that stands in the DuckDB connection."""
-        described = [(str(name), str(kind)) for name, kind, *_ in native.description or []]
+        """Takes over the rows that stand in the DuckDB connection."""
         self._rowcount = -1 if changed is None else changed
         self.secret_columns = secrets
+        self._native = native
+        self._description = list(native.description or []) or None
+
+    def _take_any(self, native: duckdb.DuckDBPyConnection) -> None:
+        """Takes over the result of a statement of DuckDB's that is no query."""
+        described = [(str(name), str(kind)) for name, kind, *_ in native.description or []]
         if described == [("Success", "BOOLEAN")]:
             # What DuckDB gives for a statement without rows.
             return
-        self._native = native
-        self._description = list(native.description or []) or None
-        if changed is None and described == [("Count", "BIGINT")]:
+        self._take_rows(native)
+        if described == [("Count", "BIGINT")]:
             self._count(native)
 
     def _count(self, native: duckdb.DuckDBPyConnection) -> None:
@@ -210,13 +221,29 @@ class Cursor:
             self._rowcount = rows[0][0]
             native.execute(f'SELECT {self._rowcount}::BIGINT AS "Count"')
         else:
-            self._native, self._description = None, None
+            self._parked = deque(rows)
 
     def _park(self) -> None:
         """Sets the unread rows aside, so that the DuckDB connection is free."""
         if self._native is not None and self._parked is None and self._description is not None:
-            self._parked = self._native.fetchall()
+            self._parked = deque(self._native.fetchall())
         self._native = None
+
+    def _fail(self, error: Error) -> None:
+        """Keeps what went wrong while rows were set aside, for whoever fetches them."""
+        self._native, self._failure = None, error
+
+    def _set_aside(self) -> deque[tuple[Any, ...]] | None:
+        """The rows that were set aside, if they were.
+
+        Raises:
+            Error: they could not be read.
+        """
+        if self._failure is not None:
+            failure = self._failure
+            self._clear()
+            raise failure
+        return self._parked
 
     def _check_open(self) -> None:
         if self._closed:
@@ -229,12 +256,17 @@ class Cursor:
         return self._native
 
     def _unparked(self) -> duckdb.DuckDBPyConnection:
-        if self._parked is not None:
+        if self._set_aside() is not None:
             raise ProgrammingError(
                 "another cursor of this connection has run a statement since: fetch the rows one "
                 "by one, or ask for a DataFrame or Arrow table right after execute"
             )
         return self._result()
+
+
+def wrapped(parameters: Values) -> Parameters:
+    """The values of a caller, under a repr that shows none."""
+    return parameters if isinstance(parameters, Parameters) else Parameters(parameters)
 
 
 @contextmanager

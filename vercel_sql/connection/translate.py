@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import duckdb
 
@@ -21,13 +20,24 @@ _BY_BASE: list[tuple[type[BaseException], type[errors.Error]]] = [
 ]
 
 
-@contextmanager
-def translated(catalogs: Sequence[Catalog]) -> Iterator[None]:
-    """Raises this package's errors in place of DuckDB's, with secrets masked in their text."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise translate(error, catalogs) from None
+class translated:  # noqa: N801 - used like a function, as in contextlib
+    """Raises this package's errors in place of DuckDB's, with secrets masked in their text.
+
+    The errors begin their traceback here: the frames below hold requests with their credentials,
+    and many a tool writes down the local variables of every frame.
+    """
+
+    def __init__(self, catalogs: Sequence[Catalog]) -> None:
+        self._catalogs = catalogs
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, duckdb.Error):
+            raise translate(error, self._catalogs).with_traceback(None) from None
+        if isinstance(error, errors.Error):
+            error.__traceback__ = None
 
 
 def translate(error: duckdb.Error, catalogs: Sequence[Catalog]) -> BaseException:
@@ -40,4 +50,6 @@ def translate(error: duckdb.Error, catalogs: Sequence[Catalog]) -> BaseException
     kind = next((ours for base, ours in _BY_BASE if isinstance(error, base)), errors.DatabaseError)
     for catalog in catalogs:
         text = catalog.client.redactor.mask(text)
+    # It stays with the new error as its context.
+    error.args = (text,)
     return kind(text)

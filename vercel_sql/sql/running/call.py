@@ -127,6 +127,7 @@ def prepare_call(
     where = f"EXEC {target.full_name}.{method.name}"
     refuse_transaction(con, where)
     target.catalog.client.refuse_unsendable(method)
+    limits.refuse_dropped(method, where)
     if method is target.resource.remover:
         refuse_own_key(target.catalog.client, target.resource, [str(v) for v in arguments.values()])
     request = build_request(method, arguments)

@@ -55,16 +55,22 @@ def lent(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator
         con.unregister(name)
 
 
+def in_transaction(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a transaction is open: outside of one each statement has an id of its own."""
+    try:
+        first, second = (rows_of(con, "SELECT txid_current()") for _ in range(2))
+    except duckdb.TransactionException:
+        return True  # one that failed, and waits for its ROLLBACK
+    return first == second
+
+
 def refuse_transaction(con: duckdb.DuckDBPyConnection, what: str) -> None:
     """Stops a write to the API inside ``BEGIN … COMMIT``, which promises what it can't keep.
-
-    Outside a transaction each statement has an id of its own.
 
     Raises:
         NotSupportedError: the connection is in a transaction.
     """
-    first, second = (rows_of(con, "SELECT txid_current()") for _ in range(2))
-    if first == second:
+    if in_transaction(con):
         raise NotSupportedError(
             f"{what} can't run inside BEGIN … COMMIT: a write to the API can't be rolled back. "
             "COMMIT or ROLLBACK first"

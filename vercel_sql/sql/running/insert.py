@@ -52,6 +52,7 @@ def prepare_insert(
     ]
     requests = [build_request(method, arguments) for arguments in checked]
     target.catalog.client.refuse_unsendable(method)
+    limits.refuse_dropped(method, where)
     return Prepared(
         where,
         target,
@@ -91,7 +92,7 @@ def _returning(
     alias = statement.alias or statement.target.parts[-1]
     returning = Returning(con, statement.returning, parameters, alias)
     schema = written_schema(target.resource, method)
-    returning.check(schema)
+    returning.require_rows(schema, where)
     if method.secrets and limits.secrets_file is None:
         returning.require_secrets(schema, _secret_columns(method), where)
     return returning

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from vercel_sql.api import Request, SecretsFile
-from vercel_sql.errors import PartialWriteError, RowCountError
+from vercel_sql.errors import DataError, PartialWriteError, ProgrammingError, RowCountError
+from vercel_sql.manifest import Method
 from vercel_sql.sql.running.resolve import Target
 
 
@@ -20,10 +22,28 @@ class Limits:
     Attributes:
         expect_rows: the number of rows that a write must change; None allows any.
         secrets_file: where secrets that are shown once are saved first.
+        rows_kept: whether the caller is given the rows; ``executemany`` drops them.
     """
 
     expect_rows: int | None = None
     secrets_file: SecretsFile | None = None
+    rows_kept: bool = True
+
+    def refuse_dropped(self, method: Method, where: str) -> None:
+        """Stops, before the first request, what would make a secret that nobody gets to see.
+
+        Raises:
+            ProgrammingError: the method's answer has a secret, and it is neither given nor saved.
+        """
+        if self.rows_kept or self.secrets_file is not None:
+            return
+        secret = ", ".join(column.name for column in method.returns if column.secret)
+        if secret:
+            raise ProgrammingError(
+                f"{where}: executemany drops the rows, and {secret} is shown this once and never "
+                "again. Use one INSERT … SELECT, or execute in a loop, or connect with "
+                "secrets_file=…"
+            )
 
 
 @dataclass(frozen=True)
@@ -106,7 +126,15 @@ class Prepared:
             return self.finish(done)
         except Exception as error:
             # The requests are carried out: whatever fails now, their rows are not lost.
-            raise self._error(done, f"the result could not be made: {error}", error) from None
+            cause = self._masked(error)
+            raise self._error(done, f"the result could not be made: {cause}", cause) from None
+
+    def _masked(self, error: Exception) -> Exception:
+        """The error; DuckDB's without the values in it, which may be secrets."""
+        if not isinstance(error, duckdb.Error):
+            return error
+        error.args = (self.target.catalog.client.redactor.mask(str(error)),)
+        return DataError(str(error))
 
     def _partial(
         self, done: list[pa.Table], number: int, error: BaseException

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from vercel_sql.api import Request, SecretsFile
-from vercel_sql.errors import DataError
+from vercel_sql.errors import Error, OperationalError
 from vercel_sql.manifest import Method
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.tables.calls import salvage
@@ -13,7 +13,7 @@ from vercel_sql.tables.calls import salvage
 
 def send_and_keep(
     target: Target, method: Method, request: Request, secrets_file: SecretsFile | None
-) -> tuple[pa.Table, DataError | None]:
+) -> tuple[pa.Table, Error | None]:
     """The answer as a table, and what was wrong with it; secrets are on disk before it returns.
 
     Raises:
@@ -29,5 +29,8 @@ def send_and_keep(
         names = [column.name for column in method.returns]
         values = table.select(names).to_pylist()[0]
         kept = {name: value for name, value in values.items() if value is not None}
-        secrets_file.append(target.resource.full_name, method.name, kept)
+        try:
+            secrets_file.append(target.resource.full_name, method.name, kept)
+        except OperationalError as error:
+            problem = problem or error
     return table, problem
