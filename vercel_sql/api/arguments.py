@@ -121,10 +121,12 @@ def _integer(value: Any, parameter: Parameter, where: str) -> int:
 
 def _number_or_moment(text: str, parameter: Parameter, where: str) -> int:
     stripped = text.strip()
-    try:
-        return int(stripped)
-    except ValueError:
-        pass
+    # Python alone would read 1_000 and the digits of other scripts, too.
+    if stripped.isascii() and stripped.lstrip("+-").isdigit():
+        try:
+            return int(stripped)
+        except ValueError:
+            pass
     if parameter.moment:
         try:
             return _milliseconds(datetime.fromisoformat(stripped))

@@ -153,7 +153,8 @@ def make_attachment(
     query = f"SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower({literal(name)})"
     if con.execute(query).fetchall():
         raise InterfaceError(
-            f"the connection has a database called {name} already; give another name="
+            f"the connection has a database called {name} already (DuckDB calls a database by "
+            "its file's name without the ending): rename that one, or attach() with another name="
         )
     return Attachment(con, name, client, manifest, secrets_file)
 

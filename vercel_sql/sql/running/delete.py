@@ -128,10 +128,10 @@ def _matching(
 ) -> pa.Table:
     """The rows that match, each once however often USING joins it."""
     assert statement.where is not None  # noqa: S101 - refused before
-    alias = statement.alias or statement.target.parts[-1]
-    name = quoted(alias)
+    name = quoted(statement.alias or target.resource.name)
     predicate, values = statement.where.bind(parameters)
-    sources = f"{target.sql_name} AS {name}"
+    # Without an alias, columns may be qualified with the table's full name too.
+    sources = f"{target.sql_name} AS {name}" if statement.alias else target.sql_name
     if statement.using is not None:
         using, more = statement.using.bind(parameters)
         sources, values = f"{sources},\n{using}", {**more, **values}

@@ -11,9 +11,9 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
-from vercel_sql.api import Client, Request, RequestEvent
+from vercel_sql.api import Client, Request, RequestEvent, build_request
 from vercel_sql.errors import NotSupportedError
-from vercel_sql.manifest import Method
+from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import rows_of
 from vercel_sql.sql.running.prepared import Outcome, Prepared
@@ -126,8 +126,24 @@ def _requests_of(catalogs: Sequence[Catalog], scan: dict[str, Any]) -> Iterator[
                 if any(column.startswith(f"{resource.full_name}.") for column in columns):
                     shape = TableShape(resource)
                     filters = _strings(scan.get("Filters"))
+                    yield from _own_row_lines(catalog, shape, [*columns, *filters])
                     yield from _route_lines(catalog, shape, filters)
                     return
+
+
+def _own_row_lines(catalog: Catalog, shape: TableShape, shown: list[str]) -> Iterator[str]:
+    """The request that tells which row is the calling credential's, where a column asks that."""
+    resource = shape.resource
+    own = [shape.qualified(column.name) for column in resource.columns if column.source == "self"]
+    if resource.getter is None or resource.self_reference is None:
+        return
+    if any(name in text for name in own for text in shown):
+        yield _get_line(catalog, resource, resource.getter, resource.self_reference.value)
+
+
+def _get_line(catalog: Catalog, resource: Resource, getter: Method, key: str) -> str:
+    path = build_request(getter, {getter.required[0].name: key}).path
+    return f"{catalog.name}.{resource.full_name}: {getter.http} {path}"
 
 
 def _route_lines(catalog: Catalog, shape: TableShape, filters: list[str]) -> Iterator[str]:
@@ -136,8 +152,7 @@ def _route_lines(catalog: Catalog, shape: TableShape, filters: list[str]) -> Ite
     table = f"{catalog.name}.{shape.resource.full_name}"
     if route.lookups is not None and route.getter is not None:
         for lookup in route.lookups:
-            path = route.getter.path.replace(f"{{{route.getter.required[0].key}}}", lookup.value)
-            yield f"{table}: {route.getter.http} {path}"
+            yield _get_line(catalog, shape.resource, route.getter, lookup.value)
         if not route.lookups:
             yield f"{table}: no request, since no row can match"
     elif route.lister is not None:

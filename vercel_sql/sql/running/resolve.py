@@ -92,6 +92,8 @@ _LOOKS_AROUND = frozenset(
     ]
 )
 
+_BEGINS = frozenset(["BEGIN", "START"])
+
 
 class Resolver:
     """Resolves names for one connection.
@@ -106,9 +108,17 @@ class Resolver:
         self._catalogs = catalogs
 
     def load_services(self, fragment: Fragment) -> None:
-        """Makes the tables of the services that a statement mentions, where they are missing."""
+        """Makes the tables of the services that a statement mentions, where they are missing.
+
+        BEGIN makes all: a table made inside a transaction would go with a ROLLBACK, and DuckDB
+        lets a transaction write to one database only, which is the user's.
+        """
+        begins = fragment.lexemes and fragment.lexemes[0].upper in _BEGINS
         for catalog in self._catalogs:
             if not catalog.missing:
+                continue
+            if begins:
+                catalog.add(catalog.missing)
                 continue
             words = {
                 word for lexeme in fragment.lexemes for word in _words(lexeme.value.casefold())
@@ -135,12 +145,12 @@ class Resolver:
         return self._exact(*place, name.parts[-1]) if place else None
 
     def require(self, name: Name) -> Target:
-        """The resource that a name means.
+        """The resource that a name means, where nothing but a resource can stand.
 
         Raises:
             ProgrammingError: it means none.
         """
-        found = self.resource(name)
+        found = self.resource(name) or self._behind_tables(name)
         if found is None:
             known = [
                 f"{catalog.name}.{service}.{resource}"
@@ -188,6 +198,13 @@ class Resolver:
                     resource = folded.get(resource_name.casefold())
                     return Target(catalog, resource) if resource else None
         return None
+
+    def _behind_tables(self, name: Name) -> Target | None:
+        """The resource that a table of the same name hides from the statements for tables."""
+        if len(name.parts) > 2 or not self._may_be_ours(name):
+            return None
+        places = (self._exact(*place, name.parts[-1]) for place in self._places_to_look(name))
+        return next((target for target in places if target is not None), None)
 
     def _place(self, name: Name) -> tuple[str, str] | None:
         """Database and schema of the table that DuckDB finds for a name of one or two parts."""
