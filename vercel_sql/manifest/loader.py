@@ -59,7 +59,10 @@ class Manifest:
 
     def _load(self, name: str) -> Service:
         file = self._folder / f"{name}.toml"
-        service = _named(_read(file, Service))
+        try:
+            service = _named(_read(file, Service))
+        except ValueError as error:
+            raise ManifestError(f"{file.name}: {error}") from None
         _check(service, self.provider, file.name)
         return service
 
@@ -128,11 +131,21 @@ def _named_resource(name: str, resource: Resource, service: Service) -> Resource
 def _typed(columns: list[Column], types: dict[str, str], only: str | None = None) -> list[Column]:
     """Fills in the types that a service names: ``$row`` is the struct of a resource's fields."""
     return [
-        msgspec.structs.replace(column, type=string.Template(column.type).substitute(types))
+        msgspec.structs.replace(column, type=_filled_in(column, types))
         if "$" in column.type and only in (None, column.source)
         else column
         for column in columns
     ]
+
+
+def _filled_in(column: Column, types: dict[str, str]) -> str:
+    try:
+        return string.Template(column.type).substitute(types)
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"the type {column.type!r} of {column.name!r} is not one of [types], "
+            f"which has {sorted(types)}"
+        ) from None
 
 
 def _check(service: Service, provider: Provider, file: str) -> None:
