@@ -14,7 +14,7 @@ import vercel_sql
 from vercel_sql.api import Client, Credential
 from vercel_sql.manifest import vercel
 from vercel_sql.simulator import Simulator
-from vercel_sql.tables import LiveTable
+from vercel_sql.tables.dataset import LiveTable
 
 settings.register_profile(
     "suite",

@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 from vercel_sql.manifest import vercel
-from vercel_sql.tables import Failures, LiveTable
+from vercel_sql.tables import Failures
+from vercel_sql.tables.dataset import LiveTable
 
 LIVE = "vercel.authentication.user_tokens"
 LIST = "/v6/user/tokens"

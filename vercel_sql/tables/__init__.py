@@ -1,7 +1,11 @@
-"""The table-function layer: live datasets, pushdown, native functions, JSON rows to Arrow."""
+"""The table-function layer: live datasets, pushdown, native functions, JSON rows to Arrow.
 
-from vercel_sql.tables.dataset import LiveTable, Source
+`vercel_sql.tables.dataset` is imported where the first table is made, and not before: it takes
+pyarrow's dataset module, which takes longer to import than most statements to run.
+"""
+
 from vercel_sql.tables.failures import Failures
 from vercel_sql.tables.shape import TableShape
+from vercel_sql.tables.source import Source
 
-__all__ = ["Failures", "LiveTable", "Source", "TableShape"]
+__all__ = ["Failures", "Source", "TableShape"]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import duckdb
 
 from vercel_sql.manifest import Column, Resource, Service, View
-from vercel_sql.tables.dataset import LiveTable, Source
+from vercel_sql.tables.source import Source
 
 LIVE = "live"
 
@@ -45,6 +45,9 @@ def create_service(
         service: the manifest's service.
         source: what the live tables are made from.
     """
+    # Imported here: see the package.
+    from vercel_sql.tables.dataset import LiveTable
+
     with _kept_search_path(con):
         # create_view takes a plain name only, so the schema is chosen by USE.
         con.execute(f"USE {quoted(catalog)}.{quoted(LIVE)}")

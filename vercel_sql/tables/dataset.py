@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -181,16 +180,3 @@ class Scan:
             return None
         fields = self._get(resource.getter, Lookup(resource.self_reference.value, True), [])
         return None if fields is None else fields.arrays[resource.key][0].as_py()
-
-
-@dataclass(frozen=True)
-class Source:
-    """What live tables and functions are made from.
-
-    Attributes:
-        client: the HTTP client.
-        failures: where the originals of errors are kept.
-    """
-
-    client: Client
-    failures: Failures

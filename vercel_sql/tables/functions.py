@@ -23,7 +23,7 @@ from vercel_sql.errors import OperationalError, ParameterError, PartialWriteErro
 from vercel_sql.manifest import Method, Resource, Service
 from vercel_sql.tables.calls import call, refuse_own_key, result_columns, salvage
 from vercel_sql.tables.catalog import quoted
-from vercel_sql.tables.dataset import Source
+from vercel_sql.tables.source import Source
 
 
 class Memo:
