@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NoReturn
 
 from vercel_sql._version import __version__
 from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USE
@@ -16,19 +19,53 @@ _COMMANDS = {
     "simulate": "serve the simulated Vercel API on this machine until it is ended",
 }
 
-_EPILOG = "commands:\n" + "\n".join(f"  {name:<10} {text}" for name, text in _COMMANDS.items())
+_USAGE = """vercel-sql [options] -c SQL | -f FILE
+       vercel-sql demo
+       vercel-sql simulate [-h]"""
+
+_EPILOG = (
+    "commands, which come first:\n"
+    + "\n".join(f"  {name:<10} {text}" for name, text in _COMMANDS.items())
+    + """
+
+examples:
+  vercel-sql demo
+  vercel-sql -c "SELECT name, leaked_at FROM vercel.audit.user_tokens WHERE is_leaked"
+  vercel-sql -c "SHOW METHODS IN vercel.authentication.user_tokens"
+  vercel-sql -f review.sql -o json --param 'team=My Team' > review.json
+
+exit codes: 0 fine, 1 a statement failed, 2 wrong use, 130 interrupted
+"""
+)
 
 
 def entry_point() -> None:
     """What the installed command runs."""
-    code = main(sys.argv[1:])
+    _prepare_streams()
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader is gone. Python would complain once more when it closes the stream.
+        code = main(sys.argv[1:])
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else WRONG_USE
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # The reader is gone or the disk is full, which was said where it mattered. Python would
+        # complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or FAILED
     sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Makes the streams take any text: files are UTF-8, and a terminal may show less than that."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it lives as long as the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="backslashreplace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,8 +75,13 @@ def main(argv: Sequence[str]) -> int:
             return _command(argv[0], argv[1:])
         return _query(argv)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+        sys.stderr.write("vercel-sql: interrupted\n")
         return INTERRUPTED
+    except BrokenPipeError:
+        return FAILED
+    except OSError as error:
+        sys.stderr.write(f"vercel-sql: {error.strerror or type(error).__name__}\n")
+        return FAILED
     except Exception as error:
         # Neither the error's text nor its traceback: both may hold anything, secrets included.
         frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -51,8 +93,20 @@ def main(argv: Sequence[str]) -> int:
         return FAILED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and where to read more, in place of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_USE, f"{self.prog}: {message}\n{self.prog} --help says what there is\n")
+
+
 def _command(name: str, argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=f"vercel-sql {name}", description=_COMMANDS[name])
+    text = _COMMANDS[name]
+    parser = _Parser(
+        prog=f"vercel-sql {name}",
+        description=f"{text[0].upper()}{text[1:]}.",
+        allow_abbrev=False,
+    )
     if name == "simulate":
         from vercel_sql import simulator
 
@@ -66,7 +120,9 @@ def _command(name: str, argv: Sequence[str]) -> int:
 
 def _query(argv: Sequence[str]) -> int:
     parser = query_parser()
-    arguments = parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(_unknown(unknown[0]))
     if not arguments.scripts:
         if sys.stdin is None or sys.stdin.isatty():
             parser.print_help(sys.stderr)
@@ -77,11 +133,25 @@ def _query(argv: Sequence[str]) -> int:
     return run_query(arguments, parser)
 
 
+def _unknown(word: str) -> str:
+    """What is wrong with a word that is none of the options."""
+    if word in _COMMANDS:
+        return f"the command {word} comes first, and takes none of these options"
+    if word.startswith("-"):
+        return f"there is no option {word}"
+    near = get_close_matches(word, _COMMANDS, n=1)
+    if near:
+        return f"there is no command {word}; did you mean {near[0]}?"
+    return f'statements come after -c, as in: vercel-sql -c "{word if " " in word else "SELECT 1"}"'
+
+
 def query_parser() -> argparse.ArgumentParser:
     """The parser of ``vercel-sql`` without a command: run statements, print their results."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="vercel-sql",
-        description="Query and manage Vercel with SQL. Statements come from -c, -f or, when "
+        usage=_USAGE,
+        allow_abbrev=False,
+        description="Query and manage Vercel with SQL. Statements come from -c, -f or, when\n"
         "piped, standard input; results go to standard output, all else to standard error.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -169,14 +239,16 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than 0")
-    return value
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number, 0 or more")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
     return value

@@ -1,0 +1,76 @@
+"""Where results and complaints go: rows to standard output, all else to standard error."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import pyarrow as pa
+
+from vercel_sql.cli.render import SEPARATORS, render
+from vercel_sql.cli.render.escapes import visible
+
+
+class OutputError(Exception):
+    """A result could not be written.
+
+    Attributes:
+        reader_left: whether that is because whoever read standard output has read enough, and
+            nothing was lost that can't be had again.
+    """
+
+    def __init__(self, message: str, *, reader_left: bool) -> None:
+        super().__init__(message)
+        self.reader_left = reader_left
+
+
+class Printer:
+    """Writes results to standard output, one after the other.
+
+    Args:
+        fmt: one of the renderers' formats.
+    """
+
+    def __init__(self, fmt: str) -> None:
+        self._format = fmt
+        self._first = True
+
+    def write(self, table: pa.Table, secrets: frozenset[str]) -> None:
+        """Writes rows; those with a secret go to standard error where standard output fails.
+
+        Raises:
+            OutputError: standard output does not take them.
+        """
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        try:
+            if not self._first:
+                sys.stdout.write(SEPARATORS[self._format])
+            self._first = False
+            render(table, self._format, sys.stdout, width=width, secret_columns=secrets)
+            sys.stdout.flush()
+        except (Exception, KeyboardInterrupt) as error:
+            at_stake = bool(secrets) and table.num_rows > 0
+            if at_stake:
+                _rescue(table, secrets)
+            if isinstance(error, OSError):
+                reason = f"the result can't be written: {error.strerror or error}"
+                left = isinstance(error, BrokenPipeError) and not at_stake
+                raise OutputError(reason, reader_left=left) from None
+            raise
+
+
+def _rescue(table: pa.Table, secrets: frozenset[str]) -> None:
+    """Writes rows to standard error, since nobody can ask for their secrets again."""
+    sys.stderr.write("vercel-sql: these rows could not be written to standard output:\n")
+    try:
+        render(table, "ndjson", sys.stderr, width=None, secret_columns=secrets)
+    except Exception:
+        for row in table.to_pylist():
+            sys.stderr.write(f"{row}\n")
+    sys.stderr.flush()
+
+
+def complain(message: str) -> None:
+    """Says on standard error what went wrong, without control characters."""
+    lines = "\n".join(visible(line.expandtabs(4)) for line in message.rstrip().splitlines())
+    sys.stderr.write(f"vercel-sql: {lines}\n")
