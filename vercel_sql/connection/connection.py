@@ -23,6 +23,7 @@ from vercel_sql.manifest import vercel
 from vercel_sql.sql import Native, Parameters, Statement, check, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome
 from vercel_sql.sql.running.duck import in_transaction
+from vercel_sql.tables.catalog import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,9 +236,13 @@ class Connection:
 
     def _give(self, cursor: Cursor, outcome: Outcome) -> None:
         """Puts a result of ours into DuckDB, so that it is fetched like any other."""
-        self.duckdb.register(_LENT, outcome.table)
+        names = outcome.table.column_names
+        # DuckDB 1.5 can't scan a table of Arrow with two columns of one name.
+        places = [f"c{place}" for place in range(len(names))]
+        shown = ", ".join(f"{p} AS {quoted(name)}" for p, name in zip(places, names, strict=True))
+        self.duckdb.register(_LENT, outcome.table.rename_columns(places))
         self._lent = True
-        self.duckdb.execute(f"SELECT * FROM {_LENT}")
+        self.duckdb.execute(f"SELECT {shown} FROM {_LENT}")
         cursor._take_rows(self.duckdb, outcome.changed, outcome.secrets)
 
     def _run_native(self, query: NativeQuery) -> None:

@@ -35,9 +35,12 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, duckdb.Error):
+            error.__traceback__ = None
             raise translate(error, self._catalogs).with_traceback(None) from None
         if isinstance(error, errors.Error):
             error.__traceback__ = None
+            if error.__suppress_context__:
+                error.__context__ = None
 
 
 def translate(error: duckdb.Error, catalogs: Sequence[Catalog]) -> BaseException:

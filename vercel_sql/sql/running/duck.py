@@ -27,8 +27,8 @@ def table_of(
 ) -> pa.Table:
     """The result of a query in Arrow; its columns keep their names, even equal ones."""
     with _plain_arrow(con):
-        relation = con.sql(query, params=dict(values)) if values else con.sql(query)
-        return relation.to_arrow_table()
+        # Without a variable: the repr of a relation, in somebody's traceback, runs it again.
+        return con.sql(query, params=dict(values or {}) or None).to_arrow_table()
 
 
 @contextmanager
