@@ -1,0 +1,156 @@
+"""What is left when a write fails midway: the rows that were made, with their secrets."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+
+import vercel_sql
+
+TABLE = "vercel.authentication.user_tokens"
+TEN = f"INSERT INTO {TABLE} (name) SELECT 'n' || i FROM range(1, 11) t(i)"
+
+
+def secrets_of(error):
+    return [row[error.columns.index("bearerToken")] for row in error.rows]
+
+
+def words_of(error):
+    """All that a program may print of an error, local variables included."""
+    told = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "".join([str(error), repr(error), repr(error.args), *told.format()])
+
+
+def test_the_seventh_of_ten_fails_and_six_are_kept(db, sim, sent, authenticates):
+    sim.faults(kind="status", status=500, method="POST", after=6)
+    with pytest.raises(vercel_sql.PartialWriteError, match="row 7 of 10 failed") as caught:
+        db.execute(TEN)
+    error = caught.value
+    assert [r.body["name"] for r in sent("POST")] == [f"n{i}" for i in range(1, 8)]
+    assert len(error.rows) == error.table.num_rows == 6
+    assert error.table.column("name").to_pylist() == [f"n{i}" for i in range(1, 7)]
+    assert len(set(secrets_of(error))) == 6
+    assert all(map(authenticates, secrets_of(error)))
+    assert (error.cause.status, error.cause.method) == (500, "POST")
+    assert TABLE in str(error)
+
+
+def test_the_secrets_are_in_no_text_of_the_error(db, sim):
+    sim.faults(kind="status", status=500, method="POST", after=6)
+    with pytest.raises(vercel_sql.PartialWriteError) as caught:
+        db.execute(TEN)
+    words = words_of(caught.value)
+    assert "PartialWriteError" in words
+    assert not [secret for secret in secrets_of(caught.value) if secret in words]
+    assert sim.token not in words
+
+
+def test_the_first_that_fails_is_an_error_of_its_own(db, sim):
+    sim.faults(kind="status", status=500, method="POST")
+    with pytest.raises(vercel_sql.APIError) as caught:
+        db.execute(TEN)
+    assert caught.value.status == 500
+
+
+def test_a_returning_that_fails_on_a_value_keeps_the_rows(db, authenticates):
+    with pytest.raises(vercel_sql.PartialWriteError, match="result could not be made") as caught:
+        db.execute(TEN + " RETURNING bearerToken, name::INTEGER")
+    assert len(caught.value.rows) == 10
+    assert authenticates(secrets_of(caught.value)[9])
+
+
+def test_and_does_not_say_which_secret_it_failed_on(db):
+    with pytest.raises(vercel_sql.PartialWriteError) as caught:
+        db.execute(TEN + " RETURNING bearerToken, bearerToken::INTEGER")
+    words = words_of(caught.value) + words_of(caught.value.cause)
+    assert "Could not convert" in words
+    assert not [secret for secret in secrets_of(caught.value) if secret in words]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "patch", "patch": {"token": {"createdAt": "yesterday"}}},
+        {"kind": "patch", "patch": {"token": {"name": 5}}},
+        {"kind": "patch", "patch": {"token": "none"}},
+        {"kind": "patch", "patch": {"token": None}},
+        {"kind": "patch", "replace_text": ['"token":', '"Token":']},
+        {"kind": "patch", "replace_text": ['"bearerToken":', '"name":1,"name":2,"bearerToken":']},
+    ],
+    ids=str,
+)
+def test_an_answer_that_is_wrong_elsewhere_keeps_the_secret(db, sim, fault, authenticates):
+    sim.faults(method="POST", after=1, **fault)
+    with pytest.raises(vercel_sql.PartialWriteError) as caught:
+        db.execute(TEN)
+    assert len(caught.value.rows) == 2
+    assert all(map(authenticates, secrets_of(caught.value)))
+
+
+def test_an_answer_without_the_secret_is_an_error_and_no_null(db, sim):
+    sim.faults(kind="patch", method="POST", replace_text=["bearerToken", "bearer_token"])
+    with pytest.raises(vercel_sql.PartialWriteError, match="no bearerToken") as caught:
+        db.execute(f"INSERT INTO {TABLE} (name) VALUES ('a')")
+    assert caught.value.table.column("name").to_pylist() == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["drop_after", "cut_body", "garbage_body"])
+def test_an_answer_that_never_came_is_not_asked_for_again(db, sim, sent, kind):
+    sim.faults(kind=kind, method="POST")
+    with pytest.raises(vercel_sql.OperationalError) as caught:
+        db.execute(f"INSERT INTO {TABLE} (name) VALUES ('a')")
+    assert caught.value.outcome_unknown
+    assert len(sent("POST")) == 1
+
+
+def test_ctrl_c_keeps_the_rows_so_far(db, authenticates):
+    def interrupt(event):
+        if event.method == "POST" and (event.body or {}).get("name") == "n4":
+            raise KeyboardInterrupt
+
+    with db.observed(interrupt), pytest.raises(vercel_sql.PartialWriteError) as caught:
+        db.execute(TEN)
+    assert isinstance(caught.value.cause, KeyboardInterrupt)
+    assert len(caught.value.rows) == 3
+    assert all(map(authenticates, secrets_of(caught.value)))
+
+
+def test_ctrl_c_before_the_first_is_just_that(db):
+    def interrupt(_event):
+        raise KeyboardInterrupt
+
+    with db.observed(interrupt), pytest.raises(KeyboardInterrupt):
+        db.execute(TEN)
+
+
+def test_a_secrets_file_that_is_full_keeps_the_secret(connect, sent, authenticates, tmp_path):
+    db = connect(secrets_file=tmp_path / "secrets")
+    (tmp_path / "secrets").unlink()
+    (tmp_path / "secrets").symlink_to(Path("/dev/full"))
+    with pytest.raises(vercel_sql.PartialWriteError, match="secrets file") as caught:
+        db.execute(TEN)
+    assert len(sent("POST")) == len(caught.value.rows) == 1
+    assert authenticates(secrets_of(caught.value)[0])
+
+
+def test_the_secrets_file_has_what_was_made_before_the_failure(connect, sim, tmp_path):
+    sim.faults(kind="status", status=500, method="POST", after=6)
+    with pytest.raises(vercel_sql.PartialWriteError):
+        connect(secrets_file=tmp_path / "secrets").execute(TEN)
+    assert len((tmp_path / "secrets").read_text().splitlines()) == 6
+
+
+def test_a_delete_that_fails_midway_tells_what_is_gone(db, sim, ids, exists):
+    sim.faults(kind="status", status=500, method="DELETE", after=2)
+    with pytest.raises(vercel_sql.PartialWriteError, match="row 3 of 5") as caught:
+        db.execute(f"DELETE FROM {TABLE} WHERE id IN (SELECT unnest(?))", [ids[:5]])
+    gone = [row[caught.value.columns.index("id")] for row in caught.value.rows]
+    assert len(gone) == 2
+    assert [id_ for id_ in ids if not exists(id_)] == sorted(gone, key=ids.index)
+
+
+def test_exec_keeps_the_secret_of_an_answer_that_is_wrong_elsewhere(db, sim, authenticates):
+    sim.faults(kind="patch", method="POST", patch={"token": {"createdAt": "yesterday"}})
+    with pytest.raises(vercel_sql.PartialWriteError) as caught:
+        db.execute(f"EXEC {TABLE}.create_auth_token @name = 'a'")
+    assert authenticates(secrets_of(caught.value)[0])
