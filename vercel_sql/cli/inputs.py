@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -97,7 +98,11 @@ class _Reader:
             raise
 
     def _checked(self, text: str, option: str) -> str:
-        """An argument; Python keeps bytes that are no UTF-8 as surrogates."""
+        """An argument. In a locale that is not UTF-8, Python keeps its bytes as surrogates."""
+        try:
+            return text if text.isascii() else os.fsencode(text).decode("utf-8")
+        except UnicodeError:
+            pass
         if any("\ud800" <= character <= "\udfff" for character in text):
             self._fail(f"{option} is not UTF-8 text")
         return text
