@@ -14,6 +14,7 @@ from vercel_sql.errors import Error
 from vercel_sql.simulator import Simulator
 
 _NARROWEST = 80
+_PIPED = 120  # columns where no terminal says how many: the demo is read, not processed
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ STEPS = (
 
 def run_demo(out: TextIO) -> int:
     """Runs the walk and gives the exit code."""
-    width = shutil.get_terminal_size().columns if out.isatty() else None
+    columns = shutil.get_terminal_size().columns if out.isatty() else _PIPED
+    width = max(columns, _NARROWEST)
     out.write("A simulated Vercel account with 250 tokens; nothing leaves this machine.\n")
     with Simulator(tokens=250, seed=7) as simulator:
         parameters: dict[str, object] = {}
@@ -116,7 +118,7 @@ def _show(
     step: Step,
     parameters: dict[str, object],
     out: TextIO,
-    width: int | None,
+    width: int,
 ) -> None:
     used = {name: value for name, value in parameters.items() if f"${name}" in step.sql}
     try:
@@ -127,7 +129,7 @@ def _show(
             raise
         out.write(f"refused: {error}\n")
         return
-    render(table, "table", out, width=width and max(width, _NARROWEST), secret_columns=secrets)
+    render(table, "table", out, width=width, secret_columns=secrets)
     for column, name in step.keeps.items():
         parameters[name] = table.column(column)[0].as_py()
 

@@ -11,12 +11,13 @@ from typing import Any
 from vercel_sql import Connection
 from vercel_sql.api import RequestEvent
 
-_DELAY_SECONDS = 1.0
+_DELAY_SECONDS = 2.0
+_LINE = "{desc}: {n_fmt} requests in {elapsed}"
 
 
 @contextmanager
 def progress(connection: Connection) -> Iterator[None]:
-    """Counts the requests while the context lasts; shown from the second second on.
+    """Counts the requests while the context lasts; shown where it takes more than two seconds.
 
     The line is gone when the context ends, so results must be written after it.
     """
@@ -28,7 +29,7 @@ def progress(connection: Connection) -> Iterator[None]:
 
     tqdm.monitor_interval = 0  # no thread of its own
     with tqdm(
-        file=sys.stderr, unit=" requests", delay=_DELAY_SECONDS, leave=False, dynamic_ncols=True
+        file=sys.stderr, bar_format=_LINE, delay=_DELAY_SECONDS, leave=False, dynamic_ncols=True
     ) as bar:
 
         def count(event: RequestEvent) -> None:
