@@ -87,6 +87,11 @@ def _hint(detail: APIErrorDetail, headers: Mapping[str, str]) -> str:
         return "The token is dead: it was revoked, or it expired. Use another one"
     if detail.extra.get("missingToken"):
         return "The request carried no token"
+    if detail.code == "integration_configuration_disabled":
+        return (
+            "The integration is disabled, because the person who owned it left the team. A team "
+            "owner has to transfer its ownership within 30 days, or Vercel deletes it"
+        )
     if detail.status == 401:
         return "Check that the token is whole, and that it belongs to this API"
     if detail.status == 403:

@@ -48,7 +48,7 @@ def _by_parameter(method: Method, arguments: Mapping[str, Any], where: str) -> d
     for name, value in arguments.items():
         parameter = method.parameter(name)
         if parameter is None:
-            known = [p.name for p in method.parameters]
+            known = [p.name for p in method.given]
             raise ParameterError(
                 f"{where}: {method.name} has no parameter {name!r}"
                 f"{nearest(name, known)}; {_usage(method)}"

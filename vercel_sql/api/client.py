@@ -19,7 +19,7 @@ from vercel_sql.api.credentials import Credential
 from vercel_sql.api.decode import decode_json
 from vercel_sql.api.limits import RateBudgets
 from vercel_sql.api.redaction import Redactor
-from vercel_sql.api.requests import Request, secret_parameters
+from vercel_sql.api.requests import Request
 from vercel_sql.api.transport import base_url, make_http_client, unlogged
 from vercel_sql.errors import APIError, InterfaceError, ReadOnlyError, TransportError
 from vercel_sql.manifest import Method, Provider
@@ -171,6 +171,11 @@ class Client:
                 left.remove(observer)
                 self._observers = tuple(left)
 
+    def adopt(self, credential: Credential) -> None:
+        """Makes the calls with another credential from now on."""
+        self.redactor.add(credential.token)
+        self.credential = credential
+
     def close(self) -> None:
         """Closes the connections; the client can't be used afterwards."""
         with self._lock:
@@ -217,6 +222,17 @@ class Client:
         if method.auth:
             self.credential.require(f"vercel.{method.resource}: {method.name}")
 
+    def complete(self, request: Request) -> Request:
+        """The request as it goes out: with the team that an adopted credential is bound to.
+
+        An integration that is installed on a team has to name it in every call.
+        """
+        team = self.credential.team_id
+        uses_own = request.method.auth and request.authorization is None
+        if team is None or not uses_own or any(name == "teamId" for name, _ in request.query):
+            return request
+        return replace(request, query=(*request.query, ("teamId", team)))
+
     def send(self, request: Request) -> Answer:
         """Sends a request, again where that is safe, and gives the answer with status 2xx.
 
@@ -226,12 +242,12 @@ class Client:
             APIError: Vercel answered with an error.
             TransportError: no answer came.
         """
+        request = self.complete(request)
         method = request.method
         self.refuse_if_read_only(method)
         headers = self._headers(request)
-        for parameter in secret_parameters(method):
-            self.redactor.add(dict(request.query).get(parameter.key))
-            self.redactor.add((request.body or {}).get(parameter.key))
+        for secret in request.secrets:
+            self.redactor.add(secret)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: retries.may_retry(method, error)),
             stop=retries.stop(self._attempts, self.patience),
@@ -243,7 +259,9 @@ class Client:
 
     def _headers(self, request: Request) -> dict[str, str]:
         headers = {}
-        if request.method.auth:
+        if request.authorization is not None:
+            headers["Authorization"] = request.authorization
+        elif request.method.auth:
             name = f"vercel.{request.method.resource}: {request.method.name}"
             headers["Authorization"] = f"Bearer {self.credential.require(name)}"
         if request.body is not None:

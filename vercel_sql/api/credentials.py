@@ -17,11 +17,13 @@ class Credential:
         token: the secret, or None where none was found.
         source: where it came from, in words.
         sought: the places that were looked in.
+        team_id: the team that every call has to name, for an integration installed on a team.
     """
 
     token: str | None = field(repr=False)
     source: str
     sought: tuple[str, ...] = ()
+    team_id: str | None = None
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a Credential holds a secret and is not pickled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from vercel_sql.api.decode import encode_json
 from vercel_sql.api.redaction import MASK
-from vercel_sql.manifest import Method, Parameter
+from vercel_sql.manifest import Method
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,16 @@ class Request:
         path: the path, percent-encoded.
         query: the query's names and values, in the manifest's order.
         body: the body's fields, or None where there is no body.
+        authorization: the ``Authorization`` header, where it is not the connection's own token.
+        secrets: the values that are never shown.
     """
 
     method: Method
     path: str
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: Mapping[str, Any] | None = field(default=None, repr=False)
+    authorization: str | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def target(self) -> str:
@@ -73,25 +78,43 @@ def build_request(
         arguments: the values by the parameters' names.
         extra_query: what paging adds, names as on the wire.
     """
+    given = [(p, arguments[p.name]) for p in method.given if p.name in arguments]
     path = method.path
-    query: list[tuple[str, str]] = []
-    body: dict[str, Any] = {}
-    for parameter in method.parameters:
-        if parameter.name not in arguments:
-            continue
-        value = arguments[parameter.name]
+    for parameter, value in given:
         if parameter.location == "path":
             path = path.replace(f"{{{parameter.key}}}", quote(str(value), safe=""))
-        elif parameter.location == "query":
-            query.append((parameter.key, _query_text(value)))
-        else:
-            body[parameter.key] = value
+    query = [(p.key, _query_text(value)) for p, value in given if p.location == "query"]
     query += [(name, _query_text(value)) for name, value in (extra_query or {}).items()]
-    return Request(method, path, tuple(query), body if _has_body(method) else None)
+    credentials: dict[str, str] = {p.location: str(value) for p, value in given}
+    return Request(
+        method,
+        path,
+        tuple(query),
+        _body(method, arguments, is_basic=_is_basic(credentials)),
+        _authorization(credentials),
+        tuple(str(value) for p, value in given if p.secret),
+    )
 
 
-def _has_body(method: Method) -> bool:
-    return any(parameter.location == "body" for parameter in method.parameters)
+def _body(method: Method, arguments: Mapping[str, Any], *, is_basic: bool) -> dict[str, Any] | None:
+    """The fields of the body, in the manifest's order; None where the method has no body."""
+    places = {"body"} if is_basic else {"body", "basic_user"}
+    fields = [p for p in method.parameters if p.location in places]
+    if not any(p.location in ("body", "basic_user") for p in method.parameters):
+        return None
+    values = {p.key: arguments.get(p.name, p.constant) for p in fields}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _is_basic(credentials: Mapping[str, str]) -> bool:
+    return "basic_user" in credentials and "basic_password" in credentials
+
+
+def _authorization(credentials: Mapping[str, str]) -> str | None:
+    if _is_basic(credentials):
+        pair = f"{credentials['basic_user']}:{credentials['basic_password']}"
+        return f"Basic {b64encode(pair.encode()).decode()}"
+    return f"Bearer {credentials['bearer']}" if "bearer" in credentials else None
 
 
 def _query_text(value: Any) -> str:
@@ -106,8 +129,3 @@ def _encode(pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> str:
 
 def _secret_keys(method: Method) -> set[str]:
     return {p.key for p in method.parameters if p.secret}
-
-
-def secret_parameters(method: Method) -> list[Parameter]:
-    """The parameters whose values are never shown."""
-    return [p for p in method.parameters if p.secret]

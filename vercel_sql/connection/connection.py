@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -188,6 +189,21 @@ class Connection:
         self._check_open()
         self.duckdb.interrupt()
 
+    def adopt(self, access_token: str, team_id: str | None = None) -> None:
+        """Makes the calls with another token from now on, such as that of a code exchange.
+
+        Args:
+            access_token: the token.
+            team_id: the team that the exchange named. An integration that is installed on a team
+                has to name it in every call, and so it is added as ``teamId``.
+
+        Raises:
+            ParameterError: the token has characters that no token has.
+        """
+        environment = self.client.provider.token_environment
+        found = find_credential(access_token, environment)
+        self.client.adopt(replace(found, source="adopted token", team_id=team_id))
+
     def observed(self, observer: Callable[[RequestEvent], None]) -> AbstractContextManager[None]:
         """Tells an observer of every request that is sent while the context lasts."""
         return self.client.observed(observer)
@@ -309,6 +325,7 @@ def connect(
     token: str | None = None,
     *,
     api_url: str | None = None,
+    oauth_url: str | None = None,
     database: str | PathLike[str] = ":memory:",
     token_file: str | PathLike[str] | None = None,
     read_only: bool = False,
@@ -324,6 +341,8 @@ def connect(
         token: a Vercel token; without it ``token_file`` is read, else ``VERCEL_TOKEN`` looked
             up. With none of them, what needs no token still works.
         api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
+        oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
+            else Vercel's.
         database: the DuckDB database, a file or in memory.
         token_file: a file that holds a token and nothing else.
         read_only: refuse everything that changes something at Vercel.

@@ -6,6 +6,7 @@ decide what to do with it. Unknown keys are refused, so that a misspelt key can'
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Literal
 
@@ -53,7 +54,9 @@ class Parameter(Entry, frozen=True, kw_only=True):
 
     Attributes:
         name: its name in SQL and, unless ``wire_name`` says otherwise, on the wire.
-        location: where its value goes in the request.
+        location: where its value goes in the request. ``bearer`` is the bearer token, in place of
+            the connection's own. ``basic_user`` and ``basic_password`` are HTTP Basic; a user
+            without a password goes into the body, as OAuth has it for public clients.
         type: a DuckDB type: VARCHAR, BIGINT, BOOLEAN or DOUBLE.
         allowed: the values that it may have; empty means any.
         minimum: the smallest number that it may be.
@@ -62,12 +65,13 @@ class Parameter(Entry, frozen=True, kw_only=True):
         moment: the number is a point in time in milliseconds since the epoch, and SQL may give
             it as a timestamp or date too. ``future`` refuses what has passed.
         secret: the value is never shown.
+        constant: a value that is always sent, and that nobody gives.
     """
 
     name: str
-    location: Literal["path", "query", "body"]
+    location: Literal["path", "query", "body", "bearer", "basic_user", "basic_password"]
     type: Literal["VARCHAR", "BIGINT", "BOOLEAN", "DOUBLE"]
-    description: str
+    description: str = ""
     required: bool = False
     wire_name: str | None = None
     allowed: list[str] = []
@@ -76,6 +80,7 @@ class Parameter(Entry, frozen=True, kw_only=True):
     min_length: int = 0
     moment: Literal["any", "future"] | None = None
     secret: bool = False
+    constant: str | None = None
 
     @property
     def key(self) -> str:
@@ -113,7 +118,8 @@ class Column(Entry, frozen=True, kw_only=True):
         fields: for ``row``, the columns that the struct holds.
         hidden: not a column of the public table; views for people may use it.
         secret: the value is a credential that is shown once.
-        rows: for a method's own columns, the value is a list of the resource's rows.
+        stored: a secret may be saved to a file; an ID token, which is short-lived, may not.
+        optional: a secret that an answer may lack.
     """
 
     name: str
@@ -122,6 +128,8 @@ class Column(Entry, frozen=True, kw_only=True):
     source: Literal["field", "row", "request", "rest", "self"] = "field"
     hidden: bool = False
     secret: bool = False
+    stored: bool = True
+    optional: bool = False
 
 
 class Method(Entry, frozen=True, kw_only=True):
@@ -133,6 +141,8 @@ class Method(Entry, frozen=True, kw_only=True):
         verb: the SQL verb that it serves.
         http: the HTTP method.
         path: the path, with ``{name}`` for path parameters.
+        procedure: the name of a procedure of this package, which makes the answer in place of
+            one request: it may make none, or several.
         server: which of the provider's servers it is sent to.
         auth: whether it carries the bearer token.
         effect: whether it only reads or changes anything. A GET may change something.
@@ -151,6 +161,7 @@ class Method(Entry, frozen=True, kw_only=True):
     verb: Literal["select", "insert", "update", "delete", "exec"]
     http: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
+    procedure: str | None = None
     description: str
     effect: Literal["read", "write"]
     retry: Literal["safe", "refused"]
@@ -170,14 +181,19 @@ class Method(Entry, frozen=True, kw_only=True):
         return self.effect == "read"
 
     @cached_property
+    def given(self) -> tuple[Parameter, ...]:
+        """The parameters that a caller gives: all but the constants."""
+        return tuple(p for p in self.parameters if p.constant is None)
+
+    @cached_property
     def required(self) -> tuple[Parameter, ...]:
         """The parameters that must have a value."""
-        return tuple(p for p in self.parameters if p.required)
+        return tuple(p for p in self.given if p.required)
 
     @cached_property
     def optional(self) -> tuple[Parameter, ...]:
         """The parameters that may be left out."""
-        return tuple(p for p in self.parameters if not p.required)
+        return tuple(p for p in self.given if not p.required)
 
     @cached_property
     def secrets(self) -> frozenset[str]:
@@ -188,7 +204,7 @@ class Method(Entry, frozen=True, kw_only=True):
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that name, whatever its case, or None."""
         folded = name.casefold()
-        return next((p for p in self.parameters if p.name.casefold() == folded), None)
+        return next((p for p in self.given if p.name.casefold() == folded), None)
 
 
 class SelfReference(Entry, frozen=True, kw_only=True):
@@ -210,12 +226,14 @@ class Resource(Entry, frozen=True, kw_only=True):
         key: the column that tells one row from another.
         request_key: the column that holds what was asked for; it equals the key in a listing.
         lookup_limit: how many single rows are fetched side by side before listing is cheaper.
+        rows: the rows themselves, for a table that no request is needed for.
     """
 
     description: str
     key: str
     columns: list[Column]
-    methods: dict[str, Method]
+    methods: dict[str, Method] = {}
+    rows: list[dict[str, str]] = []
     name: str = ""
     service: str = ""
     request_key: str | None = None
@@ -258,9 +276,23 @@ class Resource(Entry, frozen=True, kw_only=True):
         return next((m for m in self.of_verb("select") if len(m.required) == 1), None)
 
     @cached_property
+    def key_is_field(self) -> bool:
+        """Whether the answer itself holds the key, and not only the request."""
+        return any(field.name == self.key for field in self.fields)
+
+    @cached_property
     def creator(self) -> Method | None:
-        """The method of INSERT."""
+        """The method of INSERT; where there are several, the first."""
         return next(iter(self.of_verb("insert")), None)
+
+    def creator_for(self, names: Iterable[str]) -> Method | None:
+        """The method of INSERT that takes some parameters, or the first where none takes all."""
+        given = {name.casefold() for name in names}
+        for method in self.of_verb("insert"):
+            required = {p.name.casefold() for p in method.required}
+            if required <= given <= {p.name.casefold() for p in method.given}:
+                return method
+        return self.creator
 
     @cached_property
     def remover(self) -> Method | None:

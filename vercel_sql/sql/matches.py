@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vercel_sql.sql.brackets import unwrapped
+from vercel_sql.sql.brackets import top_level, unwrapped
 from vercel_sql.sql.constants import Constants
 from vercel_sql.sql.dialect import Kind, Lexeme
 from vercel_sql.sql.fragments import Fragment, Name
@@ -55,6 +55,35 @@ def constant_match(
             values = reader.strings(lexemes[index + 1 :])
             return ConstantMatch(column, values, False) if column and values else None
     return None
+
+
+def constant_equalities(
+    where: Fragment, qualifiers: Sequence[str], parameters: Parameters
+) -> dict[str, str] | None:
+    """The strings by column of a WHERE that is equalities joined by AND, or None.
+
+    Args:
+        where: the predicate.
+        qualifiers: the names that the columns may be qualified with, unquoted.
+        parameters: the values of placeholders.
+    """
+    found: dict[str, str] = {}
+    for part in _conjuncts(where):
+        match = constant_match(part, qualifiers, parameters)
+        if match is None or not match.equality or match.column in found:
+            return None
+        found[match.column] = match.values[0]
+    return found
+
+
+def _conjuncts(where: Fragment) -> list[Fragment]:
+    """The parts between the ANDs that stand in no brackets."""
+    parts, start = [], where.first
+    for index, lexeme in top_level(where.lexemes):
+        if lexeme.upper == "AND":
+            parts.append(where.slice(start, where.first + index))
+            start = where.first + index + 1
+    return [*parts, where.slice(start, where.stop)]
 
 
 def qualifiers(target: Name, alias: str | None) -> list[str]:

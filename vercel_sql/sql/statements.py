@@ -17,7 +17,12 @@ from typing import Literal
 from vercel_sql.errors import SQLSyntaxError
 from vercel_sql.sql.exec_json import JSONArgument
 from vercel_sql.sql.fragments import Fragment, Name
-from vercel_sql.sql.matches import ConstantMatch, constant_match, qualifiers
+from vercel_sql.sql.matches import (
+    ConstantMatch,
+    constant_equalities,
+    constant_match,
+    qualifiers,
+)
 from vercel_sql.sql.nulls import LiteralNulls, literal_nulls
 from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters
 from vercel_sql.sql.placeholders import Embedded
@@ -164,6 +169,12 @@ class Delete(Write):
         if self.where is None or self.using is not None:
             return None
         return constant_match(self.where, qualifiers(self.target, self.alias), parameters)
+
+    def constant_equalities(self, parameters: Parameters = NO_PARAMETERS) -> dict[str, str] | None:
+        """The strings by column, if WHERE is just ``a = 'x' AND b = 'y' …``; else None."""
+        if self.where is None or self.using is not None:
+            return None
+        return constant_equalities(self.where, qualifiers(self.target, self.alias), parameters)
 
 
 class Update(Write):

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from vercel_sql.api import Answer, Client, Request, build_request, encode_json, walk
+from vercel_sql.api.procedures import run_procedure
 from vercel_sql.errors import AnswerError, DataError, Error, NotFoundError, ProgrammingError
 from vercel_sql.manifest import Column, Method, Resource
 from vercel_sql.tables.pages import exact_fields, field_reader, page_reader, rows_at
@@ -70,6 +71,9 @@ def call(client: Client, resource: Resource, method: Method, arguments: Mapping[
     Raises:
         APIError: Vercel answered with an error, a 404 among them.
     """
+    if method.procedure is not None:
+        content = run_procedure(client, method, arguments)
+        return _own_columns(resource, method, computed(method, arguments, content))
     if method.collect:
         return _collected(client, resource, method, arguments)
     if method.paging is not None:
@@ -163,8 +167,13 @@ def _collected(
     _put(body, method.rows, rows)
     _put(body, method.paging.count, len(rows))
     _put(body, method.paging.cursor, None)
-    joined = Answer(build_request(method, arguments), 200, {}, encode_json(body).encode())
-    return _own_columns(resource, method, joined)
+    return _own_columns(resource, method, computed(method, arguments, body))
+
+
+def computed(method: Method, arguments: Mapping[str, Any], content: Mapping[str, Any]) -> Answer:
+    """An answer that was put together here, so that it is read like any other."""
+    request = build_request(method, arguments)
+    return Answer(request, 200, {}, encode_json(dict(content)).encode())
 
 
 def _put(body: dict[str, Any], path: list[str], value: Any) -> None:
@@ -238,7 +247,9 @@ def salvage(resource: Resource, method: Method, answer: Answer) -> tuple[pa.Tabl
             raise
         return _only(written_schema(resource, method), kept), error
     missing = [
-        c.name for c in method.returns if c.secret and table.column(c.name)[0].as_py() is None
+        c.name
+        for c in method.returns
+        if c.secret and not c.optional and table.column(c.name)[0].as_py() is None
     ]
     if missing:
         name = f"vercel.{resource.full_name}: {method.name}"

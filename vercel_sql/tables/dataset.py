@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from vercel_sql.api import Answer, Client, build_request, walk
-from vercel_sql.errors import NotFoundError
+from vercel_sql.errors import NotFoundError, ProgrammingError
 from vercel_sql.manifest import Column, Method, Resource
 from vercel_sql.tables.failures import Failures
 from vercel_sql.tables.pages import exact_fields, field_reader, page_reader, rows_at
@@ -121,8 +121,12 @@ class Scan:
         if route.lookups is not None:
             assert route.getter is not None  # noqa: S101 - lookups are chosen only with a getter
             yield from self._looked_up(route.getter, route.lookups, columns)
+        elif self._shape.resource.rows:
+            yield self._static(columns), None
         elif route.lister is not None:
             yield from self._listed(route.lister, columns)
+        else:
+            raise _nothing_to_list(self._shape.resource)
 
     def _listed(
         self, method: Method, columns: list[Column]
@@ -160,11 +164,20 @@ class Scan:
         fields = self._exact(answer, method, columns)
         if fields.count != 1:
             raise answer.unusable(f"it holds {fields.count} rows, where one was asked for")
+        if not self._shape.resource.key_is_field:
+            return Fields(fields.count, fields.arrays, fields.rest, lookup.value)
         key = fields.arrays[self._shape.resource.key]
         if not lookup.is_self and key.to_pylist() != [lookup.value]:
             raise answer.unusable("it is about another row than was asked for")
         requested = lookup.value if lookup.is_self else None
         return Fields(fields.count, fields.arrays, fields.rest, requested)
+
+    def _static(self, columns: list[Column]) -> Fields:
+        """The rows that the manifest itself holds."""
+        rows = self._shape.resource.rows
+        names = self._shape.fields_needed(columns)
+        arrays = {n: pa.array([row.get(n) for row in rows], self._shape.types[n]) for n in names}
+        return Fields(len(rows), arrays, pa.nulls(len(rows), pa.string()))
 
     def _exact(self, answer: Answer, method: Method, columns: list[Column]) -> Fields:
         rows = rows_at(answer, method.rows)
@@ -180,3 +193,16 @@ class Scan:
             return None
         fields = self._get(resource.getter, Lookup(resource.self_reference.value, True), [])
         return None if fields is None else fields.arrays[resource.key][0].as_py()
+
+
+def _nothing_to_list(resource: Resource) -> ProgrammingError:
+    if resource.getter is None:
+        methods = ", ".join(method.name for method in resource.methods.values())
+        return ProgrammingError(
+            f"vercel.{resource.full_name} can't be read; its methods are {methods}"
+        )
+    needed = resource.request_key or resource.key
+    return ProgrammingError(
+        f"vercel.{resource.full_name} can't be listed: it takes WHERE {needed} = '…', "
+        "with a literal or a parameter"
+    )

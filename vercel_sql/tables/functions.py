@@ -97,7 +97,7 @@ class Functions:
 
     def _create_read(self, resource: Resource, method: Method) -> None:
         table = ".".join(quoted(part) for part in (self._catalog, resource.service, resource.name))
-        if method is resource.lister and not method.parameters:
+        if method is resource.lister and not method.given:
             self._macro(method, resource, f"SELECT * FROM {table}")
         elif method is resource.getter and method.required[0].name in resource.key_columns:
             parameter = quoted(method.required[0].name)
@@ -117,8 +117,8 @@ class Functions:
         name = f"__{self._catalog}_{resource.service}_{resource.name}_{method.name}"
         columns = result_columns(resource, method)
         members = ", ".join(f"{quoted(c.name)} {_udf_type(c.type)}" for c in columns)
-        given = [p.name for p in method.parameters] + (["request_id"] if writes else [])
-        types = [_parameter_type(p.type) for p in method.parameters]
+        given = [p.name for p in method.given] + (["request_id"] if writes else [])
+        types = [_parameter_type(p.type) for p in method.given]
         types += [sqltypes.VARCHAR] if writes else []
         self._con.create_function(
             name,
@@ -181,7 +181,8 @@ class Functions:
         # DuckDB takes exactly the declared columns, and cites the values where they differ.
         table = written.select([column.name for column in result_columns(resource, method)])
         if method.secrets and self._secrets_file is not None:
-            values = table.to_pylist()[0]
+            names = [c.name for c in result_columns(resource, method) if c.stored]
+            values = table.select(names).to_pylist()[0]
             try:
                 self._secrets_file.append(resource.full_name, method.name, _plain(values))
             except OperationalError as error:

@@ -201,6 +201,8 @@ def exact_fields(
 
 def _row_name(shape: TableShape, answer: Answer, row: dict[str, Any]) -> str:
     resource = shape.resource
+    if not resource.key_is_field:
+        return f"vercel.{resource.full_name}"
     key = row.get(resource.key)
     if not isinstance(key, str):
         problem = answer.unusable(f"a row has no {resource.key}")

@@ -109,7 +109,7 @@ class TableShape:
 
     def fields_needed(self, columns: Iterable[Column]) -> list[str]:
         """The fields that are needed to make some columns, in the manifest's order."""
-        needed = {self.resource.key}
+        needed = {self.resource.key} if self.resource.key_is_field else set()
         for column in columns:
             if column.source == "field":
                 needed.add(column.name)
@@ -124,6 +124,8 @@ class TableShape:
             return pa.StructArray.from_arrays(parts, fields=list(storage))
         if column.source == "rest":
             return fields.rest
+        if column.source == "request" and fields.requested is not None:
+            return pa.array([fields.requested] * fields.count, storage)
         key = fields.arrays[self.resource.key]
         if column.source == "self":
             return pa.array([k.as_py() == own_key for k in key], storage)

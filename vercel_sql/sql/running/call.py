@@ -69,7 +69,7 @@ def _written(
     where: str,
 ) -> list[tuple[str, Any]]:
     """The arguments as they stand in the statement, without those that are left out."""
-    known = [p.name for p in method.parameters]
+    known = [p.name for p in method.given]
     found = []
     for argument in statement.arguments:
         name = argument.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
-from vercel_sql.api import Request, build_request
+from vercel_sql.api import Request, build_request, check_arguments
 from vercel_sql.errors import NotSupportedError, ProgrammingError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.matches import ConstantMatch
@@ -42,6 +42,8 @@ def prepare_delete(
     refuse_transaction(con, where)
     returning = _returning(con, target, statement, parameters)
     target.catalog.client.refuse_unsendable(method)
+    if target.resource.lister is None and target.resource.getter is None:
+        return _unseen(target, method, statement, parameters, where)
     match = _key_match(target.resource, statement.constant_match(parameters))
     means_itself = match is not None and _is_self(target.resource, match)
     rows: pa.Table | None = None
@@ -63,6 +65,33 @@ def prepare_delete(
         lambda number: _send(target, requests[number], matched.slice(number, 1)),
         lambda done: _finish(returning, done, matched),
         lambda: _rows_as_json(con, target, keys, rows, means_itself),
+    )
+
+
+def _unseen(
+    target: Target, method: Method, statement: Delete, parameters: Parameters, where: str
+) -> Prepared:
+    """A deletion from a table that can't be read: WHERE gives the method's parameters.
+
+    Raises:
+        ProgrammingError: WHERE is something else than ``parameter = constant AND …``.
+    """
+    given = statement.constant_equalities(parameters)
+    if given is None or statement.returning is not None:
+        names = " AND ".join(f"{p.name} = …" for p in method.required)
+        optional = ", ".join(p.name for p in method.optional)
+        raise ProgrammingError(
+            f"{where}: this table can't be read, so it takes WHERE {names} with literals or "
+            f"parameters (and optionally {optional or 'nothing'}), and no RETURNING"
+        )
+    request = build_request(method, check_arguments(method, given, where))
+    done = pa.table({"done": pa.array([True])})
+    return Prepared(
+        where,
+        target,
+        [request],
+        lambda _number: done if send_or_missing(target.catalog.client, request) else None,
+        lambda rows: _finish(None, rows, done),
     )
 
 

@@ -58,7 +58,7 @@ def _sent(event: RequestEvent) -> tuple[Any, ...]:
 def _planned(prepared: Prepared) -> Iterator[tuple[Any, ...]]:
     rows = prepared.matches() if prepared.matches else [None] * len(prepared.requests)
     for request, row in zip(prepared.requests, rows, strict=True):
-        yield (*_request_parts(request), row)
+        yield (*_request_parts(prepared.target.catalog.client.complete(request)), row)
 
 
 def _request_parts(request: Request) -> tuple[Any, ...]:

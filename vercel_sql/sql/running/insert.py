@@ -19,7 +19,12 @@ from vercel_sql.sql.running.refusals import capabilities
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.running.secret_rows import send_and_keep
-from vercel_sql.sql.running.values import column_values, refuse_moment, require_parameter
+from vercel_sql.sql.running.values import (
+    BODY_PREFIX,
+    column_values,
+    refuse_moment,
+    require_parameter,
+)
 from vercel_sql.sql.statements import Insert
 from vercel_sql.tables.calls import written_schema
 
@@ -70,12 +75,17 @@ def _creator(target: Target, statement: Insert, where: str) -> Method:
             "knows no conflicts: it makes another row of the same name. Filter the source instead "
             "(WHERE NOT EXISTS …)"
         )
-    method = target.resource.creator
+    names = [_bare(name) for name in statement.columns or ()]
+    method = target.resource.creator_for(names) if names else target.resource.creator
     if method is None:
         raise NotSupportedError(f"{where} is not possible: {capabilities(target)}")
     if statement.source is None:
         raise NotSupportedError(f"{where}: DEFAULT VALUES has no {method.required[0].name}")
     return method
+
+
+def _bare(name: str) -> str:
+    return name[len(BODY_PREFIX) :] if name.casefold().startswith(BODY_PREFIX) else name
 
 
 def _returning(
@@ -120,13 +130,13 @@ def _columns(
 ) -> Sequence[Parameter]:
     names = source.column_names if statement.by_name else statement.columns
     if names is None:
-        known = ", ".join(p.name for p in method.parameters)
+        known = ", ".join(p.name for p in method.given)
         raise ParameterError(f"{where} needs the names of its columns in parentheses: {known}")
     if len(names) != source.num_columns:
         raise ParameterError(
             f"{where} names {len(names)} columns, and its source gives {source.num_columns}"
         )
-    known_names = [p.name for p in method.parameters]
+    known_names = [p.name for p in method.given]
     found = [require_parameter(method, n, where, nearest(n, known_names)) for n in names]
     for parameter in found:
         if found.count(parameter) > 1:

@@ -135,7 +135,7 @@ def _insert_template(target: Target) -> Outcome:
     if method is None:
         raise ProgrammingError(f"{target.full_name} has no INSERT")
     columns, values = [], []
-    for parameter in method.parameters:
+    for parameter in method.given:
         prefix = "data__" if parameter.location == "body" else ""
         quote = "'" if parameter.type == "VARCHAR" else ""
         columns.append(f"{prefix}{parameter.name}")
@@ -173,7 +173,7 @@ def _describe_resource(resource: Resource, extended: bool) -> Outcome:
 
 def _describe_method(resource: Resource, method: Method) -> Outcome:
     names = ["kind", "name", "type", "required", "location", "allowed", "secret", "description"]
-    rows = [_parameter_row(p) for p in method.parameters]
+    rows = [_parameter_row(p) for p in method.given]
     rows += [_result_row(c) for c in result_columns(resource, method)]
     return _outcome(names, rows)
 

@@ -26,7 +26,7 @@ def send_and_keep(
     for name in secret:
         client.redactor.add(table.column(name)[0].as_py())
     if secret and secrets_file is not None:
-        names = [column.name for column in method.returns]
+        names = [column.name for column in method.returns if column.stored]
         values = table.select(names).to_pylist()[0]
         kept = {name: value for name, value in values.items() if value is not None}
         try:

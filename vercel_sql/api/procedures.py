@@ -1,0 +1,80 @@
+"""Procedures of this package that the manifest's methods name: answers that are computed here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from vercel_sql.api.client import Client
+from vercel_sql.api.id_tokens import verify_id_token
+from vercel_sql.manifest import Method
+
+
+def run_procedure(client: Client, method: Method, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a method's procedure gives for checked arguments.
+
+    Raises:
+        Error: what the procedure raises.
+    """
+    assert method.procedure is not None  # noqa: S101 - asked only for such methods
+    return _PROCEDURES[method.procedure](client, method, arguments)
+
+
+def authorize_url(client: Client, method: Method, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The address to send a browser to, with what has to be kept until it comes back.
+
+    ``state`` guards against forged redirects, ``nonce`` against replayed ID tokens, and the
+    ``code_verifier`` (PKCE, RFC 7636) proves at the exchange that it is the same client. Nothing
+    is requested.
+    """
+    verifier = secrets.token_urlsafe(64)
+    digest = hashlib.sha256(verifier.encode("ascii")).digest()
+    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    state = arguments.get("state") or secrets.token_urlsafe(32)
+    nonce = arguments.get("nonce") or secrets.token_urlsafe(32)
+    query = {
+        "client_id": arguments["client_id"],
+        "redirect_uri": arguments["redirect_uri"],
+        "response_type": "code",
+        "scope": arguments.get("scope"),
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    pairs = [(name, value) for name, value in query.items() if value is not None]
+    url = f"{client.urls[method.server]}{method.path}?{urlencode(pairs, quote_via=quote)}"
+    for secret in (state, nonce, verifier):
+        client.redactor.add(secret)
+    return {
+        "url": url,
+        "state": state,
+        "nonce": nonce,
+        "code_verifier": verifier,
+        "code_challenge": challenge,
+    }
+
+
+def id_token_claims(
+    client: Client, _method: Method, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The claims of an ID token that was verified against the server's keys."""
+    client.redactor.add(arguments["id_token"])
+    claims = verify_id_token(
+        client,
+        arguments["id_token"],
+        audience=arguments["client_id"],
+        nonce=arguments.get("nonce"),
+    )
+    audience = claims.get("aud")
+    return {**claims, "aud": audience if isinstance(audience, list) else [audience]}
+
+
+_PROCEDURES: dict[str, Callable[[Client, Method, Mapping[str, Any]], dict[str, Any]]] = {
+    "authorize_url": authorize_url,
+    "verify_id_token": id_token_claims,
+}
