@@ -1,6 +1,7 @@
 """What a person sees: tables that fit the terminal, whole secrets, and progress that goes away."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -11,11 +12,15 @@ import termios
 import time
 from contextlib import suppress
 
+import pyarrow as pa
 import pytest
 import wcwidth
 
+from vercel_sql.cli.output import Printer
+
 from .conftest import COMMAND, PATIENCE, environment
 
+CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 TABLE = "vercel.authentication.user_tokens"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PROGRESS = re.compile(r"\r[^\r\n┌]*requests in [^\n┌]*\r *\r")
@@ -99,10 +104,20 @@ def test_names_can_not_steer_the_terminal(simulate):
     screen = PROGRESS.sub("", screen)  # of a busy machine
     assert code == 1
     assert r"\x1b[31mred" in screen
-    assert not re.findall("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", screen)
+    assert not CONTROLS.findall(screen)
+
+
+def test_data_can_not_steer_the_terminal_either(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    names = ["\x1b[31mred", "a\rb", "\u202egnp", "c\x9b2Jd\x7f", "\U000e0041", "é\u00a0ü"]
+    table = pa.table({"name": names})
     for fmt in ("csv", "json", "ndjson", "markdown"):
-        ended = on_a_terminal(["-o", fmt, "-c", f"SELECT name FROM {TABLE}"], 80, sim)
-        assert ended[0] == 0
+        Printer(fmt).write(table, frozenset())
+        text = capsys.readouterr().out
+        assert not CONTROLS.findall(text)
+        assert "[31mred" in text
+        if fmt == "json":
+            assert [row["name"] for row in json.loads(text)] == names
 
 
 def test_progress_only_where_it_takes_long(simulate):
