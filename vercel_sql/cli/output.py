@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from typing import TextIO, cast
 
 import pyarrow as pa
 
@@ -41,12 +42,16 @@ class Printer:
         Raises:
             OutputError: standard output does not take them.
         """
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        width, out = None, sys.stdout
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns
+            if self._format != "table":
+                out = cast("TextIO", _ForTerminal(sys.stdout, self._format))
         try:
             if not self._first:
                 sys.stdout.write(SEPARATORS[self._format])
             self._first = False
-            render(table, self._format, sys.stdout, width=width, secret_columns=secrets)
+            render(table, self._format, out, width=width, secret_columns=secrets)
             sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
             at_stake = bool(secrets) and table.num_rows > 0
@@ -57,6 +62,35 @@ class Printer:
                 left = isinstance(error, BrokenPipeError) and not at_stake
                 raise OutputError(reason, reader_left=left) from None
             raise
+
+
+class _ForTerminal:
+    """Spells control characters out where exact data would hand them to a terminal.
+
+    In JSON they stay what they are, in its own spelling.
+    """
+
+    def __init__(self, out: TextIO, fmt: str) -> None:
+        self._out = out
+        self._is_json = fmt in ("json", "ndjson")
+
+    def write(self, text: str) -> int:
+        spell = _spelt_in_json if self._is_json else visible
+        return self._out.write("\n".join(map(spell, text.split("\n"))))
+
+    def flush(self) -> None:
+        self._out.flush()
+
+
+def _spelt_in_json(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _rescue(table: pa.Table, secrets: frozenset[str]) -> None:

@@ -6,12 +6,16 @@ agree with the client's mistakes.
 
 from vercel_sql.simulator._command import add_arguments, run
 from vercel_sql.simulator._limits import RateLimit
+from vercel_sql.simulator._oauth import OAuth
+from vercel_sql.simulator._oauth_clients import OAuthClient
 from vercel_sql.simulator._records import ReceivedRequest
 from vercel_sql.simulator._server import Simulator
 from vercel_sql.simulator._state import State
 from vercel_sql.simulator._tokens import Token
 
 __all__ = [
+    "OAuth",
+    "OAuthClient",
     "RateLimit",
     "ReceivedRequest",
     "Simulator",

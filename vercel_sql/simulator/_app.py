@@ -14,12 +14,19 @@ from starlette.types import Message, Receive, Scope, Send
 
 from vercel_sql.simulator._account_endpoints import AccountEndpoints
 from vercel_sql.simulator._answers import Answer, instead, spoil
+from vercel_sql.simulator._consent_endpoints import ConsentEndpoints
 from vercel_sql.simulator._control import PREFIX, Control
 from vercel_sql.simulator._endpoints import Exchange, Gate
 from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault, Faults
+from vercel_sql.simulator._grant_endpoint import GrantEndpoint
+from vercel_sql.simulator._integration_endpoints import IntegrationEndpoints
 from vercel_sql.simulator._limits import RateLimiter
 from vercel_sql.simulator._login_endpoints import LoginEndpoints
+from vercel_sql.simulator._oauth import OAuth
+from vercel_sql.simulator._oauth_control import OAuthControl
+from vercel_sql.simulator._oauth_endpoints import OAuthEndpoints
+from vercel_sql.simulator._oauth_errors import OAuthError, PageError, RedirectError
 from vercel_sql.simulator._records import ReceivedRequest, Recorder
 from vercel_sql.simulator._state import State
 from vercel_sql.simulator._token_endpoints import TokenEndpoints
@@ -40,6 +47,7 @@ class SimulatedApi:
     def __init__(
         self,
         state: State,
+        oauth: OAuth,
         limiter: RateLimiter,
         faults: Faults,
         recorder: Recorder,
@@ -55,9 +63,17 @@ class SimulatedApi:
                 *TokenEndpoints(gate).routes(),
                 *AccountEndpoints(gate).routes(),
                 *LoginEndpoints(gate).routes(),
+                *IntegrationEndpoints(gate, oauth).routes(),
+                *OAuthEndpoints(gate, oauth).routes(),
+                *GrantEndpoint(gate, oauth).routes(),
+                *ConsentEndpoints(gate, oauth).routes(),
                 *Control(state, faults, recorder).routes(),
+                *OAuthControl(state, oauth).routes(PREFIX),
             ],
-            exception_handlers={ApiError: _api_error, HTTPException: _routing_error},
+            exception_handlers={
+                **dict.fromkeys((ApiError, OAuthError, PageError, RedirectError), _refusal),
+                HTTPException: _routing_error,
+            },
         )
         self._app.router.redirect_slashes = False
 
@@ -232,7 +248,7 @@ async def _close(scope: Scope, receive: Receive) -> None:
         pass
 
 
-async def _api_error(_request: Request, error: Any) -> Response:
+async def _refusal(_request: Request, error: Any) -> Response:
     response: Response = error.response()
     return response
 

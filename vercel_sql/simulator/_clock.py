@@ -9,9 +9,21 @@ class Clock:
     def __init__(self, start_ms: int | None = None) -> None:
         self._start_ms = start_ms
         self._started = time.monotonic()
+        self._ahead_ms = 0
 
     def now_ms(self) -> int:
         """Give the account's time; a fixed start still moves on, so that `activeAt` can."""
         if self._start_ms is None:
-            return time.time_ns() // 1_000_000
-        return self._start_ms + int((time.monotonic() - self._started) * 1000)
+            return time.time_ns() // 1_000_000 + self._ahead_ms
+        return self._start_ms + int((time.monotonic() - self._started) * 1000) + self._ahead_ms
+
+    def advance(self, seconds: float) -> int:
+        """Let so much time pass at once, so that things expire; give the new time (ms).
+
+        Raises:
+            ValueError: The clock would go back.
+        """
+        if not 0 <= seconds <= 10_000_000_000:  # some three hundred years, and no NaN
+            raise ValueError("the clock only goes forward, and not for ever")
+        self._ahead_ms += int(seconds * 1000)
+        return self.now_ms()

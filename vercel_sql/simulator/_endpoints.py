@@ -60,10 +60,16 @@ class Gate:
         return Route(path, limited, methods=[method])
 
     def bearer(self, method: str, path: str, handler: Handler) -> Route:
-        """Make a route that needs a living bearer token, and marks it as used."""
+        """Make a route that needs a living bearer token, and marks it as used.
+
+        An integration's token needs the `teamId` that its integration is installed on.
+        """
 
         async def authenticated(request: Request) -> Response:
-            self.state.touch(caller(request))
+            token = caller(request)
+            with self.state.lock:
+                self.state.installations.admit(token, request.query_params.getlist("teamId"))
+            self.state.touch(token)
             return await handler(request)
 
         return self.open(method, path, authenticated)

@@ -77,6 +77,12 @@ def _check_type(name: str, value: Any, wanted: type) -> None:
         raise invalid(f"`{name}` should be string.")
     if wanted is float and not _is_number(value):
         raise invalid(f"`{name}` should be number.")
+    if wanted is int and type(value) is not int:
+        raise invalid(f"`{name}` should be integer.")
+    if wanted is bool and not isinstance(value, bool):
+        raise invalid(f"`{name}` should be boolean.")
+    if wanted is dict and not isinstance(value, dict):
+        raise invalid(f"`{name}` should be object.")
 
 
 def _is_number(value: Any) -> bool:

@@ -19,6 +19,7 @@ from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault, Faults
 from vercel_sql.simulator._json import Object
 from vercel_sql.simulator._limits import RateLimit, RateLimiter
+from vercel_sql.simulator._oauth import OAuth
 from vercel_sql.simulator._records import ReceivedRequest, Recorder
 from vercel_sql.simulator._state import State
 
@@ -30,6 +31,9 @@ _ACCEPTING_TURNS = 10
 
 class Simulator:
     """A simulated Vercel API over HTTP, to be used in a `with` statement.
+
+    `state` is what the account holds, and `oauth` the authorization server and the apps and
+    integrations that are registered there; both may be looked at and changed while it serves.
 
     Args:
         tokens: How many tokens to make beside the calling one, or the fields of each.
@@ -58,10 +62,13 @@ class Simulator:
     ) -> None:
         limit = RateLimit.parse(rate_limit) if isinstance(rate_limit, str) else rate_limit
         self.state = State(tokens, seed=seed, clock=Clock(now_ms), until_inclusive=until_inclusive)
+        self.oauth = OAuth(self.state, seed)
         self._faults = Faults()
         self._recorder = Recorder()
-        app = SimulatedApi(self.state, RateLimiter(limit), self._faults, self._recorder, latency_ms)
-        self._server = _Server(app)
+        limiter = RateLimiter(limit)
+        self._server = _Server(
+            SimulatedApi(self.state, self.oauth, limiter, self._faults, self._recorder, latency_ms)
+        )
         self._wanted_port = port
         self._port: int | None = None
         self._thread: threading.Thread | None = None
@@ -163,6 +170,14 @@ class Simulator:
     def clear_faults(self) -> None:
         """Forget all faults."""
         self._faults.clear()
+
+    def advance(self, seconds: float) -> int:
+        """Let so much time pass at once on the account's clock; give its time (ms).
+
+        Raises:
+            ValueError: The clock would go back.
+        """
+        return self.state.clock.advance(seconds)
 
     def confirm(self, *, email: str | None = None, token: str | None = None) -> int:
         """Confirm the logins of an email address, or the one of a token; give how many.

@@ -7,6 +7,7 @@ from typing import Any
 
 from vercel_sql.simulator._clock import Clock
 from vercel_sql.simulator._errors import ApiError
+from vercel_sql.simulator._installations import Installations
 from vercel_sql.simulator._json import Object
 from vercel_sql.simulator._logins import Logins
 from vercel_sql.simulator._seed import DAY_MS, seed_tokens
@@ -17,7 +18,7 @@ from vercel_sql.simulator._user import seed_user
 
 
 class State:
-    """The user, the teams, the tokens and the logins; safe to use from any thread.
+    """All that the account holds, from the user to its integrations; safe from any thread.
 
     `user` is the object that `/v2/user` shows, and may be changed.
     """
@@ -41,6 +42,7 @@ class State:
         self._teams.extend(teams)
         self.user["defaultTeamId"] = teams[0].id
         self.logins = Logins(self._random)
+        self.installations = Installations(self._random)
         self._tokens: Timeline[Token] = Timeline()
         self._bearers: dict[str, Token] = {}
         self.calling_token = self._seed_calling_token(now_ms)
@@ -74,6 +76,7 @@ class State:
         bearer: str | None = None,
         created_at: int | None = None,
         without: Iterable[str] = (),
+        listed: bool = True,
     ) -> Token:
         """Put in a hand-made token.
 
@@ -82,6 +85,8 @@ class State:
             bearer: What authenticates it; made where it is not given.
             created_at: Its place in the listing (ms); else its `createdAt`, else now.
             without: Names of fields that the API is not to show.
+            listed: Whether it is one of the user's own tokens; an integration's is not, and
+                only calls made with it show it, as `current`.
 
         Raises:
             ValueError: A token with that id or bearer exists already.
@@ -106,14 +111,27 @@ class State:
             token = Token(shown_fields, bearer=bearer, created_at=created_at)
             for name in without:
                 token.remove(name)
-            self._extend([token])
+            if listed:
+                self._extend([token])
+            else:
+                self._bearers[token.bearer] = token
             return token
 
     def remove_token(self, token: Token) -> None:
         """Take out a token, so that it is neither listed nor accepted any more."""
         with self.lock:
-            self._tokens.remove(token)
+            if self._tokens.get(token.id) is token:
+                self._tokens.remove(token)
             del self._bearers[token.bearer]
+
+    def find_bearer(self, bearer: str) -> Token | None:
+        """Find a token by its bearer, dead or alive."""
+        with self.lock:
+            return self._bearers.get(bearer)
+
+    def holds(self, token: Token) -> bool:
+        """Whether a token was not taken out."""
+        return self.find_bearer(token.bearer) is token
 
     def identify(self, authorization: str | None) -> Token | ApiError:
         """Say whose request it is, or with what error it is to be refused."""

@@ -56,7 +56,8 @@ class TokenEndpoints:
         types = {"name": str, "expiresAt": float, "projectId": str}
         body = await json_object(request, types)
         name = required(body, "name")
-        if not caller(request).may_create_tokens():
+        calling = caller(request)
+        if self._state.installations.of(calling) is not None or not calling.may_create_tokens():
             raise ApiError(403, "Only user authentication tokens can be used to create new tokens.")
         now_ms = self._state.clock.now_ms()
         if body.get("expiresAt", now_ms + 1) <= now_ms:

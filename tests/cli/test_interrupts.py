@@ -1,0 +1,115 @@
+"""Ctrl-C and SIGTERM: what was made is printed, nothing goes on, and there is no traceback."""
+
+import fcntl
+import json
+import signal
+import sys
+import termios
+import time
+
+import pytest
+
+from .conftest import PATIENCE, environment, started
+
+TABLE = "vercel.authentication.user_tokens"
+PROMPT = 5.0  # seconds: the machine may be busy
+
+
+def interrupted(sim, arguments, when, number=signal.SIGINT):
+    """Sends a signal at a moment; gives the exit code, both streams and the seconds it took."""
+    with started(arguments, environment(sim)) as process:
+        when()
+        began = time.monotonic()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
+        return process.returncode, out.decode(), err.decode(), time.monotonic() - began
+
+
+def received(sim, method, count):
+    """A moment: when the account has received so many requests."""
+
+    def wait():
+        deadline = time.monotonic() + PATIENCE
+        while sum(request.method == method for request in sim.requests()) < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_bulk_insert_prints_what_it_made(simulate, number):
+    sim = simulate(0, latency_ms=150)
+    sql = f"INSERT INTO {TABLE} (name) SELECT 'n' || i FROM range(50) r(i)"
+    arguments = ["-o", "ndjson", "-c", sql, "-c", "SELECT 'never'"]
+    code, out, err, took = interrupted(sim, arguments, received(sim, "POST", 4), number)
+    assert code == 128 + number
+    printed = [json.loads(line)["bearerToken"] for line in out.splitlines()]
+    bearers = [token.bearer for token in reversed(sim.state.tokens()) if token.bearer != sim.token]
+    assert len(printed) >= 3
+    assert printed == bearers[: len(printed)]
+    assert len(bearers) <= len(printed) + 1
+    assert f"interrupted after {len(printed)} rows" in err
+    assert "Traceback" not in err
+    assert not [secret for secret in bearers if secret in err]
+    assert took < PROMPT
+
+
+def test_the_first_of_many(simulate):
+    sim = simulate(0, latency_ms=300)
+    sql = f"INSERT INTO {TABLE} (name) SELECT 'n' || i FROM range(50) r(i)"
+    code, _out, err, _took = interrupted(sim, ["-c", sql], received(sim, "POST", 1))
+    assert code == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert len([r for r in sim.requests() if r.method == "POST"]) <= 2
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SELECT * FROM {TABLE}",
+        "SELECT name, count(*) FROM vercel.audit.user_tokens GROUP BY name",
+        f"EXEC {TABLE}._list_auth_tokens",
+    ],
+)
+def test_a_slow_listing(simulate, sql):
+    sim = simulate(3000, latency_ms=300)
+    code, out, err, took = interrupted(sim, ["-o", "csv", "-c", sql], received(sim, "GET", 2))
+    assert (code, out) == (130, "")
+    assert err.startswith("vercel-sql: in the statement at 1:1: interrupted")
+    assert len(err.splitlines()) == 1
+    assert took < PROMPT
+
+
+def test_a_long_computation_within_duckdb(sim):
+    sql = f"SELECT max(createdAt) FROM {TABLE}, range(100000000) a, range(100000000) b"
+    one_page = received(sim, "GET", 1)
+
+    def computing():
+        one_page()
+        time.sleep(1)
+
+    code, out, err, took = interrupted(sim, ["-c", sql], computing)
+    assert (code, out) == (130, "")
+    assert err == "vercel-sql: in the statement at 1:1: interrupted\n"
+    assert took < PROMPT
+
+
+def test_waiting_for_standard_input():
+    with started(["-f", "-"], environment(), stdin=-1) as process:
+        process.stdin.write(b"SELECT 1")
+        process.stdin.flush()
+        deadline = time.monotonic() + PATIENCE
+        while unread(process.stdin):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE)
+        assert process.returncode == 130
+        assert process.stderr.read() == b"vercel-sql: interrupted\n"
+
+
+def unread(pipe):
+    """How many bytes the other end has not taken yet."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)

@@ -1,0 +1,178 @@
+"""The endpoints at which integrations exchange their codes."""
+
+import hmac
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from vercel_sql.simulator._claims import issued, issuer, user_claims
+from vercel_sql.simulator._codes import Code, CodeError
+from vercel_sql.simulator._endpoints import Gate
+from vercel_sql.simulator._errors import ApiError, invalid
+from vercel_sql.simulator._forms import is_form, read_form
+from vercel_sql.simulator._grant_endpoint import no_store
+from vercel_sql.simulator._installations import Installation
+from vercel_sql.simulator._json import Object
+from vercel_sql.simulator._oauth import OAuth
+from vercel_sql.simulator._oauth_clients import Kind, OAuthClient
+from vercel_sql.simulator._requests import json_object, required
+from vercel_sql.simulator._sessions import ACCESS_SECONDS
+from vercel_sql.simulator._state import State
+from vercel_sql.simulator._tokens import Token, new_secret
+
+_SSO_PROPERTIES = (
+    *("client_id", "client_secret", "code", "redirect_uri", "state"),
+    *("grant_type", "refresh_token"),
+)
+
+
+class IntegrationEndpoints:
+    """The code exchange of installed integrations, and the token exchange of single sign-on."""
+
+    def __init__(self, gate: Gate, oauth: OAuth) -> None:
+        self._gate = gate
+        self._state: State = gate.state
+        self._oauth = oauth
+        self._sso_refresh: dict[str, Code] = {}
+
+    def routes(self) -> list[Route]:
+        """Give the routes; neither needs a bearer."""
+        return [
+            self._gate.open("POST", "/v2/oauth/access_token", self.exchange),
+            self._gate.open("POST", "/v1/integrations/sso/token", self.sso),
+        ]
+
+    async def exchange(self, request: Request) -> Response:
+        """Turn the code of an installation into its access token, which does not expire."""
+        body = await _form(request)
+        secret, text = required(body, "client_secret"), required(body, "code")
+        redirect_uri = required(body, "redirect_uri")
+        with self._state.lock:
+            client = self._client("integration", required(body, "client_id"))
+            _check_secret(client, secret)
+            code = self._good_code(client, text)
+            if code.redirect_uri != redirect_uri:
+                raise invalid("`redirect_uri` should be the one of the integration.")
+            code.used = True
+            installation = self._state.installations.get(code.installation_id or "")
+            token = self._new_token(client, installation, None)
+            return no_store(
+                {
+                    "token_type": "Bearer",
+                    "access_token": token.bearer,
+                    "installation_id": installation.id,
+                    "user_id": installation.user_id,
+                    "team_id": installation.team_id,
+                }
+            )
+
+    async def sso(self, request: Request) -> Response:
+        """Say who a person is that comes to a provider from Vercel."""
+        if is_form(request):
+            body: Mapping[str, str] = await _form(request)
+        else:
+            body = await json_object(request, dict.fromkeys(_SSO_PROPERTIES, str))
+        secret = required(dict(body), "client_secret")
+        with self._state.lock:
+            client = self._client("sso", required(dict(body), "client_id"))
+            _check_secret(client, secret)
+            match body.get("grant_type", "authorization_code"):
+                case "authorization_code":
+                    code = self._sso_code(client, dict(body))
+                    return self._signed_on(request, client, code, code.nonce)
+                case "refresh_token":
+                    code = self._sso_refreshed(client, dict(body))
+                    return self._signed_on(request, client, code, None)
+            raise invalid("`grant_type` should be equal to one of the allowed values.")
+
+    def _sso_code(self, client: OAuthClient, body: Object) -> Code:
+        """Use up a code; what it was bound to has to come back with it."""
+        code = self._good_code(client, required(body, "code"))
+        for name, bound in (("redirect_uri", code.redirect_uri), ("state", code.state)):
+            if bound is not None and body.get(name) != bound:
+                raise invalid(f"`{name}` should be the one that the code is bound to.")
+        code.used = True
+        return code
+
+    def _sso_refreshed(self, client: OAuthClient, body: Object) -> Code:
+        """Use up a refresh token; the next one comes with the answer."""
+        text = required(body, "refresh_token")
+        code = self._sso_refresh.get(text)
+        if code is None or code.client_id != client.client_id:
+            raise invalid("`refresh_token` should be one that was given to this client.")
+        del self._sso_refresh[text]
+        return code
+
+    def _signed_on(
+        self, request: Request, client: OAuthClient, code: Code, nonce: str | None
+    ) -> Response:
+        installation = self._state.installations.get(code.installation_id or "")
+        ours, user = issuer(request), self._state.user
+        account_id = installation.team_id or installation.user_id
+        id_token = self._oauth.id_tokens.make(
+            {
+                **issued(ours, client.client_id, self._state.clock.now_ms(), nonce),
+                "sub": f"account:{account_id}:user:{user['id']}",
+                "account_id": account_id,
+                "installation_id": installation.id,
+                "user_id": user["id"],
+                "user_role": "ADMIN",
+                "user_email": user_claims(user, ["email"], ours).get("email"),
+                "user_name": user_claims(user, ["profile"], ours).get("name"),
+            }
+        )
+        body: Object = {"id_token": id_token, "access_token": None, "token_type": None}
+        if code.scopes:
+            expires_at = self._state.clock.now_ms() + ACCESS_SECONDS * 1000
+            token = self._new_token(client, installation, expires_at)
+            body |= {"access_token": token.bearer, "token_type": "Bearer"}
+            body["expires_in"] = ACCESS_SECONDS
+        if "offline_access" in code.scopes:
+            body["refresh_token"] = new_secret(self._state.random, 40)
+            self._sso_refresh[body["refresh_token"]] = code
+        return no_store(body)
+
+    def _client(self, kind: Kind, client_id: str) -> OAuthClient:
+        client = self._oauth.clients.find(client_id, kind)
+        if client is None:
+            raise ApiError(404, "Integration not found")
+        return client
+
+    def _good_code(self, client: OAuthClient, text: str) -> Code:
+        try:
+            code = self._oauth.codes.find(client.kind, text, client.client_id)
+            self._oauth.codes.check(code)
+        except CodeError as error:
+            raise ApiError(400, str(error)) from None
+        return code
+
+    def _new_token(
+        self, client: OAuthClient, installation: Installation, expires_at: int | None
+    ) -> Token:
+        """Make an access token that is good for the account of an installation alone."""
+        now_ms = self._state.clock.now_ms()
+        expiry: Object = {} if expires_at is None else {"expiresAt": expires_at}
+        kind: Object = {"type": "user"}
+        if installation.team_id is not None:
+            kind = {"type": "team", "teamId": installation.team_id}
+        scope = {**kind, "origin": "app", "createdAt": now_ms, **expiry}
+        fields = {"name": client.name, "origin": "app", "scopes": [scope], **expiry}
+        token = self._state.add_token(
+            fields, bearer=new_secret(self._state.random), created_at=now_ms, listed=False
+        )
+        self._state.installations.bind(token, installation)
+        return token
+
+
+async def _form(request: Request) -> dict[str, str]:
+    try:
+        return await read_form(request)
+    except ValueError as error:
+        raise invalid(str(error)) from None
+
+
+def _check_secret(client: OAuthClient, secret: str) -> None:
+    if not hmac.compare_digest((client.client_secret or "").encode(), secret.encode()):
+        raise invalid("`client_secret` should be the one of the integration.")

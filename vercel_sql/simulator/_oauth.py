@@ -1,0 +1,167 @@
+"""The simulated authorization server apart from HTTP, and how tests steer it."""
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from vercel_sql.simulator._authorizing import granted_scopes, read_asked, read_query
+from vercel_sql.simulator._codes import Code, Codes
+from vercel_sql.simulator._consents import Consents
+from vercel_sql.simulator._devices import Devices
+from vercel_sql.simulator._id_tokens import IdTokens
+from vercel_sql.simulator._installations import Installation
+from vercel_sql.simulator._keys import KeyRing
+from vercel_sql.simulator._oauth_clients import Kind, OAuthClient, OAuthClients
+from vercel_sql.simulator._oauth_errors import PageError, RedirectError
+from vercel_sql.simulator._sessions import Sessions
+from vercel_sql.simulator._state import State
+
+_KINDS: Mapping[str, Kind] = {"authorization": "app", "integration": "integration", "sso": "sso"}
+
+
+class OAuth:
+    """Clients, codes, consents, devices, sessions and keys.
+
+    The methods are safe to use from any thread; the parts say for themselves.
+    """
+
+    def __init__(self, state: State, seed: int) -> None:
+        self._state = state
+        self.clients = OAuthClients(Random(f"{seed} clients"))  # noqa: S311 (as in the state)
+        self.codes = Codes(state.random, state.clock)
+        self.sessions = Sessions(state)
+        self.consents = Consents(state, self.codes)
+        self.devices = Devices(state)
+        self.keys = KeyRing()
+        self.id_tokens = IdTokens(self.keys)
+
+    def mint_code(
+        self,
+        kind: str = "authorization",
+        *,
+        client_id: str | None = None,
+        redirect_uri: str | None = None,
+        team: str | None = None,
+        scope: str | None = None,
+        nonce: str | None = None,
+        code_challenge: str | None = None,
+        state: str | None = None,
+        age_seconds: float = 0,
+    ) -> Code:
+        """Give out a code as if the person had come back from the browser with it.
+
+        Args:
+            kind: `authorization`, `integration` or `sso`.
+            client_id: For whom; the seeded client of the kind (the public app) by default.
+            redirect_uri: What it is bound to; the client's first by default, but for `sso`,
+                whose codes are bound to one only where it is given.
+            team: The id or slug of the team that the integration is installed on.
+            scope: What is granted; all that an app has by default. An `sso` code brings an
+                access token where it has any scope, and a refresh token with `offline_access`.
+            nonce: What the ID token is to repeat.
+            code_challenge: What the verifier is checked against; an authorization code without
+                one cannot be exchanged.
+            state: What an `sso` code is bound to beside its redirect URI.
+            age_seconds: How long ago it was given out.
+
+        Raises:
+            LookupError: There is no such client or team.
+            ValueError: The kind is not one.
+        """
+        if kind not in _KINDS:
+            raise ValueError(f"`kind` should be one of {', '.join(_KINDS)}.")
+        with self._state.lock:
+            client = self._client(_KINDS[kind], client_id)
+            installation = None if client.kind == "app" else self._install(client, team)
+            if redirect_uri is None and client.kind != "sso":
+                redirect_uri = client.redirect_uris[0]
+            code = self.codes.new(client.kind, client.client_id, age_seconds=age_seconds)
+            code.redirect_uri, code.state = redirect_uri, state
+            code.nonce, code.code_challenge = nonce, code_challenge
+            code.scopes = granted_scopes("" if kind == "sso" and not scope else scope, client)
+            code.installation_id = None if installation is None else installation.id
+            return code
+
+    def authorize(self, url: str, *, approve: bool = True) -> str:
+        """Answer an authorize URL as a person would; give where the browser is sent.
+
+        Raises:
+            ValueError: The browser would show an error page; the message is what it says.
+        """
+        try:
+            asked = read_asked(read_query(url), self.clients)
+        except RedirectError as error:
+            return error.location
+        except PageError as error:
+            raise ValueError(error.message) from None
+        return self.consents.decide(asked, approve=approve)
+
+    def authorize_device(self, user_code: str | None = None, *, approve: bool = True) -> int:
+        """Answer the device of a user code, or all devices that wait; give how many.
+
+        Raises:
+            LookupError: None waits for it.
+        """
+        return self.devices.answer(user_code, approve=approve)
+
+    def spoil_id_tokens(
+        self, fault: str, *, times: int = 1, claims: Mapping[str, Any] | None = None
+    ) -> None:
+        """Let the next ID tokens have a fault: see the module `_id_tokens`.
+
+        Raises:
+            ValueError: There is no such fault.
+        """
+        self.id_tokens.spoil(fault, times=times, claims=claims)
+
+    def rotate_keys(self, *, keep_old: bool = True) -> str:
+        """Sign with a new key from now on; give its `kid`.
+
+        Args:
+            keep_old: Whether the older keys stay published, as tokens of theirs are about.
+        """
+        with self._state.lock:
+            return self.keys.rotate(keep_old=keep_old)
+
+    def expire_token(self, text: str) -> None:
+        """Let a token be expired from now on: any bearer of the account, or a refresh token.
+
+        Raises:
+            LookupError: There is no such token.
+        """
+        with self._state.lock:
+            now_ms = self._state.clock.now_ms()
+            token, issued = self._state.find_bearer(text), self.sessions.find(text)
+            if token is None and issued is None:
+                raise LookupError("There is no such token")
+            if token is not None:
+                token.set("expiresAt", now_ms)
+            if issued is not None:
+                issued.expires_at = now_ms
+
+    def disable_configuration(self, installation_id: str, *, disabled: bool = True) -> Installation:
+        """Disable a configuration, as when its owner leaves the team; or enable it again.
+
+        Raises:
+            LookupError: There is none of that id.
+        """
+        with self._state.lock:
+            installation = self._state.installations.get(installation_id)
+            installation.disabled = disabled
+            return installation
+
+    def _client(self, kind: Kind, client_id: str | None) -> OAuthClient:
+        if client_id is None:
+            return self.clients.default(kind)
+        client = self.clients.find(client_id, kind)
+        if client is None:
+            raise LookupError(f"No client of that kind has the id {client_id!r}")
+        return client
+
+    def _install(self, client: OAuthClient, team: str | None) -> Installation:
+        found = None if team is None else self._state.find_team(team)
+        if team is not None and found is None:
+            raise LookupError(f"No team has the id or slug {team!r}")
+        team_id = None if found is None else found.id
+        user_id = self._state.user["id"]
+        return self._state.installations.add(client.client_id, user_id, team_id)
