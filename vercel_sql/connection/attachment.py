@@ -88,6 +88,7 @@ def attach(
     token: str | None = None,
     *,
     api_url: str | None = None,
+    oauth_url: str | None = None,
     name: str = "vercel",
     services: Iterable[str] | None = None,
     writes: bool = False,
@@ -104,6 +105,8 @@ def attach(
         con: any DuckDB connection.
         token: a Vercel token; without it, ``VERCEL_TOKEN`` is looked up.
         api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
+        oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
+            else Vercel's.
         name: the name of the catalog, to have several accounts side by side.
         services: the services whose tables are made; all where it is None.
         writes: also make the functions that change something. Each takes a ``request_id``, since
@@ -128,7 +131,7 @@ def attach(
     client = Client(
         provider,
         find_credential(token, provider.token_environment),
-        urls={"api": api_url} if api_url else None,
+        urls={name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url},
         read_only=not writes,
         timeout=timeout,
     )

@@ -363,7 +363,7 @@ def connect(
     client = Client(
         provider,
         find_credential(token, provider.token_environment, token_file),
-        urls={"api": api_url} if api_url else None,
+        urls={name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url},
         read_only=read_only,
         timeout=timeout,
         attempts=attempts,

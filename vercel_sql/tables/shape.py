@@ -124,14 +124,14 @@ class TableShape:
             return pa.StructArray.from_arrays(parts, fields=list(storage))
         if column.source == "rest":
             return fields.rest
+        if column.source == "field":
+            return fields.arrays[column.name]
         if column.source == "request" and fields.requested is not None:
             return pa.array([fields.requested] * fields.count, storage)
         key = fields.arrays[self.resource.key]
-        if column.source == "self":
-            return pa.array([k.as_py() == own_key for k in key], storage)
         if column.source == "request":
-            return key if fields.requested is None else pa.array([fields.requested] * len(key))
-        return fields.arrays[column.name]
+            return key
+        return pa.array([k.as_py() == own_key for k in key], storage)
 
     def exporter(self, names: list[str]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         """What makes of a batch the one that DuckDB is to see: those columns, JSON as JSON."""
