@@ -26,13 +26,19 @@ settings.register_profile(
 settings.load_profile("suite")
 
 TABLE = "vercel.authentication.user_tokens"
-_OURS = ("VERCEL_TOKEN", "VERCEL_API_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_OURS = ("VERCEL_TOKEN", "VERCEL_API_URL", "VERCEL_OAUTH_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on the tokens, proxies and certificates of who runs it."""
+def plain_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No test depends on the tokens, logins, proxies and certificates of who runs it."""
+    logins = tmp_path_factory.mktemp("logins")
+    monkeypatch.setenv("VERCEL_SQL_CONFIG_DIR", str(logins / "ours"))
+    monkeypatch.setenv("VERCEL_SQL_KEYRING", "off")
+    monkeypatch.setenv("XDG_DATA_HOME", str(logins / "theirs"))
     for name in (*_OURS, *_PROXIES, *map(str.upper, _PROXIES)):
         monkeypatch.delenv(name, raising=False)
 

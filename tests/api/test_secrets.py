@@ -14,6 +14,7 @@ import pytest
 
 from vercel_sql.api import MASK, Credential, Redactor, SecretsFile, build_request, find_credential
 from vercel_sql.errors import APIError, ParameterError, TransportError
+from vercel_sql.manifest import vercel
 
 SECRET = "vcp_s3cr3t+/'\"é&=%Value"
 PLAIN = "vcp_aSecretOfManyLetters"
@@ -146,11 +147,11 @@ def test_what_holds_a_secret_is_not_pickled_or_copied(sim, make_client, make):
 
 def test_the_argument_comes_before_the_environment(monkeypatch):
     monkeypatch.setenv("VERCEL_TOKEN", "vcp_fromEnvironment")
-    assert find_credential(" vcp_given\n", "VERCEL_TOKEN").token == "vcp_given"
-    found = find_credential(None, "VERCEL_TOKEN")
+    assert find_credential(vercel().provider, " vcp_given\n").token == "vcp_given"
+    found = find_credential(vercel().provider)
     assert (found.token, found.source) == ("vcp_fromEnvironment", "VERCEL_TOKEN")
     monkeypatch.setenv("VERCEL_TOKEN", "  ")
-    assert find_credential(None, "VERCEL_TOKEN").token is None
+    assert find_credential(vercel().provider).token is None
 
 
 @pytest.mark.parametrize("token", ["a b", "a\nb", "a\r\nX: y", "a\tb", "tök", "a\x00b", "", "  "])
@@ -162,7 +163,7 @@ def test_what_is_no_token_is_refused_without_being_cited(monkeypatch, token, giv
             pytest.skip("not possible in the environment, or as if unset")
         monkeypatch.setenv("VERCEL_TOKEN", token)
     with pytest.raises(ParameterError, match="the token from") as raised:
-        find_credential(token if given else None, "VERCEL_TOKEN")
+        find_credential(vercel().provider, token if given else None)
     assert "leakme" not in str(raised.value)
 
 

@@ -2,12 +2,13 @@
 
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.client import Answer, Client, RequestEvent
-from vercel_sql.api.credentials import Credential, find_credential
+from vercel_sql.api.credentials import Credential, TokenSource, given_credential
 from vercel_sql.api.decode import decode_json, encode_json
 from vercel_sql.api.paging import PageContent, walk
 from vercel_sql.api.redaction import MASK, Redactor
 from vercel_sql.api.requests import Request, build_request
 from vercel_sql.api.secrets_file import SecretsFile
+from vercel_sql.api.sources import find_credential
 
 __all__ = [
     "MASK",
@@ -19,10 +20,12 @@ __all__ = [
     "Request",
     "RequestEvent",
     "SecretsFile",
+    "TokenSource",
     "build_request",
     "check_arguments",
     "decode_json",
     "encode_json",
     "find_credential",
+    "given_credential",
     "walk",
 ]

@@ -15,13 +15,20 @@ import tenacity
 
 from vercel_sql.api import retries
 from vercel_sql.api.answers import api_error, not_json
-from vercel_sql.api.credentials import Credential
+from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.decode import decode_json
 from vercel_sql.api.limits import RateBudgets
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.requests import Request
 from vercel_sql.api.transport import base_url, make_http_client, unlogged
-from vercel_sql.errors import APIError, InterfaceError, ReadOnlyError, TransportError
+from vercel_sql.errors import (
+    APIError,
+    ForbiddenError,
+    InterfaceError,
+    ReadOnlyError,
+    TransportError,
+    UnauthorizedError,
+)
 from vercel_sql.manifest import Method, Provider
 
 log = logging.getLogger("vercel_sql.api")
@@ -94,7 +101,7 @@ class Client:
 
     Args:
         provider: the manifest's provider.
-        credential: the bearer token, or none.
+        credential: where the bearer token comes from.
         urls: base URLs by the server's name, which come before environment and manifest.
         read_only: refuse every method that the manifest does not call a read.
         timeout: seconds for connecting, and for each wait for bytes.
@@ -108,7 +115,7 @@ class Client:
     def __init__(
         self,
         provider: Provider,
-        credential: Credential,
+        credential: TokenSource,
         *,
         urls: Mapping[str, str] | None = None,
         read_only: bool = False,
@@ -171,7 +178,7 @@ class Client:
                 left.remove(observer)
                 self._observers = tuple(left)
 
-    def adopt(self, credential: Credential) -> None:
+    def adopt(self, credential: TokenSource) -> None:
         """Makes the calls with another credential from now on."""
         self.redactor.add(credential.token)
         self.credential = credential
@@ -243,11 +250,36 @@ class Client:
             TransportError: no answer came.
         """
         request = self.complete(request)
-        method = request.method
-        self.refuse_if_read_only(method)
-        headers = self._headers(request)
+        self.refuse_if_read_only(request.method)
         for secret in request.secrets:
             self.redactor.add(secret)
+        bearer = self._own_bearer(request)
+        try:
+            return self._send_retrying(request, bearer)
+        except (UnauthorizedError, ForbiddenError) as refused:
+            renewed = self._renewed(bearer, refused)
+            if renewed is None:
+                raise
+        # The API refused to act for a dead token, so that even a write may be sent again.
+        return self._send_retrying(request, renewed)
+
+    def _own_bearer(self, request: Request) -> str | None:
+        """The connection's own token, where the request goes out with it."""
+        if request.authorization is not None or not request.method.auth:
+            return None
+        bearer = self.credential.bearer(f"vercel.{request.method.resource}: {request.method.name}")
+        self.redactor.add(bearer)
+        return bearer
+
+    def _renewed(self, bearer: str | None, refused: APIError) -> str | None:
+        """Another token, where the request was refused because its own is dead."""
+        is_dead = refused.status == 401 or refused.extra.get("invalidToken") is True
+        renewed = self.credential.renew(bearer) if bearer is not None and is_dead else None
+        self.redactor.add(renewed)
+        return renewed
+
+    def _send_retrying(self, request: Request, bearer: str | None) -> Answer:
+        method = request.method
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: retries.may_retry(method, error)),
             stop=retries.stop(self._attempts, self.patience),
@@ -255,18 +287,7 @@ class Client:
             sleep=time.sleep,
             reraise=True,
         )
-        return retrying(self._send_once, request, headers, retrying)
-
-    def _headers(self, request: Request) -> dict[str, str]:
-        headers = {}
-        if request.authorization is not None:
-            headers["Authorization"] = request.authorization
-        elif request.method.auth:
-            name = f"vercel.{request.method.resource}: {request.method.name}"
-            headers["Authorization"] = f"Bearer {self.credential.require(name)}"
-        if request.body is not None:
-            headers["Content-Type"] = request.content_type
-        return headers
+        return retrying(self._send_once, request, _headers(request, bearer), retrying)
 
     def _send_once(
         self, request: Request, headers: dict[str, str], retrying: tenacity.Retrying
@@ -363,6 +384,17 @@ class Client:
         )
         for observer in self._observers:
             observer(event)
+
+
+def _headers(request: Request, bearer: str | None) -> dict[str, str]:
+    headers = {}
+    if request.authorization is not None:
+        headers["Authorization"] = request.authorization
+    elif bearer is not None:
+        headers["Authorization"] = f"Bearer {bearer}"
+    if request.body is not None:
+        headers["Content-Type"] = request.content_type
+    return headers
 
 
 def _masked_values(value: Any, mask: Callable[[str], str]) -> Any:

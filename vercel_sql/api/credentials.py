@@ -1,12 +1,36 @@
-"""Where the bearer token comes from, in one place, and an error that lists where it was sought."""
+"""The bearer token of a client's calls: what the client asks for it, and the plain kind."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Protocol
 
-from vercel_sql.errors import MissingTokenError, OperationalError, ParameterError
+from vercel_sql.errors import MissingTokenError, ParameterError
+
+
+class TokenSource(Protocol):
+    """What the client asks for the token of its calls; threads may share it."""
+
+    @property
+    def source(self) -> str:
+        """Where the token came from, in words."""
+
+    @property
+    def team_id(self) -> str | None:
+        """The team that every call has to name, for an integration installed on a team."""
+
+    @property
+    def token(self) -> str | None:
+        """The token at hand, or None; nothing is read or requested to find it."""
+
+    def require(self, needed_by: str) -> None:
+        """Raises `MissingTokenError` where there is no token at all."""
+
+    def bearer(self, needed_by: str) -> str:
+        """The token to make the next call with, renewed where it is about to expire."""
+
+    def renew(self, dead: str) -> str | None:
+        """Another token in place of one that the API calls dead, or None."""
 
 
 @dataclass(frozen=True)
@@ -28,53 +52,55 @@ class Credential:
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a Credential holds a secret and is not pickled")
 
-    def require(self, needed_by: str) -> str:
-        """The token.
+    def require(self, needed_by: str) -> None:
+        """Nothing, if there is a token.
 
         Raises:
             MissingTokenError: there is none.
         """
         if self.token is None:
-            places = ", then ".join(self.sought)
-            raise MissingTokenError(
-                f"{needed_by} needs a Vercel token, and none was found in {places}. "
-                "Make one in Vercel's account settings under Tokens, or by email_login."
-            )
-        return self.token
+            raise MissingTokenError(missing_token(needed_by, self.sought))
+
+    def bearer(self, needed_by: str) -> str:
+        """The token.
+
+        Raises:
+            MissingTokenError: there is none.
+        """
+        self.require(needed_by)
+        return self.token or ""
+
+    def renew(self, dead: str) -> str | None:  # noqa: ARG002 - the protocol's
+        """None: such a token can't be renewed."""
+        return None
 
 
-def find_credential(
-    token: str | None, environment: str, token_file: str | os.PathLike[str] | None = None
+def given_credential(
+    token: str, source: str = "argument", team_id: str | None = None
 ) -> Credential:
-    """The token of the argument, else of a file, else of the environment variable.
+    """The credential of a token that a caller gave.
 
     Raises:
         ParameterError: the token has characters that a token can't have, or is empty.
-        OperationalError: the file can't be read.
     """
-    sought = ("the argument token", "a token file", f"the environment variable {environment}")
-    if token is not None:
-        return Credential(_checked(token, "argument token"), "argument", sought)
-    if token_file is not None:
-        return Credential(_checked(_read(token_file), f"file {token_file}"), "token file", sought)
-    value = os.environ.get(environment, "").strip()
-    if value:
-        return Credential(_checked(value, environment), environment, sought)
-    return Credential(None, "nowhere", sought)
+    return Credential(checked_token(token, "argument token"), source, team_id=team_id)
 
 
-def _read(path: str | os.PathLike[str]) -> str:
-    try:
-        return Path(path).expanduser().read_text("utf-8-sig")
-    except OSError as error:
-        raise OperationalError(
-            f"the token file {path} can't be read: {error.strerror or 'unknown error'}"
-        ) from None
-    except UnicodeDecodeError:
-        raise OperationalError(f"the token file {path} is not text") from None
+def missing_token(needed_by: str, sought: tuple[str, ...]) -> str:
+    """The message where no place had a token."""
+    places = ", then ".join(sought)
+    return (
+        f"{needed_by} needs a Vercel token, and none was found in {places}. "
+        "Log in with vercel-sql login, or make a token in Vercel's account settings under Tokens."
+    )
 
 
-def _checked(token: str, source: str) -> str:
+def checked_token(token: str, source: str) -> str:
+    """The token without the white space around it.
+
+    Raises:
+        ParameterError: it has characters that a token can't have, or is empty.
+    """
     # A line break or a space inside would end up in an HTTP header, and in httpx's error about it.
     stripped = token.strip()
     if not stripped:

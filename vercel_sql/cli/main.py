@@ -15,11 +15,15 @@ from vercel_sql._version import __version__
 from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USE
 
 _COMMANDS = {
+    "login": "log in by email (--email) or with a browser (--oauth), and save the login",
+    "logout": "revoke the saved login and forget it",
+    "whoami": "say who the token stands for, which teams, which token, and where it came from",
     "demo": "walk through list, get, audit, create and revoke on a simulated API; no account",
     "simulate": "serve the simulated Vercel API on this machine until it is ended",
 }
 
 _USAGE = """vercel-sql [options] -c SQL | -f FILE
+       vercel-sql login | logout | whoami [-h]
        vercel-sql demo
        vercel-sql simulate [-h]"""
 
@@ -107,6 +111,8 @@ def _command(name: str, argv: Sequence[str]) -> int:
         description=f"{text[0].upper()}{text[1:]}.",
         allow_abbrev=False,
     )
+    if name in ("login", "logout", "whoami"):
+        return _account_command(name, parser, argv)
     if name == "simulate":
         from vercel_sql import simulator
 
@@ -116,6 +122,23 @@ def _command(name: str, argv: Sequence[str]) -> int:
 
     parser.parse_args(argv)
     return run_demo(sys.stdout)
+
+
+def _account_command(name: str, parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
+    if name == "login":
+        from vercel_sql.cli import login
+
+        login.add_arguments(parser)
+        return login.run(parser.parse_args(argv), parser)
+    if name == "logout":
+        from vercel_sql.cli import logout
+
+        logout.add_arguments(parser)
+        return logout.run(parser.parse_args(argv))
+    from vercel_sql.cli import whoami
+
+    whoami.add_arguments(parser)
+    return whoami.run(parser.parse_args(argv))
 
 
 def _query(argv: Sequence[str]) -> int:
@@ -216,12 +239,17 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
     add(
         "--token-file",
         metavar="FILE",
-        help="a file that holds the Vercel token; without it, VERCEL_TOKEN is used",
+        help="a file that holds the Vercel token; without it, VERCEL_TOKEN or a login is used",
     )
     add(
         "--api-url",
         metavar="URL",
         help="the API's base URL; without it, VERCEL_API_URL, else Vercel's own",
+    )
+    add(
+        "--oauth-url",
+        metavar="URL",
+        help="the authorization server's base URL; without it, VERCEL_OAUTH_URL, else Vercel's own",
     )
     add(
         "--database",

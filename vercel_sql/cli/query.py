@@ -55,6 +55,7 @@ def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
 def _connect(arguments: argparse.Namespace) -> Connection:
     return connect(
         api_url=arguments.api_url,
+        oauth_url=arguments.oauth_url,
         database=arguments.database,
         token_file=arguments.token_file,
         read_only=arguments.read_only,
@@ -197,7 +198,7 @@ class _Run:
         text = f"{place}{error}"
         if isinstance(error, MissingTokenError):
             text += (
-                " The command line takes it from --token-file FILE or VERCEL_TOKEN; "
+                " The command line takes it from --token-file FILE, VERCEL_TOKEN or a login; "
                 "to try things out without one, run vercel-sql demo."
             )
         complain(self.mask(text))

@@ -103,7 +103,9 @@ def attach(
 
     Args:
         con: any DuckDB connection.
-        token: a Vercel token; without it, ``VERCEL_TOKEN`` is looked up.
+        token: a Vercel token; without it, ``VERCEL_TOKEN`` is looked up, else the login that
+            ``vercel-sql login`` saved for this API is used, else that of Vercel's own command
+            line.
         api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
         oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
             else Vercel's.
@@ -128,10 +130,11 @@ def attach(
     saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
     manifest = vercel()
     provider = manifest.provider
+    urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
     client = Client(
         provider,
-        find_credential(token, provider.token_environment),
-        urls={name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url},
+        find_credential(provider, token, urls=urls),
+        urls=urls,
         read_only=not writes,
         timeout=timeout,
     )

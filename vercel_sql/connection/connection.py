@@ -7,7 +7,6 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from vercel_sql import errors
-from vercel_sql.api import Client, RequestEvent, SecretsFile, find_credential
+from vercel_sql.api import Client, RequestEvent, SecretsFile, find_credential, given_credential
 from vercel_sql.connection.attachment import Attachment, make_attachment
 from vercel_sql.connection.cursor import Cursor, Values, wrapped
 from vercel_sql.connection.translate import translated
@@ -200,9 +199,7 @@ class Connection:
         Raises:
             ParameterError: the token has characters that no token has.
         """
-        environment = self.client.provider.token_environment
-        found = find_credential(access_token, environment)
-        self.client.adopt(replace(found, source="adopted token", team_id=team_id))
+        self.client.adopt(given_credential(access_token, "adopted token", team_id))
 
     def observed(self, observer: Callable[[RequestEvent], None]) -> AbstractContextManager[None]:
         """Tells an observer of every request that is sent while the context lasts."""
@@ -339,7 +336,8 @@ def connect(
 
     Args:
         token: a Vercel token; without it ``token_file`` is read, else ``VERCEL_TOKEN`` looked
-            up. With none of them, what needs no token still works.
+            up, else the login that ``vercel-sql login`` saved for this API is used, else that of
+            Vercel's own command line. With none of them, what needs no token still works.
         api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
         oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
             else Vercel's.
@@ -360,10 +358,11 @@ def connect(
     manifest = vercel()
     provider = manifest.provider
     saved = SecretsFile(secrets_file) if secrets_file is not None else None
+    urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
     client = Client(
         provider,
-        find_credential(token, provider.token_environment, token_file),
-        urls={name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url},
+        find_credential(provider, token, token_file, urls=urls),
+        urls=urls,
         read_only=read_only,
         timeout=timeout,
         attempts=attempts,

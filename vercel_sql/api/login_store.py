@@ -1,0 +1,281 @@
+"""Logins on disk: in the operating system's keyring, or in a file of mode 0600, one an API."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from vercel_sql.errors import OperationalError
+
+log = logging.getLogger("vercel_sql.api")
+
+CONFIG_DIR_VARIABLE = "VERCEL_SQL_CONFIG_DIR"
+KEYRING_VARIABLE = "VERCEL_SQL_KEYRING"
+_KEYRING_SERVICE = "vercel-sql"
+# Longer than a refresh can take; whoever waits so long is told.
+_LOCK_SECONDS = 120.0
+# Backends that keep nothing, or keep it in the open.
+_NO_KEYRINGS = ("keyring.backends.fail", "keyring.backends.null", "keyrings.alt")
+
+
+class SavedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=False, kw_only=True):
+    """One login, as it is saved. ID tokens are no part of it; its repr shows no secret.
+
+    Attributes:
+        kind: ``token`` for an authentication token, ``oauth`` for a sign-in at the authorization
+            server, whose tokens are renewed.
+        access_token: what calls are made with, a secret.
+        api_url: the API that the login was made for; it is never sent to another.
+        oauth_url: the authorization server that it was made at.
+        saved_at: when, in milliseconds since the epoch.
+        refresh_token: what new tokens are had with, a secret.
+        expires_at: when the access token stops working, in milliseconds since the epoch.
+        client_id: the app that signed in.
+        client_secret_file: the absolute path of the file with the app's secret, where it has one.
+        scope: what was granted.
+        token_id: the id of the authentication token.
+        team_id: the team that an email login was for.
+        renewal: ``begun`` before a refresh is sent, so that one that was cut off is never sent
+            again; ``refused`` where the server did not take the refresh token.
+    """
+
+    kind: Literal["token", "oauth"]
+    access_token: str
+    api_url: str
+    oauth_url: str
+    saved_at: int
+    refresh_token: str | None = None
+    expires_at: int | None = None
+    client_id: str | None = None
+    client_secret_file: str | None = None
+    scope: str | None = None
+    token_id: str | None = None
+    team_id: str | None = None
+    renewal: Literal["begun", "refused"] | None = None
+
+    def __repr__(self) -> str:
+        return f"<SavedLogin of kind {self.kind} for {self.api_url}>"
+
+    __str__ = __repr__
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # msgspec's would show everything
+        return [("kind", self.kind), ("api_url", self.api_url)]
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a SavedLogin holds secrets and is not pickled")
+
+
+class LoginStore:
+    """Where the login for one API is kept.
+
+    The file is looked in first, since that costs least; a login is only ever in one of the two.
+
+    Args:
+        api_url: the base URL of the API.
+    """
+
+    def __init__(self, api_url: str) -> None:
+        name = hashlib.sha256(api_url.encode()).hexdigest()[:20]
+        self.api_url = api_url
+        self.path = config_dir() / f"login-{name}.json"
+        self._unfinished = self.path.with_suffix(".new")
+        self._lock_path = self.path.with_suffix(".lock")
+
+    def __repr__(self) -> str:
+        return f"<LoginStore for {self.api_url}>"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other threads and processes from changing the login meanwhile.
+
+        Raises:
+            OperationalError: another holds the lock for longer than anything takes, or there can
+                be none.
+        """
+        from filelock import FileLock, Timeout
+
+        self._make_folder()
+        lock = FileLock(self._lock_path, timeout=_LOCK_SECONDS, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise OperationalError(
+                f"the saved login is busy: another process has held {self._lock_path} for "
+                f"{_LOCK_SECONDS:.0f} s"
+            ) from None
+        except OSError as error:
+            raise self._unusable(error) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def read(self) -> tuple[SavedLogin, str] | None:
+        """The login and the place that it is in, in words; None where there is none.
+
+        Raises:
+            OperationalError: there is one, and it can't be read.
+        """
+        text = self._read_file()
+        if text is not None:
+            return self._decoded(text, str(self.path)), str(self.path)
+        backend = working_keyring()
+        if backend is None:
+            return None
+        try:
+            text = backend.get_password(_KEYRING_SERVICE, self.api_url)
+        except Exception as error:  # whatever the platform's library raises
+            log.warning("the keyring can't be read: %s", type(error).__name__)
+            return None
+        return None if text is None else (self._decoded(text, "the keyring"), "the keyring")
+
+    def write(self, login: SavedLogin) -> str:
+        """Saves a login in place of the one before, wholly or not at all; says where.
+
+        Call it under `locked`.
+
+        Raises:
+            OperationalError: it can't be saved; the one before is still there.
+        """
+        text = msgspec.json.encode(login).decode()
+        backend = working_keyring()
+        if backend is not None:
+            try:
+                backend.set_password(_KEYRING_SERVICE, self.api_url, text)
+            except Exception as error:
+                log.warning("the keyring takes no login: %s", type(error).__name__)
+            else:
+                self._remove_files()
+                return "the keyring"
+        self._write_file(text)
+        if backend is not None:
+            with contextlib.suppress(Exception):
+                backend.delete_password(_KEYRING_SERVICE, self.api_url)
+        return str(self.path)
+
+    def forget(self) -> None:
+        """Removes the login from wherever it is. Call it under `locked`.
+
+        Raises:
+            OperationalError: it is still there.
+        """
+        self._remove_files()
+        backend = working_keyring()
+        if backend is None:
+            return
+        try:
+            if backend.get_password(_KEYRING_SERVICE, self.api_url) is not None:
+                backend.delete_password(_KEYRING_SERVICE, self.api_url)
+        except Exception as error:
+            raise OperationalError(
+                f"the keyring did not let go of the login: {type(error).__name__}"
+            ) from None
+
+    def _decoded(self, text: str, place: str) -> SavedLogin:
+        try:
+            login = msgspec.json.decode(text, type=SavedLogin)
+        except (msgspec.DecodeError, UnicodeError):
+            login = None
+        if login is None or login.api_url != self.api_url:
+            raise OperationalError(
+                f"the saved login in {place} is damaged: vercel-sql logout removes it"
+            )
+        return login
+
+    def _read_file(self) -> str | None:
+        try:
+            with open(self.path, "rb") as file:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                content = file.read()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable(error) from None
+        if os.name == "posix" and mode & 0o077:
+            log.warning(
+                "others may read the saved login (mode %04o); run: chmod 600 %s", mode, self.path
+            )
+        return content.decode("utf-8", "replace")
+
+    def _write_file(self, text: str) -> None:
+        """Writes beside the file and renames, so that the file is whole whenever this is killed."""
+        self._make_folder()
+        try:
+            self._unfinished.unlink(missing_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            with open(os.open(self._unfinished, flags, 0o600), "wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(self._unfinished, self.path)
+            self._sync_folder()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._unfinished.unlink(missing_ok=True)
+            raise self._unusable(error) from None
+
+    def _sync_folder(self) -> None:
+        if os.name != "posix":
+            return
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _remove_files(self) -> None:
+        try:
+            self.path.unlink(missing_ok=True)
+            self._unfinished.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def _make_folder(self) -> None:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: OSError) -> OperationalError:
+        reason = error.strerror or "unknown error"
+        return OperationalError(f"the saved login {self.path} can't be used: {reason}")
+
+
+def config_dir() -> Path:
+    """The folder of this package's own settings, as the platform has it."""
+    given = os.environ.get(CONFIG_DIR_VARIABLE, "").strip()
+    if given:
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_config_path("vercel-sql", appauthor=False)
+
+
+def working_keyring() -> Any:
+    """The operating system's keyring, or None where none works or ``VERCEL_SQL_KEYRING=off``."""
+    if os.environ.get(KEYRING_VARIABLE, "").strip().lower() in ("off", "0", "no", "false"):
+        return None
+    # Imported here: it takes longer than all that a query without a login does.
+    import keyring
+    from keyring.backend import KeyringBackend
+
+    try:
+        chosen = keyring.get_keyring()
+        backends: list[KeyringBackend] = list(getattr(chosen, "backends", [chosen]))
+    except Exception as error:
+        log.warning("there is no keyring: %s", type(error).__name__)
+        return None
+    return next((backend for backend in backends if _is_safe(backend)), None)
+
+
+def _is_safe(backend: Any) -> bool:
+    return backend.priority >= 1 and not type(backend).__module__.startswith(_NO_KEYRINGS)

@@ -1,0 +1,135 @@
+"""The credential of a login: looked for when a request first needs it, and renewed as it ages."""
+
+from __future__ import annotations
+
+import threading
+
+from vercel_sql.api.credentials import missing_token
+from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.api.official_login import official_login
+from vercel_sql.api.refreshing import is_fresh, renewed
+from vercel_sql.errors import Error, MissingTokenError, OperationalError
+from vercel_sql.manifest import Provider
+
+
+class SavedCredential:
+    """The saved login for an API, else the login of Vercel's own command line.
+
+    Args:
+        provider: the manifest's provider.
+        api_url: the base URL of the API.
+        sought: the places that were looked in before.
+        official: whether the official command line's login is for this API.
+    """
+
+    team_id: str | None = None
+
+    def __init__(
+        self, provider: Provider, api_url: str, sought: tuple[str, ...], *, official: bool
+    ) -> None:
+        self._provider = provider
+        self._api_url = api_url
+        self._sought = sought
+        self._official = official
+        self._lock = threading.Lock()
+        self._store: LoginStore | None = None
+        self._login: SavedLogin | None = None
+        self._token: str | None = None
+        self._source = "a login, not looked for yet"
+
+    def __repr__(self) -> str:
+        return f"<SavedCredential: {self._source}>"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a SavedCredential holds a secret and is not pickled")
+
+    @property
+    def source(self) -> str:
+        """Where the token came from, in words."""
+        return self._source
+
+    @property
+    def token(self) -> str | None:
+        """The token at hand, or None; nothing is read or requested to find it."""
+        return self._token
+
+    def require(self, needed_by: str) -> None:
+        """Looks whether there is a login at all.
+
+        Raises:
+            MissingTokenError: there is none.
+            OperationalError: there is one, and it can't be read.
+        """
+        with self._lock:
+            self._find(needed_by)
+
+    def bearer(self, needed_by: str) -> str:
+        """The token for the next call; a login that is about to expire is renewed first.
+
+        Raises:
+            MissingTokenError: there is no login.
+            OperationalError: the login has expired, and could not be renewed.
+        """
+        with self._lock:
+            token = self._find(needed_by)
+            login = self._login
+            if login is None or is_fresh(login):
+                return token
+            still_works = is_fresh(login, margin_ms=0)
+            if login.renewal is not None and still_works:
+                return token
+            try:
+                renewed_token = self._renewed(token)
+            except Error:
+                if still_works:
+                    return token
+                raise
+            if renewed_token is None and not still_works:
+                raise OperationalError(
+                    "the saved login has expired. Log in again: vercel-sql login"
+                )
+            return renewed_token or token
+
+    def renew(self, dead: str) -> str | None:
+        """The token in place of one that the API calls dead; None where there is no other.
+
+        Raises:
+            OperationalError: the login could not be renewed.
+        """
+        with self._lock:
+            if self._token is not None and self._token != dead:
+                return self._token  # another thread was quicker
+            if self._login is not None:
+                return self._renewed(dead)
+            found = official_login().token
+            if found is None or found == dead:
+                return None
+            self._token = found
+            return found
+
+    def _find(self, needed_by: str) -> str:
+        if self._token is not None:
+            return self._token
+        store = LoginStore(self._api_url)
+        found = store.read()
+        if found is not None:
+            self._store, (self._login, place) = store, found
+            self._source = f"the saved login ({place})"
+            self._token = self._login.access_token
+            return self._token
+        sought = (*self._sought, f"the saved login for {self._api_url}")
+        if self._official:
+            login = official_login()
+            if login.token is not None:
+                self._source, self._token = login.place, login.token
+                return login.token
+            sought = (*sought, login.place)
+        raise MissingTokenError(missing_token(needed_by, sought))
+
+    def _renewed(self, dead: str) -> str | None:
+        assert self._store is not None  # noqa: S101 - it came from there
+        login = renewed(self._provider, self._store, dead)
+        if login is None:
+            return None
+        self._login, self._token = login, login.access_token
+        return self._token

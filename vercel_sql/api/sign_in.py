@@ -1,0 +1,278 @@
+"""The ways to log in: by email, by a browser, and by a browser on another device.
+
+Each gives a login that is whole and checked, and saves nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vercel_sql.api.arguments import check_arguments
+from vercel_sql.api.calls import call, find_method
+from vercel_sql.api.client import Client
+from vercel_sql.api.id_tokens import discover, verify_id_token
+from vercel_sql.api.login_store import SavedLogin
+from vercel_sql.api.loopback import RedirectReceiver
+from vercel_sql.api.refreshing import now_ms, read_client_secret, with_tokens
+from vercel_sql.api.requests import build_request
+from vercel_sql.errors import APIError, BadRequestError, Error, NotSupportedError, OperationalError
+
+# How often Vercel is asked whether the email was confirmed, in seconds.
+_EMAIL_INTERVAL = 2.0
+# RFC 8628: the interval where the server names none, and what slow_down adds to it.
+_DEVICE_INTERVAL = 5.0
+_SLOW_DOWN = 5.0
+# Without openid there would be no ID token to check.
+DEFAULT_SCOPE = "openid email profile offline_access"
+
+
+@dataclass(frozen=True)
+class App:
+    """The app that signs in.
+
+    Attributes:
+        client_id: its id.
+        client_secret_file: the absolute path of a file with its secret, where it has one.
+        scope: what it asks for, separated by spaces.
+    """
+
+    client_id: str
+    client_secret_file: str | None = None
+    scope: str = DEFAULT_SCOPE
+
+    def credentials(self) -> dict[str, str | None]:
+        """The arguments by which it shows who it is."""
+        secret = read_client_secret(self.client_secret_file)
+        return {"client_id": self.client_id, "client_secret": secret}
+
+
+@dataclass(frozen=True)
+class DevicePrompt:
+    """What a person needs to sign in a device.
+
+    Attributes:
+        user_code: the code to enter.
+        address: where to enter it.
+        complete_address: the same with the code in it, or None.
+    """
+
+    user_code: str
+    address: str
+    complete_address: str | None
+
+
+def by_email(
+    client: Client,
+    email: str,
+    *,
+    token_name: str | None,
+    show_code: Callable[[str], None],
+    seconds: float,
+) -> SavedLogin:
+    """Logs in by an email that the person confirms.
+
+    Args:
+        client: makes the calls.
+        email: the address of the person.
+        token_name: the name of the new token, or None for Vercel's own.
+        show_code: is given the security code to show.
+        seconds: how long to wait for the person.
+
+    Raises:
+        OperationalError: the person did not confirm in time, or a call failed.
+    """
+    arguments = {"email": email, "tokenName": token_name}
+    begun = call(client, "authentication.user_tokens", "email_login", arguments)
+    if not isinstance(begun.get("securityCode"), str):
+        raise OperationalError("the answer to email_login holds no security code to compare")
+    show_code(begun["securityCode"])
+    arguments |= {"token": begun["token"]}
+    deadline = time.monotonic() + seconds
+    while True:
+        # It makes a credential, so it is not repeated blindly; but 400 says that nothing was
+        # made, because the person has not confirmed yet.
+        try:
+            made = call(client, "authentication.user_tokens", "verify_token", arguments)
+            break
+        except BadRequestError:
+            _sleep(_EMAIL_INTERVAL, deadline, "nobody confirmed the login")
+    return SavedLogin(
+        kind="token",
+        access_token=made["token"],
+        api_url=client.urls["api"],
+        oauth_url=client.urls["oauth"],
+        saved_at=now_ms(),
+        team_id=made.get("teamId") if isinstance(made.get("teamId"), str) else None,
+    )
+
+
+def by_browser(
+    client: Client, app: App, *, port: int, show: Callable[[str], None], seconds: float
+) -> SavedLogin:
+    """Signs in with a browser on this machine (authorization code, PKCE, loopback redirect).
+
+    Args:
+        client: makes the calls.
+        app: who signs in.
+        port: where the redirect is received; 0 is any free port.
+        show: opens the address that it is given in a browser, or shows it.
+        seconds: how long to wait for the person.
+
+    Raises:
+        OperationalError: the redirect brought no code, brought it with another state, or did not
+            come; or a call failed.
+        DataError: the ID token does not hold.
+    """
+    credentials = app.credentials()
+    with RedirectReceiver(port) as receiver:
+        arguments = {
+            "client_id": app.client_id,
+            "redirect_uri": receiver.redirect_uri,
+            "scope": app.scope,
+        }
+        begun = call(client, "oauth.sign_in", "authorize_url", arguments)
+        receiver.expect(begun["state"])
+        show(begun["url"])
+        code = receiver.wait(seconds)
+        redirect_uri = receiver.redirect_uri
+    exchange = {
+        **credentials,
+        "code": code,
+        "code_verifier": begun["code_verifier"],
+        "redirect_uri": redirect_uri,
+    }
+    tokens = call(client, "oauth.tokens", "exchange_code", exchange)
+    return _checked(client, app, tokens, nonce=begun["nonce"])
+
+
+def by_device(
+    client: Client, app: App, *, show: Callable[[DevicePrompt], None], seconds: float
+) -> SavedLogin:
+    """Signs in with a browser on another device (RFC 8628).
+
+    Args:
+        client: makes the calls.
+        app: who signs in.
+        show: tells the person where to enter which code.
+        seconds: how long to wait for the person.
+
+    Raises:
+        NotSupportedError: the authorization server does not offer it.
+        OperationalError: the person did not allow it in time, or a call failed.
+        DataError: the ID token does not hold.
+    """
+    credentials = app.credentials()
+    begun = _authorize_device(client, {**credentials, "scope": app.scope})
+    prompt = _prompt(begun)
+    show(prompt)
+    lifetime = _number(begun.get("expires_in"), seconds)
+    deadline = time.monotonic() + min(seconds, lifetime)
+    interval = _number(begun.get("interval"), _DEVICE_INTERVAL)
+    exchange = {**credentials, "device_code": begun["device_code"]}
+    while True:
+        _sleep(interval, deadline, "nobody allowed the device")
+        try:
+            tokens = call(client, "oauth.tokens", "exchange_device_code", exchange)
+        except APIError as error:
+            interval += _longer(error)
+        else:
+            return _checked(client, app, tokens, nonce=None)
+
+
+def _longer(error: APIError) -> float:
+    """How many seconds to wait longer from now on, where the device only has to wait."""
+    if error.code == "authorization_pending":
+        return 0.0
+    if error.code == "slow_down":
+        return _SLOW_DOWN
+    raise error
+
+
+def _authorize_device(client: Client, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    base = client.urls["oauth"]
+    endpoint = discover(client).get("device_authorization_endpoint")
+    if not isinstance(endpoint, str) or not endpoint.startswith(f"{base}/"):
+        raise NotSupportedError(
+            f"the authorization server {base} does not offer to sign in devices; "
+            "without --device, a browser on this machine is used"
+        )
+    method = find_method("oauth.sign_in", "authorize_device")
+    checked = check_arguments(method, arguments, "vercel.oauth.sign_in: authorize_device")
+    request = replace(build_request(method, checked), path=endpoint.removeprefix(base))
+    answer = client.send(request)
+    content = answer.json()
+    if not isinstance(content, dict) or not isinstance(content.get("device_code"), str):
+        raise answer.unusable("it names no device code")
+    client.redactor.add(content["device_code"])
+    return content
+
+
+def _prompt(begun: Mapping[str, Any]) -> DevicePrompt:
+    code, address = begun.get("user_code"), begun.get("verification_uri")
+    complete = begun.get("verification_uri_complete")
+    if not isinstance(code, str) or not _is_web_address(address):
+        raise OperationalError("the authorization server names no code or no address for a person")
+    return DevicePrompt(code, str(address), str(complete) if _is_web_address(complete) else None)
+
+
+def _is_web_address(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(("https://", "http://"))
+
+
+def _checked(
+    client: Client, app: App, tokens: Mapping[str, Any], *, nonce: str | None
+) -> SavedLogin:
+    """The login of new tokens, once their ID token has been verified; else they are revoked."""
+    with _revoked_on_failure(client, app, tokens):
+        id_token = tokens.get("id_token")
+        if not isinstance(id_token, str):
+            raise OperationalError(
+                "the authorization server gave no ID token: the sign-in can't "
+                "be checked, and nothing was saved"
+            )
+        verify_id_token(client, id_token, audience=app.client_id, nonce=nonce)
+    login = SavedLogin(
+        kind="oauth",
+        access_token=tokens["access_token"],
+        api_url=client.urls["api"],
+        oauth_url=client.urls["oauth"],
+        saved_at=now_ms(),
+        client_id=app.client_id,
+        client_secret_file=app.client_secret_file,
+    )
+    return with_tokens(login, tokens)
+
+
+@contextmanager
+def _revoked_on_failure(client: Client, app: App, tokens: Mapping[str, Any]) -> Iterator[None]:
+    """Nobody is to hold tokens of a sign-in that was refused."""
+    try:
+        yield
+    except Error:
+        with suppress(Error):
+            revoked = {**app.credentials(), "token": tokens["access_token"]}
+            call(client, "oauth.tokens", "revoke_token", revoked)
+        raise
+
+
+def _number(value: object, otherwise: float) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return otherwise
+    return number if 0 < number < 86_400 else otherwise
+
+
+def _sleep(seconds: float, deadline: float, what: str) -> None:
+    """Waits until the next question may be asked.
+
+    Raises:
+        OperationalError: there is no time left for it.
+    """
+    if time.monotonic() + seconds > deadline:
+        raise OperationalError(f"{what} in time, and nothing was saved")
+    time.sleep(seconds)

@@ -1,0 +1,57 @@
+"""What the commands around logins share: options, the client, and what is said on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from vercel_sql.api import Client, Credential
+from vercel_sql.cli.exit_codes import FAILED, WRONG_USE
+from vercel_sql.cli.output import complain
+from vercel_sql.cli.render.escapes import visible
+from vercel_sql.errors import Error, ParameterError
+from vercel_sql.manifest import vercel
+
+
+def add_servers(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which servers are meant."""
+    parser.add_argument(
+        "--api-url",
+        metavar="URL",
+        help="the API's base URL; without it, VERCEL_API_URL, else Vercel's own",
+    )
+    parser.add_argument(
+        "--oauth-url",
+        metavar="URL",
+        help="the authorization server's base URL; without it, VERCEL_OAUTH_URL, else Vercel's own",
+    )
+
+
+def anonymous_client(arguments: argparse.Namespace) -> Client:
+    """A client without a token, for the servers of the options.
+
+    Raises:
+        ParameterError: a URL is not acceptable.
+    """
+    given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
+    urls = {name: url for name, url in given.items() if url}
+    return Client(vercel().provider, Credential(None, "nowhere"), urls=urls)
+
+
+def say(text: str) -> None:
+    """Tells the person something on standard error, without control characters."""
+    sys.stderr.write("\n".join(visible(line) for line in text.splitlines()) + "\n")
+    sys.stderr.flush()
+
+
+def guarded(run: Callable[[], int]) -> int:
+    """The exit code of what runs; an error is told on standard error, and is 1 or 2."""
+    try:
+        return run()
+    except ParameterError as error:
+        complain(str(error))
+        return WRONG_USE
+    except Error as error:
+        complain(str(error))
+        return FAILED

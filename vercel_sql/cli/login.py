@@ -1,0 +1,219 @@
+"""``vercel-sql login``: logs in by email, browser or another device, and saves the login."""
+
+from __future__ import annotations
+
+import argparse
+import webbrowser
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from vercel_sql.api import Client, Credential
+from vercel_sql.api.calls import call
+from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.api.refreshing import read_client_secret
+from vercel_sql.api.sign_in import (
+    DEFAULT_SCOPE,
+    App,
+    DevicePrompt,
+    by_browser,
+    by_device,
+    by_email,
+)
+from vercel_sql.cli.accounts import add_servers, anonymous_client, guarded, say
+from vercel_sql.cli.exit_codes import FINE
+from vercel_sql.errors import Error
+from vercel_sql.manifest import vercel
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options to a parser."""
+    add = parser.add_argument
+    add("--email", metavar="ADDRESS", help="log in by an email that Vercel sends to this address")
+    add("--token-name", metavar="NAME", help="with --email: the name of the new token")
+    add("--oauth", action="store_true", help="sign in with a browser, as an app (--client-id)")
+    add("--device", action="store_true", help="sign in with a browser on another device")
+    add("--client-id", metavar="ID", help="the id of the app that signs in")
+    add(
+        "--client-secret-file",
+        metavar="FILE",
+        help="a file with the app's secret, where it has one; keep it, renewing reads it again",
+    )
+    add("--scope", metavar="SCOPES", default=DEFAULT_SCOPE, help=f"default: {DEFAULT_SCOPE}")
+    add(
+        "--port",
+        type=_port,
+        default=0,
+        metavar="N",
+        help="the port of http://127.0.0.1:N/callback, where the browser comes back to (any free)",
+    )
+    add("--no-browser", action="store_true", help="show the address instead of opening a browser")
+    add(
+        "--timeout",
+        type=_seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long to wait for you (600)",
+    )
+    add_servers(parser)
+
+
+def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Runs the command and gives its exit code."""
+    problem = _problem(arguments)
+    if problem:
+        parser.error(problem)
+    return guarded(lambda: _login(arguments))
+
+
+def _problem(arguments: argparse.Namespace) -> str | None:
+    is_app = arguments.oauth or arguments.device
+    if bool(arguments.email) == is_app:
+        return "either --email ADDRESS, or --oauth or --device with --client-id ID"
+    if is_app and not arguments.client_id:
+        return "--oauth and --device need --client-id ID, the id of the app that signs in"
+    if is_app and "openid" not in arguments.scope.split():
+        return "--scope has to hold openid: without it, who signed in can't be checked"
+    return None
+
+
+def _login(arguments: argparse.Namespace) -> int:
+    client = anonymous_client(arguments)
+    try:
+        store = LoginStore(client.urls["api"])
+        with store.locked():  # found out now, rather than with a login in hand
+            before = _before(store)
+        login = _signed_in(client, arguments)
+        with store.locked():
+            place = store.write(login)
+    finally:
+        client.close()
+    who = _who(store, login)
+    say(f"{'Logged in' if who is None else f'Logged in as {who}'}; saved in {place}.")
+    if before is not None and before.access_token != login.access_token:
+        say(
+            "This replaces an earlier login, which was not revoked: log out first to end one, "
+            "or delete its token."
+        )
+    return FINE
+
+
+def _before(store: LoginStore) -> SavedLogin | None:
+    try:
+        found = store.read()
+    except Error:
+        return None  # damaged, and about to be replaced
+    return None if found is None else found[0]
+
+
+def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
+    seconds = arguments.timeout
+    if arguments.email:
+        show_code = partial(_show_code, arguments.email)
+        return by_email(
+            client,
+            arguments.email,
+            token_name=arguments.token_name,
+            show_code=show_code,
+            seconds=seconds,
+        )
+    app = App(arguments.client_id, _absolute(arguments.client_secret_file), arguments.scope)
+    read_client_secret(app.client_secret_file)
+    if arguments.device:
+        return by_device(client, app, show=_show_device, seconds=seconds)
+    show = _shower(no_browser=arguments.no_browser)
+    return by_browser(client, app, port=arguments.port, show=show, seconds=seconds)
+
+
+def _show_code(email: str, code: str) -> None:
+    say(
+        f"An email was sent to {email}. Confirm the login there, if it shows this security code:\n"
+        f"\n    {code}\n\nWaiting for the confirmation …"
+    )
+
+
+def _show_device(prompt: DevicePrompt) -> None:
+    say(
+        f"On any device, open\n\n    {prompt.address}\n\nand enter the code\n\n"
+        f"    {prompt.user_code}\n"
+    )
+    if prompt.complete_address is not None:
+        say(f"(or open {prompt.complete_address} and compare the code)")
+    say("Waiting for you to allow it …")
+
+
+def _shower(*, no_browser: bool) -> Callable[[str], None]:
+    def show(address: str) -> None:
+        # The one place where the address is shown. It holds no secret of the app or the person,
+        # and is of no use without the verifier, which stays here.
+        if no_browser or not _opened(address):
+            say(f"Open this address in a browser on this machine:\n\n    {address}\n")
+        say("Waiting for the sign-in in the browser …")
+
+    return show
+
+
+def _opened(address: str) -> bool:
+    try:
+        return webbrowser.open(address)
+    except (webbrowser.Error, OSError):
+        return False
+
+
+def _who(store: LoginStore, login: SavedLogin) -> str | None:
+    """The name of who logged in, and the token's id into the store; neither is vital."""
+    client = Client(
+        vercel().provider,
+        Credential(login.access_token, "the new login"),
+        urls={"api": login.api_url, "oauth": login.oauth_url},
+    )
+    try:
+        if login.kind == "token":
+            _note_token(client, store, login)
+        answer = call(client, "user.user", "get_auth_user", {})
+    except Error as error:
+        say(f"(who it is could not be asked: {error})")
+        return None
+    finally:
+        client.close()
+    user = answer.get("user")
+    return str(user.get("username") or user.get("email")) if isinstance(user, dict) else None
+
+
+def _note_token(client: Client, store: LoginStore, login: SavedLogin) -> None:
+    answer = call(client, "authentication.user_tokens", "get_auth_token", {"tokenId": "current"})
+    token = answer.get("token")
+    if not isinstance(token, dict):
+        return
+    expires_at, token_id = token.get("expiresAt"), token.get("id")
+    noted = msgspec.structs.replace(
+        login,
+        token_id=token_id if isinstance(token_id, str) else None,
+        expires_at=expires_at if isinstance(expires_at, int) else None,
+    )
+    with store.locked():
+        found = store.read()
+        if found is not None and found[0].access_token == login.access_token:
+            store.write(noted)
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).expanduser().absolute())
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 to 86400")
+    return value

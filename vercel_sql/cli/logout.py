@@ -1,0 +1,45 @@
+"""``vercel-sql logout``: revokes the saved login and forgets it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from vercel_sql.api.login_store import LoginStore
+from vercel_sql.api.sign_out import sign_out
+from vercel_sql.cli.accounts import add_servers, anonymous_client, guarded, say
+from vercel_sql.cli.exit_codes import FAILED, FINE
+from vercel_sql.cli.output import complain
+from vercel_sql.manifest import vercel
+
+_TIMEOUT = 30.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options to a parser."""
+    add_servers(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command and gives its exit code: 1 where the login could not be revoked."""
+    return guarded(lambda: _logout(arguments))
+
+
+def _logout(arguments: argparse.Namespace) -> int:
+    client = anonymous_client(arguments)
+    client.close()
+    provider = vercel().provider
+    ended = sign_out(provider, LoginStore(client.urls["api"]), _TIMEOUT)
+    if os.environ.get(provider.token_environment, "").strip():
+        say(f"{provider.token_environment} is set, and is still used.")
+    if ended.place is None:
+        say("Nobody was logged in: nothing to do.")
+        return FINE
+    if ended.failure is not None:
+        complain(
+            f"the login is forgotten here ({ended.place}), but could not be revoked, and may still "
+            f"work for whoever has it: {ended.failure}"
+        )
+        return FAILED
+    say("Logged out: the login is revoked and forgotten.")
+    return FINE

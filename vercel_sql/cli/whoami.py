@@ -1,0 +1,105 @@
+"""``vercel-sql whoami``: who the token stands for, which teams, which token, and whence it came."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from vercel_sql import Connection, connect
+from vercel_sql.cli.accounts import add_servers, guarded
+from vercel_sql.cli.exit_codes import FINE
+from vercel_sql.cli.output import complain
+from vercel_sql.cli.render.escapes import visible
+from vercel_sql.errors import ForbiddenError, NotFoundError
+
+_USER = "SELECT id, username, email, name FROM vercel.user.user"
+_TEAMS = "SELECT id, slug, name FROM vercel.teams.teams ORDER BY slug"
+_CURRENT = """
+SELECT id, name, expiresAt FROM vercel.authentication.user_tokens WHERE tokenId = 'current'
+"""
+
+Row = dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options to a parser."""
+    parser.add_argument(
+        "-o", dest="format", choices=("text", "json"), default="text", help="text, or one object"
+    )
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="a file that holds a Vercel token, to ask about that"
+    )
+    add_servers(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the command and gives its exit code."""
+    return guarded(lambda: _whoami(arguments))
+
+
+def _whoami(arguments: argparse.Namespace) -> int:
+    with connect(
+        api_url=arguments.api_url,
+        oauth_url=arguments.oauth_url,
+        token_file=arguments.token_file,
+        read_only=True,
+    ) as connection:
+        users = _rows(connection, _USER)
+        answer = {
+            "user": users[0] if users else None,
+            "teams": _allowed(connection, _TEAMS, "which teams there are"),
+            "token": next(iter(_allowed(connection, _CURRENT, "which token this is") or []), None),
+            "source": connection.client.credential.source,
+            "api_url": connection.client.urls["api"],
+        }
+    if arguments.format == "json":
+        sys.stdout.write(json.dumps(answer) + "\n")  # ASCII, which no terminal acts on
+    else:
+        sys.stdout.write("".join(f"{name:<7} {visible(text)}\n" for name, text in _lines(answer)))
+    return FINE
+
+
+def _rows(connection: Connection, query: str) -> list[Row]:
+    rows: list[Row] = connection.execute(query).arrow().to_pylist()
+    return rows
+
+
+def _allowed(connection: Connection, query: str, what: str) -> list[Row] | None:
+    """The rows, or None where this token may not ask for them."""
+    try:
+        return _rows(connection, query)
+    except (ForbiddenError, NotFoundError) as error:
+        complain(f"{what} is not told to this token: {error}")
+        return None
+
+
+def _lines(answer: Row) -> list[tuple[str, str]]:
+    user, teams, token = answer["user"] or {}, answer["teams"], answer["token"]
+    names = [user.get("username"), user.get("name"), user.get("email"), user.get("id")]
+    lines = [("user", ", ".join(name for name in dict.fromkeys(names) if name) or "unknown")]
+    if teams is None:
+        lines.append(("teams", "unknown"))
+    else:
+        shown = [f"{team['slug']} ({team['id']})" for team in teams]
+        lines += [("teams" if not at else "", text) for at, text in enumerate(shown or ["none"])]
+    lines.append(("token", _token(token)))
+    return [*lines, ("source", answer["source"]), ("api", answer["api_url"])]
+
+
+def _token(token: Row | None) -> str:
+    if token is None:
+        return "unknown"
+    return f"{token['name']} ({token['id']}), {_until(token['expiresAt'])}"
+
+
+def _until(expires_at: int | None) -> str:
+    if expires_at is None:
+        return "which never expires"
+    try:
+        moment = datetime.fromtimestamp(expires_at / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"until {expires_at} ms since the epoch"
+    return f"until {moment:%Y-%m-%d %H:%M:%S} UTC"
