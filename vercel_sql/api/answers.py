@@ -32,6 +32,14 @@ _BY_STATUS: dict[int, type[APIError]] = {
     429: RateLimitedError,
 }
 _LONGEST_MESSAGE = 500
+# What the codes of RFC 6749 (section 5.2) mean for the person who reads them here.
+_OAUTH_HINTS = {
+    "invalid_client": "Check client_id and client_secret, and whether the app has a secret at all",
+    "invalid_grant": (
+        "A code works once and not for long, and with what it was asked for; a refresh token works "
+        "once. Begin the sign-in again"
+    ),
+}
 
 
 def api_error(
@@ -42,7 +50,7 @@ def api_error(
     text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {path} answered "
     text += f"{status} {detail.code}: {detail.message}"
     hint = _hint(detail, headers)
-    return _class_for(status)(f"{text}. {hint}" if hint else text, detail)
+    return _class_for(status)(f"{text.rstrip(' .:')}. {hint}" if hint else text, detail)
 
 
 def _class_for(status: int) -> type[APIError]:
@@ -75,9 +83,11 @@ def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
     error = content.get("error")
     if isinstance(error, dict):
         extra = {key: value for key, value in error.items() if key not in ("code", "message")}
-        return str(error.get("code", "")), str(error.get("message", "")), extra
+        return str(error.get("code") or ""), str(error.get("message") or ""), extra
     if isinstance(error, str):
-        return error, str(content.get("error_description", "")), {}
+        named = ("error", "error_description")
+        extra = {key: value for key, value in content.items() if key not in named}
+        return error, str(content.get("error_description") or ""), extra
     return "", "", {}
 
 
@@ -92,6 +102,8 @@ def _hint(detail: APIErrorDetail, headers: Mapping[str, str]) -> str:
             "The integration is disabled, because the person who owned it left the team. A team "
             "owner has to transfer its ownership within 30 days, or Vercel deletes it"
         )
+    if detail.code in _OAUTH_HINTS:
+        return _OAUTH_HINTS[detail.code]
     if detail.status == 401:
         return "Check that the token is whole, and that it belongs to this API"
     if detail.status == 403:

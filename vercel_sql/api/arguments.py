@@ -184,6 +184,9 @@ def _check_text(parameter: Parameter, value: str, where: str) -> None:
         raise DataError(f"{where} takes one of {allowed}{nearest(value, parameter.allowed)}")
     if len(value.strip()) < parameter.min_length:
         raise DataError(f"{where} is empty")
+    if parameter.location == "bearer" and not (value.isascii() and value.isprintable()):
+        # It would end up in an HTTP header, and in an error about that header.
+        raise DataError(f"{where} has characters that no token has (a line break inside?)")
     if parameter.location == "path" and value in (".", ".."):
         # These would leave their place in the path, however they are encoded.
         raise DataError(f"{where}: {value!r} can't stand in a path")
