@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from joserfc import jwt
-from joserfc.errors import ExpiredTokenError, JoseError
+from joserfc.errors import ExpiredTokenError, JoseError, MissingClaimError
 from joserfc.jwk import KeySet
 
 from vercel_sql.api.client import Answer, Client
@@ -65,7 +65,8 @@ def verify_id_token(
     keys = _keys(client, configuration)
     try:
         decoded = jwt.decode(token, keys, algorithms=list(_ALGORITHMS))
-        _claims(configuration["issuer"], audience, nonce).validate(decoded.claims)
+        expected = _claims(configuration["issuer"], audience, nonce, decoded.claims.get("aud"))
+        expected.validate(decoded.claims)
     except ExpiredTokenError:
         raise _refused("it has expired") from None
     except JoseError as error:
@@ -75,8 +76,13 @@ def verify_id_token(
     return dict(decoded.claims)
 
 
-def _claims(issuer: str, audience: str, nonce: str | None) -> jwt.JWTClaimsRegistry:
+def _claims(
+    issuer: str, audience: str, nonce: str | None, audiences: object
+) -> jwt.JWTClaimsRegistry:
+    # Of a token for several audiences only `azp` says who asked for it (OpenID Connect Core, 2).
+    several = isinstance(audiences, list) and len(audiences) > 1
     options: dict[str, Any] = {
+        "azp": {"essential": several, "value": audience},
         "iss": {"essential": True, "value": issuer},
         "aud": {"essential": True, "value": audience},
         "exp": {"essential": True},
@@ -104,20 +110,27 @@ def _keys(client: Client, configuration: Mapping[str, Any]) -> KeySet:
 
 _REASONS = {
     "bad_signature": "its signature is not of one of the server's keys",
-    "unsupported_algorithm": "it is signed in a way that anybody could sign",
+    "unsupported_algorithm": "it is not signed, or in a way that anybody could sign",
+    "decode_error": "it is no signed token",
+    "missing_algorithm": "it is no signed token",
     "missing_key": "its signature is not of one of the server's keys",
     "invalid_key_id": "its signature is not of one of the server's keys",
 }
 _CLAIMS = {
     "iss": "it is of another issuer",
     "aud": "it is for another audience (client id)",
+    "azp": "it was made for another app",
     "nonce": "its nonce is not the one that was sent",
-    "exp": "it has expired",
+    "exp": "its expiry is no time",
+    "nbf": "it is not valid yet",
+    "iat": "it was made in the future",
 }
 
 
 def _reason(error: JoseError) -> str:
     claim = getattr(error, "claim", None)
+    if isinstance(error, MissingClaimError):
+        return f"it has no {error.claim}"
     if claim in _CLAIMS:
         return _CLAIMS[claim]
     return _REASONS.get(str(error.error), f"it does not hold ({error.error})")
