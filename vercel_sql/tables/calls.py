@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -25,9 +26,14 @@ ADDITIONAL = Column(
 
 def result_columns(resource: Resource, method: Method) -> list[Column]:
     """The columns of what a method gives."""
-    if not method.returns:
+    if not _has_own_columns(method):
         return list(resource.public_columns)
     return [*method.returns, ADDITIONAL]
+
+
+def _has_own_columns(method: Method) -> bool:
+    """Whether a method gives something else than rows of its resource: a write does."""
+    return bool(method.returns) or not method.reads
 
 
 def result_schema(resource: Resource, method: Method) -> pa.Schema:
@@ -79,23 +85,36 @@ def call(client: Client, resource: Resource, method: Method, arguments: Mapping[
     if method.paging is not None:
         return _listed(client, resource, method, arguments)
     answer = client.send(build_request(method, arguments))
-    return answer_table(resource, method, answer)
+    return answer_table(resource, method, answer, _requested(resource, arguments))
 
 
-def answer_table(resource: Resource, method: Method, answer: Answer) -> pa.Table:
+def _requested(resource: Resource, arguments: Mapping[str, Any]) -> str | None:
+    """What a row that does not hold its own key was asked for by."""
+    return None if resource.key_is_field else arguments.get(resource.key)
+
+
+def answer_table(
+    resource: Resource, method: Method, answer: Answer, requested: str | None = None
+) -> pa.Table:
     """An answer as a table: the method's own columns, or the resource's.
+
+    Args:
+        resource: the method's resource.
+        method: the method.
+        answer: its answer.
+        requested: what was asked for, where the rows do not hold their key.
 
     Raises:
         AnswerError: the answer is not of the form that the manifest says.
         DataError: a value is not of its column's type.
     """
-    if method.returns:
+    if _has_own_columns(method):
         return _own_columns(resource, method, answer)
     shape = TableShape(resource)
     rows = rows_at(answer, method.rows)
     names = [column.name for column in resource.fields]
     fields = exact_fields(shape, answer, rows, names, want_rest=True)
-    return _public_table(shape, [fields])
+    return _public_table(shape, [replace(fields, requested=requested)])
 
 
 def _own_columns(resource: Resource, method: Method, answer: Answer) -> pa.Table:

@@ -195,11 +195,18 @@ class Scan:
         return None if fields is None else fields.arrays[resource.key][0].as_py()
 
 
+def _uses(resource: Resource) -> Iterator[str]:
+    """What a resource is for, in words."""
+    for method in resource.methods.values():
+        as_exec = f"EXEC vercel.{resource.full_name}.{method.name}"
+        yield as_exec if method.verb == "exec" else f"{method.verb.upper()} ({method.name})"
+
+
 def _nothing_to_list(resource: Resource) -> ProgrammingError:
     if resource.getter is None:
-        methods = ", ".join(method.name for method in resource.methods.values())
         return ProgrammingError(
-            f"vercel.{resource.full_name} can't be read; its methods are {methods}"
+            f"vercel.{resource.full_name} has no SELECT: Vercel doesn't list what is in it. "
+            f"It can do {', '.join(_uses(resource))}"
         )
     needed = resource.request_key or resource.key
     return ProgrammingError(

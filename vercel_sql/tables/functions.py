@@ -180,7 +180,10 @@ class Functions:
         written, problem = salvage(resource, method, answer)
         # DuckDB takes exactly the declared columns, and cites the values where they differ.
         table = written.select([column.name for column in result_columns(resource, method)])
-        if method.secrets and self._secrets_file is not None:
+        secret = [c.name for c in method.returns if c.secret]
+        for name in secret:
+            client.redactor.add(table.column(name)[0].as_py())
+        if secret and self._secrets_file is not None:
             names = [c.name for c in result_columns(resource, method) if c.stored]
             values = table.select(names).to_pylist()[0]
             try:

@@ -61,7 +61,9 @@ def _lookups(shape: TableShape, resource: Resource, predicate: Node) -> list[Loo
         if asked == frozenset([reference.value]):
             return [Lookup(reference.value, True)]
     keys = _pinned_keys(shape, resource, predicate)
-    if keys is None or len(keys) > resource.lookup_limit:
+    if keys is None:
+        return None
+    if resource.lister is not None and len(keys) > resource.lookup_limit:
         return None
     # The API would take the word itself for a key, and answer with another row.
     word = reference.value if reference else ""
