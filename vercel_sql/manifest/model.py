@@ -286,13 +286,14 @@ class Resource(Entry, frozen=True, kw_only=True):
         return next(iter(self.of_verb("insert")), None)
 
     def creator_for(self, names: Iterable[str]) -> Method | None:
-        """The method of INSERT that takes some parameters, or the first where none takes all."""
+        """The method of INSERT for some parameters: it takes most of them, and lacks fewest."""
         given = {name.casefold() for name in names}
-        for method in self.of_verb("insert"):
+
+        def fit(method: Method) -> tuple[int, int]:
             required = {p.name.casefold() for p in method.required}
-            if required <= given <= {p.name.casefold() for p in method.given}:
-                return method
-        return self.creator
+            return len(given & {p.name.casefold() for p in method.given}), -len(required - given)
+
+        return max(self.of_verb("insert"), key=fit, default=None)
 
     @cached_property
     def remover(self) -> Method | None:

@@ -77,7 +77,9 @@ def constant_equalities(
 
 
 def _conjuncts(where: Fragment) -> list[Fragment]:
-    """The parts between the ANDs that stand in no brackets."""
+    """The parts between the ANDs that stand in no brackets but those around all of it."""
+    around = (len(where.lexemes) - len(unwrapped(where))) // 2
+    where = where.slice(where.first + around, where.stop - around)
     parts, start = [], where.first
     for index, lexeme in top_level(where.lexemes):
         if lexeme.upper == "AND":

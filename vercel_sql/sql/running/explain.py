@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -11,7 +11,7 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
-from vercel_sql.api import Client, Request, RequestEvent, build_request
+from vercel_sql.api import MASK, Client, Request, RequestEvent, build_request
 from vercel_sql.errors import NotSupportedError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.parameters import Parameters
@@ -19,9 +19,13 @@ from vercel_sql.sql.running.duck import rows_of
 from vercel_sql.sql.running.prepared import Outcome, Prepared
 from vercel_sql.sql.running.resolve import Catalog
 from vercel_sql.sql.statements import Explain
+from vercel_sql.tables.catalog import literal
 from vercel_sql.tables.predicates import Call, Field, Literal, Node
 from vercel_sql.tables.routes import choose_route
 from vercel_sql.tables.shape import TableShape
+
+_Line = tuple[str, Collection[str]]
+"""What a scan requests, in words, and the values in its filters that are secret."""
 
 _COLUMNS = ["step", "method", "path", "query", "body", "effect", "api_method", "row"]
 
@@ -97,13 +101,30 @@ def explain_query(
     text, values = explain.inner.fragment.bind(parameters)
     ((_, plan),) = rows_of(con, f"EXPLAIN (FORMAT JSON) {text}", values or None)[-1:]
     scans = list(_scans(json.loads(plan)))
-    lines = [line for scan in scans for line in _requests_of(catalogs, scan)]
+    lines, secret = [], set[str]()
+    for scan in scans:
+        for line, hidden in _requests_of(catalogs, scan):
+            lines.append(line)
+            secret.update(hidden)
     if not lines:
         return None
-    rows = rows_of(con, f"EXPLAIN {text}", values or None)
+    rows = rows_of(con, *_without(secret, text, values))
     rows.append(("vercel_requests", "\n".join(lines)))
     keys, texts = zip(*rows, strict=True)
     return Outcome(pa.table({"explain_key": keys, "explain_value": texts}))
+
+
+def _without(
+    secret: Collection[str], text: str, values: Mapping[str, Any]
+) -> tuple[str, dict[str, Any] | None]:
+    """The EXPLAIN of a query in whose plan no secret stands.
+
+    Masking the plan itself would not do: DuckDB breaks long values over lines.
+    """
+    for value in secret:
+        text = text.replace(literal(value), literal(MASK))
+    kept = {name: MASK if value in secret else value for name, value in values.items()}
+    return f"EXPLAIN {text}", kept or None
 
 
 def _scans(plan: Any) -> Iterator[dict[str, Any]]:
@@ -117,8 +138,8 @@ def _scans(plan: Any) -> Iterator[dict[str, Any]]:
         yield from _scans(plan.get("children", []))
 
 
-def _requests_of(catalogs: Sequence[Catalog], scan: dict[str, Any]) -> Iterator[str]:
-    """The requests of one scan, in words."""
+def _requests_of(catalogs: Sequence[Catalog], scan: dict[str, Any]) -> Iterator[_Line]:
+    """The requests of one scan."""
     columns = _strings(scan.get("Projections"))
     for catalog in catalogs:
         for name in [n for n in catalog.manifest.service_names if n not in catalog.missing]:
@@ -131,7 +152,7 @@ def _requests_of(catalogs: Sequence[Catalog], scan: dict[str, Any]) -> Iterator[
                     return
 
 
-def _own_row_lines(catalog: Catalog, shape: TableShape, shown: list[str]) -> Iterator[str]:
+def _own_row_lines(catalog: Catalog, shape: TableShape, shown: list[str]) -> Iterator[_Line]:
     """The request that tells which row is the calling credential's, where a column asks that."""
     resource = shape.resource
     own = [shape.qualified(column.name) for column in resource.columns if column.source == "self"]
@@ -141,12 +162,20 @@ def _own_row_lines(catalog: Catalog, shape: TableShape, shown: list[str]) -> Ite
         yield _get_line(catalog, resource, resource.getter, resource.self_reference.value)
 
 
-def _get_line(catalog: Catalog, resource: Resource, getter: Method, key: str) -> str:
-    path = build_request(getter, {getter.required[0].name: key}).path
-    return f"{catalog.name}.{resource.full_name}: {getter.http} {path}"
+def _get_line(catalog: Catalog, resource: Resource, getter: Method, key: str) -> _Line:
+    request = build_request(getter, {getter.required[0].name: key})
+    return f"{catalog.name}.{resource.full_name}: {_words(catalog, request)}", request.secrets
 
 
-def _route_lines(catalog: Catalog, shape: TableShape, filters: list[str]) -> Iterator[str]:
+def _words(catalog: Catalog, request: Request) -> str:
+    """A request in words, secrets masked."""
+    request = catalog.client.complete(request)
+    query = "&".join(f"{name}={value}" for name, value in request.shown_query.items())
+    text = f"{request.method.http} {request.path}" + (f"?{query}" if query else "")
+    return f"{text} with {_json(request.shown_body)}" if request.body else text
+
+
+def _route_lines(catalog: Catalog, shape: TableShape, filters: list[str]) -> Iterator[_Line]:
     nodes = [node for node in map(_filter_node, filters) if node is not None]
     route = choose_route(shape, Call("and", tuple(nodes), {}) if nodes else None)
     table = f"{catalog.name}.{shape.resource.full_name}"
@@ -154,18 +183,20 @@ def _route_lines(catalog: Catalog, shape: TableShape, filters: list[str]) -> Ite
         for lookup in route.lookups:
             yield _get_line(catalog, shape.resource, route.getter, lookup.value)
         if not route.lookups:
-            yield f"{table}: no request, since no row can match"
+            yield f"{table}: no request, since no row can match", ()
     elif route.lister is not None:
-        yield f"{table}: {_listing(route.lister)}"
+        yield f"{table}: {_listing(catalog, route.lister)}", ()
+    elif shape.resource.rows:
+        yield f"{table}: no request, since the table comes with this package", ()
 
 
-def _listing(method: Method) -> str:
-    text = f"{method.http} {method.path}"
-    if method.paging is None:
-        return text
+def _listing(catalog: Catalog, method: Method) -> str:
     paging = method.paging
+    if paging is None:
+        return _words(catalog, build_request(method, {}))
+    text = _words(catalog, build_request(method, {}, {paging.size_parameter: paging.size}))
     return (
-        f"{text}?{paging.size_parameter}={paging.size}, then the next pages with "
+        f"{text}, then the next pages with "
         f"{paging.parameter}=… until the last, or until the query needs no more"
     )
 

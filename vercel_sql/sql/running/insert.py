@@ -45,7 +45,7 @@ def prepare_insert(
         duckdb.Error: the source or RETURNING is not valid.
     """
     where = f"INSERT INTO {target.full_name}"
-    method = _creator(target, statement, where)
+    method = _creator(con, target, statement, parameters, where)
     refuse_transaction(con, where)
     returning = _returning(con, target, method, statement, parameters, limits, where)
     source = _source_rows(con, statement, parameters)
@@ -67,7 +67,13 @@ def prepare_insert(
     )
 
 
-def _creator(target: Target, statement: Insert, where: str) -> Method:
+def _creator(
+    con: duckdb.DuckDBPyConnection,
+    target: Target,
+    statement: Insert,
+    parameters: Parameters,
+    where: str,
+) -> Method:
     statement.require_well_formed()
     if statement.or_action or statement.on_conflict:
         raise NotSupportedError(
@@ -75,13 +81,17 @@ def _creator(target: Target, statement: Insert, where: str) -> Method:
             "knows no conflicts: it makes another row of the same name. Filter the source instead "
             "(WHERE NOT EXISTS …)"
         )
-    names = [_bare(name) for name in statement.columns or ()]
-    method = target.resource.creator_for(names) if names else target.resource.creator
-    if method is None:
+    creator = target.resource.creator
+    if creator is None:
         raise NotSupportedError(f"{where} is not possible: {capabilities(target)}")
     if statement.source is None:
-        raise NotSupportedError(f"{where}: DEFAULT VALUES has no {method.required[0].name}")
-    return method
+        raise NotSupportedError(f"{where}: DEFAULT VALUES has no {creator.required[0].name}")
+    if len(target.resource.of_verb("insert")) == 1:
+        return creator
+    names: Sequence[str] = statement.columns or ()
+    if statement.by_name:
+        names = _source_rows(con, statement, parameters, limit=0).column_names
+    return target.resource.creator_for(map(_bare, names)) or creator
 
 
 def _bare(name: str) -> str:
@@ -113,11 +123,16 @@ def _secret_columns(method: Method) -> list[str]:
 
 
 def _source_rows(
-    con: duckdb.DuckDBPyConnection, statement: Insert, parameters: Parameters
+    con: duckdb.DuckDBPyConnection,
+    statement: Insert,
+    parameters: Parameters,
+    limit: int | None = None,
 ) -> pa.Table:
     assert statement.source is not None  # noqa: S101 - refused before
     text, values = statement.source.bind(parameters)
     query = f"SELECT * FROM (\n{text}\n)"
+    if limit is not None:
+        query = f"{query} LIMIT {limit}"
     if statement.with_clause is not None:
         # The source may begin with a WITH of its own, so the two can't simply follow another.
         clause, more = statement.with_clause.bind(parameters)

@@ -90,7 +90,7 @@ def _service(catalog: Catalog, name: str) -> Service:
 
 def _methods(target: Target, extended: bool) -> Outcome:
     names = ["method", "verb", "required", "optional", "http", "description"]
-    rows = [_method_row(target.resource, method) for method in target.resource.methods.values()]
+    rows = [_method_row(method) for method in target.resource.methods.values()]
     if extended:
         names += ["effect", "auth", "sent_again", "returns"]
         rows = [
@@ -100,9 +100,9 @@ def _methods(target: Target, extended: bool) -> Outcome:
     return _outcome(names, rows)
 
 
-def _method_row(resource: Resource, method: Method) -> tuple[str, ...]:
+def _method_row(method: Method) -> tuple[str, ...]:
     def name(parameter: Parameter) -> str:
-        in_insert = method is resource.creator and parameter.location == "body"
+        in_insert = method.verb == "insert" and parameter.location == "body"
         return f"data__{parameter.name}" if in_insert else parameter.name
 
     return (
@@ -110,9 +110,14 @@ def _method_row(resource: Resource, method: Method) -> tuple[str, ...]:
         method.verb,
         ", ".join(map(name, method.required)),
         ", ".join(map(name, method.optional)),
-        f"{method.http} {method.path}",
+        _http(method),
         method.description,
     )
+
+
+def _http(method: Method) -> str:
+    """The request of a method; a procedure of this package makes none, or others."""
+    return "computed here" if method.procedure else f"{method.http} {method.path}"
 
 
 _SENT_AGAIN = {
@@ -124,16 +129,30 @@ _SENT_AGAIN = {
 def _method_details(resource: Resource, method: Method) -> tuple[str, ...]:
     return (
         method.effect,
-        "bearer token" if method.auth else "none",
+        _auth(method),
         _SENT_AGAIN[method.retry],
         ", ".join(column.name for column in result_columns(resource, method)),
     )
 
 
+def _auth(method: Method) -> str:
+    """What a request carries as its authorization."""
+    locations = {p.location for p in method.parameters}
+    if "basic_user" in locations:
+        return "basic"
+    if "bearer" in locations:
+        return "bearer token, or the one that is given"
+    return "bearer token" if method.auth else "none"
+
+
 def _insert_template(target: Target) -> Outcome:
-    method = target.resource.creator
-    if method is None:
+    methods = target.resource.of_verb("insert")
+    if not methods:
         raise ProgrammingError(f"{target.full_name} has no INSERT")
+    return _outcome(["statement"], [(_template(target, method),) for method in methods])
+
+
+def _template(target: Target, method: Method) -> str:
     columns, values = [], []
     for parameter in method.given:
         prefix = "data__" if parameter.location == "body" else ""
@@ -150,7 +169,7 @@ def _insert_template(target: Target) -> Outcome:
         f"RETURNING {', '.join(column.name for column in method.returns)}",
         ";",
     ]
-    return _outcome(["statement"], [("\n".join(lines),)])
+    return "\n".join(lines)
 
 
 def _describe_resource(resource: Resource, extended: bool) -> Outcome:
@@ -173,18 +192,18 @@ def _describe_resource(resource: Resource, extended: bool) -> Outcome:
 
 def _describe_method(resource: Resource, method: Method) -> Outcome:
     names = ["kind", "name", "type", "required", "location", "allowed", "secret", "description"]
-    rows = [_parameter_row(p) for p in method.given]
+    rows = [_parameter_row(method, p) for p in method.given]
     rows += [_result_row(c) for c in result_columns(resource, method)]
     return _outcome(names, rows)
 
 
-def _parameter_row(parameter: Parameter) -> tuple[str | None, ...]:
+def _parameter_row(method: Method, parameter: Parameter) -> tuple[str | None, ...]:
     return (
         "parameter",
         parameter.name,
         parameter.type,
         "yes" if parameter.required else "no",
-        parameter.location,
+        None if method.procedure else parameter.location,
         ", ".join(parameter.allowed) or None,
         "yes" if parameter.secret else "no",
         parameter.description,
