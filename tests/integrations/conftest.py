@@ -1,0 +1,98 @@
+"""Connections to a simulated account with an integration, its codes, and what was received."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+import vercel_sql
+from vercel_sql.simulator import ReceivedRequest, Simulator
+
+
+@pytest.fixture
+def connect(sim: Simulator) -> Iterator[Callable[..., vercel_sql.Connection]]:
+    """Opens connections to the account: ``connect(read_only=True)``."""
+    with ExitStack() as stack:
+
+        def make(**options: Any) -> vercel_sql.Connection:
+            urls = {"api_url": sim.url, "oauth_url": sim.url}
+            options = {"token": sim.token, "attempts": 2, "patience": 1.0, **urls, **options}
+            return stack.enter_context(vercel_sql.connect(**options))
+
+        yield make
+
+
+@pytest.fixture
+def db(connect: Callable[..., vercel_sql.Connection]) -> vercel_sql.Connection:
+    """A connection with nothing special about it."""
+    return connect()
+
+
+@pytest.fixture
+def sent(sim: Simulator) -> Callable[[], list[ReceivedRequest]]:
+    """What the server received since it was asked last."""
+
+    def received() -> list[ReceivedRequest]:
+        found = sim.requests()
+        sim.clear_requests()
+        return found
+
+    return received
+
+
+@pytest.fixture
+def put(db: vercel_sql.Connection) -> Callable[..., dict[str, Any]]:
+    """Inserts one row of these values into a table, and gives the row that came of it."""
+
+    def insert(table: str, values: dict[str, Any], into: Any = None) -> dict[str, Any]:
+        columns = ", ".join(values)
+        places = ", ".join(f"${name}" for name in values)
+        statement = f"INSERT INTO {table} ({columns}) SELECT {places}"
+        cursor = (into or db).execute(statement, values)
+        names = [column[0] for column in cursor.description]
+        (row,) = cursor.fetchall()
+        return dict(zip(names, row, strict=True))
+
+    return insert
+
+
+@pytest.fixture
+def installed(sim: Simulator) -> Callable[..., dict[str, str]]:
+    """Installs the integration; gives what its exchange takes: ``installed(team="acme")``."""
+    client = sim.oauth.clients.integration
+
+    def install(**options: Any) -> dict[str, str]:
+        code = sim.oauth.mint_code("integration", **options)
+        return {
+            "client_id": client.client_id,
+            "client_secret": client.client_secret,
+            "code": code.code,
+            "redirect_uri": code.redirect_uri,
+        }
+
+    return install
+
+
+@pytest.fixture
+def opened(sim: Simulator) -> Callable[..., dict[str, str]]:
+    """Opens the provider from Vercel; gives what the SSO exchange takes."""
+    client = sim.oauth.clients.sso
+
+    def open_in_provider(**options: Any) -> dict[str, str]:
+        code = sim.oauth.mint_code("sso", **options)
+        return {
+            "client_id": client.client_id,
+            "client_secret": client.client_secret,
+            "code": code.code,
+        }
+
+    return open_in_provider
+
+
+@pytest.fixture
+def team(sim: Simulator) -> Any:
+    """A team."""
+    return next(team for team in sim.state.teams if not team.limited_by)
