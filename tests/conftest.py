@@ -70,7 +70,7 @@ class Connections:
 
     def __call__(self, sim: Simulator, con: Any = None, **options: Any) -> Any:
         con = con or self.plain()
-        options = {"token": sim.token, "api_url": sim.url, **options}
+        options = {"token": sim.token, "api_url": sim.url, "oauth_url": sim.url, **options}
         vercel_sql.attach(con, options.pop("token"), **options)
         self._attached.append((con, options.get("name", "vercel")))
         return con
@@ -106,7 +106,7 @@ def make_client() -> Iterator[Callable[..., Client]]:
 
         def make(sim: Simulator | None = None, *, token: Any = ..., **options: Any) -> Client:
             if sim is not None:
-                options.setdefault("urls", {"api": sim.url})
+                options.setdefault("urls", {"api": sim.url, "oauth": sim.url})
             if token is ...:
                 token = sim.token if sim is not None else "vcp_notOfAnyAccountAtAll0001"
             client = Client(vercel().provider, Credential(token, "the test"), **options)

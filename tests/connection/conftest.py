@@ -19,7 +19,8 @@ def connect(sim: Simulator) -> Iterator[Callable[..., vercel_sql.Connection]]:
 
         def make(**options: Any) -> vercel_sql.Connection:
             options = {"token": sim.token, "attempts": 2, "patience": 1.0, **options}
-            return stack.enter_context(vercel_sql.connect(api_url=sim.url, **options))
+            urls = {"api_url": sim.url, "oauth_url": sim.url}
+            return stack.enter_context(vercel_sql.connect(**urls, **options))
 
         yield make
 

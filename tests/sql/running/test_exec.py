@@ -30,6 +30,8 @@ ARGUMENTS = {
     "verify_token": "@token = 'a verification token'",
     "email_login": "@email = 'a@example.com'",
 }
+# What the simulated account can't be asked without more ado; tests/oauth and tests/integrations do.
+REFUSED = {"verify_token", "get_userinfo", "revoke_token"}
 METHODS = [
     (f"{resource.full_name}", method)
     for service in map(vercel().service, vercel().service_names)
@@ -40,9 +42,12 @@ METHODS = [
 
 @pytest.mark.parametrize(("resource", "method"), METHODS, ids=lambda it: getattr(it, "name", it))
 def test_every_method_can_be_called(db, sent, resource, method):
-    statement = f"EXEC vercel.{resource}.{method.name} {ARGUMENTS.get(method.name, '')}"
-    if method.name == "verify_token":
-        with pytest.raises(vercel_sql.APIError, match="403"):
+    if method.procedure:
+        pytest.skip("it is computed here: tests/oauth")
+    made_up = ", ".join(f"@{parameter.name} = 'x'" for parameter in method.required)
+    statement = f"EXEC vercel.{resource}.{method.name} {ARGUMENTS.get(method.name, made_up)}"
+    if method.name in REFUSED or "exchange" in method.name or "client_id" in made_up:
+        with pytest.raises(vercel_sql.APIError, match=r" 40[0134] "):
             db.execute(statement)
     else:
         assert db.execute(statement).fetchall()

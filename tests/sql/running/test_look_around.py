@@ -14,7 +14,9 @@ def as_dicts(cursor):
 
 def test_services(db, sent):
     rows = as_dicts(db.execute("SHOW SERVICES IN vercel"))
-    assert [row["service"] for row in rows] == ["authentication", "teams", "user"]
+    assert [row["service"] for row in rows] == [
+        *("authentication", "integrations", "oauth", "teams", "user")
+    ]
     assert sent() == []
 
 

@@ -94,7 +94,7 @@ def test_a_name_that_is_too_short_is_not_guessed(db, sent):
 
 def test_no_service_is_read_before_it_is_mentioned(db):
     made = db._catalogs[0]
-    everything = ["authentication", "teams", "user"]
+    everything = ["authentication", "integrations", "oauth", "teams", "user"]
     assert made.missing == everything
     db.execute("SELECT 42; CREATE TABLE t (i INT)")
     assert made.missing == everything
@@ -102,11 +102,11 @@ def test_no_service_is_read_before_it_is_mentioned(db):
 
 def test_and_only_those(db):
     db.execute("SELECT id FROM vercel.teams.teams").fetchall()
-    assert db._catalogs[0].missing == ["authentication", "user"]
+    assert db._catalogs[0].missing == ["authentication", "integrations", "oauth", "user"]
     db.execute("USE vercel.user").execute("FROM user").fetchall()
-    assert db._catalogs[0].missing == ["authentication"]
+    assert db._catalogs[0].missing == ["authentication", "integrations", "oauth"]
     db.execute("FROM vercel.audit.user_tokens").fetchall()
-    assert db._catalogs[0].missing == []
+    assert db._catalogs[0].missing == ["integrations", "oauth"]
 
 
 @pytest.mark.parametrize(
