@@ -1,0 +1,234 @@
+"""``vercel-sql login --oauth``: what passes, and what is refused without anything being saved."""
+
+from __future__ import annotations
+
+import sys
+from urllib.parse import urlsplit
+
+import pytest
+
+from .conftest import fetch, mode, query_of, with_query
+
+
+def test_a_login_is_saved_and_used(account):
+    ended = account.login()
+    assert "Logged in as ada-example" in ended.err
+    assert ended.out == ""
+    (path,) = account.files
+    assert mode(path) == 0o600
+    assert mode(path.parent) == 0o700
+    saved = account.saved
+    assert (saved["kind"], saved["api_url"], saved["oauth_url"]) == (
+        "oauth",
+        account.sim.url,
+        account.sim.url,
+    )
+    assert saved["access_token"].startswith("vca_")
+    assert saved["refresh_token"].startswith("vcr_")
+    assert "id_token" not in path.read_text()
+
+    query = account.run("-c", "SELECT username FROM vercel.user.user", "-o", "csv")
+    assert (query.process.returncode, query.out) == (0, "username\nada-example\n")
+
+
+def test_the_address_and_the_exchange_are_as_the_documents_say(account):
+    running, address = account.begin()
+    asked = query_of(address)
+    assert address.startswith(f"{account.sim.url}/oauth/authorize?")
+    assert asked["client_id"] == account.client_id
+    assert asked["response_type"] == "code"
+    assert asked["code_challenge_method"] == "S256"
+    assert asked["scope"] == "openid email profile offline_access"
+    assert min(len(asked[name]) for name in ("state", "nonce", "code_challenge")) >= 43
+    redirect = urlsplit(asked["redirect_uri"])
+    assert (redirect.hostname, redirect.path) == ("127.0.0.1", "/callback")
+    fetch(account.sim.oauth.authorize(address))
+    assert running.end() == 0
+    (exchange,) = account.asked("/api/login/oauth/token")
+    form = dict(exchange.form)
+    assert set(form) == {"grant_type", "client_id", "code", "code_verifier", "redirect_uri"}
+    assert form["redirect_uri"] == asked["redirect_uri"]
+    assert exchange.method == "POST"
+    assert "authorization" not in exchange.headers
+
+
+def test_an_app_with_a_secret_shows_it_at_the_exchange(account, tmp_path):
+    app = account.sim.oauth.clients.confidential
+    app = account.sim.oauth.clients.add(
+        type(app)("app", "cl_native", "Native", "a-client-secret", native=True,
+                  redirect_uris=("http://127.0.0.1/callback",))
+    )  # fmt: skip
+    secret = tmp_path / "secret"
+    secret.write_text("a-client-secret\n")
+    ended = account.login("--client-secret-file", str(secret), client_id=app.client_id)
+    assert dict(account.asked("/api/login/oauth/token")[0].form)["client_secret"] == (
+        "a-client-secret"
+    )
+    assert "a-client-secret" not in ended.err + account.files[0].read_text()
+    account.change(expires_at=1)
+    assert account.run("whoami").process.returncode == 0
+    assert dict(account.refreshes()[0].form)["client_secret"] == "a-client-secret"
+    assert account.run("logout").process.returncode == 0
+    (revoked,) = account.asked("/api/login/oauth/token/revoke")
+    assert revoked.headers["authorization"].startswith("Basic ")
+
+
+def test_the_browser_is_opened(account, tmp_path):
+    """``BROWSER`` is how webbrowser is told which; this one presses Allow at once."""
+    browser = tmp_path / "browser.py"
+    browser.write_text(
+        "import json, sys, urllib.request\n"
+        "body = json.dumps({'url': sys.argv[1]}).encode()\n"
+        f"url = {account.sim.url + '/_simulator/authorize'!r}\n"
+        "headers = {'Content-Type': 'application/json'}\n"
+        "asked = urllib.request.Request(url, body, headers)\n"
+        "answer = json.load(urllib.request.urlopen(asked))\n"
+        "urllib.request.urlopen(answer['location'])\n"
+    )
+    login = ("login", "--oauth", "--client-id", account.client_id)
+    ended = account.run(*login, BROWSER=f"{sys.executable} {browser} %s")
+    assert ended.process.returncode == 0, ended.err
+    assert "/oauth/authorize" not in ended.err  # it is shown only where no browser opens
+    assert account.saved["kind"] == "oauth"
+
+
+def refused(account, running, *words: str) -> None:
+    """A login that failed, said why, and saved nothing."""
+    assert running.end() == 1, running.err
+    last = running.err.strip().splitlines()[-1]
+    assert last.startswith("vercel-sql: ")
+    for word in words:
+        assert word in last
+    assert "Traceback" not in running.err
+    assert account.files == []
+    assert not list(account.config.glob("*.new"))
+
+
+def test_a_changed_state(account):
+    running, address = account.begin()
+    redirect = account.sim.oauth.authorize(address)
+    status, page = fetch(with_query(redirect, state=query_of(redirect)["state"][:-1] + "~"))
+    assert (status, "refused" in page) == (400, True)
+    refused(account, running, "another state")
+    assert account.asked("/api/login/oauth/token") == []
+
+
+def test_a_used_code(account):
+    running, address = account.begin()
+    code = _code(account, address)
+    code.used = True
+    fetch(_redirect(address, code.code))
+    refused(account, running, "invalid_grant", "used before")
+
+
+def test_an_expired_code(account):
+    running, address = account.begin()
+    fetch(_redirect(address, _code(account, address, age_seconds=1801).code))
+    refused(account, running, "invalid_grant", "expired")
+
+
+def test_a_wrong_code_verifier(account):
+    running, address = account.begin()
+    fetch(_redirect(address, _code(account, address, code_challenge="A" * 43).code))
+    refused(account, running, "invalid_grant", "code_verifier")
+
+
+def test_somebody_elses_code(account):
+    running, address = account.begin()
+    fetch(_redirect(address, "never-given"))
+    refused(account, running, "invalid_grant")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("other_key", "signature"),
+        ("unknown_key", "signature"),
+        ("alg_none", "anybody could sign"),
+        ("hs256_public_key", "anybody could sign"),
+        ("wrong_audience", "another audience"),
+        ("wrong_issuer", "another issuer"),
+        ("expired", "expired"),
+        ("wrong_nonce", "nonce"),
+        ("missing_nonce", "nonce"),
+    ],
+)
+def test_a_bad_id_token(account, fault, words):
+    account.sim.oauth.spoil_id_tokens(fault)
+    running, address = account.begin()
+    fetch(account.sim.oauth.authorize(address))
+    refused(account, running, "the ID token is refused", words)
+    # The tokens that came with it are not left alive.
+    (revoked,) = account.asked("/api/login/oauth/token/revoke")
+    assert account.sim.oauth.sessions.active(dict(revoked.form)["token"]) is None
+
+
+def test_no_id_token(account):
+    path = "/api/login/oauth/token"
+    account.sim.faults(kind="patch", path=path, patch={"id_token": None})
+    running, address = account.begin()
+    fetch(account.sim.oauth.authorize(address))
+    refused(account, running, "no ID token")
+
+
+def test_a_person_who_denies(account):
+    running, address = account.begin()
+    fetch(account.sim.oauth.authorize(address, approve=False))
+    refused(account, running, "not allowed", "access_denied")
+
+
+def test_nobody_comes(account):
+    running, _ = account.begin("--timeout", "0.5")
+    refused(account, running, "nobody signed in within")
+
+
+def test_what_is_no_redirect_of_ours_changes_nothing(account):
+    running, address = account.begin()
+    base = query_of(address)["redirect_uri"]
+    root = base.removesuffix("/callback")
+    assert fetch(f"{root}/favicon.ico")[0] == 404
+    assert fetch(f"{root.replace('127.0.0.1', 'localhost')}/callback?state=x&code=y")[0] == 404
+    assert fetch(base)[0] == 400
+    assert fetch(f"{base}?code=abc")[0] == 400
+    assert fetch(account.sim.oauth.authorize(address))[0] == 200
+    assert running.end() == 0
+
+
+def test_a_parameter_twice(account):
+    running, address = account.begin()
+    fetch(account.sim.oauth.authorize(address) + "&code=other")
+    refused(account, running, "twice")
+
+
+def test_a_port_that_is_taken(account):
+    port = str(account.sim.port)
+    login = ("login", "--oauth", "--client-id", account.client_id, "--no-browser")
+    refused(account, account.start(*login, "--port", port), port)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "--email"),
+        (("--oauth",), "--client-id"),
+        (("--oauth", "--email", "a@example.com", "--client-id", "x"), "either"),
+        (("--oauth", "--client-id", "x", "--scope", "email"), "openid"),
+        (("--oauth", "--client-id", "x", "--port", "70000"), "70000"),
+        (("--email", "a@example.com", "--api-url", "http://example.com"), "plain http"),
+    ],
+)
+def test_wrong_use(account, arguments, words):
+    ended = account.run("login", *arguments)
+    assert ended.process.returncode == 2
+    assert words in ended.err
+
+
+def _code(account, address, **options):
+    asked = query_of(address)
+    given = {name: asked[name] for name in ("redirect_uri", "nonce", "code_challenge")}
+    return account.sim.oauth.mint_code(client_id=account.client_id, **{**given, **options})
+
+
+def _redirect(address, code):
+    asked = query_of(address)
+    return with_query(asked["redirect_uri"] + "?", code=code, state=asked["state"])
