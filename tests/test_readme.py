@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -35,22 +38,73 @@ def blocks(language: str) -> list[str]:
 def account(monkeypatch: pytest.MonkeyPatch):
     with Simulator(tokens=60, seed=7) as simulator:
         monkeypatch.setenv("VERCEL_API_URL", simulator.url)
+        monkeypatch.setenv("VERCEL_OAUTH_URL", simulator.url)
         monkeypatch.setenv("VERCEL_TOKEN", simulator.token)
         yield simulator
 
 
+def inserted(table: str, values: dict[str, str]) -> dict[str, str]:
+    """The row that an exchange gives."""
+    places = ", ".join(f"${name}" for name in values)
+    statement = f"INSERT INTO {table} ({', '.join(values)}) SELECT {places}"
+    with vercel_sql.connect() as con:
+        rows = con.execute(statement, values).arrow().to_pylist()
+    return rows[0]
+
+
+def signed_in(account: Simulator, app: Any, *, exchanged: bool) -> dict[str, str]:
+    """What a person's sign-in to an app gives: before the exchange, or after it."""
+    asked = {"client_id": app.client_id, "redirect_uri": app.redirect_uris[0]}
+    call = "FROM vercel.oauth.authorize_url(client_id := $client_id, redirect_uri := $redirect_uri)"
+    with vercel_sql.connect() as con:
+        begun = con.execute(call, asked).arrow().to_pylist()[0]
+    brought = parse_qs(urlsplit(account.oauth.authorize(begun["url"])).query)
+    given = {**asked, "code": brought["code"][0], "code_verifier": begun["code_verifier"]}
+    if app.client_secret:
+        given["client_secret"] = app.client_secret
+    if not exchanged:
+        return given
+    return {**given, "nonce": begun["nonce"], **inserted("vercel.oauth.tokens", given)}
+
+
+def installed(account: Simulator, kind: str, scope: str | None = None) -> dict[str, str]:
+    """What Vercel sends to an integration, and what the integration knows."""
+    app = getattr(account.oauth.clients, kind)
+    code = account.oauth.mint_code(kind, scope=scope)
+    secret = {"client_id": app.client_id, "client_secret": app.client_secret}
+    return {**secret, "code": code.code, "redirect_uri": app.redirect_uris[0]}
+
+
+def values_for(account: Simulator, sql: str) -> dict[str, str] | None:
+    """A value for each placeholder of an example."""
+    names = set(re.findall(r"\{\{ (\w+) \}\}", sql))
+    known = {"email": "ada@example.com"}
+    if "vercel.oauth" in sql:
+        clients = account.oauth.clients
+        app = clients.confidential if "client_secret" in names else clients.public
+        known = signed_in(account, app, exchanged="code" not in names)
+    elif "vercel.integrations" in sql:
+        known = installed(
+            account, "sso" if "sso" in sql else "integration", "openid offline_access"
+        )
+        if "refresh_token" in names:
+            del known["redirect_uri"]
+            known |= inserted("vercel.integrations.sso_tokens", known)
+    return {name: known[name] for name in names} or None
+
+
 @pytest.mark.parametrize("sql", blocks("sql"))
 def test_sql(account: Simulator, sql: str) -> None:
-    given = {"email": "ada@example.com"} if "{{ email }}" in sql else None
+    given = values_for(account, sql)
     with vercel_sql.connect() as con:
         con.execute(sql, given)
         assert con.description
-        con.fetchall()
+        assert con.fetchall()
 
 
 @pytest.mark.parametrize("source", blocks("python"))
 def test_python(account: Simulator, source: str, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(source, "README.md", "exec"), {})
+    exec(compile(source, "README.md", "exec"), {"given": installed(account, "integration")})
     assert capsys.readouterr().out
 
 
