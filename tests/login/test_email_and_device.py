@@ -110,8 +110,7 @@ def test_a_device_that_nobody_allows(account, device):
 def test_a_device_that_asks_too_fast_waits_longer(account, device):
     """Its own interval is what the server said; the server may still want more."""
     path = "/api/login/oauth/token"
-    body = {"error": "slow_down", "error_description": "Wait."}
-    account.sim.faults(kind="body", status=400, body=body, path=path)
+    account.sim.faults(kind="status", status=400, code="slow_down", path=path)
     running = device()
     account.sim.oauth.authorize_device()
     assert running.end() == 0, running.err

@@ -14,9 +14,10 @@ import keyring.backends.null
 import pytest
 from keyring.backend import KeyringBackend
 
-from .conftest import mode
 from vercel_sql.api.login_store import LoginStore, SavedLogin, working_keyring
 from vercel_sql.errors import OperationalError
+
+from .conftest import mode
 
 API = "http://127.0.0.1:9"
 

@@ -129,16 +129,26 @@ def _account_command(name: str, parser: argparse.ArgumentParser, argv: Sequence[
         from vercel_sql.cli import login
 
         login.add_arguments(parser)
-        return login.run(parser.parse_args(argv), parser)
+        return login.run(_parsed(parser, argv), parser)
     if name == "logout":
         from vercel_sql.cli import logout
 
         logout.add_arguments(parser)
-        return logout.run(parser.parse_args(argv))
+        return logout.run(_parsed(parser, argv))
     from vercel_sql.cli import whoami
 
     whoami.add_arguments(parser)
-    return whoami.run(parser.parse_args(argv))
+    return whoami.run(_parsed(parser, argv))
+
+
+def _parsed(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """The options; what is none of them is not repeated, since it may be a secret."""
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        option = unknown[0].partition("=")[0]
+        is_option = option.startswith("-")
+        parser.error(f"there is no option {option}" if is_option else "it takes options only")
+    return arguments
 
 
 def _query(argv: Sequence[str]) -> int:
@@ -161,7 +171,7 @@ def _unknown(word: str) -> str:
     if word in _COMMANDS:
         return f"the command {word} comes first, and takes none of these options"
     if word.startswith("-"):
-        return f"there is no option {word}"
+        return f"there is no option {word.partition('=')[0]}"  # what follows may be a secret
     near = get_close_matches(word, _COMMANDS, n=1)
     if near:
         return f"there is no command {word}; did you mean {near[0]}?"
