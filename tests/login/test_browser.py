@@ -223,6 +223,23 @@ def test_wrong_use(account, arguments, words):
     assert words in ended.err
 
 
+@pytest.mark.parametrize("missing", ["VERCEL_API_URL", "VERCEL_OAUTH_URL"])
+def test_no_sign_in_of_vercels_own_for_another_api_nor_the_reverse(account, missing):
+    login = ("login", "--oauth", "--client-id", account.client_id, "--no-browser")
+    ended = account.run(*login, **{missing: ""})
+    assert ended.process.returncode == 2
+    assert "a token of the one is not for the other" in ended.err
+    assert account.files == []
+    assert account.sim.requests() == []
+
+
+def test_a_token_in_the_environment_comes_before_the_login(account):
+    running, address = account.begin(VERCEL_TOKEN=account.sim.token)
+    fetch(account.sim.oauth.authorize(address))
+    assert running.end() == 0
+    assert "VERCEL_TOKEN is set, and comes before this login" in running.err
+
+
 def _code(account, address, **options):
     asked = query_of(address)
     given = {name: asked[name] for name in ("redirect_uri", "nonce", "code_challenge")}

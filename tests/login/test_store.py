@@ -195,6 +195,15 @@ def test_the_keyring_can_be_turned_off(use, monkeypatch):
     assert working_keyring() is None
 
 
+def test_a_keyring_that_does_not_exist_is_none(account):
+    account.login()
+    account.env["PYTHON_KEYRING_BACKEND"] = "no.such.Backend"
+    del account.env["VERCEL_SQL_KEYRING"]
+    account.change(expires_at=1)
+    assert account.run("whoami").process.returncode == 0
+    assert mode(account.files[0]) == 0o600
+
+
 def test_a_login_shows_nothing_of_itself():
     secret = login(refresh_token="vcr_leakmerefresh")
     for shown in (

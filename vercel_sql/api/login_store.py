@@ -264,14 +264,13 @@ def working_keyring() -> Any:
     """The operating system's keyring, or None where none works or ``VERCEL_SQL_KEYRING=off``."""
     if os.environ.get(KEYRING_VARIABLE, "").strip().lower() in ("off", "0", "no", "false"):
         return None
-    # Imported here: it takes longer than all that a query without a login does.
-    import keyring
-    from keyring.backend import KeyringBackend
-
     try:
+        # Imported here: it takes longer than all that a query without a login does.
+        import keyring
+
         chosen = keyring.get_keyring()
-        backends: list[KeyringBackend] = list(getattr(chosen, "backends", [chosen]))
-    except Exception as error:
+        backends: list[Any] = list(getattr(chosen, "backends", [chosen]))
+    except Exception as error:  # whatever a backend that was asked for raises, the import too
         log.warning("there is no keyring: %s", type(error).__name__)
         return None
     return next((backend for backend in backends if _is_safe(backend)), None)

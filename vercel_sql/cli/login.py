@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import webbrowser
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +25,7 @@ from vercel_sql.api.sign_in import (
 )
 from vercel_sql.cli.accounts import add_servers, anonymous_client, guarded, say
 from vercel_sql.cli.exit_codes import FINE
-from vercel_sql.errors import Error
+from vercel_sql.errors import Error, ParameterError
 from vercel_sql.manifest import vercel
 
 
@@ -81,6 +82,8 @@ def _problem(arguments: argparse.Namespace) -> str | None:
 
 def _login(arguments: argparse.Namespace) -> int:
     client = anonymous_client(arguments)
+    if not arguments.email:
+        _refuse_mixed(client, arguments)
     try:
         store = LoginStore(client.urls["api"])
         with store.locked():  # found out now, rather than with a login in hand
@@ -97,7 +100,27 @@ def _login(arguments: argparse.Namespace) -> int:
             "This replaces an earlier login, which was not revoked: log out first to end one, "
             "or delete its token."
         )
+    environment = client.provider.token_environment
+    if os.environ.get(environment, "").strip():
+        say(f"{environment} is set, and comes before this login.")
     return FINE
+
+
+def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:
+    """Refuses Vercel's own sign-in for another API, and another's for Vercel's own API.
+
+    A token would be sent where it does not belong. Who names both servers means it.
+    """
+    given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
+    servers = client.provider.servers
+    own = {client.urls[name] == servers[name].url for name in given}
+    named = [given[name] or os.environ.get(servers[name].environment, "").strip() for name in given]
+    if len(own) == 2 and not all(named):
+        raise ParameterError(
+            f"the API is {client.urls['api']}, and the authorization server {client.urls['oauth']}:"
+            " a token of the one is not for the other. Give both --api-url and --oauth-url "
+            "(VERCEL_API_URL and VERCEL_OAUTH_URL)"
+        )
 
 
 def _before(store: LoginStore) -> SavedLogin | None:
@@ -150,7 +173,9 @@ def _shower(*, no_browser: bool) -> Callable[[str], None]:
         # and is of no use without the verifier, which stays here.
         if no_browser or not _opened(address):
             say(f"Open this address in a browser on this machine:\n\n    {address}\n")
-        say("Waiting for the sign-in in the browser …")
+            say("Waiting for the sign-in …")
+        else:
+            say("Waiting for the sign-in in the browser … (if none opened: --no-browser)")
 
     return show
 
