@@ -237,6 +237,7 @@ class Client:
             stop=retries.stop(self._attempts, self.patience),
             wait=retries.pause,
             sleep=time.sleep,
+            before_sleep=self._log_wait,
             reraise=True,
         )
         return retrying(self._send_once, request, headers, retrying)
@@ -281,6 +282,11 @@ class Client:
             method, request.path, response.status_code, response.headers, response.content
         )
         raise retries.with_pause(self._masked(refused), response.headers)
+
+    def _log_wait(self, state: tenacity.RetryCallState) -> None:
+        failure = state.outcome.exception() if state.outcome else None
+        reason = f"status {failure.status}" if isinstance(failure, APIError) else "no answer"
+        log.info("%s: sent again in %.1f s", reason, state.upcoming_sleep)
 
     def _wait_for_budget(self, method: Method) -> None:
         wait = self.budgets.reserve(method.path)
