@@ -183,12 +183,22 @@ class Client:
 
         Raises:
             InterfaceError: the client is closed.
+            TransportError: the environment's proxy or certificate settings can't be used.
         """
         with self._lock:
             if self._closed:
                 raise InterfaceError("the connection is closed")
             if self._http is None:
-                self._http = make_http_client(self._timeout, self.urls.values())
+                try:
+                    self._http = make_http_client(self._timeout, self.urls.values())
+                except (ValueError, ImportError, OSError) as error:
+                    # httpx's own errors for HTTPS_PROXY, SSL_CERT_FILE and their like; what they
+                    # cite may hold a proxy's password.
+                    raise TransportError(
+                        "the proxy or certificate settings of the environment (HTTPS_PROXY, "
+                        f"ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR) can't be used "
+                        f"({type(error).__name__})"
+                    ) from None
             return self._http
 
     def refuse_if_read_only(self, method: Method) -> None:
@@ -271,6 +281,10 @@ class Client:
             status = response.status_code
         except httpx.HTTPError as error:
             raise self._transport_error(request, error) from None
+        except RuntimeError:
+            if not self._closed:
+                raise
+            raise InterfaceError("the connection was closed while a request was made") from None
         finally:
             self._tell(request, status, (time.perf_counter() - started) * 1000, attempt)
         self.budgets.learn(method.path, response.headers)
