@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -144,17 +143,12 @@ class Prepared:
         return self._error(done, f"row {number + 1} of {count} failed: {reason}", error)
 
     def _error(self, done: list[pa.Table], reason: str, error: BaseException) -> PartialWriteError:
-        table = pa.concat_tables(done) if done else None
-        rows: list[tuple[Any, ...]] = []
-        if table is not None:
-            rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-        return PartialWriteError(
-            f"{self.what}: {reason}. {len(rows)} of {len(self.requests)} were carried out before, "
+        count = sum(len(rows) for rows in done)
+        return kept_rows(
+            f"{self.what}: {reason}. {count} of {len(self.requests)} were carried out before, "
             "and are kept in this error",
-            cause=error,
-            columns=table.column_names if table is not None else (),
-            rows=rows,
-            table=table,
+            error,
+            pa.concat_tables(done) if done else None,
         )
 
     def _miscounted(self, outcome: Outcome, expected: int) -> RowCountError:
@@ -162,3 +156,11 @@ class Prepared:
             f"{self.what}: {outcome.changed} rows were changed, and {expected} "
             f"{'was' if expected == 1 else 'were'} expected; the others were gone already"
         )
+
+
+def kept_rows(text: str, cause: BaseException, table: pa.Table | None) -> PartialWriteError:
+    """The error that carries the rows of what was carried out before something failed."""
+    if table is None:
+        return PartialWriteError(text, cause=cause)
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return PartialWriteError(text, cause=cause, columns=table.column_names, rows=rows, table=table)
