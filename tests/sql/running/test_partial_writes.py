@@ -3,6 +3,7 @@
 import traceback
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import vercel_sql
@@ -113,6 +114,27 @@ def test_ctrl_c_keeps_the_rows_so_far(db, authenticates):
     assert isinstance(caught.value.cause, KeyboardInterrupt)
     assert len(caught.value.rows) == 3
     assert all(map(authenticates, secrets_of(caught.value)))
+
+
+@pytest.mark.parametrize("failure", [duckdb.Error("no room"), KeyboardInterrupt()])
+def test_rows_that_duckdb_does_not_take_are_kept(db, authenticates, failure):
+    class Full:
+        """A DuckDB connection that takes no more tables once the result is to be given."""
+
+        def __init__(self, real):
+            self.real = real
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+        def register(self, *_arguments):
+            raise failure
+
+    db.duckdb = Full(db.duckdb)
+    with pytest.raises(vercel_sql.PartialWriteError, match="rows are kept") as caught:
+        db.execute(TEN)
+    assert len(caught.value.rows) == 10
+    assert authenticates(secrets_of(caught.value)[9])
 
 
 def test_ctrl_c_before_the_first_is_just_that(db):
