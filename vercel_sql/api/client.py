@@ -252,8 +252,9 @@ class Client:
         )
         return retrying(self._send_once, request, headers, retrying)
 
-    def _headers(self, request: Request) -> dict[str, str]:
-        headers = {}
+    def _headers(self, request: Request) -> httpx.Headers:
+        # httpx's own type, whose repr masks the authorization wherever our variables are shown.
+        headers = httpx.Headers()
         if request.method.auth:
             name = f"vercel.{request.method.resource}: {request.method.name}"
             headers["Authorization"] = f"Bearer {self.credential.require(name)}"
@@ -262,7 +263,7 @@ class Client:
         return headers
 
     def _send_once(
-        self, request: Request, headers: dict[str, str], retrying: tenacity.Retrying
+        self, request: Request, headers: httpx.Headers, retrying: tenacity.Retrying
     ) -> Answer:
         method = request.method
         self._wait_for_budget(method)

@@ -62,6 +62,8 @@ def connect(
         native = duckdb.connect(str(database))
         try:
             _match_versions(native)
+            # DuckDB's own bar goes to standard output, among the data.
+            native.execute("SET enable_progress_bar = false")
             attachment = make_attachment(native, provider.name, client, manifest, None)
         except BaseException:
             native.close()
