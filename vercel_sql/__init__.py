@@ -2,11 +2,16 @@
 
 The module follows PEP 249: `connect`, ``apilevel``, ``threadsafety``, ``paramstyle``, the type
 objects and constructors, and the exceptions.
+
+What needs DuckDB is imported when it is first used, so that ``vercel-sql --help`` and the simulated
+API start at once.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from vercel_sql._version import __version__
-from vercel_sql.connection import Attachment, Connection, Cursor, attach, connect, detach
-from vercel_sql.connection.dbapi import (
+from vercel_sql.dbapi import (
     BINARY,
     DATETIME,
     NUMBER,
@@ -45,6 +50,11 @@ from vercel_sql.errors import (
     TransportError,
     Warning,  # noqa: A004 - the name is PEP 249's
 )
+
+if TYPE_CHECKING:
+    from vercel_sql.connection import Attachment, Connection, Cursor, attach, connect, detach
+
+_WHEN_USED = ("Attachment", "Connection", "Cursor", "attach", "connect", "detach")
 
 __all__ = [
     "BINARY",
@@ -90,3 +100,9 @@ __all__ = [
     "paramstyle",
     "threadsafety",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHEN_USED:
+        return getattr(import_module("vercel_sql.connection"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -194,3 +194,12 @@ def test_token_and_url_come_from_the_environment(attached, sim, monkeypatch):
     monkeypatch.setenv("VERCEL_API_URL", sim.url)
     con = attached(sim, token=None, api_url=None)
     assert con.execute(f"SELECT count(*) FROM {LIVE}").fetchone() == (31,)
+
+
+def test_an_unknown_service_is_an_error_that_leaves_nothing_behind(sim):
+    con = duckdb.connect()
+    with pytest.raises(vercel_sql.ParameterError, match="no service 'nope'; there are auth"):
+        vercel_sql.attach(con, sim.token, api_url=sim.url, services=["user", "nope"])
+    names = con.execute("SELECT database_name FROM duckdb_databases()").fetchall()
+    assert ("vercel",) not in names
+    con.close()

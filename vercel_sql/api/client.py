@@ -195,12 +195,22 @@ class Client:
 
         Raises:
             InterfaceError: the client is closed.
+            TransportError: the environment's proxy or certificate settings can't be used.
         """
         with self._lock:
             if self._closed:
                 raise InterfaceError("the connection is closed")
             if self._http is None:
-                self._http = make_http_client(self._timeout, self.urls.values())
+                try:
+                    self._http = make_http_client(self._timeout, self.urls.values())
+                except (ValueError, ImportError, OSError) as error:
+                    # httpx's own errors for HTTPS_PROXY, SSL_CERT_FILE and their like; what they
+                    # cite may hold a proxy's password.
+                    raise TransportError(
+                        "the proxy or certificate settings of the environment (HTTPS_PROXY, "
+                        f"ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR) can't be used "
+                        f"({type(error).__name__})"
+                    ) from None
             return self._http
 
     def refuse_if_read_only(self, method: Method) -> None:
@@ -285,12 +295,13 @@ class Client:
             stop=retries.stop(self._attempts, self.patience),
             wait=retries.pause,
             sleep=time.sleep,
+            before_sleep=self._log_wait,
             reraise=True,
         )
         return retrying(self._send_once, request, _headers(request, bearer), retrying)
 
     def _send_once(
-        self, request: Request, headers: dict[str, str], retrying: tenacity.Retrying
+        self, request: Request, headers: httpx.Headers, retrying: tenacity.Retrying
     ) -> Answer:
         method = request.method
         self._wait_for_budget(method)
@@ -309,6 +320,10 @@ class Client:
             status = response.status_code
         except httpx.HTTPError as error:
             raise self._transport_error(request, error) from None
+        except RuntimeError:
+            if not self._closed:
+                raise
+            raise InterfaceError("the connection was closed while a request was made") from None
         finally:
             self._tell(request, status, (time.perf_counter() - started) * 1000, attempt)
         self.budgets.learn(method.path, response.headers)
@@ -320,6 +335,11 @@ class Client:
             method, request.path, response.status_code, response.headers, response.content
         )
         raise retries.with_pause(self._masked(refused), response.headers)
+
+    def _log_wait(self, state: tenacity.RetryCallState) -> None:
+        failure = state.outcome.exception() if state.outcome else None
+        reason = f"status {failure.status}" if isinstance(failure, APIError) else "no answer"
+        log.info("%s: sent again in %.1f s", reason, state.upcoming_sleep)
 
     def _wait_for_budget(self, method: Method) -> None:
         wait = self.budgets.reserve(method.path)
@@ -386,8 +406,9 @@ class Client:
             observer(event)
 
 
-def _headers(request: Request, bearer: str | None) -> dict[str, str]:
-    headers = {}
+def _headers(request: Request, bearer: str | None) -> httpx.Headers:
+    # httpx's own type, whose repr masks the authorization wherever our variables are shown.
+    headers = httpx.Headers()
     if request.authorization is not None:
         headers["Authorization"] = request.authorization
     elif bearer is not None:

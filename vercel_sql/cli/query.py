@@ -28,8 +28,6 @@ from vercel_sql.sql import Exec, Statement, Write, parse
 _SETTINGS = (
     # The renderers write every type exactly, and for that have to be given it exactly.
     "SET arrow_lossless_conversion = true",
-    # DuckDB's own goes to standard output, among the data.
-    "SET enable_progress_bar = false",
 )
 
 

@@ -1,7 +1,8 @@
 """DuckDB and the rooms below, put together: `connect` and `attach`."""
 
 from vercel_sql.connection.attachment import Attachment, attach, detach
-from vercel_sql.connection.connection import Connection, connect
+from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.cursor import Cursor
+from vercel_sql.connection.opening import connect
 
 __all__ = ["Attachment", "Connection", "Cursor", "attach", "connect", "detach"]

@@ -138,10 +138,27 @@ def attach(
         read_only=not writes,
         timeout=timeout,
     )
+    wanted = _known_services(manifest, services)
     attachment = make_attachment(con, name, client, manifest, saved)
-    attachment.add(manifest.service_names if services is None else services)
+    try:
+        attachment.add(wanted)
+    except BaseException:
+        attachment.remove()
+        raise
     _attached[id(con), name] = attachment
     return attachment
+
+
+def _known_services(manifest: Manifest, services: Iterable[str] | None) -> list[str]:
+    if services is None:
+        return manifest.service_names
+    wanted = list(services)
+    known = {name.casefold() for name in manifest.service_names}
+    for name in wanted:
+        if name.casefold() not in known:
+            there = ", ".join(manifest.service_names)
+            raise ParameterError(f"there is no service {name!r}; there are {there}")
+    return wanted
 
 
 def make_attachment(

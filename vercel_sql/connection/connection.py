@@ -1,4 +1,4 @@
-"""`connect`: a DuckDB connection in which the whole dialect works, as PEP 249 has it."""
+"""A DuckDB connection in which the whole dialect works, as PEP 249 has it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
 from vercel_sql import errors
-from vercel_sql.api import Client, RequestEvent, SecretsFile, find_credential, given_credential
-from vercel_sql.connection.attachment import Attachment, make_attachment
+from vercel_sql.api import Client, RequestEvent, SecretsFile, given_credential
+from vercel_sql.connection.attachment import Attachment
 from vercel_sql.connection.cursor import Cursor, Values, wrapped
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
-from vercel_sql.manifest import vercel
 from vercel_sql.sql import Native, Parameters, Statement, check, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome
 from vercel_sql.sql.running.duck import in_transaction
+from vercel_sql.sql.running.prepared import kept_rows
 from vercel_sql.tables.catalog import quoted
 
 if TYPE_CHECKING:
@@ -248,7 +247,25 @@ class Connection:
                     cursor._take_any(self.duckdb)
 
     def _give(self, cursor: Cursor, outcome: Outcome) -> None:
-        """Puts a result of ours into DuckDB, so that it is fetched like any other."""
+        """Puts a result of ours into DuckDB, so that it is fetched like any other.
+
+        Raises:
+            PartialWriteError: DuckDB did not take the rows of a write; the error has them.
+        """
+        try:
+            self._lend(outcome)
+        except (Exception, KeyboardInterrupt) as error:
+            if outcome.changed is None:
+                raise
+            raise kept_rows(
+                f"the statement was carried out, and its result could not be given: {error!r}. "
+                "Its rows are kept in this error",
+                error,
+                outcome.table,
+            ) from None
+        cursor._take_rows(self.duckdb, outcome.changed, outcome.secrets)
+
+    def _lend(self, outcome: Outcome) -> None:
         names = outcome.table.column_names
         # DuckDB 1.5 can't scan a table of Arrow with two columns of one name.
         places = [f"c{place}" for place in range(len(names))]
@@ -256,7 +273,6 @@ class Connection:
         self.duckdb.register(_LENT, outcome.table.rename_columns(places))
         self._lent = True
         self.duckdb.execute(f"SELECT {shown} FROM {_LENT}")
-        cursor._take_rows(self.duckdb, outcome.changed, outcome.secrets)
 
     def _run_native(self, query: NativeQuery) -> None:
         try:
@@ -316,74 +332,3 @@ def _close_all() -> None:
     """Closes what is still open: DuckDB 2.0 complains on stderr about objects that outlive it."""
     for connection in list(_open):
         connection.close()
-
-
-def connect(
-    token: str | None = None,
-    *,
-    api_url: str | None = None,
-    oauth_url: str | None = None,
-    database: str | PathLike[str] = ":memory:",
-    token_file: str | PathLike[str] | None = None,
-    read_only: bool = False,
-    secrets_file: str | PathLike[str] | None = None,
-    expect_rows: int | None = None,
-    timeout: float = 30.0,
-    attempts: int = 5,
-    patience: float = 120.0,
-) -> Connection:
-    """Opens DuckDB with the tables and functions of a Vercel account in the catalog ``vercel``.
-
-    Args:
-        token: a Vercel token; without it ``token_file`` is read, else ``VERCEL_TOKEN`` looked
-            up, else the login that ``vercel-sql login`` saved for this API is used, else that of
-            Vercel's own command line. With none of them, what needs no token still works.
-        api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
-        oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
-            else Vercel's.
-        database: the DuckDB database, a file or in memory.
-        token_file: a file that holds a token and nothing else.
-        read_only: refuse everything that changes something at Vercel.
-        secrets_file: where every secret that is shown once is saved before its row is given, as
-            a line of JSON in a file of mode 0600.
-        expect_rows: the number of rows that every write must change, else it is an error.
-        timeout: seconds for connecting, and for each wait for bytes.
-        attempts: how often a request that may be sent again is sent at most.
-        patience: how many seconds one request may wait for rate limits altogether.
-
-    Raises:
-        ParameterError: the token or the URL is not acceptable.
-        OperationalError: the database or the secrets file can't be opened.
-    """
-    manifest = vercel()
-    provider = manifest.provider
-    saved = SecretsFile(secrets_file) if secrets_file is not None else None
-    urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
-    client = Client(
-        provider,
-        find_credential(provider, token, token_file, urls=urls),
-        urls=urls,
-        read_only=read_only,
-        timeout=timeout,
-        attempts=attempts,
-        patience=patience,
-    )
-    with translated([]):
-        native = duckdb.connect(str(database))
-        try:
-            _match_versions(native)
-            attachment = make_attachment(native, provider.name, client, manifest, None)
-        except BaseException:
-            native.close()
-            raise
-    return Connection(native, attachment, expect_rows=expect_rows, secrets_file=saved)
-
-
-def _match_versions(native: duckdb.DuckDBPyConnection) -> None:
-    """DuckDB 1.5 hands the result of a subquery to a scan as if it were a literal.
-
-    That would let ``tokenId = (SELECT 'current')`` mean the calling token, which only a literal
-    or parameter may; 2.0 does not do it.
-    """
-    if duckdb.__version__.startswith("1."):
-        native.execute("SET disabled_optimizers = 'join_filter_pushdown'")

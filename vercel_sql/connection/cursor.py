@@ -220,8 +220,11 @@ class Cursor:
         if len(rows) == 1:
             self._rowcount = rows[0][0]
             native.execute(f'SELECT {self._rowcount}::BIGINT AS "Count"')
-        else:
+        elif rows:
             self._parked = deque(rows)
+        else:
+            # What DuckDB gives for CREATE TABLE.
+            self._native, self._description = None, None
 
     def _park(self) -> None:
         """Sets the unread rows aside, so that the DuckDB connection is free."""

@@ -88,7 +88,7 @@ class GrantEndpoint:
 
     def _device(self, request: Request, form: Form, client: OAuthClient) -> Object:
         device = self._oauth.devices.find(required(form, "device_code"))
-        if device is None or device.client != client or device.used:
+        if device is None or device.used or device.client.client_id != client.client_id:
             raise OAuthError("invalid_grant", "The `device_code` is not good for this client.")
         self._check_device(device)
         device.used = True

@@ -93,7 +93,7 @@ class OAuthEndpoints:
         with self._state.lock:
             client = authenticate(request, form, self._oauth.clients, REVOCATION_METHODS)
             issued = self._oauth.sessions.find(required(form, "token"))
-            if issued is not None and issued.session.client != client:
+            if issued is not None and not issued.session.is_of(client):
                 raise OAuthError("unauthorized_client", "The token is another client's.")
             if issued is not None:
                 self._oauth.sessions.revoke(issued.session)

@@ -28,6 +28,10 @@ class Session:
     access_tokens: list[Token] = field(default_factory=list)
     revoked: bool = False
 
+    def is_of(self, client: OAuthClient) -> bool:
+        """Whether it is a client's, however that is registered by now."""
+        return self.client.client_id == client.client_id
+
 
 @dataclass
 class Issued:
@@ -96,7 +100,7 @@ class Sessions:
             SessionError: It is not good, or is another client's.
         """
         issued = self._issued.get(text)
-        if issued is None or issued.token is not None or issued.session.client != client:
+        if issued is None or issued.token is not None or not issued.session.is_of(client):
             raise SessionError("The refresh token is not one that was given to this client.")
         if issued.used_up:
             self.revoke(issued.session)

@@ -236,6 +236,20 @@ def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:
         )
 
 
+def require_answer(method: Method, answer: Answer) -> None:
+    """Makes sure that an answer is one of the method's, and not some page with status 200.
+
+    Raises:
+        AnswerError: it is no object, or lacks what the manifest says that the method gives.
+    """
+    content = answer.json()
+    if not isinstance(content, dict):
+        raise answer.unusable("it is not an object")
+    for column in method.returns:
+        if column.name not in content:
+            raise answer.unusable(f"it has no {column.name}")
+
+
 def send_or_missing(client: Client, request: Request) -> Answer | None:
     """The answer to a request; None where a 404 says that there is no such row.
 

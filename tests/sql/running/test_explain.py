@@ -94,6 +94,19 @@ def test_a_delete_shows_the_rows_that_match(db, sim, ids, parameters):
     assert len(sim.state.tokens()) == 31
 
 
+@pytest.mark.parametrize(
+    "where", ["id = $one", "name > ''  AND id <> $own", "id = 'x' RETURNING id"]
+)
+def test_the_client_is_read_only_meanwhile(db, used, where):
+    statement = f"DELETE FROM {T} WHERE {where}"
+    modes = []
+    with db.observed(lambda _event: modes.append(db.client.read_only)):
+        db.execute(f"EXPLAIN {statement}", used(statement))
+        assert set(modes) == {True}
+        db.execute(statement, used(statement))
+    assert modes[-1] is False
+
+
 def test_secrets_are_masked(db, sim, sent):
     statement = f"EXEC {T}.verify_token @token = $t, @email = 'a@example.com'"
     rows = db.execute("EXPLAIN " + statement, {"t": "verification-secret"}).fetchall()

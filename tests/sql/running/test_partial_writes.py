@@ -1,8 +1,11 @@
 """What is left when a write fails midway: the rows that were made, with their secrets."""
 
+import _thread
+import threading
 import traceback
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import vercel_sql
@@ -115,6 +118,27 @@ def test_ctrl_c_keeps_the_rows_so_far(db, authenticates):
     assert all(map(authenticates, secrets_of(caught.value)))
 
 
+@pytest.mark.parametrize("failure", [duckdb.Error("no room"), KeyboardInterrupt()])
+def test_rows_that_duckdb_does_not_take_are_kept(db, authenticates, failure):
+    class Full:
+        """A DuckDB connection that takes no more tables once the result is to be given."""
+
+        def __init__(self, real):
+            self.real = real
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+        def register(self, *_arguments):
+            raise failure
+
+    db.duckdb = Full(db.duckdb)
+    with pytest.raises(vercel_sql.PartialWriteError, match="rows are kept") as caught:
+        db.execute(TEN)
+    assert len(caught.value.rows) == 10
+    assert authenticates(secrets_of(caught.value)[9])
+
+
 def test_ctrl_c_before_the_first_is_just_that(db):
     def interrupt(_event):
         raise KeyboardInterrupt
@@ -154,3 +178,25 @@ def test_exec_keeps_the_secret_of_an_answer_that_is_wrong_elsewhere(db, sim, aut
     with pytest.raises(vercel_sql.PartialWriteError) as caught:
         db.execute(f"EXEC {TABLE}.create_auth_token @name = 'a'")
     assert authenticates(secrets_of(caught.value)[0])
+
+
+def test_a_request_that_is_under_way_at_ctrl_c_is_waited_for(db, sim, sent, authenticates):
+    sim.faults(kind="latency", ms=1500, method="POST", times=None)
+    interrupt = threading.Timer(0.5, _thread.interrupt_main)
+    interrupt.start()
+    with pytest.raises(vercel_sql.PartialWriteError, match="interrupted") as caught:
+        db.execute(TEN)
+    interrupt.join()
+    # What was sent is answered, and nothing was sent after it.
+    assert len(caught.value.rows) == len(sent("POST")) < 10
+    assert all(map(authenticates, secrets_of(caught.value)))
+
+
+def test_another_count_than_expected_keeps_the_rows_that_returning_asked_for(connect, sim):
+    db = connect(expect_rows=2)
+    first, second = [t.id for t in sim.state.tokens() if t.id != sim.state.calling_token.id][:2]
+    sim.faults(kind="status", status=404, code="not_found", method="DELETE", path=f"*{second}")
+    with pytest.raises(vercel_sql.PartialWriteError, match="1 rows were changed") as caught:
+        db.execute(f"DELETE FROM {TABLE} WHERE id IN (?, ?) RETURNING id", [first, second])
+    assert isinstance(caught.value.cause, vercel_sql.RowCountError)
+    assert caught.value.rows == [(first,)]

@@ -25,8 +25,16 @@ def is_number(dtype: DuckDBPyType) -> bool:
 
 
 def type_name(dtype: DuckDBPyType) -> str:
-    """The type as DuckDB's own tables write it: `int64`, `varchar`, `struct(a integer)[]`."""
-    name = str(dtype).lower()
+    """The type as DuckDB's own tables write it: `int64`, `varchar`, `struct(…)[]`."""
+    name = _folded(str(dtype))
     base = name.rstrip("[]0123456789")
     short = _INTEGERS.get(base)
     return f"{short}{name[len(base) :]}" if short else name.strip('"')
+
+
+def _folded(name: str) -> str:
+    """The name in lower case; what a nested type is made of would only make its column wide."""
+    head, parenthesis, rest = name.partition("(")
+    if not parenthesis or head == "DECIMAL":
+        return name.lower()
+    return f"{head.lower()}(…){rest[rest.rindex(')') + 1 :]}"

@@ -16,7 +16,7 @@ from vercel_sql.sql.running.refusals import capabilities
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.statements import Delete
-from vercel_sql.tables.calls import refuse_own_key, send_or_missing
+from vercel_sql.tables.calls import refuse_own_key, require_answer, send_or_missing
 from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.routes import fits_path
 from vercel_sql.tables.shape import TableShape
@@ -64,7 +64,8 @@ def prepare_delete(
         requests,
         lambda number: _send(target, requests[number], matched.slice(number, 1)),
         lambda done: _finish(returning, done, matched),
-        lambda: _rows_as_json(con, target, keys, rows, means_itself),
+        returns=returning is not None,
+        matches=lambda: _rows_as_json(con, target, keys, rows, means_itself),
     )
 
 
@@ -183,7 +184,11 @@ def _just_keys(keys: list[str]) -> pa.Table:
 def _send(target: Target, request: Request, row: pa.Table) -> pa.Table | None:
     """Deletes one; None where it was gone already."""
     answer = send_or_missing(target.catalog.client, request)
-    return None if answer is None else row
+    if answer is None:
+        return None
+    # A proxy's page with status 200 must not pass for a deletion.
+    require_answer(request.method, answer)
+    return row
 
 
 def _finish(returning: Returning | None, done: list[pa.Table], matched: pa.Table) -> Outcome:

@@ -46,11 +46,12 @@ def explain_write(
     if explain.analyze:
         raise NotSupportedError("EXPLAIN ANALYZE would carry the statement out; use EXPLAIN")
     events: list[RequestEvent] = []
-    with client.guarded(), client.observed(events.append):
-        prepared = prepare()
-    rows = [_sent(event) for event in events if event.attempt == 1]
-    if prepared is not None:
-        rows += _planned(prepared)
+    with client.guarded():
+        with client.observed(events.append):
+            prepared = prepare()
+        rows = [_sent(event) for event in events if event.attempt == 1]
+        if prepared is not None:
+            rows += _planned(prepared)
     return _outcome(client, rows)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -71,6 +71,7 @@ class Prepared:
         requests: what will be sent, in order.
         send: sends one of the requests; gives its rows, or None where it changed nothing.
         finish: makes the statement's result of all rows.
+        returns: whether the statement gives rows and not only their number.
         matches: finds for each request the row that it is about, as JSON text; None where there
             is none. It may read from the API, so it is asked only where somebody wants to see it.
     """
@@ -80,6 +81,7 @@ class Prepared:
     requests: Sequence[Request]
     send: Callable[[int], pa.Table | None]
     finish: Callable[[list[pa.Table]], Outcome]
+    returns: bool = True
     matches: Callable[[], Sequence[str | None]] | None = None
 
     def refuse_other_count(self, expected: int | None) -> None:
@@ -105,7 +107,7 @@ class Prepared:
         done: list[pa.Table] = []
         for number in range(len(self.requests)):
             try:
-                rows = self.send(number)
+                rows, interruption = _to_its_end(self.send, number)
             except PartialWriteError as error:
                 if error.table is not None:
                     done.append(error.table)
@@ -116,9 +118,11 @@ class Prepared:
                 raise self._partial(done, number, error) from None
             if rows is not None:
                 done.append(rows)
+            if interruption is not None:
+                raise self._interrupted(done, interruption) from None
         outcome = self._finished(done)
         if limits.expect_rows is not None and outcome.changed != limits.expect_rows:
-            raise self._miscounted(outcome, limits.expect_rows)
+            raise self._miscounted(outcome, done, limits.expect_rows)
         return outcome
 
     def _finished(self, done: list[pa.Table]) -> Outcome:
@@ -144,21 +148,50 @@ class Prepared:
         return self._error(done, f"row {number + 1} of {count} failed: {reason}", error)
 
     def _error(self, done: list[pa.Table], reason: str, error: BaseException) -> PartialWriteError:
-        table = pa.concat_tables(done) if done else None
-        rows: list[tuple[Any, ...]] = []
-        if table is not None:
-            rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-        return PartialWriteError(
-            f"{self.what}: {reason}. {len(rows)} of {len(self.requests)} were carried out before, "
+        count = sum(len(rows) for rows in done)
+        return kept_rows(
+            f"{self.what}: {reason}. {count} of {len(self.requests)} were carried out before, "
             "and are kept in this error",
-            cause=error,
-            columns=table.column_names if table is not None else (),
-            rows=rows,
-            table=table,
+            error,
+            pa.concat_tables(done) if done else None,
         )
 
-    def _miscounted(self, outcome: Outcome, expected: int) -> RowCountError:
-        return RowCountError(
+    def _interrupted(self, done: list[pa.Table], interruption: KeyboardInterrupt) -> BaseException:
+        if not done:
+            return interruption
+        return self._error(done, "it was interrupted", interruption)
+
+    def _miscounted(
+        self, outcome: Outcome, done: list[pa.Table], expected: int
+    ) -> RowCountError | PartialWriteError:
+        error = RowCountError(
             f"{self.what}: {outcome.changed} rows were changed, and {expected} "
             f"{'was' if expected == 1 else 'were'} expected; the others were gone already"
         )
+        # A RETURNING was asked to say which rows those were, so it still does.
+        return kept_rows(str(error), error, outcome.table) if done and self.returns else error
+
+
+def _to_its_end(
+    send: Callable[[int], pa.Table | None], number: int
+) -> tuple[pa.Table | None, KeyboardInterrupt | None]:
+    """What a request gave, and the Ctrl-C that came meanwhile.
+
+    A request that was sent is waited for (its time-outs bound that), because its answer may hold
+    a secret that is shown only once. It runs on a thread of its own, where no Ctrl-C arrives; a
+    second one gives up.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="vercel-sql-write") as executor:
+        future = executor.submit(send, number)
+        try:
+            return future.result(), None
+        except KeyboardInterrupt as interruption:
+            return future.result(), interruption
+
+
+def kept_rows(text: str, cause: BaseException, table: pa.Table | None) -> PartialWriteError:
+    """The error that carries the rows of what was carried out before something failed."""
+    if table is None:
+        return PartialWriteError(text, cause=cause)
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return PartialWriteError(text, cause=cause, columns=table.column_names, rows=rows, table=table)

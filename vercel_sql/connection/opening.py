@@ -1,0 +1,86 @@
+"""`connect`: opens DuckDB and puts an account of Vercel's into it."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import duckdb
+
+from vercel_sql.api import Client, SecretsFile, find_credential
+from vercel_sql.connection.attachment import make_attachment
+from vercel_sql.connection.connection import Connection
+from vercel_sql.connection.translate import translated
+from vercel_sql.manifest import vercel
+
+
+def connect(
+    token: str | None = None,
+    *,
+    api_url: str | None = None,
+    oauth_url: str | None = None,
+    database: str | PathLike[str] = ":memory:",
+    token_file: str | PathLike[str] | None = None,
+    read_only: bool = False,
+    secrets_file: str | PathLike[str] | None = None,
+    expect_rows: int | None = None,
+    timeout: float = 30.0,
+    attempts: int = 5,
+    patience: float = 120.0,
+) -> Connection:
+    """Opens DuckDB with the tables and functions of a Vercel account in the catalog ``vercel``.
+
+    Args:
+        token: a Vercel token; without it ``token_file`` is read, else ``VERCEL_TOKEN`` looked
+            up, else the login that ``vercel-sql login`` saved for this API is used, else that of
+            Vercel's own command line. With none of them, what needs no token still works.
+        api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
+        oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
+            else Vercel's.
+        database: the DuckDB database, a file or in memory.
+        token_file: a file that holds a token and nothing else.
+        read_only: refuse everything that changes something at Vercel.
+        secrets_file: where every secret that is shown once is saved before its row is given, as
+            a line of JSON in a file of mode 0600.
+        expect_rows: the number of rows that every write must change, else it is an error.
+        timeout: seconds for connecting, and for each wait for bytes.
+        attempts: how often a request that may be sent again is sent at most.
+        patience: how many seconds one request may wait for rate limits altogether.
+
+    Raises:
+        ParameterError: the token or the URL is not acceptable.
+        OperationalError: the database or the secrets file can't be opened.
+    """
+    manifest = vercel()
+    provider = manifest.provider
+    saved = SecretsFile(secrets_file) if secrets_file is not None else None
+    urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
+    client = Client(
+        provider,
+        find_credential(provider, token, token_file, urls=urls),
+        urls=urls,
+        read_only=read_only,
+        timeout=timeout,
+        attempts=attempts,
+        patience=patience,
+    )
+    with translated([]):
+        native = duckdb.connect(str(database))
+        try:
+            _match_versions(native)
+            # DuckDB's own bar goes to standard output, among the data.
+            native.execute("SET enable_progress_bar = false")
+            attachment = make_attachment(native, provider.name, client, manifest, None)
+        except BaseException:
+            native.close()
+            raise
+    return Connection(native, attachment, expect_rows=expect_rows, secrets_file=saved)
+
+
+def _match_versions(native: duckdb.DuckDBPyConnection) -> None:
+    """DuckDB 1.5 hands the result of a subquery to a scan as if it were a literal.
+
+    That would let ``tokenId = (SELECT 'current')`` mean the calling token, which only a literal
+    or parameter may; 2.0 does not do it.
+    """
+    if duckdb.__version__.startswith("1."):
+        native.execute("SET disabled_optimizers = 'join_filter_pushdown'")
