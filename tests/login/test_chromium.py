@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -53,7 +54,9 @@ def browser(tmp_path, monkeypatch) -> Iterator[Chrome]:
 def press(browser: Chrome, button: str, then: str) -> None:
     """Presses a button and waits until the page that follows says something."""
     browser.find_element(By.ID, button).click()
-    waiting = WebDriverWait(browser, PATIENCE)
+    # While one page makes way for the next, its elements may be gone.
+    passing = (NoSuchElementException, StaleElementReferenceException)
+    waiting = WebDriverWait(browser, PATIENCE, ignored_exceptions=passing)
     waiting.until(lambda b: then in b.find_element(By.TAG_NAME, "body").text)
 
 
@@ -85,7 +88,7 @@ def test_a_device(account, browser):
     (device,) = account.sim.oauth.devices.waiting()
     browser.get(page)
     browser.find_element(By.ID, "user_code").send_keys(device.user_code)
-    press(browser, "continue", then=device.user_code)
+    press(browser, "continue", then="Your device should show this code")
     press(browser, "allow", then="Your device is signed in")
     assert running.end() == 0, running.err
     assert account.run("whoami").process.returncode == 0
