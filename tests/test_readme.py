@@ -108,21 +108,36 @@ def test_python(account: Simulator, source: str, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out
 
 
+def commands() -> list[list[str]]:
+    """The words of each `vercel-sql` command, without comments and redirections."""
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    found = [shlex.split(line, comments=True) for line in lines if line.startswith("vercel-sql")]
+    return [words[1 : words.index(">") if ">" in words else None] for words in found]
+
+
+def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    start = [sys.executable, "-c", "from vercel_sql.cli.main import entry_point as e; e()"]
+    return subprocess.run(
+        [*start, *words], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
 def test_commands(account: Simulator, tmp_path: Path) -> None:
     (tmp_path / "review.sql").write_text("SELECT 1 AS one; SELECT 2 AS two;")
-    commands = [line for block in blocks("sh") for line in block.splitlines()]
-    commands = [line for line in commands if line.startswith("vercel-sql")]
-    assert len(commands) == 2
-    start = [sys.executable, "-c", "from vercel_sql.cli.main import entry_point as e; e()"]
-    for command in commands:
-        words = shlex.split(command)[1:]
-        if ">" in words:
-            words = words[: words.index(">")]
-        done = subprocess.run(
-            [*start, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
+    plain = [words for words in commands() if words[0] not in ("login", "logout")]
+    assert len(plain) == 3
+    for words in plain:
+        done = run(words, tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout
+
+
+def test_the_options_of_login_exist(tmp_path: Path) -> None:
+    # That they log in and out is shown in tests/login, where somebody confirms.
+    known = run(["login", "--help"], tmp_path).stdout
+    options = [w for words in commands() for w in words if words[0] == "login" and w[:2] == "--"]
+    assert options == ["--email", "--oauth", "--client-id"]
+    assert all(option in known for option in [*options, "--device"])
 
 
 def test_the_two_commands_are_those_of_ci() -> None:

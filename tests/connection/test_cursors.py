@@ -96,7 +96,7 @@ def test_a_cursor_that_is_forgotten_leaves_the_connection_free(db):
 def test_a_result_outlives_later_statements_of_others(db):
     shown = db.execute("SHOW SERVICES IN vercel")
     db.execute("SHOW RESOURCES IN vercel.authentication").fetchall()
-    assert len(shown.fetchall()) == 3
+    assert len(shown.fetchall()) == 5
     assert (
         db.execute(
             "SELECT table_name FROM (SHOW ALL TABLES) t(d, s, table_name) WHERE "
