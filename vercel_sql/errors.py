@@ -75,13 +75,13 @@ class RowCountError(IntegrityError):
     """A statement changed another number of rows than was expected."""
 
 
-class TransportError(OperationalError):
-    """No answer came: connection, TLS, proxy or time-out.
+class RequestError(OperationalError):
+    """A request failed without an error of Vercel's.
 
     Attributes:
         method: the HTTP method, such as ``GET``.
         path: the path of the request, without its query.
-        outcome_unknown: True where the request may have reached the server and changed something.
+        outcome_unknown: True where the request may have changed something all the same.
     """
 
     def __init__(
@@ -93,22 +93,12 @@ class TransportError(OperationalError):
         self.outcome_unknown = outcome_unknown
 
 
-class AnswerError(OperationalError):
-    """An answer came that is not what the API promises: cut, garbled, or of a wrong type.
+class TransportError(RequestError):
+    """No answer came: connection, TLS, proxy or time-out."""
 
-    Attributes:
-        method: the HTTP method.
-        path: the path of the request, without its query.
-        outcome_unknown: True where the request changed something, or may have.
-    """
 
-    def __init__(
-        self, message: str, *, method: str = "", path: str = "", outcome_unknown: bool = False
-    ) -> None:
-        super().__init__(message)
-        self.method = method
-        self.path = path
-        self.outcome_unknown = outcome_unknown
+class AnswerError(RequestError):
+    """An answer came that is not what the API promises: cut, garbled, or of a wrong type."""
 
 
 class PagingError(AnswerError):

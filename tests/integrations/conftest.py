@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import vercel_sql
 from vercel_sql.simulator import ReceivedRequest, Simulator
-
-
-@pytest.fixture
-def connect(sim: Simulator) -> Iterator[Callable[..., vercel_sql.Connection]]:
-    """Opens connections to the account: ``connect(read_only=True)``."""
-    with ExitStack() as stack:
-
-        def make(**options: Any) -> vercel_sql.Connection:
-            urls = {"api_url": sim.url, "oauth_url": sim.url}
-            options = {"token": sim.token, "attempts": 2, "patience": 1.0, **urls, **options}
-            return stack.enter_context(vercel_sql.connect(**options))
-
-        yield make
-
-
-@pytest.fixture
-def db(connect: Callable[..., vercel_sql.Connection]) -> vercel_sql.Connection:
-    """A connection with nothing special about it."""
-    return connect()
 
 
 @pytest.fixture

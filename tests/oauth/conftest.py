@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -63,25 +62,6 @@ def insert(db: vercel_sql.Connection, table: str, values: dict[str, Any]) -> dic
 def put(db: vercel_sql.Connection) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
     """Inserts one row of these values into a table, and gives the row that came of it."""
     return lambda table, values: insert(db, table, values)
-
-
-@pytest.fixture
-def connect(sim: Simulator) -> Iterator[Callable[..., vercel_sql.Connection]]:
-    """Opens connections to the account and the authorization server."""
-    with ExitStack() as stack:
-
-        def make(**options: Any) -> vercel_sql.Connection:
-            urls = {"api_url": sim.url, "oauth_url": sim.url}
-            options = {"token": sim.token, "attempts": 2, "patience": 1.0, **urls, **options}
-            return stack.enter_context(vercel_sql.connect(**options))
-
-        yield make
-
-
-@pytest.fixture
-def db(connect: Callable[..., vercel_sql.Connection]) -> vercel_sql.Connection:
-    """A connection with nothing special about it."""
-    return connect()
 
 
 @pytest.fixture
