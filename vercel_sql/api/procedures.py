@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from vercel_sql.api.client import Client
-from vercel_sql.api.id_tokens import verify_id_token
 from vercel_sql.manifest import Method
 
 
@@ -63,6 +62,9 @@ def id_token_claims(
     client: Client, _method: Method, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The claims of an ID token that was verified against the server's keys."""
+    # Imported here: the JOSE library takes as long to import as a small statement to run.
+    from vercel_sql.api.id_tokens import verify_id_token
+
     client.redactor.add(arguments["id_token"])
     claims = verify_id_token(
         client,
