@@ -7,9 +7,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from vercel_sql.api import Request, build_request, check_arguments
+from vercel_sql.api import build_request, check_arguments
 from vercel_sql.api.arguments import nearest
-from vercel_sql.errors import DataError, ParameterError, PartialWriteError, ProgrammingError
+from vercel_sql.errors import DataError, ParameterError, ProgrammingError
 from vercel_sql.manifest import Method
 from vercel_sql.sql.fragments import Fragment, Name
 from vercel_sql.sql.parameters import Parameters
@@ -135,7 +135,7 @@ def prepare_call(
         where,
         target,
         [request],
-        lambda _number: _send(target, method, request, limits),
+        lambda _number: send_and_keep(target, method, request, limits.secrets_file),
         lambda done: _finish(target, method, done),
     )
 
@@ -143,13 +143,6 @@ def prepare_call(
 def run_read(target: Target, method: Method, arguments: dict[str, Any]) -> Outcome:
     """A call that only reads."""
     return Outcome(call(target.catalog.client, target.resource, method, arguments))
-
-
-def _send(target: Target, method: Method, request: Request, limits: Limits) -> pa.Table:
-    table, problem = send_and_keep(target, method, request, limits.secrets_file)
-    if problem is not None:
-        raise PartialWriteError(str(problem), cause=problem, table=table)
-    return table
 
 
 def _finish(target: Target, method: Method, done: list[pa.Table]) -> Outcome:

@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from vercel_sql.api import Request, build_request, check_arguments
+from vercel_sql.api import build_request, check_arguments
 from vercel_sql.api.arguments import nearest
-from vercel_sql.errors import DataError, NotSupportedError, ParameterError, PartialWriteError
+from vercel_sql.errors import DataError, NotSupportedError, ParameterError
 from vercel_sql.manifest import Method, Parameter
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import refuse_transaction, table_of
@@ -62,7 +62,7 @@ def prepare_insert(
         where,
         target,
         requests,
-        lambda number: _send(target, method, requests[number], limits),
+        lambda number: send_and_keep(target, method, requests[number], limits.secrets_file),
         lambda done: _finish(target, method, returning, done),
     )
 
@@ -186,13 +186,6 @@ def _arguments(
             row[parameter.name] = value
         rows.append(row)
     return rows
-
-
-def _send(target: Target, method: Method, request: Request, limits: Limits) -> pa.Table:
-    table, problem = send_and_keep(target, method, request, limits.secrets_file)
-    if problem is not None:
-        raise PartialWriteError(str(problem), cause=problem, table=table)
-    return table
 
 
 def _finish(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from vercel_sql.api import Request, SecretsFile
-from vercel_sql.errors import Error, OperationalError
+from vercel_sql.errors import OperationalError, PartialWriteError
 from vercel_sql.manifest import Method
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.tables.calls import salvage
@@ -13,12 +13,14 @@ from vercel_sql.tables.calls import salvage
 
 def send_and_keep(
     target: Target, method: Method, request: Request, secrets_file: SecretsFile | None
-) -> tuple[pa.Table, Error | None]:
-    """The answer as a table, and what was wrong with it; secrets are on disk before it returns.
+) -> pa.Table:
+    """The answer as a table; secrets are on disk before it returns.
 
     Raises:
         APIError: Vercel answered with an error.
         TransportError: no answer came.
+        PartialWriteError: it was carried out, and something is wrong with the answer or the file;
+            the error carries the secrets.
     """
     client = target.catalog.client
     table, problem = salvage(target.resource, method, client.send(request))
@@ -33,4 +35,6 @@ def send_and_keep(
             secrets_file.append(target.resource.full_name, method.name, kept)
         except OperationalError as error:
             problem = problem or error
-    return table, problem
+    if problem is not None:
+        raise PartialWriteError(str(problem), cause=problem, table=table)
+    return table
