@@ -1,9 +1,10 @@
 """Writes results: as a table for people, as CSV, JSON, NDJSON or Markdown for all else.
 
 Values are exact in every format. A table in a terminal is the only output that shortens anything,
-and it never does that to a secret.
+and it never does that to a secret. The formats are the command line's, the modes the shell's.
 """
 
-from vercel_sql.cli.render.formats import FORMATS, SEPARATORS, render
+from vercel_sql.cli.render.formats import FORMATS, MODES, SEPARATORS, render, render_mode
+from vercel_sql.cli.render.options import Options
 
-__all__ = ["FORMATS", "SEPARATORS", "render"]
+__all__ = ["FORMATS", "MODES", "SEPARATORS", "Options", "render", "render_mode"]

@@ -7,9 +7,33 @@ from types import MappingProxyType
 from typing import TextIO
 
 from vercel_sql.cli.render import csv_lines, json_lines, markdown
+from vercel_sql.cli.render.options import Options
 from vercel_sql.cli.render.result import Arrow, Result
 
 FORMATS = ("table", "csv", "json", "ndjson", "markdown")
+"""The command line's. Its `table` is the shell's mode `duckbox`, its `ndjson` is `jsonlines`."""
+
+MODES = (
+    "ascii",
+    "box",
+    "column",
+    "csv",
+    "duckbox",
+    "html",
+    "insert",
+    "json",
+    "jsonlines",
+    "latex",
+    "line",
+    "list",
+    "markdown",
+    "quote",
+    "table",
+    "tabs",
+    "tcl",
+    "trash",
+)
+"""The shell's modes, as DuckDB's shell has them. Here `table` is one of ASCII characters."""
 
 SEPARATORS: Mapping[str, str] = MappingProxyType(
     {"table": "\n", "csv": "\n", "json": "", "ndjson": "", "markdown": "\n"}
@@ -59,3 +83,35 @@ def render(
 
             return write_table(rows, out, width=width, secret_columns=secret_columns)
         return _STREAMS[fmt](rows, out)
+
+
+def render_mode(
+    result: Arrow,
+    mode: str,
+    out: TextIO,
+    *,
+    width: int | None,
+    secret_columns: frozenset[str] = frozenset(),
+    options: Options | None = None,
+) -> int:
+    """Write a result as a mode of the shell does, and give the number of its rows.
+
+    Where `width` is given no control character gets through, in any mode.
+
+    Args:
+        result: what to write.
+        mode: one of `MODES`.
+        out: where to write.
+        width: the columns of the terminal that `out` is, None if it is none.
+        secret_columns: the columns, in any case, whose values are shown once and thus in full.
+        options: what was set about the output.
+
+    Raises:
+        ValueError: `mode` is none of `MODES`.
+    """
+    if mode not in MODES:
+        raise ValueError(f"{mode!r} is not an output mode; there are {', '.join(MODES)}.")
+    del options  # the modes that look at them follow
+    formats = {"jsonlines": "ndjson", "csv": "csv", "json": "json", "markdown": "markdown"}
+    fmt = formats.get(mode, "table")
+    return render(result, fmt, out, width=width, secret_columns=secret_columns)
