@@ -71,6 +71,10 @@ class ReadOnlyError(NotSupportedError):
     """A read-only client was asked to change something."""
 
 
+class NotApprovedError(ProgrammingError):
+    """A write was not approved by whoever was asked, and nothing of it was sent."""
+
+
 class RowCountError(IntegrityError):
     """A statement changed another number of rows than was expected."""
 

@@ -19,7 +19,7 @@ from vercel_sql.connection.cursor import Cursor, Values, wrapped
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
 from vercel_sql.sql import Native, Parameters, Statement, check, parse
-from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome
+from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.duck import in_transaction
 from vercel_sql.sql.running.prepared import kept_rows
 from vercel_sql.tables.catalog import quoted
@@ -43,6 +43,9 @@ class Connection:
             and read functions work; the statements of this dialect do not.
         expect_rows: the number of rows that every INSERT, DELETE and writing EXEC must change;
             None allows any.
+        approve: is told what each INSERT, DELETE and writing EXEC is about to send, before its
+            first request, and says whether to go on; where it gives False, the statement ends
+            with a `NotApprovedError`. None allows all.
     """
 
     # PEP 249's optional extension: the exceptions as attributes of the connection.
@@ -67,6 +70,7 @@ class Connection:
     ) -> None:
         self.duckdb = native
         self.expect_rows = expect_rows
+        self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
         self._engine = Engine(native, self._catalogs)
         self._secrets_file = secrets_file
@@ -234,7 +238,7 @@ class Connection:
         parameters: Parameters,
         rows_kept: bool = True,
     ) -> None:
-        limits = Limits(self.expect_rows, self._secrets_file, rows_kept)
+        limits = Limits(self.expect_rows, self._secrets_file, rows_kept, self.approve)
         with translated(self._catalogs):
             result = self._engine.run(statement, parameters, limits)
             if isinstance(result, Outcome):

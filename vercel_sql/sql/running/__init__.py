@@ -1,6 +1,7 @@
 """Carries out the statements of ours: each is prepared in full before its first request."""
 
 from vercel_sql.sql.running.engine import Engine, Limits, NativeQuery, Outcome
+from vercel_sql.sql.running.plan import Plan
 from vercel_sql.sql.running.resolve import Catalog
 
-__all__ = ["Catalog", "Engine", "Limits", "NativeQuery", "Outcome"]
+__all__ = ["Catalog", "Engine", "Limits", "NativeQuery", "Outcome", "Plan"]

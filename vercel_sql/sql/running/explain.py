@@ -16,6 +16,7 @@ from vercel_sql.errors import NotSupportedError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import rows_of
+from vercel_sql.sql.running.plan import as_json, in_words
 from vercel_sql.sql.running.prepared import Outcome, Prepared
 from vercel_sql.sql.running.resolve import Catalog
 from vercel_sql.sql.statements import Explain
@@ -56,7 +57,7 @@ def explain_write(
 
 
 def _sent(event: RequestEvent) -> tuple[Any, ...]:
-    query, body = _json(event.query), _json(event.body)
+    query, body = as_json(event.query), as_json(event.body)
     return (event.method, event.path, query, body, event.effect, event.api_method, None)
 
 
@@ -68,12 +69,8 @@ def _planned(prepared: Prepared) -> Iterator[tuple[Any, ...]]:
 
 def _request_parts(request: Request) -> tuple[Any, ...]:
     method = request.method
-    query, body = _json(request.shown_query), _json(request.shown_body)
+    query, body = as_json(request.shown_query), as_json(request.shown_body)
     return (method.http, request.path, query, body, method.effect, method.name)
-
-
-def _json(values: Mapping[str, Any] | None) -> str | None:
-    return json.dumps(values, ensure_ascii=False, default=str) if values else None
 
 
 def _outcome(client: Client, rows: Sequence[tuple[Any, ...]]) -> Outcome:
@@ -165,15 +162,8 @@ def _own_row_lines(catalog: Catalog, shape: TableShape, shown: list[str]) -> Ite
 
 def _get_line(catalog: Catalog, resource: Resource, getter: Method, key: str) -> _Line:
     request = build_request(getter, {getter.required[0].name: key})
-    return f"{catalog.name}.{resource.full_name}: {_words(catalog, request)}", request.secrets
-
-
-def _words(catalog: Catalog, request: Request) -> str:
-    """A request in words, secrets masked."""
-    request = catalog.client.complete(request)
-    query = "&".join(f"{name}={value}" for name, value in request.shown_query.items())
-    text = f"{request.method.http} {request.path}" + (f"?{query}" if query else "")
-    return f"{text} with {_json(request.shown_body)}" if request.body else text
+    words = in_words(catalog.client, request)
+    return f"{catalog.name}.{resource.full_name}: {words}", request.secrets
 
 
 def _route_lines(catalog: Catalog, shape: TableShape, filters: list[str]) -> Iterator[_Line]:
@@ -194,8 +184,8 @@ def _route_lines(catalog: Catalog, shape: TableShape, filters: list[str]) -> Ite
 def _listing(catalog: Catalog, method: Method) -> str:
     paging = method.paging
     if paging is None:
-        return _words(catalog, build_request(method, {}))
-    text = _words(catalog, build_request(method, {}, {paging.size_parameter: paging.size}))
+        return in_words(catalog.client, build_request(method, {}))
+    text = in_words(catalog.client, build_request(method, {}, {paging.size_parameter: paging.size}))
     return (
         f"{text}, then the next pages with "
         f"{paging.parameter}=… until the last, or until the query needs no more"

@@ -10,8 +10,15 @@ import duckdb
 import pyarrow as pa
 
 from vercel_sql.api import Request, SecretsFile
-from vercel_sql.errors import DataError, PartialWriteError, ProgrammingError, RowCountError
+from vercel_sql.errors import (
+    DataError,
+    NotApprovedError,
+    PartialWriteError,
+    ProgrammingError,
+    RowCountError,
+)
 from vercel_sql.manifest import Method
+from vercel_sql.sql.running.plan import Plan, in_words
 from vercel_sql.sql.running.resolve import Target
 
 
@@ -23,11 +30,13 @@ class Limits:
         expect_rows: the number of rows that a write must change; None allows any.
         secrets_file: where secrets that are shown once are saved first.
         rows_kept: whether the caller is given the rows; ``executemany`` drops them.
+        approve: is told what a write is about to send, and says whether to go on; None allows all.
     """
 
     expect_rows: int | None = None
     secrets_file: SecretsFile | None = None
     rows_kept: bool = True
+    approve: Callable[[Plan], bool] | None = None
 
     def refuse_dropped(self, method: Method, where: str) -> None:
         """Stops, before the first request, what would make a secret that nobody gets to see.
@@ -96,14 +105,34 @@ class Prepared:
                 f"{'was' if expected == 1 else 'were'} expected. Nothing was changed"
             )
 
+    def refuse_unapproved(self, approve: Callable[[Plan], bool] | None) -> None:
+        """Stops, before the first request, a write that the caller does not approve.
+
+        What sends nothing is not asked about.
+
+        Raises:
+            NotApprovedError: the answer was no.
+        """
+        if approve is None or not self.requests:
+            return
+        client = self.target.catalog.client
+        shown = self.requests[: Plan.SHOWN]
+        for secret in (secret for request in shown for secret in request.secrets):
+            client.redactor.add(secret)
+        first = tuple(client.redactor.mask(in_words(client, request)) for request in shown)
+        if not approve(Plan(self.what, len(self.requests), first)):
+            raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
+
     def run(self, limits: Limits) -> Outcome:
         """Sends the requests one after the other.
 
         Raises:
+            NotApprovedError: the caller did not approve it.
             PartialWriteError: a request failed after others were carried out.
             RowCountError: another number of rows was changed than expected.
         """
         self.refuse_other_count(limits.expect_rows)
+        self.refuse_unapproved(limits.approve)
         done: list[pa.Table] = []
         for number in range(len(self.requests)):
             try:

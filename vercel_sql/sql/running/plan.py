@@ -1,0 +1,40 @@
+"""What a write is about to send, in words: for whoever approves it, and for EXPLAIN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from vercel_sql.api import Client, Request
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A write whose requests are known and of which none was sent.
+
+    Attributes:
+        what: the statement in a few words, such as ``DELETE FROM vercel.…``.
+        count: how many requests it sends, each about one row.
+        first: the first of the requests in words, secrets masked.
+    """
+
+    SHOWN: ClassVar[int] = 3
+
+    what: str
+    count: int
+    first: tuple[str, ...]
+
+
+def in_words(client: Client, request: Request) -> str:
+    """A request as the client will send it, in words; what the manifest calls secret is masked."""
+    request = client.complete(request)
+    query = "&".join(f"{name}={value}" for name, value in request.shown_query.items())
+    text = f"{request.method.http} {request.path}" + (f"?{query}" if query else "")
+    return f"{text} with {as_json(request.shown_body)}" if request.body else text
+
+
+def as_json(values: Mapping[str, Any] | None) -> str | None:
+    """Fields as JSON for people; None where there are none."""
+    return json.dumps(values, ensure_ascii=False, default=str) if values else None
