@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 from vercel_sql.api import Answer, Client, build_request, walk
 from vercel_sql.errors import NotFoundError, ProgrammingError
 from vercel_sql.manifest import Column, Method, Resource
-from vercel_sql.tables.failures import Failures
+from vercel_sql.tables.failures import Failures, ScanFailed
 from vercel_sql.tables.pages import exact_fields, field_reader, page_reader, rows_at
 from vercel_sql.tables.predicates import Node, fields_of, parse_expression
 from vercel_sql.tables.routes import Lookup, Route, choose_route
@@ -90,7 +90,7 @@ class Scan:
             yield from self._run()
         except Exception as error:
             self._failures.keep(error)
-            raise
+            raise ScanFailed(str(error)) from None
 
     def _run(self) -> Iterator[pa.RecordBatch]:
         node = None if self._predicate is None else parse_expression(self._predicate)

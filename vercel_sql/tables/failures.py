@@ -5,6 +5,18 @@ from __future__ import annotations
 import threading
 
 
+class ScanFailed(Exception):  # noqa: N818 - DuckDB shows the name to people
+    """An error on its way through Arrow and DuckDB, as its message and nothing else.
+
+    Arrow adds Python's traceback, with the paths of this machine, to the text that it hands on. It
+    falls back to the exception's name where none can be made, which looking at the cause prevents.
+    """
+
+    @property
+    def __cause__(self) -> BaseException | None:  # type: ignore[override]
+        raise AttributeError("an error on its way through Arrow has no traceback")
+
+
 class Failures:
     """Keeps the original of each error that a scan or function raised, for the door to raise.
 

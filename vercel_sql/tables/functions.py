@@ -113,7 +113,11 @@ class Functions:
         self._con.execute(f"CREATE MACRO {name}({', '.join(parameters)}) AS TABLE {query}")
 
     def _create_scalar(self, resource: Resource, method: Method, *, writes: bool) -> None:
-        """A Python function that gives a list of structs, and a macro that makes rows of it."""
+        """A Python function that gives a list of structs, and a macro that makes rows of it.
+
+        The function gives its error as a value, which the macro raises: what a Python function
+        raises, DuckDB shows with a traceback.
+        """
         name = f"__{self._catalog}_{resource.service}_{resource.name}_{method.name}"
         columns = result_columns(resource, method)
         members = ", ".join(f"{quoted(c.name)} {_udf_type(c.type)}" for c in columns)
@@ -124,7 +128,7 @@ class Functions:
             name,
             self._python_function(resource, method, given, writes),
             types,
-            self._con.type(f"STRUCT({members})[]"),
+            self._con.type(f"STRUCT(rows STRUCT({members})[], error VARCHAR)"),
             null_handling=FunctionNullHandling.SPECIAL,
             side_effects=True,
         )
@@ -134,22 +138,25 @@ class Functions:
             f"r.{quoted(c.name)}{'::JSON' if c.type == 'JSON' else ''} AS {quoted(c.name)}"
             for c in columns
         )
-        query = f"SELECT {shown} FROM (SELECT unnest({call_text}) AS r)"
+        # The inner unnest keeps DuckDB from calling once for each mention of the outcome.
+        outcome = f"SELECT unnest([{call_text}]) AS outcome"
+        rows = "CASE WHEN outcome.error IS NULL THEN outcome.rows ELSE error(outcome.error) END"
+        query = f"SELECT {shown} FROM (SELECT unnest({rows}) AS r FROM ({outcome}))"
         self._macro(method, resource, query, "request_id" if writes else "")
 
     def _python_function(
         self, resource: Resource, method: Method, names: list[str], writes: bool
-    ) -> Callable[..., list[dict[str, Any]]]:
-        def run(*values: Any) -> list[dict[str, Any]]:
+    ) -> Callable[..., dict[str, Any]]:
+        def run(*values: Any) -> dict[str, Any]:
             given = dict(zip(names, values, strict=True))
             try:
                 if writes:
-                    return self._write(resource, method, given)
+                    return _outcome(self._write(resource, method, given))
                 checked = check_arguments(method, given, f"{resource.service}.{method.name}()")
-                return _rows(call(self._source.client, resource, method, checked))
+                return _outcome(_rows(call(self._source.client, resource, method, checked)))
             except Exception as error:
                 self._source.failures.keep(error)
-                raise
+                return _outcome([], self._source.client.redactor.mask(str(error)))
 
         # DuckDB counts the parameters that a function declares.
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -218,6 +225,10 @@ def _fingerprint(method: Method, checked: Mapping[str, Any]) -> str:
 def _rows(table: pa.Table) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
+
+
+def _outcome(rows: list[dict[str, Any]], error: str | None = None) -> dict[str, Any]:
+    return {"rows": rows, "error": error}
 
 
 def _udf_type(column_type: str) -> str:
