@@ -8,35 +8,39 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from vercel_sql.cli.render.options import Options
 from vercel_sql.cli.render.result import Result
+from vercel_sql.cli.render.sql_text import text_literal
 
 # Spaces at the ends are data, but many readers trim them unless they are quoted.
 _QUOTED = r"""'[",\r\n]|^\s|\s$'"""
 
 
-def write(result: Result, out: TextIO) -> int:
+def write(result: Result, out: TextIO, options: Options) -> int:
     """Write the header and the rows; give the number of rows."""
     rows = 0
-    header = ",".join(_field(name) for name in result.names)
-    for lines in result.lines(_line(result)):
-        out.write("\n".join([header, *lines] if rows == 0 else lines) + "\n")
+    header = ",".join(_field(name) for name in result.names) + "\n" if options.headers else ""
+    for lines in result.lines(_line(result, options.null)):
+        out.write(("" if rows else header) + "\n".join(lines) + "\n")
         out.flush()
         rows += len(lines)
     if rows == 0:
-        out.write(header + "\n")
+        out.write(header)
         out.flush()
     return rows
 
 
-def _line(result: Result) -> str:
-    fields = [_sql_field(f"CAST({column} AS VARCHAR)") for column, _ in result.columns()]
+def _line(result: Result, null: str | None) -> str:
+    missing = text_literal(_field(null) if null else "")
+    fields = [_sql_field(f"CAST({column} AS VARCHAR)", missing) for column, _ in result.columns()]
     return "concat(" + ", ',', ".join(fields) + ")"
 
 
-def _sql_field(text: str) -> str:
+def _sql_field(text: str, missing: str) -> str:
     quoted = f"""'"' || replace({text}, '"', '""') || '"'"""
     return (
-        f"CASE WHEN {text} = '' OR regexp_matches({text}, {_QUOTED}) THEN {quoted} ELSE {text} END"
+        f"CASE WHEN {text} IS NULL THEN {missing}"
+        f" WHEN {text} = '' OR regexp_matches({text}, {_QUOTED}) THEN {quoted} ELSE {text} END"
     )
 
 

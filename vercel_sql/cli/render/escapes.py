@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 
 # Emoji, Persian and Indic scripts cannot be written without these; elsewhere they are invisible,
 # and at the end of a cell they would swallow what stands next to it.
@@ -13,13 +14,24 @@ _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 def visible(text: str) -> str:
     r"""The text with control characters, escape sequences and bidi overrides spelt out (`\x1b`)."""
+    return respelt(text, _spelt)
+
+
+def respelt(text: str, spell: Callable[[str], str]) -> str:
+    """The text with each character that is not harmless spelt in another way."""
     if text.isprintable():
         return text
     around = zip(" " + text, text, text[1:] + " ", strict=False)
     return "".join(
-        character if character in JOINERS and _joins(before, after) else _spelt(character)
+        character if _harmless(character, before, after) else spell(character)
         for before, character, after in around
     )
+
+
+def _harmless(character: str, before: str, after: str) -> bool:
+    if character in JOINERS:
+        return _joins(before, after)
+    return unicodedata.category(character) not in _UNSAFE
 
 
 def _joins(before: str, after: str) -> bool:
@@ -27,8 +39,6 @@ def _joins(before: str, after: str) -> bool:
 
 
 def _spelt(character: str) -> str:
-    if unicodedata.category(character) not in _UNSAFE:
-        return character
     code = ord(character)
     if code > 0xFFFF:
         return f"\\U{code:08x}"

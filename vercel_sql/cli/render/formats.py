@@ -1,37 +1,37 @@
-"""The choice of a format, and the loop that streams a result through it."""
+"""The choice of a format or mode, and the loop that streams a result through it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TextIO
+from typing import TextIO, cast
 
-from vercel_sql.cli.render import csv_lines, json_lines, markdown
+from vercel_sql.cli.render import csv_lines, grid, json_lines, markdown, records, secret, table
 from vercel_sql.cli.render.options import Options
 from vercel_sql.cli.render.result import Arrow, Result
+from vercel_sql.cli.render.terminal import ForTerminal
 
-FORMATS = ("table", "csv", "json", "ndjson", "markdown")
+_MODE_OF: Mapping[str, str] = MappingProxyType(
+    {
+        "table": "duckbox",
+        "csv": "csv",
+        "json": "json",
+        "ndjson": "jsonlines",
+        "markdown": "markdown",
+    }
+)
+
+FORMATS = tuple(_MODE_OF)
 """The command line's. Its `table` is the shell's mode `duckbox`, its `ndjson` is `jsonlines`."""
 
-MODES = (
-    "ascii",
-    "box",
-    "column",
-    "csv",
-    "duckbox",
-    "html",
-    "insert",
-    "json",
-    "jsonlines",
-    "latex",
-    "line",
-    "list",
-    "markdown",
-    "quote",
-    "table",
-    "tabs",
-    "tcl",
-    "trash",
+MODES = tuple(
+    sorted(
+        (
+            *grid.STYLES,
+            *records.MODES,
+            *("csv", "duckbox", "json", "jsonlines", "markdown", "trash"),
+        )
+    )
 )
 """The shell's modes, as DuckDB's shell has them. Here `table` is one of ASCII characters."""
 
@@ -39,13 +39,6 @@ SEPARATORS: Mapping[str, str] = MappingProxyType(
     {"table": "\n", "csv": "\n", "json": "", "ndjson": "", "markdown": "\n"}
 )
 """What stands between two results of one output. The caller writes it."""
-
-_STREAMS: dict[str, Callable[[Result, TextIO], int]] = {
-    "csv": csv_lines.write,
-    "json": json_lines.write_array,
-    "ndjson": json_lines.write_objects,
-    "markdown": markdown.write,
-}
 
 
 def render(
@@ -55,34 +48,25 @@ def render(
     *,
     width: int | None,
     secret_columns: frozenset[str] = frozenset(),
+    options: Options | None = None,
 ) -> int:
-    """Write a result, and give the number of its rows.
+    """Write a result in a format of the command line, and give the number of its rows.
 
-    Every format but `table` streams: it holds one batch at a time, and flushes after each. An error
-    of the result's source passes through as it is; a JSON array then stays open, so that no reader
-    takes the part for the whole. A result without columns writes nothing.
-
-    Args:
-        result: what to write. DuckDB gives it exactly with `arrow_lossless_conversion = true`.
-        fmt: one of `FORMATS`.
-        out: where to write.
-        width: the columns of the terminal that `out` is, None if it is none. Only `table` asks.
-        secret_columns: the columns, in any case, whose values are shown once and thus in full.
+    As `render_mode`, for the mode that the format is.
 
     Raises:
         ValueError: `fmt` is none of `FORMATS`.
     """
-    if fmt not in FORMATS:
+    if fmt not in _MODE_OF:
         raise ValueError(f"{fmt!r} is not an output format; there are {', '.join(FORMATS)}.")
-    with Result(result) as rows:
-        if not rows.names:
-            return rows.drain()
-        if fmt == "table":
-            # Only the table needs wcwidth, and a script that pipes JSON should start fast.
-            from vercel_sql.cli.render.table import write as write_table
-
-            return write_table(rows, out, width=width, secret_columns=secret_columns)
-        return _STREAMS[fmt](rows, out)
+    return render_mode(
+        result,
+        _MODE_OF[fmt],
+        out,
+        width=width,
+        secret_columns=secret_columns,
+        options=options,
+    )
 
 
 def render_mode(
@@ -96,13 +80,20 @@ def render_mode(
 ) -> int:
     """Write a result as a mode of the shell does, and give the number of its rows.
 
-    Where `width` is given no control character gets through, in any mode.
+    Every mode but `duckbox` and those that line values up streams: it holds one batch at a time,
+    and flushes after each. An error of the result's source passes through as it is; a JSON array
+    then stays open, so that no reader takes the part for the whole. A result without columns writes
+    nothing. Where `width` is given no control character gets through, in any mode.
+
+    No mode loses a secret: `duckbox` alone shortens anything, and shows secrets whole; `trash`,
+    which leaves all out, gives way to `line` where there are any.
 
     Args:
-        result: what to write.
+        result: what to write. DuckDB gives it exactly with `arrow_lossless_conversion = true`.
         mode: one of `MODES`.
         out: where to write.
-        width: the columns of the terminal that `out` is, None if it is none.
+        width: the columns of the terminal that `out` is, None if it is none. Only `duckbox` asks
+            how many there are.
         secret_columns: the columns, in any case, whose values are shown once and thus in full.
         options: what was set about the output.
 
@@ -111,7 +102,32 @@ def render_mode(
     """
     if mode not in MODES:
         raise ValueError(f"{mode!r} is not an output mode; there are {', '.join(MODES)}.")
-    del options  # the modes that look at them follow
-    formats = {"jsonlines": "ndjson", "csv": "csv", "json": "json", "markdown": "markdown"}
-    fmt = formats.get(mode, "table")
-    return render(result, fmt, out, width=width, secret_columns=secret_columns)
+    options = options or Options()
+    with Result(result) as rows:
+        if not rows.names:
+            return rows.drain()
+        if mode == "duckbox":
+            return table.write(
+                rows, out, width=width, secret_columns=secret_columns, options=options
+            )
+        if mode == "trash":
+            if not secret.positions(rows.names, secret_columns):
+                return rows.drain()
+            mode = "line"
+        if width is not None:
+            out = cast("TextIO", ForTerminal(out, mode))
+        return _stream(rows, mode, out, options)
+
+
+def _stream(rows: Result, mode: str, out: TextIO, options: Options) -> int:
+    if mode in grid.STYLES:
+        return grid.write(rows, out, mode, options)
+    if mode in records.MODES:
+        return records.write(rows, out, mode, options)
+    if mode == "csv":
+        return csv_lines.write(rows, out, options)
+    if mode == "markdown":
+        return markdown.write(rows, out, options)
+    return (
+        json_lines.write_array(rows, out) if mode == "json" else json_lines.write_objects(rows, out)
+    )

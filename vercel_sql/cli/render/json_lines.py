@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+from duckdb.sqltypes import DuckDBPyType
+
 from vercel_sql.cli.render.json_text import json_text
-from vercel_sql.cli.render.result import Result, text_literal
+from vercel_sql.cli.render.result import Result
+from vercel_sql.cli.render.sql_text import text_literal
 
 
 def write_objects(result: Result, out: TextIO) -> int:
     """Write one object a line; give the number of rows."""
     rows = 0
-    for lines in result.lines(_object(result)):
+    for lines in result.lines(json_object(result.names, result.columns())):
         out.write("\n".join(lines) + "\n")
         out.flush()
         rows += len(lines)
@@ -23,7 +26,7 @@ def write_objects(result: Result, out: TextIO) -> int:
 def write_array(result: Result, out: TextIO) -> int:
     """Write one array, with each object on a line of its own; give the number of rows."""
     rows = 0
-    for lines in result.lines(_object(result)):
+    for lines in result.lines(json_object(result.names, result.columns())):
         # The bracket waits for the first row: an error before it leaves nothing behind.
         out.write(("[\n" if rows == 0 else ",\n") + ",\n".join(lines))
         out.flush()
@@ -33,10 +36,16 @@ def write_array(result: Result, out: TextIO) -> int:
     return rows
 
 
-def _object(result: Result) -> str:
+def json_object(names: Sequence[str], columns: Sequence[tuple[str, DuckDBPyType]]) -> str:
+    """An SQL expression that gives a row as the text of a JSON object.
+
+    Args:
+        names: the names of its members.
+        columns: for each the SQL name of its column, and the column's type.
+    """
     members = [
         f"{text_literal(json.dumps(name, ensure_ascii=False) + ':')}, {json_text(column, dtype)}"
-        for name, (column, dtype) in zip(unique(result.names), result.columns(), strict=True)
+        for name, (column, dtype) in zip(unique(names), columns, strict=True)
     ]
     return "concat('{', " + ", ',', ".join(members) + ", '}')"
 

@@ -1,4 +1,4 @@
-"""What a table says of a type: its short name, and on which side its values stand."""
+"""What the modes know of a type: its short name, and whether its values are numbers."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ _INTEGERS = {
     "ubigint": "uint64",
     "uhugeint": "uint128",
 }
-_NUMBERS = frozenset(_INTEGERS) | {"float", "double", "decimal", "bignum"}
+_NUMBERS = frozenset(_INTEGERS) | {"float", "double", "decimal"}
+_LONG = 40  # a nested type's name of more characters would only make its column wide
 
 
 def is_number(dtype: DuckDBPyType) -> bool:
-    """Whether values of this type stand on the right."""
+    """Whether values of this type stand on the right; as in DuckDB, BIGNUM does not."""
     return str(dtype.id) in _NUMBERS
 
 
 def type_name(dtype: DuckDBPyType) -> str:
-    """The type as DuckDB's own tables write it: `int64`, `varchar`, `struct(…)[]`."""
-    name = _folded(str(dtype))
-    base = name.rstrip("[]0123456789")
+    """The type as DuckDB's own tables write it: `int64`, `varchar`, `struct(a integer)[]`."""
+    name = str(dtype)
+    if len(name) > _LONG and "(" in name:
+        head, _, rest = name.partition("(")
+        name = f"{head}(…){rest[rest.rindex(')') + 1 :]}"
+    name = name.lower()
+    base = name.removesuffix("[]")
+    while base.endswith("[]"):
+        base = base.removesuffix("[]")
     short = _INTEGERS.get(base)
     return f"{short}{name[len(base) :]}" if short else name.strip('"')
-
-
-def _folded(name: str) -> str:
-    """The name in lower case; what a nested type is made of would only make its column wide."""
-    head, parenthesis, rest = name.partition("(")
-    if not parenthesis or head == "DECIMAL":
-        return name.lower()
-    return f"{head.lower()}(…){rest[rest.rindex(')') + 1 :]}"

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from vercel_sql.cli.render.escapes import visible
 from vercel_sql.cli.render.kinds import is_number
+from vercel_sql.cli.render.options import Options
 from vercel_sql.cli.render.result import Result
 
 # An underscore inside a word is no markup, and escaped it would spoil a token that is copied from
@@ -16,14 +17,15 @@ _MARKUP = re.compile(r"[\\|`*\[\]~$]|(?<![^\W_])_|_(?![^\W_])")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def write(result: Result, out: TextIO) -> int:
+def write(result: Result, out: TextIO, options: Options) -> int:
     """Write the header and the rows; give the number of rows."""
+    null = "NULL" if options.null is None else cell(options.null)
     out.write(_row(cell(name) for name in result.names))
     out.write(_row("---:" if is_number(dtype) else "---" for dtype in result.types))
     rows = 0
     for total, texts in result.texts():
         for row in texts:
-            out.write(_row("NULL" if text is None else cell(text) for text in row))
+            out.write(_row(null if text is None else cell(text) for text in row))
         out.flush()
         rows += total
     out.flush()

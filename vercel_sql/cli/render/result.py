@@ -104,6 +104,11 @@ class Result:
             last = self._con.sql(f"{query} OFFSET {total - ends}").fetchall()
             yield total, first + last
 
+    def keywords(self) -> frozenset[str]:
+        """The words of DuckDB's SQL, which are no names unless they are quoted."""
+        found = self._con.sql("SELECT keyword_name FROM duckdb_keywords()").fetchall()
+        return frozenset(name for (name,) in found)
+
     def drain(self) -> int:
         """Read what is left without looking at it, and give the number of rows."""
         return sum(table.num_rows for table in self._batches())
@@ -118,8 +123,3 @@ class Result:
         traceback: TracebackType | None,
     ) -> None:
         self._con.close()
-
-
-def text_literal(text: str) -> str:
-    """A string as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
