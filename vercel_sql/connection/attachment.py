@@ -13,8 +13,15 @@ from vercel_sql.api import Client, SecretsFile, find_credential
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.tables import Failures, Source
-from vercel_sql.tables.catalog import create_catalog, create_service, literal, quoted
+from vercel_sql.tables.catalog import (
+    create_catalog,
+    create_live_schema,
+    create_service,
+    literal,
+    quoted,
+)
 from vercel_sql.tables.functions import Functions
+from vercel_sql.tables.memo import Memo
 
 
 class Attachment:
@@ -33,6 +40,9 @@ class Attachment:
         client: Client,
         manifest: Manifest,
         secrets_file: SecretsFile | None,
+        *,
+        memo: Memo | None = None,
+        caller: str | None = None,
     ) -> None:
         self.name = name
         self.client = client
@@ -40,10 +50,9 @@ class Attachment:
         self.failures = Failures()
         self.con = con
         self._source = Source(client, self.failures)
-        self._functions = Functions(con, name, self._source, secrets_file)
+        self._functions = Functions(con, name, self._source, secrets_file, memo or Memo(), caller)
         self._services: set[str] = set()
         self._lock = threading.Lock()
-        create_catalog(con, name)
 
     def __repr__(self) -> str:
         return f"<Attachment {self.name} of {self.client!r}>"
@@ -179,7 +188,27 @@ def make_attachment(
             f"the connection has a database called {name} already (DuckDB calls a database by "
             "its file's name without the ending): rename that one, or attach() with another name="
         )
+    create_catalog(con, name)
     return Attachment(con, name, client, manifest, secrets_file)
+
+
+def occupy(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    client: Client,
+    manifest: Manifest,
+    secrets_file: SecretsFile | None,
+    memo: Memo,
+) -> Attachment:
+    """An attachment without tables yet, in a connection's own empty database of that name.
+
+    Quack's clients see the server's own database, and no other that is attached to it.
+    """
+    create_live_schema(con, name)
+    # A function that makes a secret may be called by many; each is given only its own.
+    return Attachment(
+        con, name, client, manifest, secrets_file, memo=memo, caller="current_connection_id()"
+    )
 
 
 def detach(con: duckdb.DuckDBPyConnection, name: str = "vercel") -> None:

@@ -66,7 +66,7 @@ def connect(
     with translated([]):
         native = duckdb.connect(str(database))
         try:
-            _match_versions(native)
+            match_versions(native)
             # DuckDB's own bar goes to standard output, among the data.
             native.execute("SET enable_progress_bar = false")
             attachment = make_attachment(native, provider.name, client, manifest, None)
@@ -76,7 +76,7 @@ def connect(
     return Connection(native, attachment, expect_rows=expect_rows, secrets_file=saved)
 
 
-def _match_versions(native: duckdb.DuckDBPyConnection) -> None:
+def match_versions(native: duckdb.DuckDBPyConnection) -> None:
     """DuckDB 1.5 hands the result of a subquery to a scan as if it were a literal.
 
     That would let ``tokenId = (SELECT 'current')`` mean the calling token, which only a literal

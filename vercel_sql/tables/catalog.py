@@ -30,6 +30,11 @@ def literal(text: str) -> str:
 def create_catalog(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
     """Attaches an empty database of that name to hold the views."""
     con.execute(f"ATTACH ':memory:' AS {quoted(catalog)}")
+    create_live_schema(con, catalog)
+
+
+def create_live_schema(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    """Makes the schema of the live tables in an empty database."""
     con.execute(f"CREATE SCHEMA {quoted(catalog)}.{quoted(LIVE)}")
 
 

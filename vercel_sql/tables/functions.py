@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,37 +22,10 @@ from vercel_sql.errors import OperationalError, ParameterError, PartialWriteErro
 from vercel_sql.manifest import Method, Resource, Service
 from vercel_sql.tables.calls import call, refuse_own_key, result_columns, salvage
 from vercel_sql.tables.catalog import quoted
+from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.source import Source
 
-
-class Memo:
-    """What each ``request_id`` gave, so that no write is sent twice."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, tuple[str, threading.Lock, list[Any]]] = {}
-        self._lock = threading.Lock()
-
-    def once(self, request_id: str, fingerprint: str, act: Callable[[], Any]) -> Any:
-        """Acts the first time that an id is seen; later gives the same result or error.
-
-        Raises:
-            ParameterError: the id was used for another call.
-        """
-        with self._lock:
-            entry = self._entries.setdefault(request_id, (fingerprint, threading.Lock(), []))
-        known, lock, outcome = entry
-        if known != fingerprint:
-            raise ParameterError("this request_id was already used for another call")
-        with lock:
-            if not outcome:
-                try:
-                    outcome.append((act(), None))
-                except Exception as error:
-                    outcome.append((None, error))
-        result, failure = outcome[0]
-        if failure is not None:
-            raise failure
-        return result
+_CALLER = "__caller"
 
 
 class Functions:
@@ -64,6 +36,8 @@ class Functions:
         catalog: the name of the catalog.
         source: what makes the calls.
         secrets_file: where secrets go; with it the functions that change something are made too.
+        memo: what each request id gave.
+        caller: SQL that says who calls, where callers must not be given each other's secrets.
     """
 
     def __init__(
@@ -72,12 +46,15 @@ class Functions:
         catalog: str,
         source: Source,
         secrets_file: SecretsFile | None,
+        memo: Memo,
+        caller: str | None = None,
     ) -> None:
         self._con = con
+        self._caller = caller or "NULL"
         self._catalog = catalog
         self._source = source
         self._secrets_file = secrets_file
-        self._memo = Memo()
+        self._memo = memo
         self._registered: list[str] = []
 
     def create(self, service: Service) -> None:
@@ -121,9 +98,9 @@ class Functions:
         name = f"__{self._catalog}_{resource.service}_{resource.name}_{method.name}"
         columns = result_columns(resource, method)
         members = ", ".join(f"{quoted(c.name)} {_udf_type(c.type)}" for c in columns)
-        given = [p.name for p in method.given] + (["request_id"] if writes else [])
+        given = [p.name for p in method.given] + (["request_id", _CALLER] if writes else [])
         types = [_parameter_type(p.type) for p in method.given]
-        types += [sqltypes.VARCHAR] if writes else []
+        types += [sqltypes.VARCHAR, sqltypes.UBIGINT] if writes else []
         self._con.create_function(
             name,
             self._python_function(resource, method, given, writes),
@@ -133,7 +110,8 @@ class Functions:
             side_effects=True,
         )
         self._registered.append(name)
-        call_text = f"{quoted(name)}({', '.join(quoted(n) for n in given)})"
+        passed = [self._caller if n == _CALLER else quoted(n) for n in given]
+        call_text = f"{quoted(name)}({', '.join(passed)})"
         shown = ", ".join(
             f"r.{quoted(c.name)}{'::JSON' if c.type == 'JSON' else ''} AS {quoted(c.name)}"
             for c in columns
@@ -168,14 +146,14 @@ class Functions:
         self, resource: Resource, method: Method, given: dict[str, Any]
     ) -> list[dict[str, Any]]:
         where = f"{resource.service}.{method.name}()"
-        request_id = given.pop("request_id")
+        request_id, caller = given.pop("request_id"), given.pop(_CALLER)
         if not request_id:
             raise ParameterError(f"{where}: request_id is missing; it makes a second call harmless")
         checked = check_arguments(method, given, where)
         self._source.client.refuse_if_read_only(method)
         fingerprint = _fingerprint(method, checked)
         result = self._memo.once(
-            str(request_id), fingerprint, lambda: self._send(resource, method, checked)
+            str(request_id), fingerprint, lambda: self._send(resource, method, checked), caller
         )
         return _rows(result)
 

@@ -2,6 +2,6 @@
 
 from vercel_sql.sql.running.engine import Engine, Limits, NativeQuery, Outcome
 from vercel_sql.sql.running.plan import Plan
-from vercel_sql.sql.running.resolve import Catalog
+from vercel_sql.sql.running.resolve import Catalog, Resolver
 
-__all__ = ["Catalog", "Engine", "Limits", "NativeQuery", "Outcome", "Plan"]
+__all__ = ["Catalog", "Engine", "Limits", "NativeQuery", "Outcome", "Plan", "Resolver"]

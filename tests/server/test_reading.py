@@ -1,0 +1,22 @@
+"""A client that has attached the server reads the account's tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def test_the_attached_tables_have_the_names_of_the_documents(
+    serve: Any, attached_to: Any, sim: Any
+) -> None:
+    con = attached_to(serve())
+    rows = con.sql("SELECT id FROM vercel.authentication.user_tokens").fetchall()
+    assert {id_ for (id_,) in rows} == {token.id for token in sim.state.tokens()}
+
+
+def test_a_query_that_is_sent_as_text_is_pushed_down(
+    serve: Any, attached_to: Any, sent: Any, ids: list[str]
+) -> None:
+    con = attached_to(serve())
+    query = f"SELECT name FROM vercel.authentication.user_tokens WHERE id = ''{ids[3]}''"
+    assert len(con.execute(f"FROM vercel.query('{query}')").fetchall()) == 1
+    assert [each.path for each in sent()] == [f"/v5/user/tokens/{ids[3]}"]

@@ -1,0 +1,196 @@
+"""``vercel-sql serve``: serves the tables of an account to DuckDB clients, until it is ended."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from vercel_sql.api import Client, SecretsFile, find_credential
+from vercel_sql.cli.exit_codes import FAILED, FINE
+from vercel_sql.cli.options import add_account
+from vercel_sql.cli.output import complain
+from vercel_sql.errors import Error, ParameterError
+from vercel_sql.manifest import vercel
+
+_PORT = 9494
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options to a parser."""
+    add = parser.add_argument
+    add(
+        "--port",
+        type=_port,
+        default=_PORT,
+        metavar="N",
+        help=f"where to listen, on loopback only ({_PORT})",
+    )
+    add(
+        "--server-token-file",
+        metavar="FILE",
+        help="a file with the token that clients need; without it, a random one is made and shown",
+    )
+    add(
+        "--allow-writes",
+        action="store_true",
+        help="let clients create and revoke tokens and call all else that changes something",
+    )
+    add(
+        "--save-secrets",
+        metavar="FILE",
+        help="with --allow-writes: the file, of mode 0600, to which every secret that is shown "
+        "once is appended before a client sees it",
+    )
+    add(
+        "--extension",
+        dest="extensions",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="load this extension file in place of DuckDB's INSTALL quack; give it twice, httpfs "
+        "before quack (for DuckDB 1.5.5 they are on PyPI)",
+    )
+    add("--demo", action="store_true", help="serve a simulated account of 250 tokens")
+    add_account(parser)
+
+
+def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Serves until SIGINT or SIGTERM, after three lines to paste into a DuckDB shell."""
+    if arguments.allow_writes and not arguments.save_secrets:
+        parser.error("--allow-writes needs --save-secrets FILE: a new token is shown only once")
+    if arguments.save_secrets and not arguments.allow_writes:
+        parser.error("--save-secrets is for --allow-writes")
+    try:
+        with ExitStack() as stack:
+            if arguments.demo:
+                _simulated(arguments, stack)
+            return _serve(arguments)
+    except Error as error:
+        complain(str(error))
+        return FAILED
+
+
+def _simulated(arguments: argparse.Namespace, stack: ExitStack) -> None:
+    from vercel_sql.simulator import Simulator
+
+    simulator = stack.enter_context(Simulator())
+    arguments.api_url = arguments.oauth_url = simulator.url
+    arguments.token = simulator.token
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    # Imported here: the help of the command does not wait for DuckDB.
+    from vercel_sql.server import Server
+
+    token = _server_token(arguments.server_token_file)
+    secrets_file = SecretsFile(arguments.save_secrets) if arguments.save_secrets else None
+    client = _client(arguments)
+    with _logging(), _Ending() as ending:
+        server = Server(
+            client,
+            port=arguments.port,
+            token=token,
+            writes=arguments.allow_writes,
+            secrets_file=secrets_file,
+            extensions=arguments.extensions,
+        )
+        with server:
+            shown = None if token is None else f"the token in {arguments.server_token_file}"
+            sys.stdout.write("\n".join(server.pasted(shown)) + "\n")
+            sys.stdout.flush()
+            mode = "reads and writes" if arguments.allow_writes else "only reads"
+            sys.stderr.write(
+                f"vercel-sql: paste the lines above into a DuckDB shell. Serving {mode} until "
+                "Ctrl-C\n"
+            )
+            ending.wait()
+            sys.stderr.write("vercel-sql: stopping\n")
+    return FINE
+
+
+def _client(arguments: argparse.Namespace) -> Client:
+    provider = vercel().provider
+    given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
+    urls = {name: url for name, url in given.items() if url}
+    token = getattr(arguments, "token", None)
+    credential = find_credential(provider, token, arguments.token_file, urls=urls)
+    credential.require("vercel-sql serve")
+    return Client(
+        provider,
+        credential,
+        urls=urls,
+        read_only=not arguments.allow_writes,
+        timeout=arguments.timeout,
+    )
+
+
+def _server_token(path: str | None) -> str | None:
+    """The token that clients need, from its file.
+
+    Raises:
+        ParameterError: the file can't be read, or others may read it.
+    """
+    if path is None:
+        return None
+    file = Path(path).expanduser()
+    try:
+        mode = file.stat().st_mode
+        token = file.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ParameterError(f"--server-token-file: {path} can't be read: {reason}") from None
+    if mode & 0o077:
+        raise ParameterError(f"--server-token-file: others may read {path}: chmod 600 {path}")
+    return token
+
+
+class _Ending:
+    """Waits for a signal that ends the command; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self._came = threading.Event()
+
+    def __enter__(self) -> _Ending:
+        self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def wait(self) -> None:
+        """Returns when the signal came."""
+        self._came.wait()
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self._came.is_set():
+            raise KeyboardInterrupt
+        self._came.set()
+
+
+@contextmanager
+def _logging() -> Iterator[None]:
+    """Says on standard error what was refused, which clients are not told."""
+    logger, handler = logging.getLogger("vercel_sql"), logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("vercel-sql: %(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text} is no port")
+    return int(text)

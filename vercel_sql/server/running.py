@@ -1,0 +1,149 @@
+"""The function through which clients run statements that DuckDB itself does not know."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+from duckdb import sqltypes
+from duckdb.func import FunctionNullHandling
+
+from vercel_sql.api import SecretsFile
+from vercel_sql.cli.render import render
+from vercel_sql.cli.render.json_lines import json_object
+from vercel_sql.connection import Attachment
+from vercel_sql.connection.translate import translated
+from vercel_sql.errors import Error, ParameterError, PartialWriteError, ProgrammingError
+from vercel_sql.server.dialect import DialectJudge, changes
+from vercel_sql.server.judge import Judge
+from vercel_sql.server.tree import Refusal
+from vercel_sql.sql import NO_PARAMETERS, Explain, Statement, parse
+from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Resolver
+from vercel_sql.tables.memo import Memo
+
+NAME = "run"
+"""What clients call it by."""
+
+_PYTHON_NAME = "__vercel_sql_run"
+
+
+class StatementRunner:
+    """Runs one statement a call; many threads may call at once.
+
+    Args:
+        con: the server's connection; each call makes a cursor of its own.
+        attachment: the account.
+        judge: judges what runs; None lets everything pass.
+        writes: whether clients may change something.
+        secrets_file: where secrets that are shown once are saved first.
+        memo: what each request id gave.
+    """
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        attachment: Attachment,
+        judge: Judge | None,
+        *,
+        writes: bool,
+        secrets_file: SecretsFile | None,
+        memo: Memo,
+    ) -> None:
+        self._con = con
+        self._attachment = attachment
+        self._judge = judge
+        self._writes = writes
+        self._limits = Limits(secrets_file=secrets_file)
+        self._memo = memo
+
+    def create(self) -> None:
+        """Makes the function known to DuckDB, and the macro that clients call."""
+        self._con.create_function(
+            _PYTHON_NAME,
+            self._call,
+            [sqltypes.VARCHAR, sqltypes.VARCHAR, sqltypes.UBIGINT],
+            self._con.type("STRUCT(rows VARCHAR[], error VARCHAR)"),
+            null_handling=FunctionNullHandling.SPECIAL,
+            side_effects=True,
+        )
+        call = f"{_PYTHON_NAME}(statement, request_id, current_connection_id()::UBIGINT)"
+        # The inner unnest keeps DuckDB from calling once for each mention of the outcome.
+        rows = "CASE WHEN outcome.error IS NULL THEN outcome.rows ELSE error(outcome.error) END"
+        self._con.execute(
+            f"CREATE MACRO {NAME}(statement, request_id := NULL) AS TABLE "
+            f'SELECT unnest({rows})::JSON AS "row" FROM (SELECT unnest([{call}]) AS outcome)'
+        )
+
+    def _call(self, statement: str | None, request_id: str | None, caller: int) -> dict[str, Any]:
+        try:
+            with translated([self._attachment]):
+                return {"rows": self._run(statement or "", request_id, caller), "error": None}
+        except (Error, Refusal) as error:
+            return {"rows": [], "error": self._attachment.client.redactor.mask(_words(error))}
+
+    def _run(self, text: str, request_id: str | None, caller: int) -> list[str]:
+        statements = parse(text)
+        if len(statements) != 1:
+            raise ProgrammingError("one statement at a time, please")
+        with self._cursor() as con:
+            resolver = Resolver(con, [self._attachment])
+            if self._judge is not None:
+                DialectJudge(self._judge, resolver, writes=self._writes).check(statements[0])
+            if not changes(resolver, statements[0]):
+                return self._rows(con, statements[0])
+            if not request_id:
+                raise ParameterError(
+                    "what changes something needs request_id := '…', any text of your own for "
+                    "this statement: DuckDB may run it twice, and the same id never acts twice"
+                )
+            fingerprint = hashlib.sha256(text.encode()).hexdigest()
+            rows: list[str] = self._memo.once(
+                request_id, fingerprint, lambda: self._rows(con, statements[0]), caller
+            )
+            return rows
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        con = self._con.cursor()
+        try:
+            yield con
+        finally:
+            con.close()
+
+    def _rows(self, con: duckdb.DuckDBPyConnection, statement: Statement) -> list[str]:
+        """The rows of a statement, each as a JSON object."""
+        result = Engine(con, [self._attachment]).run(statement, NO_PARAMETERS, self._limits)
+        if isinstance(result, NativeQuery):
+            if isinstance(statement, Explain):
+                keys = [column[0] for column in con.execute(result.text).description]
+                return [json.dumps(dict(zip(keys, r, strict=True))) for r in con.fetchall()]
+            return _json_rows(con, result.text)
+        return _lines(result)
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    out = io.StringIO()
+    render(outcome.table, "ndjson", out, width=None)
+    return out.getvalue().splitlines()
+
+
+def _json_rows(con: duckdb.DuckDBPyConnection, query: str) -> list[str]:
+    """The rows of a query as JSON, made by DuckDB itself, which knows its values exactly."""
+    relation = con.sql(query)
+    places = [f"c{place}" for place in range(len(relation.columns))]
+    line = json_object(relation.columns, list(zip(places, relation.types, strict=True)))
+    text = f"SELECT {line} FROM (\n{query}\n) AS q({', '.join(places)})"
+    return [row[0] for row in con.execute(text).fetchall()]
+
+
+def _words(error: Error | Refusal) -> str:
+    if isinstance(error, Refusal):
+        return f"this server does not run that: {error}"
+    if isinstance(error, PartialWriteError):
+        return str(error).replace("are kept in this error", "are in the server's secrets file")
+    return str(error)

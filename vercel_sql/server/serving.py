@@ -1,0 +1,271 @@
+"""The server: an account's catalog in a DuckDB of its own, which Quack clients attach."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from duckdb import sqltypes
+
+from vercel_sql.api import Client, SecretsFile
+from vercel_sql.connection import Attachment
+from vercel_sql.connection.attachment import occupy
+from vercel_sql.connection.opening import match_versions
+from vercel_sql.errors import OperationalError, ParameterError
+from vercel_sql.manifest import vercel
+from vercel_sql.server.judge import Judge
+from vercel_sql.server.quack import load_quack
+from vercel_sql.server.running import NAME, StatementRunner
+from vercel_sql.server.tree import Refusal
+from vercel_sql.tables.catalog import LIVE, literal
+from vercel_sql.tables.memo import Memo
+
+log = logging.getLogger("vercel_sql")
+
+_CATALOG = "vercel"
+_JUDGE = "__vercel_sql_judge"
+_LAST_WORDS = 3.0  # seconds
+_TOKEN_BYTES = 32
+_SHORTEST_TOKEN = 22
+"""Characters: 128 bits in the densest text that people use, base64."""
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What keeps clients to what they may do. Tests leave some out, to show that the others hold.
+
+    Attributes:
+        client: the HTTP client refuses whatever changes something, unless writes are allowed.
+        judge: each statement is judged before it runs.
+        lock: DuckDB has no access to files and other hosts, and its settings can't be changed.
+    """
+
+    client: bool = True
+    judge: bool = True
+    lock: bool = True
+
+
+ALL_GUARDS = Guards()
+
+
+class Server:
+    """Serves the live tables of an account to Quack clients of this machine until it is closed.
+
+    Args:
+        client: calls the API; read-only unless `writes`.
+        port: the TCP port, on the loopback interface.
+        token: what clients have to know; a random one of 256 bits where it is None.
+        writes: whether clients may change something at the API.
+        secrets_file: where secrets that are shown once are saved first; required for writes.
+        extensions: extension files to load in place of the installed extension.
+        guards: for tests.
+
+    Raises:
+        ParameterError: the token is too short, or writes lack a secrets file.
+        OperationalError: the extension can't be had, or the port is taken.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        port: int,
+        token: str | None = None,
+        writes: bool = False,
+        secrets_file: SecretsFile | None = None,
+        extensions: Sequence[Path] = (),
+        guards: Guards = ALL_GUARDS,
+    ) -> None:
+        can_write = writes or not guards.client
+        if can_write and secrets_file is None:
+            raise ParameterError(
+                "a server that allows writes needs a file for the secrets that are shown once: a "
+                "client may be gone before it has read them"
+            )
+        self.token = _acceptable(token)
+        self.uri = f"quack:localhost:{port}"
+        self._writes = writes
+        self._guards = guards
+        self._client = client
+        client.redactor.add(self.token)
+        self._memo = Memo()
+        self._lock = threading.Lock()
+        self._serving = False
+        self._closed = False
+        # Inside quack_query the names are those of the server's own database, which DuckDB calls
+        # by its file's name.
+        self._folder = tempfile.mkdtemp(prefix="vercel-sql-")
+        self._judge: Judge | None = None
+        self._con = self._open(bool(extensions))
+        try:
+            load_quack(self._con, extensions)
+            attachment = self._attach(secrets_file if can_write else None)
+            self._start(attachment, secrets_file if can_write else None)
+        except BaseException:
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<Server {self.uri} of {self._client!r}>"
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def pasted(self, token: str | None = None) -> list[str]:
+        """The three lines for a DuckDB shell.
+
+        Args:
+            token: what to write in place of the token.
+        """
+        shown = self.token if token is None else token
+        return [
+            "INSTALL quack; LOAD quack;",
+            f"CREATE SECRET (TYPE quack, TOKEN {literal(shown)});",
+            f"ATTACH {literal(self.uri)} AS {_CATALOG};",
+        ]
+
+    def close(self, patience: float = 60.0) -> None:
+        """Lets writes end, cancels what only reads, stops listening, and closes everything.
+
+        Args:
+            patience: how many seconds to wait for writes that are under way, whose answers may
+                hold secrets that are shown once.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            if not self._memo.drain(patience):
+                log.warning("some writes did not end in %.0f s, and are cut off", patience)
+            self._client.close()
+            if self._serving:
+                self._wait_for_answers()
+                self._con.execute(f"CALL quack_stop({literal(self.uri)})").fetchall()
+            self._con.close()
+            if self._judge is not None:
+                self._judge.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _wait_for_answers(self) -> None:
+        """Waits, though not for long, until clients have been told how their statements ended."""
+        active = "FROM quack_active_connections() WHERE state = 'active'"
+        end = time.monotonic() + _LAST_WORDS
+        while time.monotonic() < end and self._con.execute(active).fetchall():
+            time.sleep(0.02)
+
+    def _open(self, unsigned: bool) -> duckdb.DuckDBPyConnection:
+        path = Path(self._folder) / f"{_CATALOG}.db"
+        con = duckdb.connect(str(path), config={"allow_unsigned_extensions": unsigned})
+        for setting in (
+            "SET enable_progress_bar = false",
+            "SET GLOBAL TimeZone = 'UTC'",
+            # Else a name that is no table may be found among Python's variables.
+            "SET GLOBAL python_enable_replacements = false",
+        ):
+            con.execute(setting)
+        match_versions(con)
+        return con
+
+    def _attach(self, secrets_file: SecretsFile | None) -> Attachment:
+        attachment = occupy(self._con, _CATALOG, self._client, vercel(), secrets_file, self._memo)
+        attachment.add(attachment.missing)
+        return attachment
+
+    def _start(self, attachment: Attachment, secrets_file: SecretsFile | None) -> None:
+        if self._guards.judge:
+            self._judge = Judge(_CATALOG, self._tables(), self._table_functions())
+            self._con.create_function(
+                _JUDGE,
+                self._may_run,
+                [sqltypes.VARCHAR, sqltypes.VARCHAR],
+                sqltypes.BOOLEAN,
+                side_effects=True,
+            )
+            self._con.execute(f"SET GLOBAL quack_authorization_function = '{_JUDGE}'")
+        StatementRunner(
+            self._con,
+            attachment,
+            self._judge,
+            writes=self._writes,
+            secrets_file=secrets_file,
+            memo=self._memo,
+        ).create()
+        self._listen()
+        if self._guards.lock:
+            self._con.execute("SET enable_external_access = false")
+            self._con.execute("SET lock_configuration = true")
+
+    def _listen(self) -> None:
+        call = f"CALL quack_serve({literal(self.uri)}, token := {literal(self.token)})"
+        try:
+            self._con.execute(call).fetchall()
+        except duckdb.Error as error:
+            reason = (
+                self._client.redactor.mask(str(error)).partition("\n")[0].partition("Traceback")[0]
+            )
+            raise OperationalError(
+                f"{self.uri} can't be served; is the port taken? ({reason})"
+            ) from None
+        self._serving = True
+
+    def _tables(self) -> list[tuple[str, str]]:
+        query = (
+            "SELECT schema_name, view_name FROM duckdb_views() "
+            f"WHERE database_name = {literal(_CATALOG)} AND NOT internal "
+            f"AND schema_name <> {literal(LIVE)}"
+        )
+        return self._con.execute(query).fetchall()
+
+    def _table_functions(self) -> list[tuple[str, str]]:
+        query = (
+            "SELECT schema_name, function_name FROM duckdb_functions() "
+            f"WHERE database_name = {literal(_CATALOG)} AND function_type = 'table_macro'"
+        )
+        found = self._con.execute(query).fetchall()
+        if not self._writes:
+            changing = _changing_functions()
+            found = [each for each in found if each not in changing]
+        return [*found, ("", NAME), ("main", NAME)]
+
+    def _may_run(self, _session: str, text: str) -> bool:
+        """Quack's question before each statement; it tells the client no more than yes or no."""
+        assert self._judge is not None  # noqa: S101 - else Quack does not ask
+        try:
+            self._judge.check(text)
+        except Refusal as refusal:
+            log.warning("refused: %s", refusal)
+            return False
+        return True
+
+
+def _changing_functions() -> set[tuple[str, str]]:
+    manifest = vercel()
+    return {
+        (service.name, method.name)
+        for service in map(manifest.service, manifest.service_names)
+        for resource in service.resources.values()
+        for method in resource.methods.values()
+        if not method.reads
+    }
+
+
+def _acceptable(token: str | None) -> str:
+    if token is None:
+        return secrets.token_urlsafe(_TOKEN_BYTES)
+    if len(token) < _SHORTEST_TOKEN or not token.isprintable() or not token.isascii():
+        raise ParameterError(
+            f"the server's token needs at least {_SHORTEST_TOKEN} printable ASCII characters "
+            "(128 bits): openssl rand -base64 24 makes one"
+        )
+    return token

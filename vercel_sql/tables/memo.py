@@ -1,0 +1,89 @@
+"""What each ``request_id`` gave, so that no write is sent twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from vercel_sql.errors import InterfaceError, ParameterError
+
+
+@dataclass
+class _Entry:
+    """One request id.
+
+    Attributes:
+        fingerprint: tells one call from another.
+        caller: who used the id first.
+        lock: held while it is carried out.
+        outcome: result and error, once there are any.
+    """
+
+    fingerprint: str
+    caller: object
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    outcome: tuple[Any, Exception | None] | None = None
+
+
+class Memo:
+    """Carries out each request id once; threads may share it."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._changed = threading.Condition()
+        self._running = 0
+        self._closed = False
+
+    def once(
+        self, request_id: str, fingerprint: str, act: Callable[[], Any], caller: object = None
+    ) -> Any:
+        """Acts the first time that an id is seen; later gives the same result or error.
+
+        Args:
+            request_id: the id.
+            fingerprint: tells one call from another.
+            act: carries it out.
+            caller: who calls; what one caller was given, no other is.
+
+        Raises:
+            ParameterError: the id was used for another call, or by another caller.
+            InterfaceError: nothing more is carried out.
+        """
+        with self._changed:
+            entry = self._entries.setdefault(request_id, _Entry(fingerprint, caller))
+        if entry.fingerprint != fingerprint:
+            raise ParameterError("this request_id was already used for another call")
+        if entry.caller != caller:
+            raise ParameterError(
+                "this request_id was used in another session, so nothing was sent. What it gave is "
+                "not shown again; its secrets are in the server's secrets file"
+            )
+        with entry.lock:
+            if entry.outcome is None:
+                entry.outcome = self._carried_out(act)
+        result, failure = entry.outcome
+        if failure is not None:
+            raise failure
+        return result
+
+    def drain(self, seconds: float) -> bool:
+        """Carries out nothing new, and waits for what runs; False if some of it still does."""
+        with self._changed:
+            self._closed = True
+            return self._changed.wait_for(lambda: self._running == 0, seconds)
+
+    def _carried_out(self, act: Callable[[], Any]) -> tuple[Any, Exception | None]:
+        with self._changed:
+            if self._closed:
+                raise InterfaceError("the server is stopping; nothing was sent")
+            self._running += 1
+        try:
+            return act(), None
+        except Exception as error:
+            return None, error
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
