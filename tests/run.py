@@ -13,7 +13,12 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DUCKDB = ("2.0.*", "1.5.5")
+DUCKDB = {
+    "2.0.*": "test",
+    # With the stock shell and Quack, which PyPI has for this version only.
+    "1.5.5": "test,quack",
+}
+"""The extras of the package that go with each version."""
 
 
 def environment(version: str) -> Path:
@@ -24,7 +29,7 @@ def environment(version: str) -> Path:
     binaries = folder / ("Scripts" if sys.platform == "win32" else "bin")
     pip = [str(binaries / "python"), "-m", "pip", "install", "--quiet"]
     pip.append("--disable-pip-version-check")
-    subprocess.run([*pip, f"{ROOT}[test]", f"duckdb=={version}"], check=True)
+    subprocess.run([*pip, f"{ROOT}[{DUCKDB[version]}]", f"duckdb=={version}"], check=True)
     # What is tested is the package as it is installed, its data files included.
     subprocess.run([*pip, "--no-deps", "--force-reinstall", str(ROOT)], check=True)
     return binaries
