@@ -1,0 +1,145 @@
+"""The mode `duckbox` in a terminal: counts, dots, wrapped values, and large numbers in words."""
+
+import pytest
+
+from vercel_sql.cli.render.large_numbers import readable
+
+
+def body(box: str) -> list[str]:
+    """The cells of a box of one column, without its header."""
+    return [line.strip("│ ") for line in box.splitlines()[4:] if line.startswith("│")]
+
+
+def test_rows_are_counted_from_ten_on(query, shown) -> None:
+    few, many = (query(f"SELECT range AS r, 1 AS one FROM range({n})") for n in (9, 10))
+
+    assert shown(few, "duckbox").endswith("┴───────┘\n")
+    assert shown(many, "duckbox").endswith("┴───────┘\n     10 rows   \n")
+
+
+def test_rows_and_columns_stand_on_one_line_where_there_is_room(query, shown) -> None:
+    table = query("SELECT range AS r, 1 AS a, 2 AS b, 3 AS c FROM range(50)")
+
+    last = shown(table, "duckbox", width=80).splitlines()[-1]
+    assert last == "  50 rows (40 shown)  4 columns"
+
+
+@pytest.mark.parametrize(
+    ("max_rows", "expected"),
+    [
+        (1, ["0"]),
+        (2, ["0", "·", "·", "·", "11"]),
+        (3, ["0", "1", "·", "·", "·", "11"]),
+        (8, ["0", "1", "2", "3", "·", "·", "·", "8", "9", "10", "11"]),
+        (9, [str(number) for number in range(12)]),  # dots would take as many lines
+        (None, [str(number) for number in range(12)]),
+    ],
+)
+def test_maxrows_keeps_both_ends(query, shown, max_rows, expected) -> None:
+    table = query("SELECT range AS r FROM range(12)")
+
+    assert body(shown(table, "duckbox", width=80, max_rows=max_rows)) == expected
+
+
+def test_maxrows_of_none_shows_the_columns_and_the_count(query, shown) -> None:
+    table = query("SELECT range AS r FROM range(12)")
+
+    assert shown(table, "duckbox", width=80, max_rows=0) == (
+        "┌───────────┐\n│     r     │\n│   int64   │\n├───────────┤\n└───────────┘\n"
+        "   12 rows \n  (0 shown) \n"
+    )
+
+
+def test_maxrows_is_for_terminals(query, shown) -> None:
+    assert len(body(shown(query("FROM range(12)"), "duckbox", max_rows=2))) == 12
+
+
+def test_values_that_do_not_fit_are_wrapped_where_there_are_lines(query, shown) -> None:
+    table = query("SELECT 1 AS id, repeat('ab', 50) AS t FROM range(2)")
+
+    assert shown(table, "duckbox", width=80).splitlines()[3:] == [
+        "├───────┼──────────────────────────────────────────────────────────────────────┤",
+        f"│     1 │ {'ab' * 34} │",
+        f"│       │ {'ab' * 16}{' ' * 36} │",
+        "├───────┼──────────────────────────────────────────────────────────────────────┤",
+        f"│     1 │ {'ab' * 34} │",
+        f"│       │ {'ab' * 16}{' ' * 36} │",
+        "└───────┴──────────────────────────────────────────────────────────────────────┘",
+    ]
+
+
+def test_values_that_do_not_fit_are_cut_where_there_are_no_lines(query, shown) -> None:
+    table = query("SELECT 1 AS id, repeat('ab', 50) AS t")
+
+    line = shown(table, "duckbox", width=80, max_rows=6).splitlines()[4]
+    assert line == f"│     1 │ {'ab' * 33}a… │"
+
+
+def test_the_widest_columns_give_way_first(query, shown) -> None:
+    table = query("SELECT repeat('a', 25) AS a, repeat('b', 60) AS b, repeat('c', 60) AS c")
+
+    rule = shown(table, "duckbox", width=100).splitlines()[0]
+    assert [len(part) - 2 for part in rule.strip("┌┐").split("┬")] == [25, 33, 32]
+
+
+def test_a_single_row_of_large_numbers_is_said_in_words_in_a_terminal(query, shown) -> None:
+    table = query("SELECT 12345678 AS n, -2000000.5 AS d")
+
+    lines = shown(table, "duckbox", width=80).splitlines()
+    assert lines[4:6] == [
+        "│    12345678     │   -2000000.5    │",
+        "│ (12.35 million) │ (-2.00 million) │",
+    ]
+    assert "million" not in shown(table, "duckbox")
+    assert "million" not in shown(query("SELECT 12345678 AS n, 1 AS d"), "duckbox", width=80)
+
+
+def test_millions_of_rows_are_said_in_words_in_a_terminal(query, shown) -> None:
+    box = shown(query("FROM range(1234567)"), "duckbox", width=80)
+
+    assert box.splitlines()[-3:] == [
+        "  1.23 million rows",
+        "     (40 shown)     ",
+        "   (1234567 total)  ",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("994999", ""),
+        ("995000", "1.00 million"),
+        ("-1234567.89", "-1.23 million"),
+        ("999999999999", "1.00 trillion"),
+        ("999999999999999999", "1.00 quintillion"),
+        ("12345678901234567890", ""),
+        ("1e+300", ""),
+        ("nan", ""),
+        ("", ""),
+    ],
+)
+def test_numbers_in_words(number, words) -> None:
+    assert readable(number) == words
+
+
+def test_types_are_named_as_duckdb_names_them(query, shown) -> None:
+    table = query(
+        "SELECT [1] AS a, {'a': 1, 'b': 'x'} AS s, 1.5::DECIMAL(5, 2) AS d, MAP {1: 'x'} AS m,"
+        " '1'::JSON AS j, TIMESTAMPTZ '2026-01-01' AS tz"
+    )
+
+    names = [name.strip() for name in shown(table, "duckbox").splitlines()[2].strip("│").split("│")]
+    assert names == [
+        "int32[]",
+        "struct(a integer, b varchar)",
+        "decimal(5,2)",
+        "map(integer, varchar)",
+        "json",
+        "timestamp with time zone",
+    ]
+
+
+def test_a_long_type_does_not_widen_its_column(query, shown) -> None:
+    table = query("SELECT [{'a long name': 1, 'another long name': {'of a': 'struct'}}] AS s")
+
+    assert "│ struct(…)[] " in shown(table, "duckbox").replace("  ", "").replace("│s", "│ s")
