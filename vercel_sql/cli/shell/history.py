@@ -1,0 +1,94 @@
+"""The shell's history in a file, which never holds a secret."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from prompt_toolkit.history import FileHistory
+
+from vercel_sql.cli.shell.masking import masked_statement
+
+__all__ = ["MaskedHistory", "masked_statement"]
+
+_ENTRIES = 10_000
+_LONGEST = 50_000
+_LOCK_SECONDS = 2.0
+
+
+class MaskedHistory(FileHistory):
+    """What was entered, in a file of mode 0600, with what is secret in it masked.
+
+    The entries of the running session are masked as well, so that none can be called back to the
+    screen. A file that can't be read or written is no error: the shell goes on without it. Any
+    number of shells may share one file. It holds the last 10,000 entries; a text of more than
+    50,000 characters is not kept at all.
+
+    Args:
+        path: the file; it is made at the first entry, in a folder of mode 0700.
+        mask: masks the secrets that are known, such as `Redactor.mask`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], mask: Callable[[str], str]) -> None:
+        super().__init__(path)
+        self._path = Path(path)
+        self._mask = mask
+
+    def append_string(self, string: str) -> None:
+        """Keeps an entry for this session and the next ones."""
+        if len(string) <= _LONGEST:
+            super().append_string(self._masked(string))
+
+    def store_string(self, string: str) -> None:
+        """Appends an entry to the file."""
+        lines = "".join(f"+{line}\n" for line in self._masked(string).split("\n"))
+        entry = f"\n# {datetime.now()}\n{lines}".encode("utf-8", "replace")
+        with suppress(OSError), self._locked():
+            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with open(handle, "wb", buffering=0) as file:
+                if os.name == "posix":
+                    os.fchmod(handle, 0o600)
+                file.write(entry)
+
+    def load_history_strings(self) -> Iterable[str]:
+        """The entries of the file, the newest first."""
+        with suppress(OSError):
+            self._drop_oldest()
+            return super().load_history_strings()
+        return []
+
+    def _masked(self, string: str) -> str:
+        return self._mask(masked_statement(string))
+
+    def _drop_oldest(self) -> None:
+        """Writes the file anew, without its oldest entries, if it has more than it is to hold."""
+        if not self._path.exists():
+            return
+        with self._locked():
+            content = self._path.read_bytes()
+            starts = [found.start() for found in re.finditer(rb"(?m)^# ", content)]
+            if len(starts) <= _ENTRIES:
+                return
+            shorter = self._path.with_name(f"{self._path.name}.new")
+            shorter.unlink(missing_ok=True)
+            with open(os.open(shorter, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(content[starts[-_ENTRIES] :])
+            os.replace(shorter, self._path)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keeps other shells away from the file meanwhile.
+
+        Raises:
+            OSError: there can be no lock, or another shell holds it for too long.
+        """
+        from filelock import FileLock
+
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = self._path.with_name(f"{self._path.name}.lock")
+        with FileLock(lock, timeout=_LOCK_SECONDS, mode=0o600):
+            yield
