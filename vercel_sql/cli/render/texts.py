@@ -39,9 +39,9 @@ def wrapped(text: str, columns: int, lines: int) -> list[str]:
         lines: at least one.
     """
     done: list[str] = []
-    while display_width(text) > columns and len(done) < lines - 1:
-        done.append(cut(text, columns))
-        text = text[len(done[-1]) :].lstrip(JOINERS)
+    while len(done) < lines - 1 and (line := cut(text, columns)) != text:
+        done.append(line)
+        text = text[len(line) :].lstrip(JOINERS)
     return [*done, shortened(text, columns)]
 
 
