@@ -149,9 +149,9 @@ def test_a_limit_that_is_waited_for_is_said(simulate):
     assert screen.rsplit("\r", 1)[1].startswith("┌")
 
 
-def test_without_anything_to_run_a_person_sees_the_help(sim):
-    code, screen, _ = on_a_terminal([], 80, sim)
-    assert code == 2
+def test_without_anything_to_run_and_no_terminal_to_answer_on_there_is_the_help(sim):
+    code, screen, piped = on_a_terminal([], 80, sim, apart=True)
+    assert (code, piped) == (2, b"")
     assert "usage: vercel-sql" in screen
     assert "vercel-sql demo" in screen
     assert sim.requests() == []

@@ -25,6 +25,7 @@ class Interrupts:
     def __init__(self, stop: Callable[[], None]) -> None:
         self._stop = stop
         self._held_back = False
+        self._asking = False
         self.number: int | None = None
 
     @property
@@ -70,7 +71,18 @@ class Interrupts:
         if self.came:
             raise KeyboardInterrupt
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Makes Ctrl-C an answer to a question: it raises here, and does not end what asks."""
+        self._asking = True
+        try:
+            yield
+        finally:
+            self._asking = False
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._asking and number == signal.SIGINT:
+            raise KeyboardInterrupt
         first = not self.came
         self.number = number
         if self._held_back and first:
@@ -79,5 +91,6 @@ class Interrupts:
 
     def _watch(self, reader: socket.socket) -> None:
         while received := reader.recv(64):
-            if not self._held_back and any(number in _SIGNALS for number in received):
+            deaf = self._held_back or self._asking
+            if not deaf and any(number in _SIGNALS for number in received):
                 self._stop()

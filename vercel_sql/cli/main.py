@@ -13,8 +13,11 @@ from typing import NoReturn
 
 from vercel_sql._version import __version__
 from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USE
+from vercel_sql.cli.options import add_connection, add_guards
 
 _COMMANDS = {
+    "shell": "an interactive shell, as vercel-sql alone is in a terminal; --demo needs no account",
+    "serve": "let DuckDB shells and other DuckDB clients of this machine attach the tables",
     "login": "log in by email (--email) or with a browser (--oauth), and save the login",
     "logout": "revoke the saved login and forget it",
     "whoami": "say who the token stands for, which teams, which token, and where it came from",
@@ -23,6 +26,8 @@ _COMMANDS = {
 }
 
 _USAGE = """vercel-sql [options] -c SQL | -f FILE
+       vercel-sql [shell] [-h]
+       vercel-sql serve [-h]
        vercel-sql login | logout | whoami [-h]
        vercel-sql demo
        vercel-sql simulate [-h]"""
@@ -34,6 +39,7 @@ _EPILOG = (
 
 examples:
   vercel-sql demo
+  vercel-sql shell --demo
   vercel-sql -c "SELECT name, leaked_at FROM vercel.audit.user_tokens WHERE is_leaked"
   vercel-sql -c "SHOW METHODS IN vercel.authentication.user_tokens"
   vercel-sql -f review.sql -o json --param 'team=My Team' > review.json
@@ -113,6 +119,16 @@ def _command(name: str, argv: Sequence[str]) -> int:
     )
     if name in ("login", "logout", "whoami"):
         return _account_command(name, parser, argv)
+    if name == "shell":
+        from vercel_sql.cli import shell
+
+        shell.add_arguments(parser)
+        return shell.run(_parsed(parser, argv), parser)
+    if name == "serve":
+        from vercel_sql.cli import serve
+
+        serve.add_arguments(parser)
+        return serve.run(_parsed(parser, argv), parser)
     if name == "simulate":
         from vercel_sql import simulator
 
@@ -157,13 +173,20 @@ def _query(argv: Sequence[str]) -> int:
     if unknown:
         parser.error(_unknown(unknown[0]))
     if not arguments.scripts:
-        if sys.stdin is None or sys.stdin.isatty():
+        if sys.stdin is None or (sys.stdin.isatty() and not _on_terminal()):
             parser.print_help(sys.stderr)
             return WRONG_USE
+        if _on_terminal():
+            return _command("shell", argv)
         arguments.scripts = [("file", "-")]
     from vercel_sql.cli.query import run_query
 
     return run_query(arguments, parser)
+
+
+def _on_terminal() -> bool:
+    """Whether a person sits in front of both ends."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def _unknown(word: str) -> str:
@@ -185,13 +208,15 @@ def query_parser() -> argparse.ArgumentParser:
         usage=_USAGE,
         allow_abbrev=False,
         description="Query and manage Vercel with SQL. Statements come from -c, -f or, when\n"
-        "piped, standard input; results go to standard output, all else to standard error.",
+        "piped, standard input; results go to standard output, all else to standard error.\n"
+        "Without any of these, in a terminal, it is a shell.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"vercel-sql {__version__}")
     _add_scripts(parser)
-    _add_connection(parser)
+    add_connection(parser)
+    add_guards(parser)
     return parser
 
 
@@ -229,64 +254,4 @@ def _add_scripts(parser: argparse.ArgumentParser) -> None:
         help="the value of a placeholder; NAME=@FILE reads it from a file, so that a secret need "
         "not stand in the process list; NAME=@@VALUE is a value that begins with @",
     )
-    add(
-        "--expect-rows",
-        type=_count,
-        metavar="N",
-        help="fail where an INSERT, DELETE or writing EXEC changes another number of rows",
-    )
-    add(
-        "--save-secrets",
-        metavar="FILE",
-        help="append every secret that is shown once to a file of mode 0600, before it is shown",
-    )
-    add("--read-only", action="store_true", help="refuse everything that changes something")
     add("-v", "--verbose", action="store_true", help="log each request to standard error")
-
-
-def _add_connection(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--token-file",
-        metavar="FILE",
-        help="a file that holds the Vercel token; without it, VERCEL_TOKEN or a login is used",
-    )
-    add(
-        "--api-url",
-        metavar="URL",
-        help="the API's base URL; without it, VERCEL_API_URL, else Vercel's own",
-    )
-    add(
-        "--oauth-url",
-        metavar="URL",
-        help="the authorization server's base URL; without it, VERCEL_OAUTH_URL, else Vercel's own",
-    )
-    add(
-        "--database",
-        metavar="FILE",
-        default=":memory:",
-        help="a DuckDB database to work in (in memory)",
-    )
-    add(
-        "--timeout",
-        type=_seconds,
-        default=30.0,
-        metavar="SECONDS",
-        help="how long to wait for a connection, and for each piece of an answer (30)",
-    )
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text} is no whole number, 0 or more")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
-    return value

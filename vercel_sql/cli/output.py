@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO, cast
 
 import pyarrow as pa
 
 from vercel_sql.cli.render import SEPARATORS, render
 from vercel_sql.cli.render.escapes import visible
+
+_UNKNOWN_WIDTH = 80
 
 
 class OutputError(Exception):
@@ -47,21 +52,32 @@ class Printer:
             width = shutil.get_terminal_size().columns
             if self._format != "table":
                 out = cast("TextIO", _ForTerminal(sys.stdout, self._format))
-        try:
+        with rescued(table, secrets):
             if not self._first:
                 sys.stdout.write(SEPARATORS[self._format])
             self._first = False
             render(table, self._format, out, width=width, secret_columns=secrets)
             sys.stdout.flush()
-        except (Exception, KeyboardInterrupt) as error:
-            at_stake = bool(secrets) and table.num_rows > 0
-            if at_stake:
-                _rescue(table, secrets)
-            if isinstance(error, OSError):
-                reason = f"the result can't be written: {error.strerror or error}"
-                left = isinstance(error, BrokenPipeError) and not at_stake
-                raise OutputError(reason, reader_left=left) from None
-            raise
+
+
+@contextmanager
+def rescued(table: pa.Table, secrets: frozenset[str]) -> Iterator[None]:
+    """Sees to it that no secret is lost where rows can't be written: they go to standard error.
+
+    Raises:
+        OutputError: in place of an error of the operating system.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        at_stake = bool(secrets) and table.num_rows > 0
+        if at_stake:
+            _rescue(table, secrets)
+        if isinstance(error, OSError):
+            reason = f"the result can't be written: {error.strerror or error}"
+            left = isinstance(error, BrokenPipeError) and not at_stake
+            raise OutputError(reason, reader_left=left) from None
+        raise
 
 
 class _ForTerminal:
@@ -95,7 +111,7 @@ def _escape(character: str) -> str:
 
 def _rescue(table: pa.Table, secrets: frozenset[str]) -> None:
     """Writes rows to standard error, since nobody can ask for their secrets again."""
-    sys.stderr.write("vercel-sql: these rows could not be written to standard output:\n")
+    sys.stderr.write("vercel-sql: these rows could not be written:\n")
     try:
         render(table, "ndjson", sys.stderr, width=None, secret_columns=secrets)
     except Exception:
@@ -104,7 +120,16 @@ def _rescue(table: pa.Table, secrets: frozenset[str]) -> None:
     sys.stderr.flush()
 
 
-def complain(message: str) -> None:
+def terminal_width() -> int:
+    """The columns of the terminal now, which may have changed since the last time."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or _UNKNOWN_WIDTH
+    except (OSError, ValueError):  # no terminal
+        return _UNKNOWN_WIDTH
+
+
+def complain(message: str, prefix: str = "vercel-sql: ") -> None:
     """Says on standard error what went wrong, without control characters."""
     lines = "\n".join(visible(line.expandtabs(4)) for line in message.rstrip().splitlines())
-    sys.stderr.write(f"vercel-sql: {lines}\n")
+    sys.stderr.write(f"{prefix}{lines}\n")
+    sys.stderr.flush()

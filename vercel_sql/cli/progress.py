@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,16 +14,58 @@ from vercel_sql.api import RequestEvent
 
 _DELAY_SECONDS = 2.0
 _LINE = "{desc}: {n_fmt} requests in {elapsed}"
+_LINE_WITH_TOTAL = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}"
+
+
+class Progress:
+    """The line of one statement.
+
+    Args:
+        bar: the tqdm that draws it; None where nobody watches.
+    """
+
+    def __init__(self, bar: Any = None) -> None:
+        self._bar = bar
+        self._counts_writes_only = False
+
+    def expect(self, total: int) -> None:
+        """From now on counts the requests that change something, of which there will be so many."""
+        if self._bar is None:
+            return
+        self.clear()
+        self._counts_writes_only = True
+        bar = self._bar
+        bar.bar_format, bar.total = _LINE_WITH_TOTAL, total
+        bar.n = bar.last_print_n = 0
+        bar.start_t = bar.last_print_t = time.time()
+        bar.delay = _DELAY_SECONDS
+
+    def clear(self) -> None:
+        """Takes the line off the screen until there is more to tell, so that others can write."""
+        if self._bar is not None and self._bar.last_print_t >= self._bar.start_t + self._bar.delay:
+            self._bar.clear()
+
+    def count(self, event: RequestEvent) -> None:
+        """Counts a request."""
+        if self._counts_writes_only and (event.effect != "write" or event.attempt > 1):
+            return
+        self._bar.set_description_str(event.api_method, refresh=False)
+        self._bar.update()
+
+    def say(self, text: str) -> None:
+        """Says on the line what the statement waits for, at once."""
+        self._bar.delay = 0  # else the line is not cleared at the end
+        self._bar.set_description_str(text)
 
 
 @contextmanager
-def progress(connection: Connection) -> Iterator[None]:
+def progress(connection: Connection) -> Iterator[Progress]:
     """Counts the requests while the context lasts; shown where it takes more than two seconds.
 
     The line is gone when the context ends, so results must be written after it.
     """
     if not sys.stderr.isatty():
-        yield
+        yield Progress()
         return
     # Imported here: a pipe or a scheduled job does not pay for it.
     from tqdm import tqdm
@@ -31,19 +74,15 @@ def progress(connection: Connection) -> Iterator[None]:
     with tqdm(
         file=sys.stderr, bar_format=_LINE, delay=_DELAY_SECONDS, leave=False, dynamic_ncols=True
     ) as bar:
-
-        def count(event: RequestEvent) -> None:
-            bar.set_description_str(event.api_method, refresh=False)
-            bar.update()
-
-        with connection.observed(count), _waiting_shown(bar):
-            yield
+        line = Progress(bar)
+        with connection.observed(line.count), _waiting_shown(line):
+            yield line
 
 
 @contextmanager
-def _waiting_shown(bar: Any) -> Iterator[None]:
+def _waiting_shown(line: Progress) -> Iterator[None]:
     """Says on the line what the client logs: that it waits for a rate limit, and how long."""
-    logger, handler = logging.getLogger("vercel_sql"), _OnTheLine(bar)
+    logger, handler = logging.getLogger("vercel_sql"), _OnTheLine(line)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -55,10 +94,9 @@ def _waiting_shown(bar: Any) -> Iterator[None]:
 
 
 class _OnTheLine(logging.Handler):
-    def __init__(self, bar: Any) -> None:
+    def __init__(self, line: Progress) -> None:
         super().__init__(logging.INFO)
-        self._bar = bar
+        self._line = line
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._bar.delay = 0  # else the line is not cleared at the end
-        self._bar.set_description_str(record.getMessage())
+        self._line.say(record.getMessage())

@@ -47,19 +47,30 @@ def _whoami(arguments: argparse.Namespace) -> int:
         token_file=arguments.token_file,
         read_only=True,
     ) as connection:
-        users = _rows(connection, _USER)
-        answer = {
-            "user": users[0] if users else None,
-            "teams": _allowed(connection, _TEAMS, "which teams there are"),
-            "token": next(iter(_allowed(connection, _CURRENT, "which token this is") or []), None),
-            "source": connection.client.credential.source,
-            "api_url": connection.client.urls["api"],
-        }
+        answer = account(connection)
     if arguments.format == "json":
         sys.stdout.write(json.dumps(answer) + "\n")  # ASCII, which no terminal acts on
     else:
-        sys.stdout.write("".join(f"{name:<7} {visible(text)}\n" for name, text in _lines(answer)))
+        sys.stdout.write(
+            "".join(f"{name:<7} {visible(text)}\n" for name, text in account_lines(answer))
+        )
     return FINE
+
+
+def account(connection: Connection) -> Row:
+    """Who the connection's token stands for, which teams, which token, and whence it came.
+
+    Raises:
+        Error: the user can't be asked for.
+    """
+    users = _rows(connection, _USER)
+    return {
+        "user": users[0] if users else None,
+        "teams": _allowed(connection, _TEAMS, "which teams there are"),
+        "token": next(iter(_allowed(connection, _CURRENT, "which token this is") or []), None),
+        "source": connection.client.credential.source,
+        "api_url": connection.client.urls["api"],
+    }
 
 
 def _rows(connection: Connection, query: str) -> list[Row]:
@@ -76,7 +87,8 @@ def _allowed(connection: Connection, query: str, what: str) -> list[Row] | None:
         return None
 
 
-def _lines(answer: Row) -> list[tuple[str, str]]:
+def account_lines(answer: Row) -> list[tuple[str, str]]:
+    """What `account` gave for people: the name and the text of each line."""
     user, teams, token = answer["user"] or {}, answer["teams"], answer["token"]
     names = [user.get("username"), user.get("name"), user.get("email"), user.get("id")]
     lines = [("user", ", ".join(name for name in dict.fromkeys(names) if name) or "unknown")]

@@ -1,0 +1,107 @@
+"""The options of everything that runs statements, and the connection that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vercel_sql import Connection
+
+
+def opened(arguments: argparse.Namespace, token: str | None = None) -> Connection:
+    """The connection that the options ask for.
+
+    Args:
+        arguments: the options.
+        token: a token that comes before them.
+
+    Raises:
+        ParameterError: the token or a URL is not acceptable.
+        OperationalError: a file can't be opened.
+    """
+    # Imported here: the help of the command does not wait for DuckDB.
+    from vercel_sql import connect
+
+    return connect(
+        token,
+        api_url=arguments.api_url,
+        oauth_url=arguments.oauth_url,
+        database=arguments.database,
+        token_file=arguments.token_file,
+        read_only=arguments.read_only,
+        secrets_file=arguments.save_secrets,
+        expect_rows=arguments.expect_rows,
+        timeout=arguments.timeout,
+    )
+
+
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which account and which database are meant."""
+    add_account(parser)
+    parser.add_argument(
+        "--database",
+        metavar="FILE",
+        default=":memory:",
+        help="a DuckDB database to work in (in memory)",
+    )
+
+
+def add_account(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which account of which API is meant."""
+    add = parser.add_argument
+    add(
+        "--token-file",
+        metavar="FILE",
+        help="a file that holds the Vercel token; without it, VERCEL_TOKEN or a login is used",
+    )
+    add(
+        "--api-url",
+        metavar="URL",
+        help="the API's base URL; without it, VERCEL_API_URL, else Vercel's own",
+    )
+    add(
+        "--oauth-url",
+        metavar="URL",
+        help="the authorization server's base URL; without it, VERCEL_OAUTH_URL, else Vercel's own",
+    )
+    add(
+        "--timeout",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long to wait for a connection, and for each piece of an answer (30)",
+    )
+
+
+def add_guards(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say what statements may do, and what becomes of secrets."""
+    add = parser.add_argument
+    add(
+        "--expect-rows",
+        type=_count,
+        metavar="N",
+        help="fail where an INSERT, DELETE or writing EXEC changes another number of rows",
+    )
+    add(
+        "--save-secrets",
+        metavar="FILE",
+        help="append every secret that is shown once to a file of mode 0600, before it is shown",
+    )
+    add("--read-only", action="store_true", help="refuse everything that changes something")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number, 0 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
+    return value

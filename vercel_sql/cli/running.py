@@ -1,0 +1,252 @@
+"""Runs statements and writes their results; says what went wrong, and loses no secret to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+import pyarrow as pa
+
+from vercel_sql import Connection, Cursor
+from vercel_sql.api.redaction import Redactor
+from vercel_sql.cli.exit_codes import FAILED, FINE, WRONG_USE
+from vercel_sql.cli.inputs import ScriptText
+from vercel_sql.cli.interrupts import Interrupts
+from vercel_sql.cli.output import OutputError, complain
+from vercel_sql.cli.progress import Progress, progress
+from vercel_sql.errors import Error, ParameterError, PartialWriteError
+from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
+from vercel_sql.sql.running import Plan
+
+_SETTINGS = (
+    # The renderers write every type exactly, and for that have to be given it exactly.
+    "SET arrow_lossless_conversion = true",
+)
+_NO_HINTS: Mapping[type[Error], str] = MappingProxyType({})
+
+
+class Writer(Protocol):
+    """Where results go."""
+
+    def write(self, table: pa.Table, secrets: frozenset[str]) -> None:
+        """Writes rows; the secret columns are shown this once.
+
+        Raises:
+            OutputError: it could not, and the secrets are on standard error.
+        """
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How one of the doors runs statements and tells what happens.
+
+    Attributes:
+        prefix: what each complaint begins with.
+        locate_sole: whether the place of an error is said where there is one statement only.
+        watched: whether somebody may want to see how far a long statement is.
+        hints: what to do about an error of some kind; the first that fits is said.
+        unbound: what to do about a placeholder without a value, or a value without one.
+        approve: asked before a write sends anything; None allows all.
+        around: what is entered for each statement, and left when its result is written.
+    """
+
+    prefix: str = "vercel-sql: "
+    locate_sole: bool = True
+    watched: bool = True
+    hints: Mapping[type[Error], str] = field(default_factory=lambda: _NO_HINTS)
+    unbound: str = ""
+    approve: Callable[[Plan], bool] | None = None
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+class Runner:
+    """Runs scripts on one connection: each stops at its first error, after its rows were written.
+
+    Args:
+        connection: the connection; the runner answers its `approve`.
+        writer: where results go.
+        manner: how.
+        hidden: values that no message repeats. What came from files may be secret, but only here:
+            results and requests may show it.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        writer: Writer,
+        manner: Manner | None = None,
+        hidden: Sequence[str] = (),
+    ) -> None:
+        self._connection = connection
+        self._writer = writer
+        self._manner = manner or Manner()
+        self._hidden = Redactor()
+        for value in hidden:
+            self._hidden.add(value)
+        self._interrupts = Interrupts(connection.interrupt)
+        self._progress = Progress()
+        self._running: tuple[ScriptText, Statement] | None = None
+        self._is_sole = False
+        connection.approve = self._approve
+        for setting in _SETTINGS:
+            connection.duckdb.execute(setting)
+
+    def mask(self, text: str) -> str:
+        """The text without anything that is secret."""
+        return self._hidden.mask(self._connection.client.redactor.mask(text))
+
+    def complain(self, text: str) -> None:
+        """Says what went wrong."""
+        complain(self.mask(text), self._manner.prefix)
+
+    def run(self, scripts: Sequence[ScriptText], parameters: Parameters) -> int:
+        """Runs all statements and gives the exit code."""
+        self._running = None
+        try:
+            with self.stoppable():
+                return self._run(scripts, parameters)
+        except KeyboardInterrupt:
+            return self._interrupted()
+
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Stops DuckDB too where a signal comes, and raises KeyboardInterrupt for it."""
+        self._interrupts = interrupts = Interrupts(self._connection.interrupt)
+        try:
+            with interrupts.listening():
+                yield
+        except RuntimeError:
+            # DuckDB's word for it, where it was stopped within one of its own steps.
+            if interrupts.came:
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            if interrupts.came:  # which of those that were nested does not matter
+                self._interrupts = interrupts
+
+    @property
+    def stop_code(self) -> int:
+        """The exit code that belongs to the signal that came last."""
+        return self._interrupts.exit_code
+
+    def _run(self, scripts: Sequence[ScriptText], parameters: Parameters) -> int:
+        script: ScriptText | None = None
+        try:
+            statements = []
+            for script in scripts:
+                statements += [(script, statement) for statement in parse(script.text)]
+        except Error as error:
+            return self._failed(error, f"in {script.source}: " if script and script.source else "")
+        try:
+            results = self._connection.run([s for _, s in statements], parameters)
+        except ParameterError as error:
+            self.complain(f"{error} {self._manner.unbound}")
+            return WRONG_USE
+        except Error as error:
+            return self._failed(error, "")
+        self._is_sole = len(statements) == 1
+        for number, self._running in enumerate(statements, start=1):
+            with self._manner.around():
+                code = self._run_next(results, last=number == len(statements))
+            if code != FINE:
+                return code
+        return FINE
+
+    def _run_next(self, results: Iterator[tuple[Statement, Cursor]], *, last: bool) -> int:
+        try:
+            self._write_next(results)
+        except PartialWriteError as error:
+            return self._partly_failed(error)
+        except OutputError as error:
+            if error.reader_left and last:
+                return FAILED
+            return self._failed(error, self._place())
+        except Error as error:
+            if self._interrupts.came:
+                return self._interrupted()
+            return self._failed(error, self._place())
+        return FINE
+
+    def _write_next(self, results: Iterator[tuple[Statement, Cursor]]) -> None:
+        """Runs a statement and writes its result, read to its end first: never half of one."""
+        with progress(self._connection) if self._manner.watched else nullcontext(Progress()) as bar:
+            self._progress = bar
+            _, cursor = next(results)
+            if cursor.description is None:
+                return
+            secrets = cursor.secret_columns
+            if not secrets:
+                table = cursor.arrow()
+        if not secrets:
+            self._writer.write(table, secrets)
+            return
+        with self._interrupts.held_back():
+            self._writer.write(cursor.arrow(), secrets)
+
+    def _approve(self, plan: Plan) -> bool:
+        """Asks whoever has to be asked, and has the progress count towards what is coming."""
+        if self._manner.approve is not None:
+            self._progress.clear()
+            with self._interrupts.asking():
+                if not self._manner.approve(plan):
+                    return False
+        self._progress.expect(plan.count)
+        return True
+
+    def _partly_failed(self, error: PartialWriteError) -> int:
+        """Writes what was done: it can't be undone, and its secrets are shown only once."""
+        done = 0
+        if error.table is not None:
+            done = error.table.num_rows
+            try:
+                self._writer.write(error.table, self._secret_columns(error.table))
+            except OutputError as unwritten:
+                complain(str(unwritten), self._manner.prefix)
+        if isinstance(error.cause, KeyboardInterrupt):
+            return self._interrupted(done)
+        text = str(error).removesuffix(", and are kept in this error")
+        if done:
+            text += f"; {'its row is' if done == 1 else 'their rows are'} in the output"
+        self.complain(f"{self._place()}{text}")
+        return FAILED
+
+    def _secret_columns(self, table: pa.Table) -> frozenset[str]:
+        """The columns with a value that is known as secret; all, should there be none."""
+        mask = self._connection.client.redactor.mask
+        found = [
+            name
+            for name, column in zip(table.column_names, table.columns, strict=True)
+            if any(mask(text) != text for text in map(str, column.to_pylist()))
+        ]
+        return frozenset(found or table.column_names)
+
+    def _interrupted(self, done: int = 0) -> int:
+        text = f"{self._place()}interrupted" if self._running else "interrupted"
+        if done:
+            text += (
+                f" after {done} {'row was' if done == 1 else 'rows were'} carried out (see above)"
+            )
+        if self._running and isinstance(self._running[1], Write | Exec):
+            text += (
+                ". The request that was under way may have been carried out all the same: "
+                "list the table before you repeat the statement"
+            )
+        complain(text, self._manner.prefix)
+        return self._interrupts.exit_code
+
+    def _failed(self, error: Exception, place: str) -> int:
+        hints = [hint for kind, hint in self._manner.hints.items() if isinstance(error, kind)]
+        self.complain(" ".join([f"{place}{error}", *hints[:1]]))
+        return FAILED
+
+    def _place(self) -> str:
+        if self._running is None:
+            return ""
+        script, statement = self._running
+        if self._is_sole and not script.source and not self._manner.locate_sole:
+            return ""
+        source = f" of {script.source}" if script.source else ""
+        return f"in the statement at {statement.fragment.position}{source}: "

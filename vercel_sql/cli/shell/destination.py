@@ -1,0 +1,139 @@
+"""Where the shell's results go: to the terminal, or to the file of ``.output`` or ``.once``.
+
+A secret is shown once: where the chosen mode cut it or left it out, it follows in full.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import pyarrow as pa
+
+from vercel_sql.cli.output import OutputError, rescued, terminal_width
+from vercel_sql.cli.render import render_mode
+from vercel_sql.cli.render.escapes import visible
+from vercel_sql.cli.shell.settings import Settings
+
+
+class Destination:
+    """Writes results as the settings say.
+
+    Args:
+        settings: the session's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._file: TextIO | None = None
+        self._is_for_one = False
+
+    def redirect(self, path: str, *, once: bool = False) -> None:
+        """Sends what follows, or just the next result, to a file, which is emptied.
+
+        Raises:
+            OSError: the file can't be opened.
+        """
+        handle = os.open(Path(path).expanduser(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        file = open(handle, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until told
+        self.reset()
+        self._file, self._is_for_one = file, once
+
+    def reset(self) -> None:
+        """Sends what follows to the terminal."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def write(self, table: pa.Table, secrets: frozenset[str]) -> None:
+        """Writes a result.
+
+        Raises:
+            OutputError: it can't be written; secrets are on standard error then.
+        """
+        with rescued(table, secrets):
+            if self._file is None:
+                self._to_terminal(table, secrets)
+                return
+            try:
+                self._to_file(self._file, table, secrets)
+            finally:
+                if self._is_for_one:
+                    self.reset()
+
+    def write_text(self, text: str) -> None:
+        """Writes lines of text that are no result, such as the names of tables.
+
+        Raises:
+            OSError: they can't be written.
+        """
+        out = self._file or sys.stdout
+        out.write(text if self._file else "\n".join(map(visible, text.split("\n"))))
+        out.flush()
+        if self._is_for_one:
+            self.reset()
+
+    def _to_terminal(self, table: pa.Table, secrets: frozenset[str]) -> None:
+        if not secrets:
+            self._render(table, sys.stdout, terminal_width(), secrets)
+            sys.stdout.flush()
+            return
+        shown = io.StringIO()
+        self._render(table, shown, terminal_width(), secrets)
+        sys.stdout.write(shown.getvalue())
+        _write_missing(table, secrets, shown.getvalue())
+
+    def _to_file(self, file: TextIO, table: pa.Table, secrets: frozenset[str]) -> None:
+        if not secrets:
+            self._render(table, file, None, secrets)
+            file.flush()
+            return
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if os.name == "posix" and mode & 0o077:
+            raise OutputError(
+                f"the output file may be read by others (mode {mode:04o}), and the rows hold "
+                "secrets: run chmod 600 on it",
+                reader_left=False,
+            )
+        written = io.StringIO()
+        self._render(table, written, None, secrets)
+        file.write(written.getvalue())
+        file.flush()
+        _write_missing(table, secrets, written.getvalue())
+
+    def _render(
+        self, table: pa.Table, out: TextIO, width: int | None, secrets: frozenset[str]
+    ) -> None:
+        settings = self._settings
+        render_mode(
+            table,
+            settings.mode,
+            out,
+            width=width,
+            secret_columns=secrets,
+            options=settings.options,
+        )
+
+
+def _write_missing(table: pa.Table, secrets: frozenset[str], shown: str) -> None:
+    """Writes the secrets that stand nowhere in what was shown to the terminal, in full."""
+    wanted = {name.casefold() for name in secrets}
+    names = [name for name in table.column_names if name.casefold() in wanted]
+    rows = list(zip(*(_texts(table.column(name)) for name in names), strict=True))
+    if all(text is None or text in shown for row in rows for text in row):
+        return
+    for number, row in enumerate(rows, start=1):
+        if len(rows) > 1:
+            sys.stdout.write(f"row {number}\n")
+        for name, text in zip(names, row, strict=True):
+            sys.stdout.write(f"{visible(name)}: {'NULL' if text is None else text}\n")
+    sys.stdout.flush()
+
+
+def _texts(column: pa.ChunkedArray) -> Iterator[str | None]:
+    return (None if value is None else visible(str(value)) for value in column.to_pylist())

@@ -1,0 +1,131 @@
+"""Opens the shell and keeps it going until it is left."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from vercel_sql import Connection
+from vercel_sql._version import __version__
+from vercel_sql.cli.exit_codes import FINE, WRONG_USE
+from vercel_sql.cli.options import opened
+from vercel_sql.cli.output import complain
+from vercel_sql.cli.shell.account_label import AccountLabel
+from vercel_sql.cli.shell.asking import ask
+from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell
+from vercel_sql.cli.shell.completion import ShellCompleter
+from vercel_sql.cli.shell.highlighting import lexer, style
+from vercel_sql.cli.shell.history import MaskedHistory
+from vercel_sql.cli.shell.prompting import (
+    TERMINATED,
+    EditingReader,
+    PlainReader,
+    Reader,
+    can_edit,
+    unechoed_controls,
+)
+from vercel_sql.cli.shell.session import Session
+from vercel_sql.cli.shell.state_dir import state_dir
+from vercel_sql.errors import Error
+from vercel_sql.simulator import Simulator
+
+_FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name
+_DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
+_LOGIN_HINT = "No Vercel token: vercel-sql login makes one, vercel-sql shell --demo needs none."
+
+
+def run_shell(arguments: argparse.Namespace) -> int:
+    """Runs the shell and gives the exit code."""
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(_opened(arguments, stack))
+        except Error as error:
+            complain(str(error))
+            return WRONG_USE
+        session = Session(connection, ask)
+        stack.callback(session.close)
+        session.settings.confirm = not arguments.yes
+        before = signal.signal(signal.SIGTERM, _leave)
+        stack.callback(signal.signal, signal.SIGTERM, before)
+        stack.enter_context(unechoed_controls())
+        label = AccountLabel(connection.client, is_simulated=arguments.demo)
+        return _loop(session, label, is_demo=arguments.demo)
+
+
+def _opened(arguments: argparse.Namespace, stack: ExitStack) -> Connection:
+    if not arguments.demo:
+        return opened(arguments)
+    simulator = stack.enter_context(Simulator(tokens=250, seed=7))
+    arguments.api_url = arguments.oauth_url = simulator.url
+    return opened(arguments, simulator.token)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise LeaveShell(TERMINATED)
+
+
+def _loop(session: Session, label: AccountLabel, *, is_demo: bool) -> int:
+    try:
+        reader = _reader(session, label)
+        label.refresh(_FIRST_PROMPT_SECONDS)
+        _greet(label, is_demo=is_demo)
+        while True:
+            try:
+                session.enter(reader.read())
+            except EOFError:
+                sys.stdout.write("\n" if isinstance(reader, PlainReader) else "")
+                return FINE
+            except KeyboardInterrupt:
+                if isinstance(reader, PlainReader):
+                    sys.stdout.write("\n")
+            label.refresh()
+    except LeaveShell as leaving:
+        return leaving.code
+    finally:
+        label.changed = lambda: None
+
+
+def _reader(session: Session, label: AccountLabel) -> Reader:
+    client = session.connection.client
+    mark = " (read-only)" if client.read_only else ""
+
+    def prompt() -> str:
+        return f"{label.text}{mark}> "
+
+    if not can_edit():
+        return PlainReader(prompt)
+    path = state_dir() / "history"
+    _warn_if_unwritable(path)
+    reader = EditingReader(
+        prompt,
+        history=MaskedHistory(path, client.redactor.mask),
+        completer=ShellCompleter(session.connection, DOT_COMMANDS),
+        lexer=lexer(),
+        style=style(),
+    )
+    label.changed = reader.redraw
+    return reader
+
+
+def _warn_if_unwritable(path: Path) -> None:
+    """Says once that nothing will be remembered, where that is so."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    except OSError as error:
+        complain(f"there is no history: {path}: {error.strerror or 'unknown error'}", "")
+
+
+def _greet(label: AccountLabel, *, is_demo: bool) -> None:
+    lines = [f"vercel-sql {__version__}: statements end with a semicolon, .help lists the commands"]
+    if is_demo:
+        lines.append(_DEMO_HINT)
+    elif label.has_no_account:
+        lines.append(_LOGIN_HINT)
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
