@@ -1,0 +1,27 @@
+"""The README's examples for a stock shell, pasted into one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def _examples() -> list[str]:
+    return re.findall(r"^```sql stock\n(.*?)^```$", README.read_text("utf-8"), re.M | re.S)
+
+
+def test_every_example_gives_rows(serve: Any, shell: Any, authenticates: Any, sim: Any) -> None:
+    examples = _examples()
+    assert len(examples) == 4
+    ended = shell(serve(writes=True), "\n".join(examples), "-json")
+    assert ended.stderr == ""
+    results = [json.loads(text) for text in re.split(r"(?<=\])\n(?=\[)", ended.stdout.strip())]
+    assert [len(rows) > 0 for rows in results] == [True] * 5
+    (made,), (other,) = results[-2:]
+    assert authenticates(made["secret"])
+    assert authenticates(other["bearerToken"])
+    assert {made["id"], other["token"]["id"]} <= {token.id for token in sim.state.tokens()}
