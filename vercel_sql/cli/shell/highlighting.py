@@ -28,7 +28,7 @@ _COLOURS = {
 }
 
 
-class VercelSqlLexer(PostgresLexer):
+class VercelSqlLexer(PostgresLexer):  # type: ignore[misc]  # Pygments is not typed
     """PostgreSQL's lexer, which knows ``$$`` and nested comments, with what else DuckDB reads."""
 
     name = "vercel-sql"
