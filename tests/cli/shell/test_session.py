@@ -92,6 +92,10 @@ def test_completion(shell):
     shell.wait_for("> .tables")
     shell.press("\x03")
     shell.wait_for_prompt()
+    shell.press(".mode jsonl\t")
+    shell.wait_for("> .mode jsonlines")
+    shell.press("\x03")
+    shell.wait_for_prompt()
     shell.press("SELECT count(*) AS n FROM vercel.authentication.user_t\t")
     shell.wait_for("user_tokens")
     shell.press(";\r")
@@ -236,6 +240,7 @@ def test_without_a_token(open_terminal, sim):
     screen = shell.enter(f"SELECT name FROM {TABLE};")
     assert "needs a Vercel token" in screen
     assert "vercel-sql login" in screen
+    assert shell.shows("run vercel-sql shell --demo")
 
 
 def test_a_token_that_is_refused(open_terminal, sim):

@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vercel_sql.cli.render import MODES
 from vercel_sql.cli.shell import dot_account, dot_catalog, dot_output
-from vercel_sql.cli.shell.dot import CommandError, DotCommand, UsageError, at_most, words
+from vercel_sql.cli.shell.dot import SWITCH, CommandError, DotCommand, UsageError, at_most, words
 
 if TYPE_CHECKING:
     from vercel_sql.cli.shell.session import Session
@@ -72,9 +73,13 @@ DOT_COMMANDS: tuple[DotCommand, ...] = (
     DotCommand(
         ".account", "", "who the token stands for, and until when", dot_account.show_account
     ),
-    DotCommand(".confirm", "on|off", "ask before a write is sent (on)", dot_output.set_confirm),
+    DotCommand(
+        ".confirm", "on|off", "ask before a write is sent (on)", dot_output.set_confirm, SWITCH
+    ),
     DotCommand(".exit", "", "leave the shell", _leave),
-    DotCommand(".headers", "on|off", "show the columns' names (on)", dot_output.set_headers),
+    DotCommand(
+        ".headers", "on|off", "show the columns' names (on)", dot_output.set_headers, SWITCH
+    ),
     DotCommand(".help", "[PATTERN]", "the commands, or those like a pattern", _help),
     DotCommand(
         ".maxrows", "[COUNT]", "how many rows a box shows, 0 for all (40)", dot_output.set_max_rows
@@ -84,6 +89,7 @@ DOT_COMMANDS: tuple[DotCommand, ...] = (
         "[MODE]",
         "how results look (duckbox); alone: which modes there are",
         dot_output.set_mode,
+        MODES,
     ),
     DotCommand(".once", "FILE", "send the next result to a file", dot_output.redirect_once),
     DotCommand(
@@ -98,7 +104,9 @@ DOT_COMMANDS: tuple[DotCommand, ...] = (
         ".schema", "[PATTERN]", "how the tables like a pattern are made", dot_catalog.show_schema
     ),
     DotCommand(".tables", "[PATTERN]", "the tables like a pattern", dot_catalog.list_tables),
-    DotCommand(".timer", "on|off", "say how long each statement took (off)", dot_output.set_timer),
+    DotCommand(
+        ".timer", "on|off", "say how long each statement took (off)", dot_output.set_timer, SWITCH
+    ),
     DotCommand(".width", "[NUM1 NUM2 …]", "the least width of each column", dot_output.set_widths),
 )
 """In the order of their names."""

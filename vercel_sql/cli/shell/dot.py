@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     Function: TypeAlias = Callable[[Session, Sequence[str]], None]
 
 
+SWITCH = ("on", "off")
+"""The choices of a command that turns something on or off."""
+
+
 class CommandError(Exception):
     """A dot command can't be carried out; the message is for its person."""
 
@@ -31,12 +35,14 @@ class DotCommand:
         help: what it does, in one line.
         run: does it, for a session and the words after the name; raises `CommandError` or
             `UsageError` where it can't.
+        choices: the words that its first argument may be; empty where it may be anything.
     """
 
     name: str
     usage: str
     help: str
     run: Function
+    choices: Sequence[str] = ()
 
     @property
     def synopsis(self) -> str:

@@ -27,10 +27,7 @@ from vercel_sql.sql import NO_PARAMETERS
 from vercel_sql.sql.running import Plan
 
 _TERMINATED = 128 + signal.SIGTERM
-_WITHOUT_LOGIN = (
-    "Leave with .quit and run vercel-sql login; "
-    "vercel-sql shell --demo is for trying things without an account."
-)
+_WITHOUT_LOGIN = "To try things out without an account, run vercel-sql shell --demo."
 _UNBOUND = "In the shell, write the value itself in its place."
 _NESTING = 20  # files that .read one another
 

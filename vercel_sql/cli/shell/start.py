@@ -32,7 +32,6 @@ from vercel_sql.cli.shell.prompting import (
 from vercel_sql.cli.shell.session import Session
 from vercel_sql.cli.shell.state_dir import state_dir
 from vercel_sql.errors import Error
-from vercel_sql.simulator import Simulator
 
 _FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name
 _DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
@@ -41,25 +40,36 @@ _LOGIN_HINT = "No Vercel token: vercel-sql login makes one, vercel-sql shell --d
 
 def run_shell(arguments: argparse.Namespace) -> int:
     """Runs the shell and gives the exit code."""
-    with ExitStack() as stack:
-        try:
-            connection = stack.enter_context(_opened(arguments, stack))
-        except Error as error:
-            complain(str(error))
-            return WRONG_USE
-        session = Session(connection, ask)
-        stack.callback(session.close)
-        session.settings.confirm = not arguments.yes
-        before = signal.signal(signal.SIGTERM, _leave)
-        stack.callback(signal.signal, signal.SIGTERM, before)
-        stack.enter_context(unechoed_controls())
-        label = AccountLabel(connection.client, is_simulated=arguments.demo)
-        return _loop(session, label, is_demo=arguments.demo)
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        with ExitStack() as stack:
+            return _run(arguments, stack)
+    except LeaveShell as leaving:
+        return leaving.code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
+    try:
+        connection = stack.enter_context(_opened(arguments, stack))
+    except Error as error:
+        complain(str(error))
+        return WRONG_USE
+    session = Session(connection, ask)
+    stack.callback(session.close)
+    session.settings.confirm = not arguments.yes
+    stack.enter_context(unechoed_controls())
+    label = AccountLabel(connection.client, is_simulated=arguments.demo)
+    return _loop(session, label, is_demo=arguments.demo)
 
 
 def _opened(arguments: argparse.Namespace, stack: ExitStack) -> Connection:
     if not arguments.demo:
         return opened(arguments)
+    # Imported here: the shell on a real account starts without it.
+    from vercel_sql.simulator import Simulator
+
     simulator = stack.enter_context(Simulator(tokens=250, seed=7))
     arguments.api_url = arguments.oauth_url = simulator.url
     return opened(arguments, simulator.token)
@@ -84,8 +94,6 @@ def _loop(session: Session, label: AccountLabel, *, is_demo: bool) -> int:
                 if isinstance(reader, PlainReader):
                     sys.stdout.write("\n")
             label.refresh()
-    except LeaveShell as leaving:
-        return leaving.code
     finally:
         label.changed = lambda: None
 
