@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import vercel_sql
-from vercel_sql.cli.render import render
+from vercel_sql.render import render
 
 TABLE = "vercel.authentication.user_tokens"
 

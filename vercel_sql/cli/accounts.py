@@ -9,9 +9,9 @@ from collections.abc import Callable
 from vercel_sql.api import Client, Credential
 from vercel_sql.cli.exit_codes import FAILED, WRONG_USE
 from vercel_sql.cli.output import complain
-from vercel_sql.cli.render.escapes import visible
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.manifest import vercel
+from vercel_sql.render.escapes import visible
 
 
 def add_servers(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ from typing import TextIO
 
 from vercel_sql import Connection, connect
 from vercel_sql.cli.exit_codes import FINE
-from vercel_sql.cli.render import render
 from vercel_sql.errors import Error
+from vercel_sql.render import render
 from vercel_sql.simulator import Simulator
 
 _NARROWEST = 80

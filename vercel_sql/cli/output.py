@@ -7,12 +7,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO, cast
 
 import pyarrow as pa
 
-from vercel_sql.cli.render import SEPARATORS, render
-from vercel_sql.cli.render.escapes import visible
+from vercel_sql.render import SEPARATORS, render
+from vercel_sql.render.escapes import visible
 
 _UNKNOWN_WIDTH = 80
 
@@ -47,16 +46,12 @@ class Printer:
         Raises:
             OutputError: standard output does not take them.
         """
-        width, out = None, sys.stdout
-        if sys.stdout.isatty():
-            width = shutil.get_terminal_size().columns
-            if self._format != "table":
-                out = cast("TextIO", _ForTerminal(sys.stdout, self._format))
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         with rescued(table, secrets):
             if not self._first:
                 sys.stdout.write(SEPARATORS[self._format])
             self._first = False
-            render(table, self._format, out, width=width, secret_columns=secrets)
+            render(table, self._format, sys.stdout, width=width, secret_columns=secrets)
             sys.stdout.flush()
 
 
@@ -78,35 +73,6 @@ def rescued(table: pa.Table, secrets: frozenset[str]) -> Iterator[None]:
             left = isinstance(error, BrokenPipeError) and not at_stake
             raise OutputError(reason, reader_left=left) from None
         raise
-
-
-class _ForTerminal:
-    """Spells control characters out where exact data would hand them to a terminal.
-
-    In JSON they stay what they are, in its own spelling.
-    """
-
-    def __init__(self, out: TextIO, fmt: str) -> None:
-        self._out = out
-        self._is_json = fmt in ("json", "ndjson")
-
-    def write(self, text: str) -> int:
-        spell = _spelt_in_json if self._is_json else visible
-        return self._out.write("\n".join(map(spell, text.split("\n"))))
-
-    def flush(self) -> None:
-        self._out.flush()
-
-
-def _spelt_in_json(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
-
-
-def _escape(character: str) -> str:
-    units = character.encode("utf-16-be").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _rescue(table: pa.Table, secrets: frozenset[str]) -> None:

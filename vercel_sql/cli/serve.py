@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 from vercel_sql.api import Client, SecretsFile, find_credential
-from vercel_sql.cli.exit_codes import FAILED, FINE
+from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.options import add_account
 from vercel_sql.cli.output import complain
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.manifest import vercel
 
+if TYPE_CHECKING:
+    from vercel_sql.server import Server
+
 _PORT = 9494
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Serves until SIGINT or SIGTERM, after three lines to paste into a DuckDB shell."""
+    """Serves until a signal ends it, after three lines to paste into a DuckDB shell."""
     if arguments.allow_writes and not arguments.save_secrets:
         parser.error("--allow-writes needs --save-secrets FILE: a new token is shown only once")
     if arguments.save_secrets and not arguments.allow_writes:
@@ -94,27 +101,52 @@ def _serve(arguments: argparse.Namespace) -> int:
     token = _server_token(arguments.server_token_file)
     secrets_file = SecretsFile(arguments.save_secrets) if arguments.save_secrets else None
     client = _client(arguments)
-    with _logging(), _Ending() as ending:
-        server = Server(
-            client,
-            port=arguments.port,
-            token=token,
-            writes=arguments.allow_writes,
-            secrets_file=secrets_file,
-            extensions=arguments.extensions,
-        )
-        with server:
-            shown = None if token is None else f"the token in {arguments.server_token_file}"
-            sys.stdout.write("\n".join(server.pasted(shown)) + "\n")
-            sys.stdout.flush()
-            mode = "reads and writes" if arguments.allow_writes else "only reads"
-            sys.stderr.write(
-                f"vercel-sql: paste the lines above into a DuckDB shell. Serving {mode} until "
-                "Ctrl-C\n"
+    try:
+        with _logging(), _Ending() as ending:
+            server = Server(
+                client,
+                port=arguments.port,
+                token=token,
+                writes=arguments.allow_writes,
+                secrets_file=secrets_file,
+                extensions=arguments.extensions,
             )
-            ending.wait()
-            sys.stderr.write("vercel-sql: stopping\n")
+            try:
+                _announce(server, arguments)
+                ending.wait()
+                _say("stopping")
+            finally:
+                ended = server.close()
+    except KeyboardInterrupt:
+        _say("interrupted")
+        _leave_at_once(INTERRUPTED)
+    if not ended:
+        _say("some statements could not be cancelled, and are cut off")
+        _leave_at_once(FINE)
     return FINE
+
+
+def _announce(server: Server, arguments: argparse.Namespace) -> None:
+    file = arguments.server_token_file
+    shown = None if file is None else f"the token in {file}"
+    sys.stdout.write("\n".join(server.pasted(shown)) + "\n")
+    sys.stdout.flush()
+    mode = "reads and writes" if arguments.allow_writes else "only reads"
+    _say(f"paste the lines above into a DuckDB shell. Serving {mode} until Ctrl-C")
+
+
+def _say(text: str) -> None:
+    # The terminal may be gone, which is no reason to leave anything unfinished.
+    with suppress(OSError):
+        sys.stderr.write(f"vercel-sql: {text}\n")
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """Ends the process where a thread of DuckDB's may still want Python, which can't end then."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 def _client(arguments: argparse.Namespace) -> Client:
@@ -160,7 +192,9 @@ class _Ending:
         self._came = threading.Event()
 
     def __enter__(self) -> _Ending:
-        self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        # What is ignored stays so, as nohup and shells have it for what runs in the background.
+        heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(self, *_exception: object) -> None:

@@ -12,8 +12,8 @@ from vercel_sql import Connection, connect
 from vercel_sql.cli.accounts import add_servers, guarded
 from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.output import complain
-from vercel_sql.cli.render.escapes import visible
 from vercel_sql.errors import ForbiddenError, NotFoundError
+from vercel_sql.render.escapes import visible
 
 _USER = "SELECT id, username, email, name FROM vercel.user.user"
 _TEAMS = "SELECT id, slug, name FROM vercel.teams.teams ORDER BY slug"

@@ -10,7 +10,6 @@ import httpx
 from vercel_sql.api import Client
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.transport import is_loopback
-from vercel_sql.cli.render.escapes import visible
 from vercel_sql.errors import (
     Error,
     ForbiddenError,
@@ -19,6 +18,7 @@ from vercel_sql.errors import (
     UnauthorizedError,
 )
 from vercel_sql.manifest import vercel
+from vercel_sql.render.escapes import visible
 from vercel_sql.tables.calls import call
 
 _SECONDS = 5.0  # for one request: whoever is offline shall be told soon

@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vercel_sql.cli.render import MODES
 from vercel_sql.cli.shell import dot_account, dot_catalog, dot_output
 from vercel_sql.cli.shell.dot import SWITCH, CommandError, DotCommand, UsageError, at_most, words
+from vercel_sql.render import MODES
 
 if TYPE_CHECKING:
     from vercel_sql.cli.shell.session import Session

@@ -16,9 +16,9 @@ from typing import TextIO
 import pyarrow as pa
 
 from vercel_sql.cli.output import OutputError, rescued, terminal_width
-from vercel_sql.cli.render import render_mode
-from vercel_sql.cli.render.escapes import visible
 from vercel_sql.cli.shell.settings import Settings
+from vercel_sql.render import render_mode
+from vercel_sql.render.escapes import visible
 
 
 class Destination:

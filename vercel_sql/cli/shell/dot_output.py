@@ -7,8 +7,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from vercel_sql.cli.render import MODES
 from vercel_sql.cli.shell.dot import CommandError, UsageError, at_most, switch
+from vercel_sql.render import MODES
 
 if TYPE_CHECKING:
     from vercel_sql.cli.shell.session import Session

@@ -28,7 +28,7 @@ _COLOURS = {
 }
 
 
-class VercelSqlLexer(PostgresLexer):  # type: ignore[misc]  # Pygments is not typed
+class VercelSqlLexer(PostgresLexer):
     """PostgreSQL's lexer, which knows ``$$`` and nested comments, with what else DuckDB reads."""
 
     name = "vercel-sql"

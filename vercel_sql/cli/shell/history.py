@@ -40,8 +40,14 @@ class MaskedHistory(FileHistory):
 
     def append_string(self, string: str) -> None:
         """Keeps an entry for this session and the next ones."""
-        if len(string) <= _LONGEST:
-            super().append_string(self._masked(string))
+        if len(string) > _LONGEST:
+            return
+        try:
+            masked = self._masked(string)
+        except Exception:
+            # What can't be masked is not kept; to tell of it would end the shell's prompt.
+            return
+        super().append_string(masked)
 
     def store_string(self, string: str) -> None:
         """Appends an entry to the file."""

@@ -71,6 +71,7 @@ class EditingReader:
             history=history,
             completer=completer,
             complete_while_typing=False,
+            complete_in_thread=True,
             lexer=lexer,
             style=style,
             include_default_pygments_style=False,

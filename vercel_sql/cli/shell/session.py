@@ -15,7 +15,6 @@ from vercel_sql.api import RequestEvent
 from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.inputs import ScriptText
 from vercel_sql.cli.output import complain
-from vercel_sql.cli.render.escapes import visible
 from vercel_sql.cli.running import Manner, Runner
 from vercel_sql.cli.shell.commands import LeaveShell, run_command
 from vercel_sql.cli.shell.destination import Destination
@@ -23,6 +22,7 @@ from vercel_sql.cli.shell.dot import CommandError
 from vercel_sql.cli.shell.reading import split
 from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.errors import Error, MissingTokenError
+from vercel_sql.render.escapes import visible
 from vercel_sql.sql import NO_PARAMETERS
 from vercel_sql.sql.running import Plan
 

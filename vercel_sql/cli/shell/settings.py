@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vercel_sql.cli.render import Options
+from vercel_sql.render import Options
 
 
 @dataclass

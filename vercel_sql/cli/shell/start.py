@@ -81,12 +81,14 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 def _loop(session: Session, label: AccountLabel, *, is_demo: bool) -> int:
     try:
-        reader = _reader(session, label)
+        completer = ShellCompleter(session.connection, DOT_COMMANDS)
+        reader = _reader(session, label, completer)
         label.refresh(_FIRST_PROMPT_SECONDS)
         _greet(label, is_demo=is_demo)
         while True:
             try:
                 session.enter(reader.read())
+                completer.refresh()
             except EOFError:
                 sys.stdout.write("\n" if isinstance(reader, PlainReader) else "")
                 return FINE
@@ -98,7 +100,7 @@ def _loop(session: Session, label: AccountLabel, *, is_demo: bool) -> int:
         label.changed = lambda: None
 
 
-def _reader(session: Session, label: AccountLabel) -> Reader:
+def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) -> Reader:
     client = session.connection.client
     mark = " (read-only)" if client.read_only else ""
 
@@ -112,7 +114,7 @@ def _reader(session: Session, label: AccountLabel) -> Reader:
     reader = EditingReader(
         prompt,
         history=MaskedHistory(path, client.redactor.mask),
-        completer=ShellCompleter(session.connection, DOT_COMMANDS),
+        completer=completer,
         lexer=lexer(),
         style=style(),
     )

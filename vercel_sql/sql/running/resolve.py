@@ -235,7 +235,7 @@ class Resolver:
             "SELECT current_setting('search_path'), current_database(), current_schema()",
         )
         setting, database, schema = row
-        entries = _path_entries(setting) if setting else []
+        entries = path_entries(setting) if setting else []
         return [*entries, (database, schema), (database, "main")]
 
 
@@ -253,7 +253,7 @@ def _mentioned(catalog: Catalog, words: set[str]) -> list[str]:
     return [name for name in catalog.missing if name in wanted]
 
 
-def _path_entries(setting: str) -> list[tuple[str, str]]:
+def path_entries(setting: str) -> list[tuple[str, str]]:
     """The entries of a search path such as ``memory.main,"my db".main``."""
     entries: list[list[str]] = [[]]
     for lexeme in tokenize(setting):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vercel_sql.cli.render.large_numbers import readable
+from vercel_sql.render.large_numbers import readable
 
 
 def body(box: str) -> list[str]:

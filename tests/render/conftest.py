@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from vercel_sql.cli.render import Options, render_mode
+from vercel_sql.render import Options, render_mode
 
 
 @pytest.fixture

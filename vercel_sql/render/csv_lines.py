@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from vercel_sql.cli.render.options import Options
-from vercel_sql.cli.render.result import Result
-from vercel_sql.cli.render.sql_text import text_literal
+from vercel_sql.render.options import Options
+from vercel_sql.render.result import Result
+from vercel_sql.render.sql_text import text_literal
 
 # Spaces at the ends are data, but many readers trim them unless they are quoted.
 _QUOTED = r"""'[",\r\n]|^\s|\s$'"""

@@ -8,9 +8,9 @@ from typing import TextIO
 
 from duckdb.sqltypes import DuckDBPyType
 
-from vercel_sql.cli.render.json_text import json_text
-from vercel_sql.cli.render.result import Result
-from vercel_sql.cli.render.sql_text import text_literal
+from vercel_sql.render.json_text import json_text
+from vercel_sql.render.result import Result
+from vercel_sql.render.sql_text import text_literal
 
 
 def write_objects(result: Result, out: TextIO) -> int:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vercel_sql.cli.render import FORMATS, SEPARATORS, render
+from vercel_sql.render import FORMATS, SEPARATORS, render
 
 
 def query(sql: str) -> pa.Table:

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TextIO
 
-from vercel_sql.cli.render import secret
-from vercel_sql.cli.render.escapes import visible
-from vercel_sql.cli.render.footer import Footer
-from vercel_sql.cli.render.kinds import is_number, type_name
-from vercel_sql.cli.render.large_numbers import readable
-from vercel_sql.cli.render.layout import Column, Layout, fit, natural
-from vercel_sql.cli.render.options import Options
-from vercel_sql.cli.render.result import Result
-from vercel_sql.cli.render.secret import Row
-from vercel_sql.cli.render.texts import display_width, padded, wrapped
+from vercel_sql.render import secret
+from vercel_sql.render.escapes import visible
+from vercel_sql.render.footer import Footer
+from vercel_sql.render.kinds import is_number, type_name
+from vercel_sql.render.large_numbers import readable
+from vercel_sql.render.layout import Column, Layout, fit, natural
+from vercel_sql.render.options import Options
+from vercel_sql.render.result import Result
+from vercel_sql.render.secret import Row
+from vercel_sql.render.texts import display_width, padded, wrapped
 
 _DOTS = 3  # lines of dots where rows are left out: fewer rows than these are never left out
 _FRAME = 5  # lines of a table that are no rows

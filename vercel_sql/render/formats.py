@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TextIO, cast
 
-from vercel_sql.cli.render import csv_lines, grid, json_lines, markdown, records, secret, table
-from vercel_sql.cli.render.options import Options
-from vercel_sql.cli.render.result import Arrow, Result
-from vercel_sql.cli.render.terminal import ForTerminal
+from vercel_sql.render import csv_lines, grid, json_lines, markdown, records, secret, table
+from vercel_sql.render.options import Options
+from vercel_sql.render.result import Arrow, Result
+from vercel_sql.render.terminal import ForTerminal
 
 _MODE_OF: Mapping[str, str] = MappingProxyType(
     {

@@ -4,7 +4,7 @@ Values are exact in every format. A table in a terminal is the only output that 
 and it never does that to a secret. The formats are the command line's, the modes the shell's.
 """
 
-from vercel_sql.cli.render.formats import FORMATS, MODES, SEPARATORS, render, render_mode
-from vercel_sql.cli.render.options import Options
+from vercel_sql.render.formats import FORMATS, MODES, SEPARATORS, render, render_mode
+from vercel_sql.render.options import Options
 
 __all__ = ["FORMATS", "MODES", "SEPARATORS", "Options", "render", "render_mode"]

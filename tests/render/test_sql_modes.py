@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vercel_sql.cli.render import Options, render_mode
+from vercel_sql.render import Options, render_mode
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 

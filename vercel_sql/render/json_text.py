@@ -11,7 +11,7 @@ from typing import cast
 
 from duckdb.sqltypes import DuckDBPyType
 
-from vercel_sql.cli.render.sql_text import text_literal
+from vercel_sql.render.sql_text import text_literal
 
 # The types whose text is a JSON number or boolean.
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "hugeint", "bignum")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vercel_sql.cli.render.large_numbers import readable
-from vercel_sql.cli.render.texts import padded
+from vercel_sql.render.large_numbers import readable
+from vercel_sql.render.texts import padded
 
 _COUNTED = 10  # from so many rows on, their number is said
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import TextIO
 
-from vercel_sql.cli.render.escapes import visible
-from vercel_sql.cli.render.kinds import is_number
-from vercel_sql.cli.render.options import Options
-from vercel_sql.cli.render.result import Result
+from vercel_sql.render.escapes import visible
+from vercel_sql.render.kinds import is_number
+from vercel_sql.render.options import Options
+from vercel_sql.render.result import Result
 
 # An underscore inside a word is no markup, and escaped it would spoil a token that is copied from
 # the source.

@@ -10,10 +10,10 @@ from typing import TextIO, TypeAlias
 
 from duckdb.sqltypes import DuckDBPyType
 
-from vercel_sql.cli.render.escapes import visible
-from vercel_sql.cli.render.options import Options
-from vercel_sql.cli.render.result import Result
-from vercel_sql.cli.render.texts import display_width, padded
+from vercel_sql.render.escapes import visible
+from vercel_sql.render.options import Options
+from vercel_sql.render.result import Result
+from vercel_sql.render.texts import display_width, padded
 
 _Rule: TypeAlias = Callable[[Sequence[int]], str]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from vercel_sql.cli.render import MODES
+from vercel_sql.render import MODES
 
 PROGRAM = Path(sys.executable).with_name("duckdb")
 OURS_ARE_EXACT = {"csv", "json", "jsonlines", "markdown"}  # and differ for it

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TextIO
 
-from vercel_sql.cli.render.kinds import is_number
-from vercel_sql.cli.render.options import Options
-from vercel_sql.cli.render.result import Result
-from vercel_sql.cli.render.secret import Row
-from vercel_sql.cli.render.sql_text import identifier, literal
-from vercel_sql.cli.render.texts import display_width, padded
+from vercel_sql.render.kinds import is_number
+from vercel_sql.render.options import Options
+from vercel_sql.render.result import Result
+from vercel_sql.render.secret import Row
+from vercel_sql.render.sql_text import identifier, literal
+from vercel_sql.render.texts import display_width, padded
 
 
 class Records:
