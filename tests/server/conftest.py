@@ -7,12 +7,16 @@ needs no Quack, such as the judge, is tested on every version.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +70,16 @@ def loading() -> str:
     return " ".join(f"LOAD '{file}';" for file in extension_files())
 
 
-def attach(server: Server) -> duckdb.DuckDBPyConnection:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """Waits until something is so, and gives it; fails where it does not come to be."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.01)
+    return found
+
+
+def attach(server: Server | Served) -> duckdb.DuckDBPyConnection:
     """A DuckDB client of this process, with the server attached as ``vercel``."""
     con = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     _, secret, attachment = server.pasted()
@@ -75,11 +88,87 @@ def attach(server: Server) -> duckdb.DuckDBPyConnection:
     return con
 
 
-@pytest.fixture
-def serve(
-    sim: Simulator, tmp_path: Path, quack_files: list[Path]
-) -> Iterator[Callable[..., Server]]:
-    """Starts servers of the small account: ``serve(writes=True)``, ``serve(guards=Guards(…))``."""
+@dataclass
+class Served:
+    """The command ``vercel-sql serve``, in a process of its own.
+
+    Attributes:
+        process: the process; its streams go to files.
+        port: where it listens.
+        folder: where it has its temporary files.
+    """
+
+    process: subprocess.Popen[bytes]
+    port: int
+    folder: Path
+
+    def pasted(self) -> list[str]:
+        """The three lines that it printed."""
+        return (self.folder / "stdout").read_text().splitlines()[:3]
+
+    def said(self) -> str:
+        """What it wrote to standard error so far."""
+        return (self.folder / "stderr").read_text()
+
+    @property
+    def secrets(self) -> Path:
+        """The secrets file, where it may write."""
+        return self.folder / "secrets"
+
+    def is_listening(self) -> bool:
+        """Whether somebody listens on its port."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def temporary(self) -> list[Path]:
+        """What it has left in its temporary folder."""
+        return list((self.folder / "temporary").iterdir())
+
+    def end(self, number: int) -> None:
+        """Sends a signal, and returns when the process is about to stop."""
+        self.process.send_signal(number)
+        wait_until(lambda: "stopping" in self.said(), "the signal is obeyed")
+
+    def ended(self) -> int:
+        """Waits for the end of the process, and gives its exit code."""
+        return self.process.wait(60)
+
+
+class Asking:
+    """A statement that a client runs in a thread of its own: what came of it, or the error."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, statement: str) -> None:
+        self._con = con
+        self._statement = statement
+        self._rows: list[Any] = []
+        self.error: str | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            # Not con.sql, which sends the statement twice.
+            self._rows = self._con.execute(self._statement).fetchall()
+        except duckdb.Error as error:
+            self.error = str(error)
+
+    def answered(self) -> list[Any]:
+        """The rows; empty where it failed."""
+        self._thread.join(60)
+        assert not self._thread.is_alive(), "no answer came"
+        return self._rows
+
+    def failed(self) -> str:
+        """The error."""
+        rows = self.answered()
+        assert self.error is not None, f"it gave {rows}"
+        return self.error
+
+
+@contextmanager
+def serving(account: Simulator, folder: Path, files: list[Path]) -> Iterator[Callable[..., Server]]:
+    """What starts servers of an account, and ends them all."""
+    default = account
     with ExitStack() as stack:
 
         def start(
@@ -89,7 +178,7 @@ def serve(
             guards: Guards = ALL_GUARDS,
             **options: Any,
         ) -> Server:
-            account = account or sim
+            account = account or default
             can_write = writes or not guards.client
             urls = {"api": account.url, "oauth": account.url}
             client = Client(
@@ -99,14 +188,14 @@ def serve(
                 read_only=not can_write,
                 **options,
             )
-            secrets = SecretsFile(tmp_path / "secrets.jsonl") if can_write else None
+            secrets = SecretsFile(folder / "secrets.jsonl") if can_write else None
             server = Server(
                 client,
                 port=free_port(),
                 token=SERVER_TOKEN,
                 writes=writes,
                 secrets_file=secrets,
-                extensions=quack_files,
+                extensions=files,
                 guards=guards,
             )
             return stack.enter_context(server)
@@ -114,9 +203,9 @@ def serve(
         yield start
 
 
-@pytest.fixture
-def attached_to() -> Iterator[Callable[[Server], duckdb.DuckDBPyConnection]]:
-    """Attaches DuckDB clients to servers: ``attached_to(serve())``."""
+@contextmanager
+def attaching() -> Iterator[Callable[[Server], duckdb.DuckDBPyConnection]]:
+    """What attaches clients to servers, and closes them all."""
     with ExitStack() as stack:
 
         def make(server: Server) -> duckdb.DuckDBPyConnection:
@@ -125,6 +214,94 @@ def attached_to() -> Iterator[Callable[[Server], duckdb.DuckDBPyConnection]]:
             return con
 
         yield make
+
+
+@pytest.fixture
+def serve(
+    sim: Simulator, tmp_path: Path, quack_files: list[Path]
+) -> Iterator[Callable[..., Server]]:
+    """Starts servers of the small account: ``serve(writes=True)``, ``serve(guards=Guards(…))``."""
+    with serving(sim, tmp_path, quack_files) as start:
+        yield start
+
+
+@pytest.fixture
+def served(
+    sim: Simulator, tmp_path: Path, quack_files: list[Path]
+) -> Iterator[Callable[..., Served]]:
+    """Starts the command for an account: ``served("--allow-writes")``."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        *options: str, account: Simulator | None = None, port: int | None = None, wait: bool = True
+    ) -> Served:
+        account, port = account or sim, port or free_port()
+        folder = tmp_path / f"served-{len(started)}"
+        (folder / "temporary").mkdir(parents=True)
+        if "--allow-writes" in options:
+            options = (*options, "--save-secrets", str(folder / "secrets"))
+        for file in quack_files:
+            options = (*options, "--extension", str(file))
+        code = "from vercel_sql.cli.main import entry_point; entry_point()"
+        command = [sys.executable, "-c", code, "serve", "--port", str(port), *options]
+        told = {"TOKEN": account.token, "API_URL": account.url, "OAUTH_URL": account.url}
+        environment = {f"VERCEL_{name}": value for name, value in told.items()}
+        environment |= {"TMPDIR": str(folder / "temporary")}
+        with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **environment},
+            )
+        started.append(process)
+        server = Served(process, port, folder)
+        if wait:
+            wait_until(lambda: "Serving" in server.said() or process.poll() is not None, "serving")
+            assert process.poll() is None, server.said()
+        return server
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait(60)
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    """Waits for a condition: ``until(sim.requests, "it asks")``."""
+    return wait_until
+
+
+@pytest.fixture
+def asking() -> type[Asking]:
+    """Runs a statement in a thread: ``asking(con, statement)``."""
+    return Asking
+
+
+@pytest.fixture
+def attached_to() -> Iterator[Callable[[Server], duckdb.DuckDBPyConnection]]:
+    """Attaches DuckDB clients to servers: ``attached_to(serve())``."""
+    with attaching() as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Simulator, Callable[..., Server], Callable[[Server], Any]]]:
+    """An account, and what serves and attaches it, for all tests of a module."""
+    files = extension_files()
+    if not files:
+        pytest.skip("Quack is on PyPI for DuckDB 1.5.5 only; 2.0 would download it")
+    folder = tmp_path_factory.mktemp("shared")
+    with (
+        Simulator(60) as account,
+        serving(account, folder, files) as start,
+        attaching() as make,
+    ):
+        yield account, start, make
 
 
 @pytest.fixture

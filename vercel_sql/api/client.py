@@ -183,6 +183,20 @@ class Client:
         self.redactor.add(credential.token)
         self.credential = credential
 
+    def twin(self) -> Client:
+        """A client like this one, whose observers and guards are its own, and its connections."""
+        twin = Client(
+            self.provider,
+            self.credential,
+            urls=self.urls,
+            read_only=self._read_only,
+            timeout=self._timeout,
+            attempts=self._attempts,
+            patience=self.patience,
+        )
+        twin.redactor, twin.budgets = self.redactor, self.budgets
+        return twin
+
     def close(self) -> None:
         """Closes the connections; the client can't be used afterwards."""
         with self._lock:

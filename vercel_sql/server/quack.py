@@ -1,13 +1,74 @@
-"""Loads the Quack extension into a DuckDB connection, with errors that say where it comes from."""
+"""The Quack extension: loaded, listening, asked and stopped, with errors for people."""
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
 from vercel_sql.errors import OperationalError
+from vercel_sql.tables.catalog import literal
+
+_HOST = "localhost"
+
+
+def uri_of(port: int) -> str:
+    """What clients attach."""
+    return f"quack:{_HOST}:{port}"
+
+
+def listen(con: duckdb.DuckDBPyConnection, port: int, token: str) -> None:
+    """Listens on loopback.
+
+    Raises:
+        OperationalError: the port can't be had.
+    """
+    uri = uri_of(port)
+    if _is_taken(port):
+        raise OperationalError(f"{uri} can't be served: the port is taken; choose another")
+    try:
+        con.execute(f"CALL quack_serve({literal(uri)}, token := {literal(token)})").fetchall()
+    except duckdb.Error as error:
+        reason = _first_line(error).partition("Traceback")[0].replace(token, "[secret]")
+        raise OperationalError(f"{uri} can't be served: {reason}") from None
+
+
+def stop_listening(con: duckdb.DuckDBPyConnection, port: int) -> None:
+    """Closes the port; statements that run go on in threads of Quack's."""
+    con.execute(f"CALL quack_stop({literal(uri_of(port))})").fetchall()
+
+
+def has_active(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a client is still being answered, or stopped reading in the middle.
+
+    Versions of the extension that do not say count as those where one is.
+    """
+    query = "FROM quack_active_connections() WHERE state = 'active'"
+    try:
+        return bool(con.execute(query).fetchall())
+    except duckdb.Error:
+        return True
+
+
+def _is_taken(port: int) -> bool:
+    """Whether somebody listens on the port already.
+
+    Quack asks the system to share the port (SO_REUSEPORT), and two servers would take turns.
+    """
+    for family, kind, _, _, address in socket.getaddrinfo(_HOST, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind) as probe:
+            if os.name == "posix":  # what was closed just now does not count
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return True
+    return False
 
 
 def load_quack(con: duckdb.DuckDBPyConnection, files: Sequence[Path] = ()) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,15 +15,22 @@ from duckdb import sqltypes
 from duckdb.func import FunctionNullHandling
 
 from vercel_sql.api import SecretsFile
-from vercel_sql.cli.render import render
-from vercel_sql.cli.render.json_lines import json_object
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.translate import translated
-from vercel_sql.errors import Error, ParameterError, PartialWriteError, ProgrammingError
+from vercel_sql.errors import (
+    Error,
+    InterfaceError,
+    ParameterError,
+    PartialWriteError,
+    ProgrammingError,
+)
+from vercel_sql.render import render
+from vercel_sql.render.json_lines import json_object
 from vercel_sql.server.dialect import DialectJudge, changes
 from vercel_sql.server.judge import Judge
+from vercel_sql.server.rehearsal import Rehearsal
 from vercel_sql.server.tree import Refusal
-from vercel_sql.sql import NO_PARAMETERS, Explain, Statement, parse
+from vercel_sql.sql import NO_PARAMETERS, Exec, Explain, Statement, Write, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Resolver
 from vercel_sql.tables.memo import Memo
 
@@ -60,12 +68,16 @@ class StatementRunner:
         self._writes = writes
         self._limits = Limits(secrets_file=secrets_file)
         self._memo = memo
+        # DuckDB 1.5 has no reference of its own, and its threads may outlive its connection.
+        self._function = self._call
+        self._cancels: set[Callable[[], None]] = set()
+        self._lock = threading.Lock()
 
     def create(self) -> None:
         """Makes the function known to DuckDB, and the macro that clients call."""
         self._con.create_function(
             _PYTHON_NAME,
-            self._call,
+            self._function,
             [sqltypes.VARCHAR, sqltypes.VARCHAR, sqltypes.UBIGINT],
             self._con.type("STRUCT(rows VARCHAR[], error VARCHAR)"),
             null_handling=FunctionNullHandling.SPECIAL,
@@ -78,6 +90,12 @@ class StatementRunner:
             f"CREATE MACRO {NAME}(statement, request_id := NULL) AS TABLE "
             f'SELECT unnest({rows})::JSON AS "row" FROM (SELECT unnest([{call}]) AS outcome)'
         )
+
+    def cancel(self) -> None:
+        """Cancels what only reads. What is between two queries goes on: call it again."""
+        with self._lock:
+            for cancel in self._cancels:
+                cancel()
 
     def _call(self, statement: str | None, request_id: str | None, caller: int) -> dict[str, Any]:
         try:
@@ -95,7 +113,7 @@ class StatementRunner:
             if self._judge is not None:
                 DialectJudge(self._judge, resolver, writes=self._writes).check(statements[0])
             if not changes(resolver, statements[0]):
-                return self._rows(con, statements[0])
+                return self._read(con, statements[0])
             if not request_id:
                 raise ParameterError(
                     "what changes something needs request_id := '…', any text of your own for "
@@ -115,6 +133,26 @@ class StatementRunner:
         finally:
             con.close()
 
+    def _read(self, con: duckdb.DuckDBPyConnection, statement: Statement) -> list[str]:
+        try:
+            with self._cancelled_by(con.interrupt):
+                if isinstance(statement, Explain) and isinstance(statement.inner, Exec | Write):
+                    return self._rehearsed(statement)
+                return self._rows(con, statement)
+        except duckdb.InterruptException:
+            raise InterfaceError("the statement was cancelled: the server is stopping") from None
+
+    @contextmanager
+    def _cancelled_by(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """Makes something known that cancels what runs meanwhile, and that is there until then."""
+        with self._lock:
+            self._cancels.add(cancel)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._cancels.remove(cancel)
+
     def _rows(self, con: duckdb.DuckDBPyConnection, statement: Statement) -> list[str]:
         """The rows of a statement, each as a JSON object."""
         result = Engine(con, [self._attachment]).run(statement, NO_PARAMETERS, self._limits)
@@ -124,6 +162,10 @@ class StatementRunner:
                 return [json.dumps(dict(zip(keys, r, strict=True))) for r in con.fetchall()]
             return _json_rows(con, result.text)
         return _lines(result)
+
+    def _rehearsed(self, statement: Explain) -> list[str]:
+        with Rehearsal(self._attachment) as stage, self._cancelled_by(stage.cancel):
+            return _lines(stage.explain(statement))
 
 
 def _lines(outcome: Outcome) -> list[str]:

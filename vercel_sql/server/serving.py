@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import logging
 import secrets
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 from duckdb import sqltypes
 
 from vercel_sql.api import Client, SecretsFile
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.attachment import occupy
-from vercel_sql.connection.opening import match_versions
-from vercel_sql.errors import OperationalError, ParameterError
+from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import vercel
+from vercel_sql.server.database import Database, lock
 from vercel_sql.server.judge import Judge
-from vercel_sql.server.quack import load_quack
+from vercel_sql.server.quack import has_active, listen, load_quack, stop_listening, uri_of
 from vercel_sql.server.running import NAME, StatementRunner
 from vercel_sql.server.tree import Refusal
 from vercel_sql.tables.catalog import LIVE, literal
@@ -33,6 +30,8 @@ log = logging.getLogger("vercel_sql")
 _CATALOG = "vercel"
 _JUDGE = "__vercel_sql_judge"
 _LAST_WORDS = 3.0  # seconds
+_QUIET = 0.2  # seconds
+_LAST_STEPS = 2.0  # seconds
 _TOKEN_BYTES = 32
 _SHORTEST_TOKEN = 22
 """Characters: 128 bits in the densest text that people use, base64."""
@@ -91,7 +90,8 @@ class Server:
                 "client may be gone before it has read them"
             )
         self.token = _acceptable(token)
-        self.uri = f"quack:localhost:{port}"
+        self.uri = uri_of(port)
+        self._port = port
         self._writes = writes
         self._guards = guards
         self._client = client
@@ -99,12 +99,14 @@ class Server:
         self._memo = Memo()
         self._lock = threading.Lock()
         self._serving = False
-        self._closed = False
-        # Inside quack_query the names are those of the server's own database, which DuckDB calls
-        # by its file's name.
-        self._folder = tempfile.mkdtemp(prefix="vercel-sql-")
+        self._stopping = False
+        self._ended: bool | None = None
+        # DuckDB 1.5 has no reference of its own, and its threads may outlive its connection.
+        self._function = self._may_run
         self._judge: Judge | None = None
-        self._con = self._open(bool(extensions))
+        self._runner: StatementRunner | None = None
+        self._database = Database(_CATALOG, unsigned=bool(extensions))
+        self._con = self._database.con
         try:
             load_quack(self._con, extensions)
             attachment = self._attach(secrets_file if can_write else None)
@@ -135,51 +137,62 @@ class Server:
             f"ATTACH {literal(self.uri)} AS {_CATALOG};",
         ]
 
-    def close(self, patience: float = 60.0) -> None:
+    def close(self, patience: float = 60.0) -> bool:
         """Lets writes end, cancels what only reads, stops listening, and closes everything.
+
+        New writes are refused from the beginning. What DuckDB computes for a client by itself can't
+        be cancelled, nor can a wait for an answer of the API: they get some seconds.
 
         Args:
             patience: how many seconds to wait for writes that are under way, whose answers may
                 hold secrets that are shown once.
+
+        Returns:
+            Whether all statements have ended. Where not, they end with the process alone, which
+            then ends without Python's own clearing away (``os._exit``), or crashes.
         """
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
+            if self._ended is None:
+                self._ended = False
+                self._ended = self._close(patience)
+            return self._ended
+
+    def _close(self, patience: float) -> bool:
+        steps = 0.0  # none where somebody has no patience left: Ctrl-C in here
+        try:
             if not self._memo.drain(patience):
                 log.warning("some writes did not end in %.0f s, and are cut off", patience)
             self._client.close()
             if self._serving:
-                self._wait_for_answers()
-                self._con.execute(f"CALL quack_stop({literal(self.uri)})").fetchall()
-            self._con.close()
+                self._say_last_words()
+                self._stopping = True
+                stop_listening(self._con, self._port)
+            steps = _LAST_STEPS
+        finally:
+            ended = self._database.close(steps)
             if self._judge is not None:
                 self._judge.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+        return ended
 
-    def _wait_for_answers(self) -> None:
-        """Waits, though not for long, until clients have been told how their statements ended."""
-        active = "FROM quack_active_connections() WHERE state = 'active'"
-        end = time.monotonic() + _LAST_WORDS
-        while time.monotonic() < end and self._con.execute(active).fetchall():
+    def _say_last_words(self) -> None:
+        """Cancels what runs, and waits, not for long, until clients know how it ended.
+
+        Some clients send a statement twice, and read what came of it the second time.
+        """
+        now = time.monotonic()
+        end, quiet_since = now + _LAST_WORDS, now
+        while now < min(end, quiet_since + _QUIET):
+            if self._runner is not None:
+                self._runner.cancel()
             time.sleep(0.02)
-
-    def _open(self, unsigned: bool) -> duckdb.DuckDBPyConnection:
-        path = Path(self._folder) / f"{_CATALOG}.db"
-        con = duckdb.connect(str(path), config={"allow_unsigned_extensions": unsigned})
-        for setting in (
-            "SET enable_progress_bar = false",
-            "SET GLOBAL TimeZone = 'UTC'",
-            # Else a name that is no table may be found among Python's variables.
-            "SET GLOBAL python_enable_replacements = false",
-        ):
-            con.execute(setting)
-        match_versions(con)
-        return con
+            now = time.monotonic()
+            if has_active(self._con):
+                quiet_since = now
 
     def _attach(self, secrets_file: SecretsFile | None) -> Attachment:
         attachment = occupy(self._con, _CATALOG, self._client, vercel(), secrets_file, self._memo)
         attachment.add(attachment.missing)
+        self._database.watch()
         return attachment
 
     def _start(self, attachment: Attachment, secrets_file: SecretsFile | None) -> None:
@@ -187,37 +200,25 @@ class Server:
             self._judge = Judge(_CATALOG, self._tables(), self._table_functions())
             self._con.create_function(
                 _JUDGE,
-                self._may_run,
+                self._function,
                 [sqltypes.VARCHAR, sqltypes.VARCHAR],
                 sqltypes.BOOLEAN,
                 side_effects=True,
             )
             self._con.execute(f"SET GLOBAL quack_authorization_function = '{_JUDGE}'")
-        StatementRunner(
+        self._runner = StatementRunner(
             self._con,
             attachment,
             self._judge,
             writes=self._writes,
             secrets_file=secrets_file,
             memo=self._memo,
-        ).create()
-        self._listen()
-        if self._guards.lock:
-            self._con.execute("SET enable_external_access = false")
-            self._con.execute("SET lock_configuration = true")
-
-    def _listen(self) -> None:
-        call = f"CALL quack_serve({literal(self.uri)}, token := {literal(self.token)})"
-        try:
-            self._con.execute(call).fetchall()
-        except duckdb.Error as error:
-            reason = (
-                self._client.redactor.mask(str(error)).partition("\n")[0].partition("Traceback")[0]
-            )
-            raise OperationalError(
-                f"{self.uri} can't be served; is the port taken? ({reason})"
-            ) from None
+        )
+        self._runner.create()
+        listen(self._con, self._port, self.token)
         self._serving = True
+        if self._guards.lock:
+            lock(self._con)
 
     def _tables(self) -> list[tuple[str, str]]:
         query = (
@@ -241,6 +242,8 @@ class Server:
     def _may_run(self, _session: str, text: str) -> bool:
         """Quack's question before each statement; it tells the client no more than yes or no."""
         assert self._judge is not None  # noqa: S101 - else Quack does not ask
+        if self._stopping:
+            return False
         try:
             self._judge.check(text)
         except Refusal as refusal:
