@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from vercel_sql.simulator import Simulator
@@ -275,3 +276,65 @@ def test_the_same_while_the_api_answers_429_and_500_now_and_then(
     for error in errors:
         assert "500" in error, error
     assert_nothing_is_lost_or_doubled(sim, server, plans)
+
+
+# Each session for itself
+
+
+def test_an_explain_neither_hinders_nor_shows_what_others_do(
+    served: Any, attached_to: Any, asking: Any, simulate: Any, until: Any
+) -> None:
+    account = simulate(250)
+    server = served("--allow-writes", account=account)
+    account.faults(kind="latency", method="GET", ms=300, times=None)
+    delete = f"EXPLAIN DELETE FROM {TOKENS} WHERE name = 'nobody has this name'"
+    explaining = asking(attached_to(server), ran(delete))
+    other = attached_to(server)
+    until(account.requests, "the EXPLAIN lists")
+    # Writes of others, in both forms, while the EXPLAIN has a client that sends none.
+    for number in range(2):
+        insert = f"INSERT INTO {TOKENS} (name) VALUES ('other {number}')"
+        assert other.execute(ran(insert, f"a{number}")).fetchall()
+        function = f"FROM authentication.create_auth_token(name := 'o', request_id := 'b{number}')"
+        assert other.execute(sent(function)).fetchall()
+    rows = [json.loads(row) for (row,) in explaining.answered()]
+    assert explaining.error is None
+    assert rows
+    assert {row["method"] for row in rows} == {"GET"}
+
+
+def test_a_request_id_is_good_for_one_session(served: Any, attached_to: Any, sim: Any) -> None:
+    server = served("--allow-writes")
+    one, other = attached_to(server), attached_to(server)
+    insert = ran(f"INSERT INTO {TOKENS} (name) VALUES ('mine')", "the same")
+    (made,) = one.execute(insert).fetchall()
+    assert one.execute(insert).fetchall() == [made]
+    with pytest.raises(duckdb.Error, match="used in another session, so nothing was sent") as told:
+        other.execute(insert)
+    assert json.loads(made[0])["bearerToken"] not in str(told.value)
+    # Not when the first has gone, either.
+    one.close()
+    with pytest.raises(duckdb.Error, match="used in another session"):
+        other.execute(insert)
+    assert len([each for each in sim.requests() if each.method == "POST"]) == 1
+
+
+@pytest.mark.parametrize("form", ["function", "statement"])
+def test_a_write_without_an_answer_is_unknown_and_not_sent_again(
+    served: Any, attached_to: Any, sim: Any, form: str
+) -> None:
+    server = served("--allow-writes")
+    con = attached_to(server)
+    sim.faults(kind="drop_after", method="POST")
+    create = {
+        "function": sent(
+            "FROM authentication.create_auth_token(name := 'unknown', request_id := '1')"
+        ),
+        "statement": ran(f"INSERT INTO {TOKENS} (name) VALUES ('unknown')", "1"),
+    }[form]
+    for _ in range(2):
+        with pytest.raises(duckdb.Error, match="It may have been carried out all the same"):
+            con.execute(create)
+    assert [each.acted for each in sim.requests() if each.method == "POST"] == [True]
+    found = con.execute(f"SELECT name FROM {TOKENS} WHERE name = 'unknown'").fetchall()
+    assert found == [("unknown",)]

@@ -14,14 +14,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from vercel_sql.api import Client, SecretsFile, find_credential
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.options import add_account
-from vercel_sql.cli.output import complain
 from vercel_sql.errors import Error, ParameterError
-from vercel_sql.manifest import vercel
 
 if TYPE_CHECKING:
+    from vercel_sql.api import Client
     from vercel_sql.server import Server
 
 _PORT = 9494
@@ -76,12 +74,17 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error("--allow-writes needs --save-secrets FILE: a new token is shown only once")
     if arguments.save_secrets and not arguments.allow_writes:
         parser.error("--save-secrets is for --allow-writes")
+    # Arrow's own allocator keeps a heap for each thread, and Quack has more than a hundred. Arrow
+    # looks at this when it is imported, so all that needs it is imported later.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         with ExitStack() as stack:
             if arguments.demo:
                 _simulated(arguments, stack)
             return _serve(arguments)
     except Error as error:
+        from vercel_sql.cli.output import complain
+
         complain(str(error))
         return FAILED
 
@@ -95,7 +98,7 @@ def _simulated(arguments: argparse.Namespace, stack: ExitStack) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    # Imported here: the help of the command does not wait for DuckDB.
+    from vercel_sql.api import SecretsFile
     from vercel_sql.server import Server
 
     token = _server_token(arguments.server_token_file)
@@ -150,6 +153,9 @@ def _leave_at_once(code: int) -> NoReturn:
 
 
 def _client(arguments: argparse.Namespace) -> Client:
+    from vercel_sql.api import Client, find_credential
+    from vercel_sql.manifest import vercel
+
     provider = vercel().provider
     given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
     urls = {name: url for name, url in given.items() if url}
