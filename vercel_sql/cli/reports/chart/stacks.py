@@ -34,7 +34,7 @@ class Stack:
 
 
 def pieces(stack: Stack, series: Series) -> Iterator[tuple[str, float, float]]:
-    """Each part but empty ones with the values where it starts and ends, in the order of the series."""
+    """Each part that is not empty, and where it starts and ends, in the order of the series."""
     below = above = 0.0
     for part in sorted(stack.parts, key=series.colour):
         value = stack.parts[part]

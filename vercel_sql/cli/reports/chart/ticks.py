@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from vercel_sql.cli.reports.facts import MONTHS, moment_text
 
 _HOUR = 3600.0
-_SECONDS = tuple(_HOUR * hours for hours in (1, 3, 6, 12, 24, 48, 7 * 24, 14 * 24))
+_MINUTES = (60.0, 300.0, 900.0, 1800.0)
+_SECONDS = (*_MINUTES, *(_HOUR * hours for hours in (1, 3, 6, 12, 24, 48, 7 * 24, 14 * 24)))
 _MONTHS = (1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 6000, 12000)
 
 
@@ -75,7 +76,7 @@ def _even_ticks(low: float, high: float, step: float) -> list[Tick]:
     for at in range(math.ceil(low / step), math.floor(high / step) + 1):
         moment = moment_at(at * step)
         day = f"{moment.day} {MONTHS[moment.month - 1]}"
-        ticks.append(Tick(at * step, day if moment.hour == 0 else f"{moment:%H:%M}"))
+        ticks.append(Tick(at * step, day if moment.hour == moment.minute == 0 else f"{moment:%H:%M}"))
     return ticks
 
 
