@@ -12,7 +12,8 @@ SELECT
         CASE WHEN has_sudo THEN 'sudo' END,
         CASE WHEN has_user_scope THEN 'whole account' END,
         CASE
-            WHEN team_count > coalesce(getvariable('teams'), 3) THEN team_count || ' teams'
+            WHEN team_count > coalesce(getvariable('teams'), 3)
+                THEN team_count || if(team_count = 1, ' team', ' teams')
         END
     ) AS why,
     has_sudo,

@@ -75,6 +75,11 @@ def refuse_unknown(given: Parameters, reports: Sequence[Report]) -> None:
 def _statements(report: Report) -> list[Statement]:
     try:
         statements = parse(report.text)
+        if any(need for statement in statements for need in statement.needs()):
+            raise ReportError(
+                "a report takes its parameters by getvariable('name') and a line 'Parameter: …' "
+                "in its header, and not by placeholders"
+            )
         kinds = [_kind(statement) for statement in statements]
     except (Error, duckdb.Error) as error:
         raise ReportError(f"{report.path}: {error}") from None
@@ -83,11 +88,6 @@ def _statements(report: Report) -> list[Statement]:
             raise ReportError(
                 f"{report.path}: the statement at {statement.fragment.position} is neither a "
                 "SELECT nor SET VARIABLE, and a report only reads"
-            )
-        if any(statement.needs()):
-            raise ReportError(
-                f"{report.path}: a report takes its parameters by getvariable('name') and a line "
-                "'Parameter: …' in its header, and not by placeholders"
             )
     if kinds.count("SELECT") != 1 or kinds[-1] != "SELECT":
         raise ReportError(

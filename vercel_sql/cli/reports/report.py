@@ -31,7 +31,7 @@ CHART_KINDS = ("bar", "line", "timeline")
 
 _FIELDS = {name.lower(): name for name in ("Answers", "Parameter", "On a hit", "Chart")}
 _FIELD = re.compile(r"([A-Za-z][A-Za-z ]{2,15}):(?:\s+(.*))?")
-_PARAMETER = re.compile(r"(\w+)\s+(\w+)\s*=\s*(.+?)\s+--\s+(\S.*)")
+_PARAMETER = re.compile(r"(\w+)\s+(\w+)\s*=\s*('(?:[^']|'')*'|.+?)\s+--\s+(\S.*)")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _COMMENT = "--"
 

@@ -169,9 +169,9 @@ class _Run:
             if broken or not (self._arguments.quiet and self._arguments.out is None):
                 where = self._output.write(outcome)
         except OutputError as error:
-            self._fail(report, str(error))
             if error.reader_left:
                 raise BrokenPipeError from None
+            self._fail(report, str(error))
             return
         except Error as error:
             if self._interrupts.came:

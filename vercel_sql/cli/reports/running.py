@@ -13,6 +13,7 @@ from vercel_sql.cli.reports.report import RunFacts
 from vercel_sql.cli.reports.variables import set_variables
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.sql import NO_PARAMETERS
+from vercel_sql.tables.catalog import literal
 
 _USER = "SELECT coalesce(name, username), email FROM vercel.user.user"
 
@@ -30,17 +31,23 @@ class Desk:
         self._with_account = with_account
         self._account: str | None = None
 
-    def attach_history(self, path: str) -> None:
+    def attach_history(self, target: str) -> None:
         """Puts the database of a history in, as ``history``, to be read only.
 
+        Args:
+            target: a file, or what DuckDB's ATTACH takes.
+
         Raises:
-            ParameterError: it can't be opened.
+            ParameterError: it can't be attached.
         """
-        literal = path.replace("'", "''")
         try:
-            self._connection.execute(f"ATTACH '{literal}' AS history (READ_ONLY)")
+            self._connection.execute(f"ATTACH {literal(target)} AS history (READ_ONLY)")
         except Error as error:
-            raise ParameterError(f"--history {path} can't be opened: {error}") from None
+            reason = str(error).splitlines()[0]
+            # A target that is no file may hold a password.
+            for text in (target, target.partition(":")[2]):
+                reason = reason.replace(text, "…") if text else reason
+            raise ParameterError(f"--history can't be attached: {reason}") from None
 
     def run(self, ready: Ready) -> Outcome:
         """Runs a report.
