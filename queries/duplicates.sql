@@ -4,7 +4,7 @@
 --   around them?
 -- On a hit: Keep the one that is in use, most likely the newest, and revoke the others. Where all
 --   are in use, rename them after what uses them: nobody can rotate one of two twins safely.
--- Chart: bar name, tokens_of_that_name
+-- Chart: timeline created_at, name
 SELECT
     name,
     count(*) OVER same_name AS tokens_of_that_name,

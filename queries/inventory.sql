@@ -1,9 +1,9 @@
 -- Inventory of tokens
 --
 -- Answers: Which tokens are there, what does each reach, and when was it last used?
--- On a hit: Every token needs an owner and a reason. What has neither goes to stale, never_expiring
---   and broad_scopes next.
--- Chart: timeline created_at, name
+-- On a hit: Every token needs somebody who knows what it is for. Where nobody does, the reports
+--   stale, never_used and never_expiring say which to revoke first.
+-- Chart: timeline created_at, origin
 SELECT
     name,
     CASE

@@ -3,8 +3,8 @@
 -- Answers: Which tokens that still work has nobody used for more than `days` days?
 -- Parameter: days INTEGER = 90 -- whole days without use, rounded down; one that was never used
 --   is idle since it was made
--- On a hit: Ask the owner; revoke what nobody misses. Everyone sees their own tokens only, so the
---   owner is whoever's token made this report.
+-- On a hit: Find out what it was made for, and revoke what nobody misses. Each is a token of the
+--   account that asks: everyone sees only their own.
 -- Chart: bar name, idle_days
 SELECT
     name,
