@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-_CHANGES = Path(__file__).parents[3] / "queries" / "changes.sql"
+CHANGES = Path(__file__).parents[3] / "queries" / "changes.sql"
 
 
 def rows(file: Path, query: str, **variables: object) -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ def rows(file: Path, query: str, **variables: object) -> list[dict[str, Any]]:
 
 def changes(file: Path, **variables: object) -> list[dict[str, Any]]:
     """The rows of the report."""
-    return rows(file, _CHANGES.read_text("utf-8"), **variables)
+    return rows(file, CHANGES.read_text("utf-8"), **variables)
 
 
 def altered(file: Path, *statements: str) -> None:

@@ -1,9 +1,11 @@
 """The report of changes: the differences between two snapshots, all of them and no others."""
 
+import json
+
 import duckdb
 import pytest
 
-from .conftest import altered, changes
+from .conftest import CHANGES, altered, changes
 
 DAY = 86_400_000
 AT = 1_750_000_000_000  # 2025-06-15 15:06:40 UTC
@@ -213,6 +215,24 @@ def test_what_an_older_version_did_not_keep_is_no_change(account, snapshot, file
     found(account, "calm").set("leakedUrl", "https://example.com/leak")
     snapshot(account)
     assert told(changes(file)) == [("leaked", "id-calm", None, "https://example.com/leak")]
+
+
+def test_it_runs_as_a_report_without_a_request_of_its_own(account, snapshot, here, file):
+    def run(*options):
+        return here("run", str(CHANGES), "--history", str(file), "-o", "ndjson", *options)
+
+    snapshot(account)
+    assert (run().code, run().out) == (0, "")
+    found(account, "renamed").set("name", "Other")
+    snapshot(account)
+    requests = len(account.requests())
+    ended = run("--param", "from_run=1", "--param", "to_run=2")
+    [row] = [json.loads(line) for line in ended.out.splitlines()]
+    assert (ended.code, row["kind"], row["after"]) == (0, "renamed", "Other")
+    ended = run("--param", "from_run=9")
+    assert (ended.code, ended.out) == (1, "")
+    assert "no run 9" in ended.err
+    assert len(account.requests()) == requests
 
 
 def test_many_tokens(simulate, snapshot, file):

@@ -65,7 +65,7 @@ def test_part_of_a_listing_is_no_snapshot(simulate, here, snapshot, file, fault,
     if exists:
         snapshot(sim)
     before = content(file)
-    # The last of three pages, or for a cursor the second, which is the first that was asked with it.
+    # The last of three pages; a cursor repeats on the second, the first that is asked with one.
     sim.faults(**{"path": LISTING, "after": 2, "times": None, **fault})
     failed(here, sim, file)
     assert content(file) == before
