@@ -45,6 +45,11 @@ def test_it_says_what_when_for_whom_and_at_what_cost():
     assert "-- Stale tokens SELECT 1" in said
 
 
+def test_a_parameter_that_it_names_is_shown_by_its_value():
+    parsed = Parsed(page("SELECT 1 AS a", answers="Idle for `days` days, `whatever`?"))
+    assert "Idle for 90 days, whatever?" in parsed.texts["p"]
+
+
 def test_no_rows_say_what_that_means():
     parsed = Parsed(page("SELECT 1 AS a WHERE false", Chart("bar", "a", "a")))
     said = " ".join(parsed.texts["main"][0].split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,12 @@ def moment_text(moment: datetime) -> str:
 def count_text(number: int, noun: str) -> str:
     """A number of things: `1 row`, `5,000 rows`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def with_values(text: str, facts: RunFacts) -> str:
+    """What a report says of itself, with the value of a parameter for its name: `` `days` ``."""
+    values = {name: value_text(value) for name, value in facts.parameters.items()}
+    return re.sub(r"`(\w+)`", lambda found: values.get(found[1], found[1]), text)
 
 
 def parameter_lines(report: Report, facts: RunFacts) -> list[tuple[str, str, str]]:
@@ -45,7 +52,8 @@ def value_text(value: Any) -> str:
 
 def cost_text(facts: RunFacts) -> str:
     """What the run cost."""
-    return f"{count_text(facts.requests, 'request')} to the API in {facts.seconds:.1f} s"
+    seconds = f"{facts.seconds:.1f} s" if facts.seconds >= 0.1 else "less than 0.1 s"
+    return f"{count_text(facts.requests, 'request')} to the API in {seconds}"
 
 
 def maker_text() -> str:

@@ -22,6 +22,7 @@ from vercel_sql.cli.reports.facts import (
     maker_text,
     moment_text,
     parameter_lines,
+    with_values,
 )
 from vercel_sql.cli.reports.report import Report, RunFacts
 from vercel_sql.cli.reports.rows import Column, Row, Rows
@@ -54,6 +55,8 @@ def write_page(report: Report, table: pa.Table, facts: RunFacts, out: TextIO) ->
         .get_template("page.html")
         .stream(
             report=report,
+            answers=with_values(report.answers, facts),
+            on_hit=with_values(report.on_hit, facts),
             account=visible(facts.account),
             api=visible(facts.api),
             when=moment_text(facts.at),

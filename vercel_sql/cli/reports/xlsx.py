@@ -14,7 +14,13 @@ from xlsxwriter.worksheet import Worksheet
 
 from vercel_sql.cli.render.escapes import visible
 from vercel_sql.cli.render.texts import display_width
-from vercel_sql.cli.reports.facts import cost_text, maker_text, moment_text, parameter_lines
+from vercel_sql.cli.reports.facts import (
+    cost_text,
+    maker_text,
+    moment_text,
+    parameter_lines,
+    with_values,
+)
 from vercel_sql.cli.reports.report import Report, RunFacts
 from vercel_sql.cli.reports.rows import Column, Kind, Row, Rows
 from vercel_sql.cli.reports.spreadsheet import is_risky
@@ -183,8 +189,8 @@ def _write_about(book: xlsxwriter.Workbook, report: Report, number: int, facts: 
 
 
 def _about(report: Report, number: int, facts: RunFacts) -> Iterator[tuple[str, str]]:
-    yield "What it answers", report.answers
-    yield "On a hit", report.on_hit
+    yield "What it answers", with_values(report.answers, facts)
+    yield "On a hit", with_values(report.on_hit, facts)
     yield "When", moment_text(facts.at)
     yield "Account", visible(facts.account)
     yield "API", visible(facts.api)

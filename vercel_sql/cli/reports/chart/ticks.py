@@ -75,8 +75,9 @@ def _even_ticks(low: float, high: float, step: float) -> list[Tick]:
     ticks = []
     for at in range(math.ceil(low / step), math.floor(high / step) + 1):
         moment = moment_at(at * step)
+        is_midnight = moment.hour == moment.minute == 0
         day = f"{moment.day} {MONTHS[moment.month - 1]}"
-        ticks.append(Tick(at * step, day if moment.hour == moment.minute == 0 else f"{moment:%H:%M}"))
+        ticks.append(Tick(at * step, day if is_midnight else f"{moment:%H:%M}"))
     return ticks
 
 
