@@ -108,3 +108,8 @@ def __getattr__(name: str) -> Any:
     if name in _WHEN_USED:
         return getattr(import_module("vercel_sql.connection"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Makes ``%vercel`` and ``%%vercel`` known to IPython, for ``%load_ext vercel_sql``."""
+    import_module("vercel_sql.notebook").load_ipython_extension(shell)

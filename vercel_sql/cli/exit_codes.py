@@ -3,4 +3,5 @@
 FINE = 0
 FAILED = 1  # a statement failed
 WRONG_USE = 2  # the command was called wrongly
+ROWS = 3  # a report has rows, or has none, and was told to fail where that is so
 INTERRUPTED = 130  # ended by Ctrl-C, as shells have it

@@ -21,6 +21,8 @@ _COMMANDS = {
     "login": "log in by email (--email) or with a browser (--oauth), and save the login",
     "logout": "revoke the saved login and forget it",
     "whoami": "say who the token stands for, which teams, which token, and where it came from",
+    "run": "run reports, each an SQL file, and print them or write files that are whole",
+    "snapshot": "append all tokens to a history, as one run; the report changes compares two",
     "demo": "walk through list, get, audit, create and revoke on a simulated API; no account",
     "simulate": "serve the simulated Vercel API on this machine until it is ended",
 }
@@ -29,6 +31,8 @@ _USAGE = """vercel-sql [options] -c SQL | -f FILE
        vercel-sql [shell] [-h]
        vercel-sql serve [-h]
        vercel-sql login | logout | whoami [-h]
+       vercel-sql run [options] FILE…
+       vercel-sql snapshot --to FILE.duckdb
        vercel-sql demo
        vercel-sql simulate [-h]"""
 
@@ -44,7 +48,8 @@ examples:
   vercel-sql -c "SHOW METHODS IN vercel.authentication.user_tokens"
   vercel-sql -f review.sql -o json --param 'team=My Team' > review.json
 
-exit codes: 0 fine, 1 a statement failed, 2 wrong use, 130 interrupted
+exit codes: 0 fine, 1 a statement failed, 2 wrong use, 3 a report's rows
+(with --fail-if-rows or --fail-if-empty), 130 interrupted
 """
 )
 
@@ -119,16 +124,10 @@ def _command(name: str, argv: Sequence[str]) -> int:
     )
     if name in ("login", "logout", "whoami"):
         return _account_command(name, parser, argv)
-    if name == "shell":
-        from vercel_sql.cli import shell
-
-        shell.add_arguments(parser)
-        return shell.run(_parsed(parser, argv), parser)
-    if name == "serve":
-        from vercel_sql.cli import serve
-
-        serve.add_arguments(parser)
-        return serve.run(_parsed(parser, argv), parser)
+    if name in ("shell", "serve"):
+        return _door(name, parser, argv)
+    if name in ("run", "snapshot"):
+        return _reports_command(name, parser, argv)
     if name == "simulate":
         from vercel_sql import simulator
 
@@ -138,6 +137,29 @@ def _command(name: str, argv: Sequence[str]) -> int:
 
     parser.parse_args(argv)
     return run_demo(sys.stdout)
+
+
+def _door(name: str, parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
+    if name == "shell":
+        from vercel_sql.cli import shell
+
+        shell.add_arguments(parser)
+        return shell.run(_parsed(parser, argv), parser)
+    from vercel_sql.cli import serve
+
+    serve.add_arguments(parser)
+    return serve.run(_parsed(parser, argv), parser)
+
+
+def _reports_command(name: str, parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
+    if name == "run":
+        from vercel_sql.cli.reports.run import run_reports
+
+        return run_reports(parser, argv)
+    from vercel_sql.cli.history import snapshot
+
+    snapshot.add_arguments(parser)
+    return snapshot.run(_parsed(parser, argv))
 
 
 def _account_command(name: str, parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:

@@ -1,0 +1,30 @@
+-- Leaked or revoked tokens
+--
+-- Answers: Which tokens were found in a public place, or were revoked, and which of them still work?
+-- Parameter: only_working BOOLEAN = false -- true leaves out what was revoked or has expired, so
+--   that a schedule which fails on rows is content once all is dealt with
+-- On a hit: Revoke what still works, now, and rotate it wherever it is used. Then look up what was
+--   done with it since leaked_at, and take it out of the place at leaked_url.
+-- Chart: timeline leaked_at, name
+SELECT
+    name,
+    NOT is_revoked AND NOT is_expired AS still_works,
+    leaked_at,
+    leaked_url,
+    revoked_at,
+    expires_at,
+    if(never_used, NULL, active_at) AS last_used_at,
+    has_user_scope,
+    has_sudo,
+    team_count,
+    origin,
+    suffix,
+    is_current,
+    id
+FROM vercel.audit.user_tokens
+WHERE (is_leaked OR is_revoked)
+  AND (
+      NOT coalesce(getvariable('only_working'), false)
+      OR (NOT is_revoked AND NOT is_expired)
+  )
+ORDER BY still_works DESC, coalesce(leaked_at, revoked_at) DESC NULLS LAST, name, id;

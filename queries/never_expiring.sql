@@ -1,0 +1,23 @@
+-- Tokens that never expire
+--
+-- Answers: Which tokens work for ever, unless somebody revokes them?
+-- On a hit: Replace it by one with an expiry. The oldest and the idlest first; those that reach the
+--   whole account before those of one team.
+-- Chart: bar name, age_days
+SELECT
+    name,
+    age_days,
+    idle_days,
+    never_used,
+    has_user_scope,
+    team_count,
+    created_at,
+    if(never_used, NULL, active_at) AS last_used_at,
+    origin,
+    suffix,
+    is_current,
+    id
+FROM vercel.audit.user_tokens
+WHERE never_expires
+  AND NOT is_revoked
+ORDER BY age_days DESC, name, id;

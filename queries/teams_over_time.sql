@@ -1,0 +1,34 @@
+-- Tokens per team and origin, over time
+--
+-- Answers: How many of today's tokens were made in each month, for which team and from where?
+-- On a hit: Look for months that stand out: a burst of tokens of one origin is a program that makes
+--   them and never revokes them. A token of two teams counts for both.
+-- Chart: bar month, tokens, team
+SELECT
+    date_trunc('month', make_timestamp(createdAt * 1000))::DATE AS month,
+    team,
+    origin,
+    count(*) AS tokens,
+    count(*) FILTER (
+        revokedAt IS NULL AND (expiresAt IS NULL OR expiresAt > epoch_ms(now()))
+    ) AS still_working
+FROM (
+    SELECT
+        createdAt,
+        expiresAt,
+        revokedAt,
+        origin,
+        unnest(
+            if(
+                len(scopes) > 0,
+                list_distinct([
+                    coalesce(s.teamId, if(s.type = 'user', 'whole account', 'unknown'))
+                    FOR s IN scopes
+                ]),
+                ['nothing']
+            )
+        ) AS team
+    FROM vercel.authentication.user_tokens
+)
+GROUP BY month, team, origin
+ORDER BY month, team, origin;

@@ -1,0 +1,172 @@
+"""Where a history is kept: a file of DuckDB's own, or whatever else DuckDB can attach."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from vercel_sql.cli.history.schema import CATALOG
+from vercel_sql.errors import OperationalError, ParameterError
+from vercel_sql.tables.catalog import literal
+
+# Both DuckDB versions open such a file. A file that is there keeps the version that it has.
+_STORAGE = "STORAGE_VERSION 'v1.5.0'"
+# One letter is a drive of Windows.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+(?=:)")
+_PASSWORD = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
+_USERINFO = re.compile(r"(:/+)[^\s\"']+@")  # DuckDB 1.5 drops one of two slashes
+_LOCKED = re.compile(r"Could not set lock(?:.*?\(PID (\d+)\))?", re.DOTALL)
+_LACKING = re.compile(
+    r"(?:download extension \"|required extension '|Extension \"(?:[^\"]*/)?)(\w+)"
+    r"(?=[\"':]|\.duckdb_extension\" not found)"
+)
+
+
+class Target:
+    """What ``--to`` names.
+
+    Args:
+        text: a file's name, or what DuckDB's ATTACH takes, such as ``ducklake:history.ducklake``.
+
+    Raises:
+        ParameterError: it names nothing.
+    """
+
+    def __init__(self, text: str) -> None:
+        if not text.strip() or "\0" in text:
+            raise ParameterError("--to needs the name of a file, or what DuckDB's ATTACH takes")
+        scheme = _SCHEME.match(text)
+        self._text = text
+        self._path = None if scheme else Path(text).expanduser().resolve()
+        # What follows the scheme may hold a password.
+        self._shown = f"{scheme[0]}:…" if scheme else text
+
+    def __repr__(self) -> str:
+        return f"<Target {self._shown}>"
+
+    @contextmanager
+    def looked_at(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """A connection with what is there attached, to be read; None where nothing is there yet.
+
+        Raises:
+            OperationalError: it can't be attached, or a file can't be made there.
+        """
+        with self._explained(), _owner_only():  # some targets are made when they are attached
+            if self._path is None:
+                with _attached(self._text) as con:
+                    yield con
+            elif self._path.exists():
+                with _attached(str(self._path), "(READ_ONLY)") as con:
+                    yield con
+            else:
+                _check_folder(self._path.parent)
+                yield None
+
+    @contextmanager
+    def written(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection with the target attached, to write one transaction.
+
+        A file that is missing is made beside its place and put there when all of it is written.
+        Only its owner may read what is made.
+
+        Raises:
+            OperationalError: it can't be attached or written.
+        """
+        with self._explained(), _owner_only():
+            if self._path is None or self._path.exists():
+                with _attached(str(self._path or self._text)) as con:
+                    yield con
+            else:
+                with (
+                    _made_whole(self._path) as made,
+                    _attached(str(made), f"({_STORAGE})") as con,
+                ):
+                    yield con
+                    # Now, since its log does not move with the file.
+                    con.execute(f"CHECKPOINT {CATALOG}")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raises what a person can use in place of what DuckDB or the system says."""
+        try:
+            yield
+        except duckdb.Error as error:
+            # What DuckDB says may repeat the whole target, and so may its traceback.
+            raise self._error(self._reason(str(error))) from None
+        except OSError as error:
+            raise self._error(error.strerror or type(error).__name__) from None
+        except OperationalError as error:
+            raise self._error(str(error)) from None
+
+    def _error(self, reason: str) -> OperationalError:
+        return OperationalError(f"no snapshot was added to {self._shown}: {reason}")
+
+    def _reason(self, said: str) -> str:
+        if found := _LOCKED.search(said):
+            process = f"process {found[1]}" if found[1] else "another process"
+            return f"{process} has it open; try again when that is done"
+        if (found := _LACKING.search(said)) and self._path is None:
+            return (
+                f"DuckDB {duckdb.__version__} needs its extension {found[1]} for that, and it is "
+                f"neither installed nor to be had; run INSTALL {found[1]} in DuckDB where there "
+                "is a network"
+            )
+        return self._masked(said.splitlines()[0])
+
+    def _masked(self, said: str) -> str:
+        if self._path is not None:
+            return said
+        for text in (self._text, self._text.partition(":")[2]):
+            said = said.replace(text, "…")
+        return _USERINFO.sub(r"\1…@", _PASSWORD.sub(r"\1…", said))
+
+
+@contextmanager
+def _attached(place: str, options: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as con:
+        con.execute("SET enable_progress_bar = false")
+        con.execute(f"ATTACH {literal(place)} AS {CATALOG} {options}")
+        yield con
+
+
+@contextmanager
+def _made_whole(path: Path) -> Iterator[Path]:
+    """A place for a new file, which is moved to its own when the context ends without an error.
+
+    Raises:
+        OperationalError: somebody else has made the file meanwhile.
+        OSError: it can't be made.
+    """
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        yield made
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            raise OperationalError("another snapshot has made it meanwhile; try again") from None
+        except OSError:
+            # A file system without links.
+            made.rename(path)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise OperationalError(f"there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OperationalError(f"the folder {folder} can't be written")
+
+
+@contextmanager
+def _owner_only() -> Iterator[None]:
+    """Whatever is made while the context lasts, the log of a transaction too, has mode 0600."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)

@@ -1,0 +1,86 @@
+"""The rows of a result as exact texts, with what each column holds, for pages and sheets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import pyarrow as pa
+from duckdb.sqltypes import DuckDBPyType
+
+from vercel_sql.render.json_text import json_text
+from vercel_sql.render.kinds import is_number
+from vercel_sql.render.result import Result
+
+_TIMES = frozenset(
+    ("timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone")
+)
+_NESTED = frozenset(("list", "array", "struct", "map", "union", "variant"))
+
+
+class Kind(Enum):
+    """What the values of a column are to a reader."""
+
+    NUMBER = auto()
+    TIME = auto()
+    DATE = auto()
+    FLAG = auto()
+    NESTED = auto()
+    TEXT = auto()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a result: its name, which may occur twice, and what it holds."""
+
+    name: str
+    kind: Kind
+
+
+Row = Sequence[str | None]
+"""A value's text a column, as DuckDB casts it in UTC; JSON where it is nested; None for NULL."""
+
+
+class Rows:
+    """All rows of a result.
+
+    Args:
+        table: the result.
+
+    Attributes:
+        columns: what each column holds.
+        number: how many rows there are.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.number: int = table.num_rows
+        with Result(table) as result:
+            types = zip(result.names, result.types, strict=True)
+            self.columns = [Column(name, _kind(dtype)) for name, dtype in types]
+
+    def __iter__(self) -> Iterator[Row]:
+        with Result(self._table) as result:
+            columns = zip(result.columns(), self.columns, strict=True)
+            texts = [_text(name, dtype, column.kind) for (name, dtype), column in columns]
+            for lines in result.lines(f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"):
+                yield from map(json.loads, lines)
+
+
+def _text(name: str, dtype: DuckDBPyType, kind: Kind) -> str:
+    if kind is Kind.NESTED:
+        return f"CASE WHEN {name} IS NOT NULL THEN {json_text(name, dtype)} END"
+    return f"CAST({name} AS VARCHAR)"
+
+
+def _kind(dtype: DuckDBPyType) -> Kind:
+    name = str(dtype.id)
+    if is_number(dtype):
+        return Kind.NUMBER
+    if name in _TIMES:
+        return Kind.TIME
+    if str(dtype) == "JSON" or name in _NESTED:
+        return Kind.NESTED
+    return {"date": Kind.DATE, "boolean": Kind.FLAG}.get(name, Kind.TEXT)

@@ -1,0 +1,201 @@
+"""The workbook of a report: typed cells that sort and filter, and a sheet that explains them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from math import isfinite
+from typing import BinaryIO
+
+import pyarrow as pa
+import xlsxwriter
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
+
+from vercel_sql.cli.reports.facts import (
+    cost_text,
+    maker_text,
+    moment_text,
+    parameter_lines,
+    with_values,
+)
+from vercel_sql.cli.reports.report import Report, RunFacts
+from vercel_sql.cli.reports.rows import Column, Kind, Row, Rows
+from vercel_sql.cli.reports.spreadsheet import is_risky
+from vercel_sql.errors import DataError
+from vercel_sql.render.escapes import visible
+from vercel_sql.render.texts import display_width
+
+_MOST_ROWS = 1_048_576 - 1  # without the header
+_MOST_COLUMNS = 16_384
+_MOST_CHARACTERS = 32_767  # of UTF-16, in one cell
+_CUT = "… (cut here: a cell of Excel holds no more)"
+_EXACT_DIGITS = 15  # Excel's numbers have no more that are surely right
+_DOUBLE_DIGITS = 17  # a DOUBLE has no more, and Excel's number is one
+_WIDTHS = {Kind.TIME: 19, Kind.DATE: 11, Kind.FLAG: 7}
+_MEASURED_ROWS = 500
+_NARROWEST, _WIDEST = 6, 50
+_FILTER_BUTTON = 3  # what it covers of a heading
+
+
+def write_workbook(
+    report: Report, table: pa.Table, facts: RunFacts, out: BinaryIO, *, raw: bool
+) -> None:
+    """Write a workbook: the rows on its first sheet, what they are on its second.
+
+    No text becomes a formula or a link, and none is changed: cells are typed. A text that a person
+    would turn into a formula by editing its cell is marked as text besides. Times are dates in UTC;
+    what Excel has no value for (a number of more than 15 digits, a time before 1900, infinity) is
+    text, and so are lists and structs, as JSON.
+
+    Args:
+        report: what was run.
+        table: its rows.
+        facts: how they came to be.
+        out: where to write.
+        raw: leave that mark out.
+
+    Raises:
+        DataError: Excel has no room for so many rows or columns.
+    """
+    rows = Rows(table)
+    if rows.number > _MOST_ROWS or len(rows.columns) > _MOST_COLUMNS:
+        raise DataError(
+            f"Excel has no room for {rows.number:,} rows of {len(rows.columns):,} columns; it "
+            f"takes {_MOST_ROWS:,} rows of {_MOST_COLUMNS:,}. Write parquet or csv"
+        )
+    # Rows go to a temporary file, which only its owner may read, one by one.
+    with xlsxwriter.Workbook(out, {"constant_memory": True}) as book:
+        book.set_properties({"title": report.title, "created": facts.at.replace(tzinfo=None)})
+        sheet = book.add_worksheet("Report")
+        _RowsSheet(book, sheet, raw=raw).write(rows)
+        _write_about(book, report, rows.number, facts)
+
+
+class _RowsSheet:
+    """The first sheet: a header that stays in sight, and a cell a value."""
+
+    def __init__(self, book: xlsxwriter.Workbook, sheet: Worksheet, *, raw: bool) -> None:
+        self._sheet = sheet
+        self._header = book.add_format(_HEADER)
+        self._time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss", "align": "left"})
+        self._date = book.add_format({"num_format": "yyyy-mm-dd", "align": "left"})
+        self._right = book.add_format({"align": "right"})
+        # As a person who types an apostrophe marks it: Excel shows the text as it is.
+        self._marked = None if raw else book.add_format({"quote_prefix": True, "num_format": "@"})
+
+    def write(self, rows: Rows) -> None:
+        """Write all rows."""
+        self._sheet.freeze_panes(1, 0)
+        self._sheet.autofilter(0, 0, rows.number, len(rows.columns) - 1)
+        widths = [_heading_width(column) for column in rows.columns]
+        for at, column in enumerate(rows.columns):
+            _write_text(self._sheet, 0, at, column.name, self._header)
+        for line, row in enumerate(rows, start=1):
+            for at, (column, text) in enumerate(zip(rows.columns, row, strict=True)):
+                if text is not None:
+                    self._cell(line, at, column.kind, text)
+            if line <= _MEASURED_ROWS:
+                widths = list(map(max, widths, _widths(rows.columns, row)))
+        for at, width in enumerate(widths):
+            self._sheet.set_column(at, at, max(_NARROWEST, min(width + 1, _WIDEST)))
+
+    def _cell(self, line: int, at: int, kind: Kind, text: str) -> None:
+        if kind is Kind.FLAG:
+            self._sheet.write_boolean(line, at, text == "true")
+        elif kind is Kind.NUMBER:
+            number = _number(text)
+            if number is None:
+                _write_text(self._sheet, line, at, text, self._right)
+            else:
+                self._sheet.write_number(line, at, number)
+        elif kind in (Kind.TIME, Kind.DATE) and (moment := _moment(text)) is not None:
+            style = self._date if kind is Kind.DATE else self._time
+            self._sheet.write_datetime(line, at, moment, style)
+        else:
+            _write_text(self._sheet, line, at, text, self._marked if is_risky(text) else None)
+
+
+_HEADER = {"bold": True, "bottom": 1, "bg_color": "#F1F3F5"}
+
+
+def _write_text(sheet: Worksheet, line: int, at: int, text: str, style: Format | None) -> None:
+    """A text that is nothing else, whatever it looks like."""
+    text = _within_limit(text).translate(_NO_XML)
+    if text.startswith("<r>") and text.endswith("</r>"):
+        # write_string passes it on as XML of its own, unescaped: whoever named a token so could put
+        # a formula next to it. In runs, of which there have to be three, it is escaped.
+        runs = (text[:1], text[1:2], text[2:])
+        sheet.write_rich_string(line, at, *runs, *([style] if style else []))
+    else:
+        sheet.write_string(line, at, text, style)
+
+
+_NO_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}  # XML can't hold them, escaped or not
+
+
+def _within_limit(text: str) -> str:
+    """The text, or what a cell holds of it and a word that it was cut."""
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * _MOST_CHARACTERS:
+        return text
+    return units[: 2 * (_MOST_CHARACTERS - len(_CUT))].decode("utf-16-le", "ignore") + _CUT
+
+
+def _number(text: str) -> int | float | None:
+    """The number, if Excel has it to its last digit."""
+    digits = text.partition("e")[0].lstrip("+-0.").replace(".", "")
+    whole = text.lstrip("-").isdecimal()
+    if len(digits) > (_EXACT_DIGITS if whole else _DOUBLE_DIGITS):
+        return None
+    value = int(text) if whole else float(text)
+    return value if isfinite(value) else None
+
+
+def _moment(text: str) -> date | datetime | None:
+    """The date or time in UTC without a zone, if Excel has it."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return moment if moment.year > 1900 else None  # Excel's 1900 has a day too many
+
+
+def _heading_width(column: Column) -> int:
+    return display_width(column.name) + _FILTER_BUTTON
+
+
+def _widths(columns: Iterable[Column], row: Row) -> list[int]:
+    return [
+        _WIDTHS.get(column.kind) or display_width((text or "")[:_WIDEST])
+        for column, text in zip(columns, row, strict=True)
+    ]
+
+
+def _write_about(book: xlsxwriter.Workbook, report: Report, number: int, facts: RunFacts) -> None:
+    sheet = book.add_worksheet("About")
+    label = book.add_format({"bold": True, "valign": "top"})
+    wrapped = book.add_format({"text_wrap": True, "valign": "top", "align": "left"})
+    sheet.hide_gridlines(2)
+    sheet.set_column(0, 0, 18)
+    sheet.set_column(1, 1, 90)
+    _write_text(sheet, 0, 0, report.title, book.add_format({"bold": True, "font_size": 16}))
+    lines = [line for line in _about(report, number, facts) if line[1]]
+    for at, (name, text) in enumerate(lines, start=2):
+        _write_text(sheet, at, 0, name, label)
+        _write_text(sheet, at, 1, text, wrapped)
+
+
+def _about(report: Report, number: int, facts: RunFacts) -> Iterator[tuple[str, str]]:
+    yield "What it answers", with_values(report.answers, facts)
+    yield "On a hit", with_values(report.on_hit, facts)
+    yield "When", moment_text(facts.at)
+    yield "Account", visible(facts.account)
+    yield "API", visible(facts.api)
+    for name, value, says in parameter_lines(report, facts):
+        yield f"{name} = {value}", says or "parameter"
+    yield "Rows", f"{number:,}"
+    yield "Cost", cost_text(facts)
+    yield "Made by", maker_text()

@@ -1,0 +1,51 @@
+"""Errors as a notebook shows and saves them: one message, without traceback or secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from vercel_sql.api.redaction import Redactor
+from vercel_sql.errors import Error, MissingTokenError
+from vercel_sql.notebook.masking import Mask
+from vercel_sql.sql import Parameters
+
+_OTHER_WAY = " Or give the notebook a connection of your own: %vercel --connection NAME."
+
+
+def shortened(error: BaseException, mask: Mask) -> BaseException:
+    """The error, as IPython and Jupyter will show it; the cell fails as it does for any error.
+
+    It stays what it is, so that code around the magic can catch it.
+    """
+    if isinstance(error, Error):
+        hint = _OTHER_WAY if isinstance(error, MissingTokenError) else ""
+        error.args = (mask(f"{error}{hint}"),)
+    lines = [f"{type(error).__name__}: {error}".removesuffix(": ")]
+    # IPython asks an error for this before it makes a traceback.
+    error.__dict__["_render_traceback_"] = lambda: lines
+    return error.with_traceback(None)
+
+
+def unseen(parameters: Parameters, inputs: Sequence[str]) -> Redactor:
+    """Masks the values that no cell shows, such as a password that was asked for.
+
+    Args:
+        parameters: the values of a statement.
+        inputs: the cells that were run.
+    """
+    redactor = Redactor()
+    for name in parameters:
+        for text in _texts(parameters[name]):
+            if not any(text in cell for cell in inputs):
+                redactor.add(text)
+    return redactor
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(value.values())
+    elif isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
+        for each in value:
+            yield from _texts(each)

@@ -1,0 +1,67 @@
+"""The magic ``%vercel``, for a line or a cell of SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from vercel_sql.errors import Error
+from vercel_sql.notebook.failures import shortened
+from vercel_sql.notebook.options import Options, read_options
+from vercel_sql.notebook.progress import watching
+from vercel_sql.notebook.session import Session, say
+
+
+@magics_class
+class VercelMagics(Magics):
+    """``%vercel`` and ``%%vercel``."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell=shell)
+        self._session = Session(shell.user_ns, lambda connection: watching(shell, connection))
+
+    @no_var_expand
+    @line_cell_magic
+    def vercel(self, line: str, cell: str | None = None) -> Any:
+        """Runs SQL over the Vercel API.
+
+        %vercel [OPTIONS] SELECT …      one line, also as: rows = %vercel SELECT …
+        %%vercel [OPTIONS]              a cell of statements; the last one's result is given
+        %vercel                         which account is used
+
+        The token is that of VERCEL_TOKEN or of vercel-sql login. $name, :name and {{ name }} are
+        the values of notebook variables; DataFrames and earlier results can be named in FROM.
+
+        --as KIND          table (the default), relation, pandas, polars or arrow
+        --save NAME        puts the result into a variable as well
+        --quiet            shows no result
+        --show-secrets     shows secrets, which the notebook's file will then hold
+        --connection NAME  uses the vercel_sql.connect() in a variable, from now on
+        """
+        try:
+            options = read_options(line)
+            return self._run(options, f"{options.sql}\n{cell or ''}", empty=cell is None)
+        except RuntimeError as error:
+            # DuckDB's word for Ctrl-C, where it came within one of its own steps.
+            if str(error) != "Query interrupted":
+                raise
+            failure: BaseException = KeyboardInterrupt()
+        except (Error, KeyboardInterrupt) as error:
+            failure = error
+        raise shortened(failure, self._session.mask) from None
+
+    def _run(self, options: Options, script: str, *, empty: bool) -> Any:
+        if options.connection:
+            self._session.use(options.connection)
+        if script.strip() or not empty:
+            return self._session.run(options, script)
+        if not options.connection:
+            say(self._session.mask(self._session.status()))
+        return None
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Makes the magic known, for ``%load_ext vercel_sql``."""
+    shell.register_magics(VercelMagics)

@@ -1,0 +1,221 @@
+"""What the magic keeps between two cells, and how it runs the statements of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from typing import Any
+
+import pyarrow as pa
+from IPython.display import display
+
+from vercel_sql import Connection, Cursor, connect
+from vercel_sql.errors import Error, InterfaceError, ParameterError, PartialWriteError
+from vercel_sql.notebook.failures import unseen
+from vercel_sql.notebook.holding_back import signals_held_back
+from vercel_sql.notebook.masking import secrets_in
+from vercel_sql.notebook.options import Options
+from vercel_sql.notebook.rows import Rows, relation
+from vercel_sql.notebook.variables import tables_lent, values_for
+from vercel_sql.sql import Parameters, Statement, parse
+
+_USER = "SELECT username, email FROM vercel.user.user"
+
+Results = Iterator[tuple[Statement, Cursor]]
+Watch = Callable[[Connection], AbstractContextManager[None]]
+
+
+class Session:
+    """Runs the statements of a notebook.
+
+    Args:
+        variables: the notebook's.
+        watch: shows how far a statement is while a context lasts.
+    """
+
+    def __init__(self, variables: dict[str, Any], watch: Watch) -> None:
+        self._variables = variables
+        self._watch = watch
+        self._connection: Connection | None = None
+        self._parameters = Parameters()
+        self._kept = 0
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that was given, else one with the token of the environment or login."""
+        if self._connection is None:
+            self._connection = connect()
+        return self._connection
+
+    def use(self, name: str) -> None:
+        """Takes the connection in a variable for all that follows.
+
+        Raises:
+            InterfaceError: there is none in it.
+        """
+        value = self._variables.get(name)
+        if not isinstance(value, Connection):
+            what = f"is a {type(value).__name__}" if name in self._variables else "is not there"
+            raise InterfaceError(
+                f"the variable {name} {what}; --connection takes one that holds what "
+                "vercel_sql.connect() gave"
+            )
+        self._connection = value
+
+    def mask(self, text: str) -> str:
+        """The text without the connection's secrets, and without values that no cell shows."""
+        if self._connection is not None:
+            text = self._known(text)
+        return unseen(self._parameters, self._variables.get("In", ())).mask(text)
+
+    def status(self) -> str:
+        """Which account is used, by which token, on which API.
+
+        Raises:
+            Error: it can't be found out.
+        """
+        client = self.connection.client
+        name, email = self.connection.execute(_USER).fetchall()[0]
+        return f"{name} ({email}) at {client.urls['api']}, by {client.credential.source}"
+
+    def run(self, options: Options, script: str) -> Any:
+        """Runs a script; shows the results of all statements but the last, and gives that one's.
+
+        Raises:
+            Error: any error of this package; the statements that follow are not run.
+        """
+        self._parameters = Parameters()
+        if options.kind in ("pandas", "polars") and find_spec(options.kind) is None:
+            raise InterfaceError(f"--as {options.kind} needs {options.kind}, which is missing")
+        statements = parse(script)
+        if not statements:
+            raise InterfaceError("there is no statement")
+        self._parameters = values_for(statements, self._variables)
+        with tables_lent(self.connection, statements, self._variables):
+            return self._run(options, statements)
+
+    def _run(self, options: Options, statements: list[Statement]) -> Any:
+        results = self._started(statements)
+        *others, final = statements
+        for statement in others:
+            result = self._next(results, options, _place(statement))
+            if result is not None:
+                rows = self._rows(*result, options)
+                if options.quiet:
+                    say(*rows.notes)
+                else:
+                    display(rows)
+        place = _place(final) if others else ""
+        result = self._next(results, options, place)
+        if result is not None:
+            return self._given(*result, options)
+        if options.save:
+            name = options.save
+            raise InterfaceError(f"{place}carried out, but it gives no rows to save as {name}")
+        return None
+
+    def _started(self, statements: list[Statement]) -> Results:
+        try:
+            return self.connection.run(statements, self._parameters)
+        except ParameterError as error:
+            error.args = (f"{error} Values are those of the notebook's variables.",)
+            raise
+
+    def _next(
+        self, results: Results, options: Options, place: str
+    ) -> tuple[pa.Table, frozenset[str], str] | None:
+        """Runs the next statement.
+
+        Returns:
+            its rows, the columns with secrets, and the variable that keeps those that are shown
+            this once; None where it has no rows.
+        """
+        try:
+            with self._watch(self.connection):
+                return self._read(results)
+        except PartialWriteError as error:
+            error.args = (f"{place}{self._salvaged(error, options)}",)
+            raise
+        except Error as error:
+            error.args = (f"{place}{error}",)
+            raise
+
+    def _read(self, results: Results) -> tuple[pa.Table, frozenset[str], str] | None:
+        _, cursor = next(results)
+        if cursor.description is None:
+            return None
+        if not cursor.secret_columns:
+            table = cursor.arrow()
+            return table, secrets_in(table, self._known), ""
+        with signals_held_back():
+            table, secrets = cursor.arrow(), cursor.secret_columns
+            return table, secrets, self._keep(table, secrets)
+
+    def _salvaged(self, error: PartialWriteError, options: Options) -> str:
+        """Shows and keeps what was done before a write failed; gives what to say about it."""
+        if error.table is None:
+            return str(error)
+        secrets = secrets_in(error.table, self._known) or frozenset(error.columns)
+        name = self._keep(error.table, secrets)
+        display(self._rows(error.table, secrets, name, options))
+        what = "its row is" if error.table.num_rows == 1 else "their rows are"
+        return f"{str(error).removesuffix(', and are kept in this error')}; {what} in {name}"
+
+    def _keep(self, table: pa.Table, secrets: frozenset[str]) -> str:
+        """Keeps rows whose secrets nobody can ask for again, in a variable of their own."""
+        self._kept += 1
+        name = f"_vercel_{self._kept}"
+        self._variables[name] = Rows(table, secrets, self._known)
+        return name
+
+    def _given(self, table: pa.Table, secrets: frozenset[str], kept: str, options: Options) -> Any:
+        """The result as it was asked for, but masking secrets unless they were asked for too."""
+        masked = bool(secrets) and not options.show_secrets
+        kind = "table" if masked else options.kind
+        rows = self._rows(table, secrets, options.save or kept, options)
+        result = _as(kind, rows, self.connection)
+        if options.save:
+            self._variables[options.save] = result
+        if not options.quiet:
+            return result
+        say(*rows.notes)
+        return None
+
+    def _rows(
+        self, table: pa.Table, secrets: frozenset[str], variable: str, options: Options
+    ) -> Rows:
+        if not secrets or options.show_secrets:
+            return Rows(table, secrets, None)
+        where = f"{variable}.df() has the values" if variable else "--save NAME keeps the values"
+        note = (
+            f"Masked: {', '.join(sorted(secrets))}. {where} for code, and --show-secrets shows "
+            "them, which the notebook's file then holds."
+        )
+        return Rows(table, secrets, self._known, (note,))
+
+    def _known(self, text: str) -> str:
+        return self.connection.client.redactor.mask(text)
+
+
+def say(*lines: str) -> None:
+    """Writes lines into the notebook's output."""
+    for line in lines:
+        print(line)  # noqa: T201 - a cell's standard output is the notebook
+
+
+def _place(statement: Statement) -> str:
+    return f"in the statement at {statement.fragment.position}: "
+
+
+def _as(kind: str, rows: Rows, connection: Connection) -> Any:
+    match kind:
+        case "relation":
+            return relation(connection.duckdb, rows.arrow())
+        case "pandas":
+            return rows.df()
+        case "polars":
+            return rows.pl()
+        case "arrow":
+            return rows.arrow()
+    return rows

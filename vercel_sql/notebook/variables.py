@@ -1,0 +1,149 @@
+"""A notebook's variables in a statement: values for its placeholders, tables for its names."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from vercel_sql import Connection
+from vercel_sql.errors import ParameterError
+from vercel_sql.notebook.rows import Rows
+from vercel_sql.sql import Parameters, Statement
+from vercel_sql.sql.dialect import Kind
+
+_VALUES = (
+    *(bool, int, float, str, bytes, bytearray, type(None), list, tuple, dict, uuid.UUID),
+    *(datetime.date, datetime.time, datetime.timedelta, decimal.Decimal),
+)
+_TABLES = (pa.Table, pa.RecordBatch, ds.Dataset, duckdb.DuckDBPyRelation)
+
+# Does a name mean a table already, by DuckDB's search path? A local one wins.
+_TAKEN = """
+SELECT name FROM (
+    SELECT database_name, schema_name, table_name AS name FROM duckdb_tables()
+    UNION ALL SELECT database_name, schema_name, view_name FROM duckdb_views()
+)
+WHERE database_name IN (current_database(), 'temp') AND schema_name IN current_schemas(true)
+"""
+
+
+def values_for(statements: Sequence[Statement], variables: Mapping[str, object]) -> Parameters:
+    """The values of the placeholders that stand in a script, and of no others.
+
+    What a placeholder inside a longer string names is among them, so that the script is refused:
+    nothing would be put in its place.
+
+    Raises:
+        ParameterError: a variable holds no value, or a name fits several.
+    """
+    found: dict[str, object] = {}
+    for statement in statements:
+        written = [(need.name, need.written) for need in statement.needs()]
+        written += [(each.name, each.name) for each in statement.embedded()]
+        for name, text in written:
+            variable = _variable(name, text, variables)
+            if variable is not None and name not in found:
+                found[name] = _value(variable, variables[variable])
+    return Parameters(found)
+
+
+def _variable(name: str, written: str, variables: Mapping[str, object]) -> str | None:
+    """The variable for a placeholder: the one of its very name, else one in another case."""
+    near = [each for each in variables if each.lower() == name]
+    if len(near) < 2:
+        return near[0] if near else None
+    for each in near:
+        if each in written:
+            return each
+    raise ParameterError(f"The placeholder {written} may mean {' or '.join(near)}.")
+
+
+def _value(name: str, value: object) -> object:
+    """A variable as DuckDB takes it.
+
+    Raises:
+        ParameterError: it is no value.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic):
+        is_time = isinstance(value, numpy.datetime64 | numpy.timedelta64)
+        return value if is_time else value.item()
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return value.tolist()
+    if isinstance(value, set | frozenset):
+        return list(value)
+    if hasattr(value, "to_list"):
+        return value.to_list()  # a column of pandas' or polars'
+    if isinstance(value, _VALUES) or _is_missing(value):
+        return value
+    hint = f" Name it in the statement: FROM {name}." if _is_table(value) else ""
+    raise ParameterError(
+        f"The variable {name} is a {type(value).__name__}, which can't be a value in SQL.{hint}"
+    )
+
+
+def _is_missing(value: object) -> bool:
+    """Whether it is pandas' NA or NaT, which DuckDB knows as NULL."""
+    return type(value).__module__.startswith("pandas.") and type(value).__name__ in (
+        "NAType",
+        "NaTType",
+    )
+
+
+def _is_table(value: object) -> bool:
+    if isinstance(value, (*_TABLES, Rows)):
+        return True
+    kinds = {"pandas": ("DataFrame",), "polars": ("DataFrame", "LazyFrame")}
+    return any(
+        isinstance(value, getattr(sys.modules[module], kind))
+        for module, names in kinds.items()
+        if module in sys.modules
+        for kind in names
+    )
+
+
+@contextmanager
+def tables_lent(
+    connection: Connection, statements: Sequence[Statement], variables: Mapping[str, object]
+) -> Iterator[None]:
+    """Lets statements read the notebook's DataFrames that they name, while the context lasts.
+
+    DuckDB itself looks for them in the frame that calls it, which is one of this package.
+    """
+    tables = _named(statements, variables)
+    if not tables:
+        yield
+        return
+    taken = {name.lower() for (name,) in connection.execute(_TAKEN).fetchall()}
+    lent = [name for name in tables if name.lower() not in taken]
+    for name in lent:
+        connection.duckdb.register(name, tables[name])
+    try:
+        yield
+    finally:
+        # Ends whatever an error left unread: DuckDB 2.0 does nothing else before.
+        connection.execute("SELECT 1").fetchall()
+        for name in lent:
+            connection.duckdb.unregister(name)
+
+
+def _named(statements: Sequence[Statement], variables: Mapping[str, object]) -> dict[str, Any]:
+    names = {
+        lexeme.value
+        for statement in statements
+        for lexeme in statement.fragment.lexemes
+        if lexeme.kind in (Kind.WORD, Kind.QUOTED)
+    }
+    found = {name: variables[name] for name in names if _is_table(variables.get(name))}
+    return {
+        name: value.arrow() if isinstance(value, Rows) else value for name, value in found.items()
+    }
