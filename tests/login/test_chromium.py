@@ -3,52 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from ..browsers import chromium
 from .conftest import PATIENCE
-
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # Nothing but loopback: names are not resolved, and no proxy is asked.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--no-proxy-server",
-)
 
 
 @pytest.fixture
-def browser(tmp_path, monkeypatch) -> Iterator[Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        assert not os.environ.get("CI"), "CI has to have chromium and chromedriver"
-        pytest.skip("there is no chromium with chromedriver here")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*_FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    opened = Chrome(options=options, service=Service(driver))
-    opened.set_page_load_timeout(PATIENCE)
-    try:
+def browser(tmp_path) -> Iterator[Chrome]:
+    with chromium(tmp_path / "profile") as opened:
         yield opened
-    finally:
-        opened.quit()
 
 
 def press(browser: Chrome, button: str, then: str) -> None:

@@ -19,13 +19,7 @@ import pytest
 from vercel_sql.errors import OperationalError
 from vercel_sql.server import load_quack
 
-_SCRIPT = Path(sys.executable).with_name("vercel-sql")
-COMMAND = (
-    [str(_SCRIPT)]
-    if _SCRIPT.exists()
-    else [sys.executable, "-c", "from vercel_sql.cli.main import entry_point; entry_point()"]
-)
-PATIENCE = 60
+from ..cli.conftest import COMMAND, PATIENCE
 
 
 @contextmanager

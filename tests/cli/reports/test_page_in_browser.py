@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,30 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, Keys
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
 from vercel_sql.cli.reports import html
 from vercel_sql.cli.reports.report import Chart
 from vercel_sql.simulator import Simulator
 
+from ...browsers import PATIENCE, chromium
 from .made import EVIL, facts, report, result
 
-_PATIENCE = 60
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # Nothing but loopback: names are not resolved, and no proxy is asked.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--no-proxy-server",
-)
 _PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 _DESK = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
 
@@ -53,23 +37,8 @@ SELECT * FROM (VALUES
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        assert not os.environ.get("CI"), "CI has to have chromium and chromedriver"
-        pytest.skip("there is no chromium with chromedriver here")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        options = ChromeOptions()
-        options.binary_location = chromium
-        for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        opened = Chrome(options=options, service=Service(driver))
-        opened.set_page_load_timeout(_PATIENCE)
-        try:
-            yield opened
-        finally:
-            opened.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -90,7 +59,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str, list[str]]]:
         yield directory, f"http://127.0.0.1:{server.server_port}", asked
     finally:
         server.shutdown()
-        thread.join(_PATIENCE)
+        thread.join(PATIENCE)
         server.server_close()
 
 
@@ -405,7 +374,7 @@ def test_nothing_is_loaded_from_elsewhere(browser, hostile_page, served):
 
 def test_the_policy_stops_what_would_be_added(browser, hostile_page):
     show(browser, hostile_page)
-    browser.set_script_timeout(_PATIENCE)
+    browser.set_script_timeout(PATIENCE)
     stopped = browser.execute_async_script(
         """const done = arguments[arguments.length - 1];
         const kind = "securitypolicyviolation";
