@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,13 +126,28 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 def test_commands(account: Simulator, tmp_path: Path) -> None:
     (tmp_path / "review.sql").write_text("SELECT 1 AS one; SELECT 2 AS two;")
     # These are started in tests/login, tests/cli/shell and tests/server.
-    elsewhere = ([], ["login"], ["logout"], ["shell"], ["serve"])
+    elsewhere = ([], ["login"], ["logout"], ["shell"], ["serve"], ["run"], ["snapshot"])
     plain = [words for words in commands() if words[:1] not in elsewhere]
     assert len(plain) == 3
     for words in plain:
         done = run(words, tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout
+
+
+def test_reports(account: Simulator, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "queries", tmp_path / "queries")
+    reports = [words for words in commands() if words[:1] in (["run"], ["snapshot"])]
+    assert len(reports) == 5
+    first = next(words for words in reports if words[0] == "snapshot")
+    for words in [first, *reports]:
+        done = run(words, tmp_path)
+        # The simulated account has leaked tokens, which the command makes a failure.
+        assert done.returncode == (3 if "--fail-if-rows" in words else 0), done.stderr
+    assert sorted(file.name for file in (tmp_path / "reports").iterdir()) == [
+        "expiring.html",
+        "stale.html",
+    ]
 
 
 def test_the_options_of_login_exist(tmp_path: Path) -> None:
