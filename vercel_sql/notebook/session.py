@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
@@ -12,8 +13,8 @@ from IPython.display import display
 
 from vercel_sql import Connection, Cursor, connect
 from vercel_sql.errors import Error, InterfaceError, ParameterError, PartialWriteError
+from vercel_sql.interrupts import Interrupts
 from vercel_sql.notebook.failures import unseen
-from vercel_sql.notebook.holding_back import signals_held_back
 from vercel_sql.notebook.masking import secrets_in
 from vercel_sql.notebook.options import Options
 from vercel_sql.notebook.rows import Rows, relation
@@ -39,6 +40,7 @@ class Session:
         self._watch = watch
         self._connection: Connection | None = None
         self._parameters = Parameters()
+        self._interrupts = Interrupts(lambda: None)
         self._kept = 0
 
     @property
@@ -92,8 +94,17 @@ class Session:
         if not statements:
             raise InterfaceError("there is no statement")
         self._parameters = values_for(statements, self._variables)
+        # Jupyter's button sends the signal of Ctrl-C.
+        self._interrupts = Interrupts(self.connection.interrupt, [signal.SIGINT])
         with tables_lent(self.connection, statements, self._variables):
-            return self._run(options, statements)
+            try:
+                with self._interrupts.listening():
+                    return self._run(options, statements)
+            except (Error, RuntimeError) as error:
+                # Where it came within a step of DuckDB's, that has its own word for it.
+                if self._interrupts.came and not isinstance(error, PartialWriteError):
+                    raise KeyboardInterrupt from None
+                raise
 
     def _run(self, options: Options, statements: list[Statement]) -> Any:
         results = self._started(statements)
@@ -148,7 +159,7 @@ class Session:
         if not cursor.secret_columns:
             table = cursor.arrow()
             return table, secrets_in(table, self._known), ""
-        with signals_held_back():
+        with self._interrupts.held_back():
             table, secrets = cursor.arrow(), cursor.secret_columns
             return table, secrets, self._keep(table, secrets)
 
@@ -174,7 +185,7 @@ class Session:
         masked = bool(secrets) and not options.show_secrets
         kind = "table" if masked else options.kind
         rows = self._rows(table, secrets, options.save or kept, options)
-        result = _as(kind, rows, self.connection)
+        result = _converted(kind, rows, self.connection)
         if options.save:
             self._variables[options.save] = result
         if not options.quiet:
@@ -206,6 +217,21 @@ def say(*lines: str) -> None:
 
 def _place(statement: Statement) -> str:
     return f"in the statement at {statement.fragment.position}: "
+
+
+def _converted(kind: str, rows: Rows, connection: Connection) -> Any:
+    """The rows as a kind of result.
+
+    Raises:
+        InterfaceError: they can't be given so.
+    """
+    try:
+        return _as(kind, rows, connection)
+    except Exception as error:  # what pandas, polars and DuckDB raise has no common base
+        reason = str(error).partition("\n")[0]
+        raise InterfaceError(
+            f"the statement was carried out, and its rows can't be given as {kind}: {reason}"
+        ) from None
 
 
 def _as(kind: str, rows: Rows, connection: Connection) -> Any:
