@@ -95,6 +95,23 @@ def test_what_was_made_before_a_failure_is_shown_masked_and_kept(run, sim):
     assert run("_vercel_1.df().bearerToken[0]").value == secret
 
 
+def test_deleted_rows_are_no_secrets(run, sim, ids):
+    sim.faults(kind="status", status=403, method="DELETE", after=1, times=None)
+    ran = run(f"%vercel DELETE FROM {TABLE} WHERE id IN ('{ids[0]}', '{ids[1]}') RETURNING id")
+    assert isinstance(ran.error, vercel_sql.PartialWriteError)
+    assert "[secret]" not in ran.shown[0]
+    assert ids[0] in ran.shown[0]
+
+
+def test_a_secret_of_one_connection_is_masked_when_another_is_used(run, sim, simulate):
+    run(f"%vercel --save made {MAKE}")
+    other = simulate(3)
+    with vercel_sql.connect(other.token, api_url=other.url) as con:
+        ran = run("%vercel --connection con SELECT 'a' || bearerToken AS a FROM made", con=con)
+        assert repr(ran.value).count("[secret]") == 2
+        assert not [secret for secret in _made(sim) if secret in _shown(ran)]
+
+
 def test_rows_are_not_pickled(run):
     rows = run("%vercel SELECT 1").value
     with pytest.raises(TypeError, match="secrets"):

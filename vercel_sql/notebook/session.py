@@ -38,7 +38,7 @@ class Session:
     def __init__(self, variables: dict[str, Any], watch: Watch) -> None:
         self._variables = variables
         self._watch = watch
-        self._connection: Connection | None = None
+        self._used: list[Connection] = []
         self._parameters = Parameters()
         self._interrupts = Interrupts(lambda: None)
         self._kept = 0
@@ -46,9 +46,9 @@ class Session:
     @property
     def connection(self) -> Connection:
         """The connection that was given, else one with the token of the environment or login."""
-        if self._connection is None:
-            self._connection = connect()
-        return self._connection
+        if not self._used:
+            self._used.append(connect())
+        return self._used[-1]
 
     def use(self, name: str) -> None:
         """Takes the connection in a variable for all that follows.
@@ -63,13 +63,11 @@ class Session:
                 f"the variable {name} {what}; --connection takes one that holds what "
                 "vercel_sql.connect() gave"
             )
-        self._connection = value
+        self._used.append(value)
 
     def mask(self, text: str) -> str:
-        """The text without the connection's secrets, and without values that no cell shows."""
-        if self._connection is not None:
-            text = self._known(text)
-        return unseen(self._parameters, self._variables.get("In", ())).mask(text)
+        """The text without known secrets, and without values that no cell shows."""
+        return unseen(self._parameters, self._variables.get("In", ())).mask(self._known(text))
 
     def status(self) -> str:
         """Which account is used, by which token, on which API.
@@ -167,7 +165,7 @@ class Session:
         """Shows and keeps what was done before a write failed; gives what to say about it."""
         if error.table is None:
             return str(error)
-        secrets = secrets_in(error.table, self._known) or frozenset(error.columns)
+        secrets = secrets_in(error.table, self._known)
         name = self._keep(error.table, secrets)
         display(self._rows(error.table, secrets, name, options))
         what = "its row is" if error.table.num_rows == 1 else "their rows are"
@@ -206,7 +204,10 @@ class Session:
         return Rows(table, secrets, self._known, (note,))
 
     def _known(self, text: str) -> str:
-        return self.connection.client.redactor.mask(text)
+        """The text without the secrets of the connections that were used so far."""
+        for connection in self._used:
+            text = connection.client.redactor.mask(text)
+        return text
 
 
 def say(*lines: str) -> None:
