@@ -44,7 +44,7 @@ def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
         return WRONG_USE
     with connection:
         for setting in _SETTINGS:
-            connection.duckdb.execute(setting)
+            connection.execute(setting)
         run = _Run(connection, arguments.format, inputs)
         with _logging(arguments.verbose, run.mask):
             return run.run(watched=not arguments.verbose)

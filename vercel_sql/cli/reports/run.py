@@ -154,7 +154,7 @@ class _Run:
 
     def _prepare(self) -> None:
         for setting in _SETTINGS:
-            self._connection.duckdb.execute(setting)
+            self._connection.execute(setting)
         if self._arguments.history is not None:
             self._desk.attach_history(self._arguments.history)
 
