@@ -3,28 +3,95 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from vercel_sql import Connection
-from vercel_sql.api import RequestEvent
+from vercel_sql.api import PageEvent, RequestEvent
 
 DELAY_SECONDS = 2.0
-_LINE = "{desc}: {n_fmt} requests in {elapsed}"
+_LINE = "{desc} in {elapsed}"
+_LINE_WITH_TOTAL = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}"
+
+
+class Progress:
+    """The line of one statement: a bar where the total is known, else pages and rows.
+
+    Args:
+        bar: the tqdm that draws it; None where nobody watches.
+    """
+
+    def __init__(self, bar: Any = None) -> None:
+        self._bar = bar
+        self._counts_writes_only = False
+        self._requests = self._pages = self._rows = 0
+
+    def expect(self, total: int) -> None:
+        """From now on counts the requests that change something, of which there will be so many."""
+        if self._bar is None:
+            return
+        self.clear()
+        self._counts_writes_only = True
+        bar = self._bar
+        bar.bar_format, bar.total = _LINE_WITH_TOTAL, total
+        bar.n = bar.last_print_n = 0
+        bar.start_t = bar.last_print_t = time.time()
+        bar.delay = DELAY_SECONDS
+
+    def clear(self) -> None:
+        """Takes the line off the screen until there is more to tell, so that others can write."""
+        if self._bar is not None and self._bar.last_print_t >= self._bar.start_t + self._bar.delay:
+            self._bar.clear()
+
+    def count(self, event: RequestEvent) -> None:
+        """Counts a request."""
+        if not self._counts_writes_only:
+            self._requests += 1
+            self._advance(event.api_method)
+        elif event.effect == "write" and event.attempt == 1:
+            self._bar.set_description_str(event.api_method, refresh=False)
+            self._bar.update()
+
+    def count_page(self, event: PageEvent) -> None:
+        """Counts a page of a listing and its rows."""
+        if not self._counts_writes_only:
+            self._pages += 1
+            self._rows += event.rows
+            self._advance(event.api_method)
+
+    def say(self, text: str) -> None:
+        """Says on the line what the statement waits for, at once."""
+        self._bar.delay = 0  # else the line is not cleared at the end
+        self._bar.set_description_str(text)
+
+    def _advance(self, api_method: str) -> None:
+        done = _counted(self._requests, "request")
+        if self._pages:
+            done = f"{_counted(self._pages, 'page')}, {_counted(self._rows, 'row')}"
+        self._bar.set_description_str(f"{api_method}: {done}", refresh=False)
+        self._bar.update()
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
 
 
 @contextmanager
-def progress(connection: Connection, out: TextIO) -> Iterator[None]:
-    """Counts the requests while the context lasts; shown where it takes more than two seconds.
+def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
+    """Counts what is done while the context lasts; shown where it takes more than two seconds.
 
-    The line is gone when the context ends, so results must be written after it. Whether anybody
-    watches is for the caller to know.
+    The line is gone when the context ends, so results must be written after it.
 
     Args:
         connection: what runs the statement.
-        out: where the line is written, each state of it after a carriage return.
+        out: where the line is written, each state of it after a carriage return; None where
+            nobody watches.
     """
+    if out is None:
+        yield Progress()
+        return
     # Imported here: a pipe or a scheduled job does not pay for it.
     from tqdm import tqdm
 
@@ -32,19 +99,19 @@ def progress(connection: Connection, out: TextIO) -> Iterator[None]:
     with tqdm(
         file=out, bar_format=_LINE, delay=DELAY_SECONDS, leave=False, dynamic_ncols=True
     ) as bar:
-
-        def count(event: RequestEvent) -> None:
-            bar.set_description_str(event.api_method, refresh=False)
-            bar.update()
-
-        with connection.observed(count), _waiting_shown(bar):
-            yield
+        line = Progress(bar)
+        with (
+            connection.observed(line.count),
+            connection.client.pages.told(line.count_page),
+            _waiting_shown(line),
+        ):
+            yield line
 
 
 @contextmanager
-def _waiting_shown(bar: Any) -> Iterator[None]:
+def _waiting_shown(line: Progress) -> Iterator[None]:
     """Says on the line what the client logs: that it waits for a rate limit, and how long."""
-    logger, handler = logging.getLogger("vercel_sql"), _OnTheLine(bar)
+    logger, handler = logging.getLogger("vercel_sql"), _OnTheLine(line)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -56,10 +123,9 @@ def _waiting_shown(bar: Any) -> Iterator[None]:
 
 
 class _OnTheLine(logging.Handler):
-    def __init__(self, bar: Any) -> None:
+    def __init__(self, line: Progress) -> None:
         super().__init__(logging.INFO)
-        self._bar = bar
+        self._line = line
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._bar.delay = 0  # else the line is not cleared at the end
-        self._bar.set_description_str(record.getMessage())
+        self._line.say(record.getMessage())

@@ -1,7 +1,7 @@
 """HTTP: the client, retries, paging, limits, credentials and redaction."""
 
 from vercel_sql.api.arguments import check_arguments
-from vercel_sql.api.client import Answer, Client, RequestEvent
+from vercel_sql.api.client import Answer, Client, PageEvent, RequestEvent
 from vercel_sql.api.credentials import Credential, TokenSource, given_credential
 from vercel_sql.api.decode import decode_json, encode_json
 from vercel_sql.api.paging import PageContent, walk
@@ -16,6 +16,7 @@ __all__ = [
     "Client",
     "Credential",
     "PageContent",
+    "PageEvent",
     "Redactor",
     "Request",
     "RequestEvent",

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from vercel_sql.api.answers import api_error, not_json
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.decode import decode_json
 from vercel_sql.api.limits import RateBudgets
+from vercel_sql.api.observers import Observers
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.requests import Request
 from vercel_sql.api.transport import base_url, make_http_client, unlogged
@@ -64,6 +65,19 @@ class RequestEvent:
 
 
 @dataclass(frozen=True)
+class PageEvent:
+    """One page of a listing, once it is known to be sound.
+
+    Attributes:
+        api_method: the name of the manifest's method.
+        rows: how many rows it has.
+    """
+
+    api_method: str
+    rows: int
+
+
+@dataclass(frozen=True)
 class Answer:
     """The body of an answer with status 2xx, and what is needed to complain about it."""
 
@@ -91,13 +105,13 @@ class Answer:
         return not_json(self.request.method, path, kind, self.redactor.mask(reason))
 
 
-Observer = Callable[[RequestEvent], None]
-
-
 class Client:
     """Calls the methods of one provider with one credential, over one connection pool.
 
     Threads may share a client.
+
+    Attributes:
+        pages: who is told of each page of a listing.
 
     Args:
         provider: the manifest's provider.
@@ -136,7 +150,8 @@ class Client:
         self._timeout = timeout
         self._read_only = read_only
         self._guards = 0
-        self._observers: tuple[Observer, ...] = ()
+        self.pages = Observers[PageEvent]()
+        self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
         self._closed = False
         self._http: httpx.Client | None = None
@@ -165,18 +180,9 @@ class Client:
             with self._lock:
                 self._guards -= 1
 
-    @contextmanager
-    def observed(self, observer: Observer) -> Iterator[None]:
-        """Tells an observer of every request that is sent meanwhile."""
-        with self._lock:
-            self._observers = (*self._observers, observer)
-        try:
-            yield
-        finally:
-            with self._lock:
-                left = list(self._observers)
-                left.remove(observer)
-                self._observers = tuple(left)
+    def observed(self, observer: Callable[[RequestEvent], None]) -> AbstractContextManager[None]:
+        """Tells an observer of every request that is sent while the context lasts."""
+        return self._observers.told(observer)
 
     def adopt(self, credential: TokenSource) -> None:
         """Makes the calls with another credential from now on."""
@@ -416,8 +422,7 @@ class Client:
             milliseconds,
             attempt,
         )
-        for observer in self._observers:
-            observer(event)
+        self._observers.tell(event)
 
 
 def _headers(request: Request, bearer: str | None) -> httpx.Headers:

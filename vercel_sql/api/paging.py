@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
-from vercel_sql.api.client import Answer, Client
+from vercel_sql.api.client import Answer, Client, PageEvent
 from vercel_sql.api.read_ahead import ReadAhead
 from vercel_sql.api.requests import build_request
 from vercel_sql.errors import PagingError
@@ -105,6 +105,7 @@ class _Listing:
                 f"a page says that it has {page.declared} rows and has {len(page.keys)}"
             )
         fresh = self._fresh(page.keys)
+        self._client.pages.tell(PageEvent(self._method.name, len(page.keys)))
         if page.cursor is None:
             return fresh
         if page.cursor in self._cursors:

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 import pyarrow as pa
 
@@ -92,6 +93,11 @@ def terminal_width() -> int:
         return os.get_terminal_size(sys.stdout.fileno()).columns or _UNKNOWN_WIDTH
     except (OSError, ValueError):  # no terminal
         return _UNKNOWN_WIDTH
+
+
+def watched() -> TextIO | None:
+    """Standard error, where a person watches it."""
+    return sys.stderr if sys.stderr.isatty() else None
 
 
 def complain(message: str, prefix: str = "vercel-sql: ") -> None:

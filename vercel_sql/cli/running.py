@@ -14,10 +14,10 @@ from vercel_sql import Connection, Cursor
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, WRONG_USE
 from vercel_sql.cli.inputs import ScriptText
-from vercel_sql.cli.interrupts import Interrupts
-from vercel_sql.cli.output import OutputError, complain
-from vercel_sql.cli.progress import Progress, progress
+from vercel_sql.cli.output import OutputError, complain, watched
 from vercel_sql.errors import Error, ParameterError, PartialWriteError
+from vercel_sql.interrupts import Interrupts
+from vercel_sql.progress import Progress, progress
 from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.running import Plan
 
@@ -92,7 +92,7 @@ class Runner:
         self._is_sole = False
         connection.approve = self._approve
         for setting in _SETTINGS:
-            connection.duckdb.execute(setting)
+            connection.execute(setting)
 
     def mask(self, text: str) -> str:
         """The text without anything that is secret."""
@@ -172,7 +172,11 @@ class Runner:
 
     def _write_next(self, results: Iterator[tuple[Statement, Cursor]]) -> None:
         """Runs a statement and writes its result, read to its end first: never half of one."""
-        with progress(self._connection) if self._manner.watched else nullcontext(Progress()) as bar:
+        with (
+            progress(self._connection, watched())
+            if self._manner.watched
+            else nullcontext(Progress()) as bar
+        ):
             self._progress = bar
             _, cursor = next(results)
             if cursor.description is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
+from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
 from vercel_sql.api import Client, RequestEvent, SecretsFile, given_credential
@@ -39,8 +40,6 @@ class Connection:
     It is in autocommit: every statement takes effect at once. Threads may not share it.
 
     Attributes:
-        duckdb: the DuckDB connection itself, for tools that ask for one. On it the live tables
-            and read functions work; the statements of this dialect do not.
         expect_rows: the number of rows that every INSERT, DELETE and writing EXEC must change;
             None allows any.
         approve: is told what each INSERT, DELETE and writing EXEC is about to send, before its
@@ -62,13 +61,13 @@ class Connection:
 
     def __init__(
         self,
-        native: duckdb.DuckDBPyConnection,
+        native: DuckDBPyConnection,
         attachment: Attachment,
         *,
         expect_rows: int | None,
         secrets_file: SecretsFile | None,
     ) -> None:
-        self.duckdb = native
+        self._native = native
         self.expect_rows = expect_rows
         self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
@@ -98,6 +97,20 @@ class Connection:
     def client(self) -> Client:
         """The HTTP client that makes the calls."""
         return self._catalogs[0].client
+
+    @property
+    def duckdb(self) -> DuckDBPyConnection:
+        """The DuckDB connection itself, for tools that ask for one.
+
+        On it the live tables and read functions work; the statements of this dialect do not. What
+        no statement has named so far is made now, which takes a moment the first time.
+        """
+        with self._lock, translated(self._catalogs):
+            if not self._closed and any(catalog.missing for catalog in self._catalogs):
+                self._free_for(self.cursor())
+                if not in_transaction(self._native):
+                    self._engine.load_all()
+        return self._native
 
     def cursor(self) -> Cursor:
         """A new cursor, which shares this connection's session."""
@@ -189,7 +202,7 @@ class Connection:
     def interrupt(self) -> None:
         """Stops the running statement from another thread, between two pages."""
         self._check_open()
-        self.duckdb.interrupt()
+        self._native.interrupt()
 
     def adopt(self, access_token: str, team_id: str | None = None) -> None:
         """Makes the calls with another token from now on, such as that of a code exchange.
@@ -216,7 +229,7 @@ class Connection:
             self._closed = True
             for catalog in self._catalogs:
                 catalog.client.close()
-            self.duckdb.close()
+            self._native.close()
             _open.discard(self)
 
     def _run_script(
@@ -246,9 +259,9 @@ class Connection:
             else:
                 self._run_native(result)
                 if isinstance(statement, Native) and statement.first_keyword in _QUERIES:
-                    cursor._take_rows(self.duckdb)
+                    cursor._take_rows(self._native)
                 else:
-                    cursor._take_any(self.duckdb)
+                    cursor._take_any(self._native)
 
     def _give(self, cursor: Cursor, outcome: Outcome) -> None:
         """Puts a result of ours into DuckDB, so that it is fetched like any other.
@@ -267,25 +280,25 @@ class Connection:
                 error,
                 outcome.table,
             ) from None
-        cursor._take_rows(self.duckdb, outcome.changed, outcome.secrets)
+        cursor._take_rows(self._native, outcome.changed, outcome.secrets)
 
     def _lend(self, outcome: Outcome) -> None:
         names = outcome.table.column_names
         # DuckDB 1.5 can't scan a table of Arrow with two columns of one name.
         places = [f"c{place}" for place in range(len(names))]
         shown = ", ".join(f"{p} AS {quoted(name)}" for p, name in zip(places, names, strict=True))
-        self.duckdb.register(_LENT, outcome.table.rename_columns(places))
+        self._native.register(_LENT, outcome.table.rename_columns(places))
         self._lent = True
-        self.duckdb.execute(f"SELECT {shown} FROM {_LENT}")
+        self._native.execute(f"SELECT {shown} FROM {_LENT}")
 
     def _run_native(self, query: NativeQuery) -> None:
         try:
-            self.duckdb.execute(query.text, query.values or None)
+            self._native.execute(query.text, query.values or None)
         except (duckdb.CatalogException, duckdb.BinderException):
             # A name may stand for a table that was not made yet; nothing ran.
             if not self._engine.load_all():
                 raise
-            self.duckdb.execute(query.text, query.values or None)
+            self._native.execute(query.text, query.values or None)
 
     @contextmanager
     def _using(self) -> Iterator[None]:
@@ -305,11 +318,11 @@ class Connection:
                 active._fail(error)
         cursor._clear()
         self._active = weakref.ref(cursor)
-        if hasattr(self.duckdb, "abort"):
+        if hasattr(self._native, "abort"):
             # DuckDB 2.0 does nothing else while a result is unread.
-            self.duckdb.abort()
+            self._native.abort()
         if self._lent:
-            self.duckdb.unregister(_LENT)
+            self._native.unregister(_LENT)
             self._lent = False
 
     def _forget(self, cursor: Cursor) -> None:
@@ -320,8 +333,8 @@ class Connection:
         self._check_open()
         with self._lock, translated(self._catalogs):
             self._free_for(self.cursor())
-            if in_transaction(self.duckdb):
-                self.duckdb.execute(word)
+            if in_transaction(self._native):
+                self._native.execute(word)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -67,13 +67,24 @@ def connect(
         native = duckdb.connect(str(database))
         try:
             match_versions(native)
-            # DuckDB's own bar goes to standard output, among the data.
-            native.execute("SET enable_progress_bar = false")
+            _turn_bar_off(native)
             attachment = make_attachment(native, provider.name, client, manifest, None)
         except BaseException:
             native.close()
             raise
     return Connection(native, attachment, expect_rows=expect_rows, secrets_file=saved)
+
+
+def _turn_bar_off(native: duckdb.DuckDBPyConnection) -> None:
+    """DuckDB's own progress bar goes to standard output, among the data.
+
+    In Jupyter without ipywidgets there is none, and DuckDB refuses even to turn it off.
+    """
+    try:
+        native.execute("SET enable_progress_bar = false")
+    except duckdb.InvalidInputException:
+        if native.execute("SELECT current_setting('enable_progress_bar')").fetchall() != [(False,)]:
+            raise
 
 
 def match_versions(native: duckdb.DuckDBPyConnection) -> None:

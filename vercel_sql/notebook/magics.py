@@ -41,25 +41,19 @@ class VercelMagics(Magics):
         --connection NAME  uses the vercel_sql.connect() in a variable, from now on
         """
         try:
-            options = read_options(line)
-            return self._run(options, f"{options.sql}\n{cell or ''}", empty=cell is None)
-        except RuntimeError as error:
-            # DuckDB's word for Ctrl-C, where it came within one of its own steps.
-            if str(error) != "Query interrupted":
-                raise
-            failure: BaseException = KeyboardInterrupt()
+            if not line.strip() and cell is None:
+                say(self._session.mask(self._session.status()))
+                return None
+            return self._run(read_options(line), cell)
         except (Error, KeyboardInterrupt) as error:
-            failure = error
-        raise shortened(failure, self._session.mask) from None
+            raise shortened(error, self._session.mask) from None
 
-    def _run(self, options: Options, script: str, *, empty: bool) -> Any:
+    def _run(self, options: Options, cell: str | None) -> Any:
         if options.connection:
             self._session.use(options.connection)
-        if script.strip() or not empty:
-            return self._session.run(options, script)
-        if not options.connection:
-            say(self._session.mask(self._session.status()))
-        return None
+            if not options.sql and cell is None:
+                return None
+        return self._session.run(options, f"{options.sql}\n{cell or ''}")
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

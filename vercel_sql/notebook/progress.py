@@ -12,6 +12,7 @@ from IPython.display import DisplayHandle
 
 from vercel_sql import Connection
 from vercel_sql.progress import progress
+from vercel_sql.sql.running import Plan
 
 
 @contextmanager
@@ -30,8 +31,21 @@ def watching(shell: InteractiveShell, connection: Connection) -> Iterator[None]:
     if not watched:
         yield
         return
-    with progress(connection, out):
-        yield
+    with progress(connection, out) as line:
+        before = connection.approve
+
+        def expect(plan: Plan) -> bool:
+            """Takes the number of a write's requests from the question whether to send them."""
+            if before is not None and not before(plan):
+                return False
+            line.expect(plan.count)
+            return True
+
+        connection.approve = expect
+        try:
+            yield
+        finally:
+            connection.approve = before
 
 
 class _InCell:

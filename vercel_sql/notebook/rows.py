@@ -58,11 +58,13 @@ class Rows:
     def __repr__(self) -> str:
         out = io.StringIO()
         secret = frozenset[str]() if self._mask else self._secret_columns
-        render(self._shown(), "table", out, width=_WIDTH, secret_columns=secret)
-        return "\n".join([out.getvalue().rstrip("\n"), *self._below()])
+        shown = self._shown()
+        render(shown, "table", out, width=_WIDTH, secret_columns=secret)
+        return "\n".join([out.getvalue().rstrip("\n"), *self._below(shown)])
 
     def _repr_html_(self) -> str:
-        return to_html(self._shown(), self._below())
+        shown = self._shown()
+        return to_html(shown, self._below(shown))
 
     def __reduce__(self) -> Any:
         raise TypeError("rows may hold secrets and are not pickled: take their df() or arrow()")
@@ -99,10 +101,10 @@ class Rows:
         table = self._table if whole else self._table.slice(0, SHOWN)
         return masked(table, self._secret_columns, self._mask) if self._mask else table
 
-    def _below(self) -> list[str]:
-        count, shown = len(self), self._shown().num_rows
-        if shown < count:
-            return [f"{count:,} rows, the first {shown} shown", *self.notes]
+    def _below(self, shown: pa.Table) -> list[str]:
+        count = len(self)
+        if shown.num_rows < count:
+            return [f"{count:,} rows, the first {shown.num_rows} shown", *self.notes]
         return [f"{count:,} row{'' if count == 1 else 's'}", *self.notes]
 
 

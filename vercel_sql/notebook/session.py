@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
@@ -12,8 +13,8 @@ from IPython.display import display
 
 from vercel_sql import Connection, Cursor, connect
 from vercel_sql.errors import Error, InterfaceError, ParameterError, PartialWriteError
+from vercel_sql.interrupts import Interrupts
 from vercel_sql.notebook.failures import unseen
-from vercel_sql.notebook.holding_back import signals_held_back
 from vercel_sql.notebook.masking import secrets_in
 from vercel_sql.notebook.options import Options
 from vercel_sql.notebook.rows import Rows, relation
@@ -37,16 +38,17 @@ class Session:
     def __init__(self, variables: dict[str, Any], watch: Watch) -> None:
         self._variables = variables
         self._watch = watch
-        self._connection: Connection | None = None
+        self._used: list[Connection] = []
         self._parameters = Parameters()
+        self._interrupts = Interrupts(lambda: None)
         self._kept = 0
 
     @property
     def connection(self) -> Connection:
         """The connection that was given, else one with the token of the environment or login."""
-        if self._connection is None:
-            self._connection = connect()
-        return self._connection
+        if not self._used:
+            self._used.append(connect())
+        return self._used[-1]
 
     def use(self, name: str) -> None:
         """Takes the connection in a variable for all that follows.
@@ -61,13 +63,11 @@ class Session:
                 f"the variable {name} {what}; --connection takes one that holds what "
                 "vercel_sql.connect() gave"
             )
-        self._connection = value
+        self._used.append(value)
 
     def mask(self, text: str) -> str:
-        """The text without the connection's secrets, and without values that no cell shows."""
-        if self._connection is not None:
-            text = self._known(text)
-        return unseen(self._parameters, self._variables.get("In", ())).mask(text)
+        """The text without known secrets, and without values that no cell shows."""
+        return unseen(self._parameters, self._variables.get("In", ())).mask(self._known(text))
 
     def status(self) -> str:
         """Which account is used, by which token, on which API.
@@ -92,8 +92,17 @@ class Session:
         if not statements:
             raise InterfaceError("there is no statement")
         self._parameters = values_for(statements, self._variables)
+        # Jupyter's button sends the signal of Ctrl-C.
+        self._interrupts = Interrupts(self.connection.interrupt, [signal.SIGINT])
         with tables_lent(self.connection, statements, self._variables):
-            return self._run(options, statements)
+            try:
+                with self._interrupts.listening():
+                    return self._run(options, statements)
+            except (Error, RuntimeError) as error:
+                # Where it came within a step of DuckDB's, that has its own word for it.
+                if self._interrupts.came and not isinstance(error, PartialWriteError):
+                    raise KeyboardInterrupt from None
+                raise
 
     def _run(self, options: Options, statements: list[Statement]) -> Any:
         results = self._started(statements)
@@ -148,7 +157,7 @@ class Session:
         if not cursor.secret_columns:
             table = cursor.arrow()
             return table, secrets_in(table, self._known), ""
-        with signals_held_back():
+        with self._interrupts.held_back():
             table, secrets = cursor.arrow(), cursor.secret_columns
             return table, secrets, self._keep(table, secrets)
 
@@ -156,7 +165,7 @@ class Session:
         """Shows and keeps what was done before a write failed; gives what to say about it."""
         if error.table is None:
             return str(error)
-        secrets = secrets_in(error.table, self._known) or frozenset(error.columns)
+        secrets = secrets_in(error.table, self._known)
         name = self._keep(error.table, secrets)
         display(self._rows(error.table, secrets, name, options))
         what = "its row is" if error.table.num_rows == 1 else "their rows are"
@@ -174,7 +183,7 @@ class Session:
         masked = bool(secrets) and not options.show_secrets
         kind = "table" if masked else options.kind
         rows = self._rows(table, secrets, options.save or kept, options)
-        result = _as(kind, rows, self.connection)
+        result = _converted(kind, rows, self.connection)
         if options.save:
             self._variables[options.save] = result
         if not options.quiet:
@@ -195,7 +204,10 @@ class Session:
         return Rows(table, secrets, self._known, (note,))
 
     def _known(self, text: str) -> str:
-        return self.connection.client.redactor.mask(text)
+        """The text without the secrets of the connections that were used so far."""
+        for connection in self._used:
+            text = connection.client.redactor.mask(text)
+        return text
 
 
 def say(*lines: str) -> None:
@@ -206,6 +218,21 @@ def say(*lines: str) -> None:
 
 def _place(statement: Statement) -> str:
     return f"in the statement at {statement.fragment.position}: "
+
+
+def _converted(kind: str, rows: Rows, connection: Connection) -> Any:
+    """The rows as a kind of result.
+
+    Raises:
+        InterfaceError: they can't be given so.
+    """
+    try:
+        return _as(kind, rows, connection)
+    except Exception as error:  # what pandas, polars and DuckDB raise has no common base
+        reason = str(error).partition("\n")[0]
+        raise InterfaceError(
+            f"the statement was carried out, and its rows can't be given as {kind}: {reason}"
+        ) from None
 
 
 def _as(kind: str, rows: Rows, connection: Connection) -> Any:

@@ -10,11 +10,11 @@ from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.history.listing import Listing, read_listing
 from vercel_sql.cli.history.store import append, check_target
 from vercel_sql.cli.history.target import Target
-from vercel_sql.cli.interrupts import Interrupts
 from vercel_sql.cli.options import add_account
-from vercel_sql.cli.output import complain
-from vercel_sql.cli.progress import progress
+from vercel_sql.cli.output import complain, watched
 from vercel_sql.errors import Error
+from vercel_sql.interrupts import Interrupts
+from vercel_sql.progress import progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         interrupts = Interrupts(connection.interrupt)
         try:
             with interrupts.listening():
-                with progress(connection):
+                with progress(connection, watched()):
                     listing = read_listing(connection)
                 # A run that was written is also told of.
                 with interrupts.held_back():

@@ -11,16 +11,16 @@ from vercel_sql import Connection
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, ROWS, WRONG_USE
 from vercel_sql.cli.inputs import Inputs, read_inputs
-from vercel_sql.cli.interrupts import Interrupts
 from vercel_sql.cli.options import opened
-from vercel_sql.cli.output import OutputError, complain
-from vercel_sql.cli.progress import progress
+from vercel_sql.cli.output import OutputError, complain, watched
 from vercel_sql.cli.reports.checks import Ready, check, refuse_unknown
 from vercel_sql.cli.reports.options import add_options
 from vercel_sql.cli.reports.outputs import BINARY, WITH_FACTS, Directory, Output, StandardOutput
 from vercel_sql.cli.reports.report import Report, read_report
 from vercel_sql.cli.reports.running import Desk
 from vercel_sql.errors import Error, ProgrammingError
+from vercel_sql.interrupts import Interrupts
+from vercel_sql.progress import progress
 
 _SETTINGS = (
     # The renderers write every type exactly, and for that have to be given it exactly.
@@ -144,14 +144,14 @@ class _Run:
 
     def _prepare(self) -> None:
         for setting in _SETTINGS:
-            self._connection.duckdb.execute(setting)
+            self._connection.execute(setting)
         if self._arguments.history is not None:
             self._desk.attach_history(self._arguments.history)
 
     def _run_one(self, ready: Ready) -> None:
         report = ready.report
         try:
-            with progress(self._connection):
+            with progress(self._connection, watched()):
                 outcome = self._desk.run(ready)
             rows = outcome.table.num_rows
             broken = self._broken_rule(rows)

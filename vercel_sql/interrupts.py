@@ -1,36 +1,38 @@
-"""Ctrl-C and SIGTERM while statements run: DuckDB stops as well, and no secret is lost to them."""
+"""Ctrl-C and other signals while statements run: DuckDB stops as well, and no secret is lost."""
 
 from __future__ import annotations
 
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 class Interrupts:
-    """Turns the signals that end a command into KeyboardInterrupt, and remembers which came.
+    """Turns signals into KeyboardInterrupt, and remembers which came.
 
     Python runs a signal's handler only between two steps of its own, and DuckDB may compute for
     minutes within one. So a thread waits for the signals too, and stops DuckDB.
 
     Args:
         stop: stops what runs outside Python; it is called in another thread.
+        signals: the signals.
     """
 
-    def __init__(self, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, stop: Callable[[], None], signals: Collection[int] = (signal.SIGINT, signal.SIGTERM)
+    ) -> None:
         self._stop = stop
+        self._signals = signals
         self._held_back = False
         self._asking = False
         self.number: int | None = None
 
     @property
     def came(self) -> bool:
-        """Whether the command was told to end."""
+        """Whether one of the signals came."""
         return self.number is not None
 
     @property
@@ -48,7 +50,7 @@ class Interrupts:
         writer.setblocking(False)
         watcher = threading.Thread(target=self._watch, args=(reader,), daemon=True)
         watcher.start()
-        before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        before = {number: signal.signal(number, self._handle) for number in self._signals}
         woken = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         try:
             yield
@@ -92,5 +94,5 @@ class Interrupts:
     def _watch(self, reader: socket.socket) -> None:
         while received := reader.recv(64):
             deaf = self._held_back or self._asking
-            if not deaf and any(number in _SIGNALS for number in received):
+            if not deaf and any(number in self._signals for number in received):
                 self._stop()
