@@ -40,6 +40,8 @@ class Connection:
     It is in autocommit: every statement takes effect at once. Threads may not share it.
 
     Attributes:
+        native: the DuckDB connection as it is: what no statement has named so far is not in it.
+            `duckdb` is for tools that ask for one.
         expect_rows: the number of rows that every INSERT, DELETE and writing EXEC must change;
             None allows any.
         approve: is told what each INSERT, DELETE and writing EXEC is about to send, before its
@@ -67,7 +69,7 @@ class Connection:
         expect_rows: int | None,
         secrets_file: SecretsFile | None,
     ) -> None:
-        self._native = native
+        self.native = native
         self.expect_rows = expect_rows
         self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
@@ -108,9 +110,9 @@ class Connection:
         with self._lock, translated(self._catalogs):
             if not self._closed and any(catalog.missing for catalog in self._catalogs):
                 self._free_for(self.cursor())
-                if not in_transaction(self._native):
+                if not in_transaction(self.native):
                     self._engine.load_all()
-        return self._native
+        return self.native
 
     def cursor(self) -> Cursor:
         """A new cursor, which shares this connection's session."""
@@ -202,7 +204,7 @@ class Connection:
     def interrupt(self) -> None:
         """Stops the running statement from another thread, between two pages."""
         self._check_open()
-        self._native.interrupt()
+        self.native.interrupt()
 
     def adopt(self, access_token: str, team_id: str | None = None) -> None:
         """Makes the calls with another token from now on, such as that of a code exchange.
@@ -229,7 +231,7 @@ class Connection:
             self._closed = True
             for catalog in self._catalogs:
                 catalog.client.close()
-            self._native.close()
+            self.native.close()
             _open.discard(self)
 
     def _run_script(
@@ -259,9 +261,9 @@ class Connection:
             else:
                 self._run_native(result)
                 if isinstance(statement, Native) and statement.first_keyword in _QUERIES:
-                    cursor._take_rows(self._native)
+                    cursor._take_rows(self.native)
                 else:
-                    cursor._take_any(self._native)
+                    cursor._take_any(self.native)
 
     def _give(self, cursor: Cursor, outcome: Outcome) -> None:
         """Puts a result of ours into DuckDB, so that it is fetched like any other.
@@ -280,25 +282,25 @@ class Connection:
                 error,
                 outcome.table,
             ) from None
-        cursor._take_rows(self._native, outcome.changed, outcome.secrets)
+        cursor._take_rows(self.native, outcome.changed, outcome.secrets)
 
     def _lend(self, outcome: Outcome) -> None:
         names = outcome.table.column_names
         # DuckDB 1.5 can't scan a table of Arrow with two columns of one name.
         places = [f"c{place}" for place in range(len(names))]
         shown = ", ".join(f"{p} AS {quoted(name)}" for p, name in zip(places, names, strict=True))
-        self._native.register(_LENT, outcome.table.rename_columns(places))
+        self.native.register(_LENT, outcome.table.rename_columns(places))
         self._lent = True
-        self._native.execute(f"SELECT {shown} FROM {_LENT}")
+        self.native.execute(f"SELECT {shown} FROM {_LENT}")
 
     def _run_native(self, query: NativeQuery) -> None:
         try:
-            self._native.execute(query.text, query.values or None)
+            self.native.execute(query.text, query.values or None)
         except (duckdb.CatalogException, duckdb.BinderException):
             # A name may stand for a table that was not made yet; nothing ran.
             if not self._engine.load_all():
                 raise
-            self._native.execute(query.text, query.values or None)
+            self.native.execute(query.text, query.values or None)
 
     @contextmanager
     def _using(self) -> Iterator[None]:
@@ -318,11 +320,11 @@ class Connection:
                 active._fail(error)
         cursor._clear()
         self._active = weakref.ref(cursor)
-        if hasattr(self._native, "abort"):
+        if hasattr(self.native, "abort"):
             # DuckDB 2.0 does nothing else while a result is unread.
-            self._native.abort()
+            self.native.abort()
         if self._lent:
-            self._native.unregister(_LENT)
+            self.native.unregister(_LENT)
             self._lent = False
 
     def _forget(self, cursor: Cursor) -> None:
@@ -333,8 +335,8 @@ class Connection:
         self._check_open()
         with self._lock, translated(self._catalogs):
             self._free_for(self.cursor())
-            if in_transaction(self._native):
-                self._native.execute(word)
+            if in_transaction(self.native):
+                self.native.execute(word)
 
     def _check_open(self) -> None:
         if self._closed:

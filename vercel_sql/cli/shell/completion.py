@@ -41,7 +41,7 @@ class ShellCompleter(Completer):
     """
 
     def __init__(self, connection: Connection, dot_commands: Sequence[DotCommand]) -> None:
-        self._vocabulary = Vocabulary(connection.duckdb)
+        self._vocabulary = Vocabulary(connection.native)
         self._dot_commands = dot_commands
 
     def refresh(self) -> None:
