@@ -191,7 +191,10 @@ class Server:
 
     def _attach(self, secrets_file: SecretsFile | None) -> Attachment:
         attachment = occupy(self._con, _CATALOG, self._client, vercel(), secrets_file, self._memo)
+        # At once: a database in a file waits for the disk at the end of each transaction.
+        self._con.execute("BEGIN")
         attachment.add(attachment.missing)
+        self._con.execute("COMMIT")
         self._database.watch()
         return attachment
 
