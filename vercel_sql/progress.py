@@ -97,7 +97,12 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
 
     tqdm.monitor_interval = 0  # no thread of its own
     with tqdm(
-        file=out, bar_format=_LINE, delay=DELAY_SECONDS, leave=False, dynamic_ncols=True
+        file=out,
+        desc="no answer yet",
+        bar_format=_LINE,
+        delay=DELAY_SECONDS,
+        leave=False,
+        dynamic_ncols=True,
     ) as bar:
         line = Progress(bar)
         with (

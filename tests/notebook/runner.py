@@ -6,6 +6,7 @@ failed with goes to standard output.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -44,6 +45,8 @@ def main() -> None:
         client(notebook, km=manager, timeout=SECONDS, startup_timeout=SECONDS).execute()
     except CellExecutionError as error:
         print(error)
+    finally:
+        asyncio.run(manager.shutdown_kernel(now=True))
     nbformat.write(notebook, result)
 
 
