@@ -1,6 +1,6 @@
 -- Changes between two snapshots
 --
--- Answers: What became of the account's tokens between two runs of `vercel-sql snapshot`: which
+-- Answers: What became of the account's tokens between two runs of vercel-sql snapshot: which
 --   ones are new or gone, and which got another name, other scopes or another expiry, leaked, or
 --   were used?
 -- Parameter: account VARCHAR = NULL -- the account's id or name; NULL is the one of the newest run

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from vercel_sql._version import __version__
 from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USE
-from vercel_sql.cli.options import add_connection, add_guards
+from vercel_sql.cli.options import add_connection, add_guards, add_parameters
 
 _COMMANDS = {
     "shell": "an interactive shell, as vercel-sql alone is in a terminal; --demo needs no account",
@@ -267,13 +267,5 @@ def _add_scripts(parser: argparse.ArgumentParser) -> None:
         default="table",
         help="how results are written (table)",
     )
-    add(
-        "--param",
-        dest="parameters",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="the value of a placeholder; NAME=@FILE reads it from a file, so that a secret need "
-        "not stand in the process list; NAME=@@VALUE is a value that begins with @",
-    )
+    add_parameters(parser, "the value of a placeholder")
     add("-v", "--verbose", action="store_true", help="log each request to standard error")

@@ -74,6 +74,24 @@ def add_account(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_parameters(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds the option that gives values to placeholders or parameters.
+
+    Args:
+        parser: the parser.
+        what: what a value is given to, for the help.
+    """
+    parser.add_argument(
+        "--param",
+        dest="parameters",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help=f"{what}; NAME=@FILE reads it from a file, so that a secret need not stand in the "
+        "process list; NAME=@@VALUE is a value that begins with @",
+    )
+
+
 def add_guards(parser: argparse.ArgumentParser) -> None:
     """Adds the options that say what statements may do, and what becomes of secrets."""
     add = parser.add_argument

@@ -132,7 +132,7 @@ def test_rows_that_duckdb_does_not_take_are_kept(db, authenticates, failure):
         def register(self, *_arguments):
             raise failure
 
-    db._native = Full(db._native)
+    db.native = Full(db.native)
     with pytest.raises(vercel_sql.PartialWriteError, match="rows are kept") as caught:
         db.execute(TEN)
     assert len(caught.value.rows) == 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from vercel_sql.cli.options import add_connection
+from vercel_sql.cli.options import add_connection, add_parameters
 from vercel_sql.cli.reports.outputs import BINARY, SUFFIXES
 
 _EPILOG = """\
@@ -20,15 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="a report: an SQL file of one SELECT")
-    add(
-        "--param",
-        dest="parameters",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="the value of a parameter, for each report that has it; NAME=@FILE reads it from a "
-        "file; NAME=@@VALUE is a value that begins with @",
-    )
+    add_parameters(parser, "the value of a parameter, for each report that has it")
     add("-o", dest="format", choices=tuple(SUFFIXES), default="table", help="the format (table)")
     add(
         "--out",
