@@ -290,8 +290,8 @@ def attached_to() -> Iterator[Callable[[Server], duckdb.DuckDBPyConnection]]:
 @pytest.fixture(scope="module")
 def shared(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Simulator, Callable[..., Server], Callable[[Server], Any]]]:
-    """An account, and what serves and attaches it, for all tests of a module."""
+) -> Iterator[tuple[Simulator, Callable[..., Server], Callable[[Server], Any], Path]]:
+    """An account, what serves and attaches it, and Quack's file, for all tests of a module."""
     files = extension_files()
     if not files:
         pytest.skip("Quack is on PyPI for DuckDB 1.5.5 only; 2.0 would download it")
@@ -301,7 +301,7 @@ def shared(
         serving(account, folder, files) as start,
         attaching() as make,
     ):
-        yield account, start, make
+        yield account, start, make, files[-1]
 
 
 @pytest.fixture

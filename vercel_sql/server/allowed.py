@@ -20,11 +20,13 @@ class Allowed:
         functions: scalar, aggregate and window functions of DuckDB's.
         table_functions: table functions, by schema and name; DuckDB's own have no schema.
         tables: tables and views, by schema and name.
+        types: types, as in a cast.
     """
 
     functions: frozenset[str]
     table_functions: frozenset[tuple[str, str]]
     tables: frozenset[tuple[str, str]]
+    types: frozenset[str]
 
     def extended(
         self, *, tables: Iterable[tuple[str, str]], table_functions: Iterable[tuple[str, str]]
@@ -34,6 +36,7 @@ class Allowed:
             self.functions,
             self.table_functions | {(lower(s), lower(n)) for s, n in table_functions},
             self.tables | {(lower(s), lower(n)) for s, n in tables},
+            self.types,
         )
 
 
@@ -54,4 +57,5 @@ def builtin() -> Allowed:
         frozenset(lower(name) for names in data["functions"].values() for name in names),
         frozenset(("", lower(n)) for names in data["table_functions"].values() for n in names),
         frozenset((schema, name) for schema, names in data["tables"].items() for name in names),
+        frozenset(name for names in data["types"].values() for name in names),
     )

@@ -45,8 +45,8 @@ class DialectJudge:
             ProgrammingError: it names a method that is not there.
         """
         if isinstance(statement, Explain):
-            if statement.analyze or statement.options_text:
-                raise Refusal("EXPLAIN with options can't be judged")
+            if not _plain(statement):
+                raise Refusal("EXPLAIN with options or comments can't be judged")
             self._check_parts(statement.inner)
             return
         if not self._writes and changes(self._resolver, statement):
@@ -57,7 +57,7 @@ class DialectJudge:
         if isinstance(statement, Write) and self._resolver.resource(statement.target) is None:
             raise Refusal("it writes to a table of DuckDB's, and here are none")
         for query in self._queries(statement):
-            self._judge.check(query)
+            self._judge.check(query, inner=True)
 
     def _queries(self, statement: Statement) -> Iterator[str]:
         """What of a statement DuckDB evaluates, each as a query."""
@@ -74,6 +74,11 @@ class DialectJudge:
             yield from (f"SELECT (\n{_text(each.value)}\n)" for each in statement.arguments)
         elif not isinstance(statement, Show | Write):
             raise Refusal("it can't be judged")
+
+
+def _plain(explain: Explain) -> bool:
+    """Whether there is the word EXPLAIN and the statement, which alone is judged."""
+    return explain.text.removesuffix(explain.inner.text).strip().upper() == "EXPLAIN"
 
 
 def changes(resolver: Resolver, statement: Statement) -> bool:

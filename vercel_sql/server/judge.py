@@ -8,12 +8,20 @@ from collections.abc import Iterable
 from typing import Any
 
 import duckdb
+from sqlglot.errors import TokenError
 
 from vercel_sql.server.allowed import builtin
 from vercel_sql.server.tree import Refusal, TreeJudge, mark_table_functions
+from vercel_sql.sql.dialect import tokenize
 
-_LONGEST = 1_000_000
+_LONGEST = 100_000
 """Characters of a statement; people write far less, and judging takes time."""
+
+_DEEPEST = 200
+"""Brackets in one another, and comments. DuckDB 2.0's parser takes minutes for a text that opens
+thousands of them, and for some it ends the process."""
+
+_OPEN, _CLOSED = frozenset("([{"), frozenset(")]}")
 
 
 class Judge:
@@ -23,6 +31,7 @@ class Judge:
         catalog: the name of the catalog that clients see.
         tables: its tables and views, by schema and name.
         table_functions: its functions that clients may call, by schema and name.
+        outermost: those of them that stand in what a client sends, and in no text within that.
     """
 
     def __init__(
@@ -30,9 +39,11 @@ class Judge:
         catalog: str,
         tables: Iterable[tuple[str, str]],
         table_functions: Iterable[tuple[str, str]],
+        outermost: Iterable[tuple[str, str]] = (),
     ) -> None:
-        allowed = builtin().extended(tables=tables, table_functions=table_functions)
-        self._tree = TreeJudge(catalog, allowed)
+        inner = builtin().extended(tables=tables, table_functions=table_functions)
+        self._inner = TreeJudge(catalog, inner)
+        self._outer = TreeJudge(catalog, inner.extended(tables=(), table_functions=outermost))
         self._con = duckdb.connect(
             config={
                 "threads": 1,
@@ -48,19 +59,25 @@ class Judge:
         """Closes the judge's own DuckDB."""
         self._con.close()
 
-    def check(self, text: str) -> None:
+    def check(self, text: str, *, inner: bool = False) -> None:
         """Judges one statement for DuckDB.
+
+        Args:
+            text: the statement.
+            inner: whether it stood in a text within what the client sent.
 
         Raises:
             Refusal: it may not run.
         """
-        if len(text) > _LONGEST:
-            raise Refusal("it is too long to be judged")
+        if len(text) > _LONGEST or "\0" in text:
+            raise Refusal("it is too long to be judged, or has a NUL in it")
+        if _is_deep(text):
+            raise Refusal("it is nested too deeply to be judged")
         try:
             tree = self._parsed(text)
             mark_table_functions(tree)
-            self._tree.check(tree)
-        except (duckdb.Error, ValueError, KeyError, TypeError, RecursionError):
+            (self._inner if inner else self._outer).check(tree)
+        except (duckdb.Error, LookupError, TypeError, ValueError, AttributeError, RecursionError):
             # A tree of another form than DuckDB's so far, or text that it does not read.
             raise Refusal("it can't be judged") from None
 
@@ -68,3 +85,20 @@ class Judge:
         with self._lock:
             rows = self._con.execute("SELECT json_serialize_sql($1::VARCHAR)", [text]).fetchall()
         return json.loads(rows[0][0])
+
+
+def _is_deep(text: str) -> bool:
+    """Whether brackets may go deeper than people write; cheap for what people do write."""
+    if text.count("/*") > _DEEPEST:
+        return True
+    if sum(map(text.count, _OPEN)) <= _DEEPEST:
+        return False
+    try:
+        lexemes = tokenize(text)
+    except TokenError:
+        return True
+    depth = deepest = 0
+    for lexeme in lexemes:
+        depth += (lexeme.raw in _OPEN) - (lexeme.raw in _CLOSED)
+        deepest = max(deepest, depth)
+    return deepest > _DEEPEST

@@ -200,7 +200,8 @@ class Server:
 
     def _start(self, attachment: Attachment, secrets_file: SecretsFile | None) -> None:
         if self._guards.judge:
-            self._judge = Judge(_CATALOG, self._tables(), self._table_functions())
+            outermost = [("", NAME), ("main", NAME)]
+            self._judge = Judge(_CATALOG, self._tables(), self._table_functions(), outermost)
             self._con.create_function(
                 _JUDGE,
                 self._function,
@@ -220,6 +221,8 @@ class Server:
         self._runner.create()
         listen(self._con, self._port, self.token)
         self._serving = True
+        # Else a cast to a type that is not there, or a name in a string, could load an extension.
+        self._con.execute("SET GLOBAL autoload_known_extensions = false")
         if self._guards.lock:
             lock(self._con)
 
@@ -240,7 +243,7 @@ class Server:
         if not self._writes:
             changing = _changing_functions()
             found = [each for each in found if each not in changing]
-        return [*found, ("", NAME), ("main", NAME)]
+        return found
 
     def _may_run(self, _session: str, text: str) -> bool:
         """Quack's question before each statement; it tells the client no more than yes or no."""

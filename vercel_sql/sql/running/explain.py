@@ -14,6 +14,7 @@ from sqlglot import exp
 from vercel_sql.api import MASK, Client, Request, RequestEvent, build_request
 from vercel_sql.errors import NotSupportedError
 from vercel_sql.manifest import Method, Resource
+from vercel_sql.sql.dialect import STRINGS, tokenize
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import rows_of
 from vercel_sql.sql.running.plan import as_json, in_words
@@ -119,8 +120,11 @@ def _without(
 
     Masking the plan itself would not do: DuckDB breaks long values over lines.
     """
-    for value in secret:
-        text = text.replace(literal(value), literal(MASK))
+    # Only whole tokens: what looks like the literal across two quoted names is none, and to replace
+    # it would make another statement.
+    for lexeme in reversed(tokenize(text)):
+        if lexeme.kind in STRINGS and lexeme.value in secret:
+            text = text[: lexeme.start] + literal(MASK) + text[lexeme.end :]
     kept = {name: MASK if value in secret else value for name, value in values.items()}
     return f"EXPLAIN {text}", kept or None
 
