@@ -100,7 +100,7 @@ def test_deleted_rows_are_no_secrets(run, sim, ids):
     ran = run(f"%vercel DELETE FROM {TABLE} WHERE id IN ('{ids[0]}', '{ids[1]}') RETURNING id")
     assert isinstance(ran.error, vercel_sql.PartialWriteError)
     assert "[secret]" not in ran.shown[0]
-    assert ids[0][:16] in ran.shown[0]  # a long value is wrapped
+    assert any(id_[:16] in ran.shown[0] for id_ in ids[:2])  # a long value is cut
 
 
 def test_a_secret_of_one_connection_is_masked_when_another_is_used(run, sim, simulate):

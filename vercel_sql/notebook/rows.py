@@ -60,7 +60,9 @@ class Rows:
         secret = frozenset[str]() if self._mask else self._secret_columns
         shown = self._shown()
         render(shown, "table", out, width=_WIDTH, secret_columns=secret)
-        return "\n".join([out.getvalue().rstrip("\n"), *self._below(shown)])
+        # The table says itself how many rows it has.
+        below = self._below(shown) if shown.num_rows < len(self) else self.notes
+        return "\n".join([out.getvalue().rstrip("\n"), *below])
 
     def _repr_html_(self) -> str:
         shown = self._shown()
