@@ -26,6 +26,7 @@ import pytest
 from vercel_sql.api import Client, SecretsFile, given_credential
 from vercel_sql.manifest import vercel
 from vercel_sql.server import ALL_GUARDS, Guards, Server
+from vercel_sql.server.judge import Judge
 from vercel_sql.simulator import Simulator
 
 SERVER_TOKEN = "a-token-for-tests-of-more-than-128-bits"
@@ -302,6 +303,27 @@ def shared(
         attaching() as make,
     ):
         yield account, start, make, files[-1]
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    """The judge of a server that is for reading only."""
+    manifest = vercel()
+    services = [manifest.service(name) for name in manifest.service_names]
+    tables = [(s.name, r) for s in services for r in s.resources]
+    tables += [
+        (schema, view) for s in services for schema, views in s.views.items() for view in views
+    ]
+    functions = [
+        (s.name, method.name)
+        for s in services
+        for resource in s.resources.values()
+        for method in resource.methods.values()
+        if method.reads
+    ]
+    found = Judge("vercel", tables, functions, [("", "run"), ("main", "run")])
+    yield found
+    found.close()
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ class Arena:
     @contextmanager
     def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A client's session. Where nothing is ever done in one, all attacks share a client."""
-        if self.server._guards == ALL_GUARDS:
+        if self.server._guards.judge:
             self.clients = self.clients or [self.attach(self.server)]
             yield self.clients[0]
             return

@@ -11,9 +11,10 @@ from http.client import HTTPConnection
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
-from vercel_sql.server import Guards
+from vercel_sql.server import ALL_GUARDS, Guards, running
 
 TABLES = [
     "vercel.authentication.user_tokens",
@@ -123,6 +124,25 @@ def test_a_wrong_token_opens_nothing(serve: Any, sent: Any, attached_to: Any) ->
             con.execute(f"ATTACH '{server.uri}' AS other (TOKEN '{token}')")
             con.execute("FROM other.authentication.user_tokens").fetchall()
     assert sent() == []
+
+
+OPEN = Guards(client=False, judge=False, lock=False)
+
+
+@pytest.mark.parametrize("guards", [ALL_GUARDS, Guards(judge=False), Guards(lock=False), OPEN])
+def test_a_variable_of_the_servers_is_a_table_only_where_no_guard_is_left(
+    serve: Any, attached_to: Any, monkeypatch: pytest.MonkeyPatch, guards: Guards
+) -> None:
+    table = pa.table({"m": ["marker"]})
+    monkeypatch.setattr(running, "a_variable", table, raising=False)
+    con = attached_to(serve(guards=guards))
+    for name in ("python_enable_replacements", "python_scan_all_frames"):
+        with suppress(duckdb.Error):
+            query(con, f"SET GLOBAL {name} = true")
+    answer = ""
+    with suppress(duckdb.Error):
+        answer = str(run(con, "FROM a_variable"))
+    assert ("marker" in answer) == (guards == OPEN)
 
 
 GARBAGE = [

@@ -82,6 +82,7 @@ class Judge:
             raise Refusal("it can't be judged") from None
 
     def _parsed(self, text: str) -> Any:
+        text.encode()  # half a surrogate pair is a ValueError here, and no DuckDB takes one
         with self._lock:
             rows = self._con.execute("SELECT json_serialize_sql($1::VARCHAR)", [text]).fetchall()
         return json.loads(rows[0][0])

@@ -17,26 +17,39 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, and no failure
     """Why a statement may not run, in words that hold nothing of its literals."""
 
 
-_EXPRESSIONS = frozenset(
-    [
-        "BETWEEN",
-        "CASE",
-        "CAST",
-        "COLLATE",
-        "COLUMN_REF",
-        "COMPARISON",
-        "CONJUNCTION",
-        "CONSTANT",
-        "FUNCTION",
-        "LAMBDA",
-        "OPERATOR",
-        "POSITIONAL_REFERENCE",
-        "STAR",
-        "SUBQUERY",
-        "TYPE",
-        "WINDOW",
-    ]
-)
+# The kinds of expressions, by their class.
+_EXPRESSIONS = {
+    name: frozenset(kinds.split())
+    for name, kinds in {
+        "BETWEEN": "COMPARE_BETWEEN",
+        "CASE": "CASE_EXPR",
+        "CAST": "OPERATOR_CAST",
+        "COLLATE": "COLLATE",
+        "COLUMN_REF": "COLUMN_REF",
+        "COMPARISON": """
+            COMPARE_DISTINCT_FROM COMPARE_EQUAL COMPARE_GREATERTHAN COMPARE_GREATERTHANOREQUALTO
+            COMPARE_LESSTHAN COMPARE_LESSTHANOREQUALTO COMPARE_NOTEQUAL COMPARE_NOT_DISTINCT_FROM
+        """,
+        "CONJUNCTION": "CONJUNCTION_AND CONJUNCTION_OR",
+        "CONSTANT": "VALUE_CONSTANT",
+        "FUNCTION": "FUNCTION",
+        "LAMBDA": "LAMBDA",
+        "OPERATOR": """
+            ARRAY_CONSTRUCTOR ARRAY_EXTRACT ARRAY_SLICE COMPARE_IN COMPARE_NOT_IN
+            GROUPING_FUNCTION OPERATOR_COALESCE OPERATOR_IS_NOT_NULL OPERATOR_IS_NULL
+            OPERATOR_NOT OPERATOR_TRY OPERATOR_UNPACK STRUCT_EXTRACT
+        """,
+        "POSITIONAL_REFERENCE": "POSITIONAL_REFERENCE",
+        "STAR": "STAR",
+        "SUBQUERY": "SUBQUERY",
+        "TYPE": "TYPE",
+        "WINDOW": """
+            WINDOW_AGGREGATE WINDOW_CUME_DIST WINDOW_FILL WINDOW_FIRST_VALUE WINDOW_LAG
+            WINDOW_LAST_VALUE WINDOW_LEAD WINDOW_NTH_VALUE WINDOW_NTILE WINDOW_PERCENT_RANK
+            WINDOW_RANK WINDOW_RANK_DENSE WINDOW_ROW_NUMBER
+        """,
+    }.items()
+}
 
 _NODES = frozenset(
     [
@@ -146,8 +159,8 @@ class TreeJudge:
     def _check_kind(self, part: Mapping[str, Any]) -> None:
         expression, kind = part.get("class"), part.get("type")
         if expression is not None:
-            if expression not in _EXPRESSIONS:
-                raise Refusal(f"{_said(expression)} is nothing that clients may use")
+            if kind not in _EXPRESSIONS.get(expression, ()):
+                raise Refusal(f"{_said(f'{expression} {kind}')} is nothing that clients may use")
         elif isinstance(kind, str) and kind not in _NODES:
             raise Refusal(f"{_said(kind)} is nothing that clients may use")
 
