@@ -187,3 +187,17 @@ def test_other_explains_are_duckdbs(db, sent):
     db.execute("CREATE TABLE t (i INT)")
     assert db.execute("EXPLAIN INSERT INTO t VALUES (1)").fetchall()[0][0] == "physical_plan"
     assert db.execute("SELECT * FROM t").fetchall() == []
+
+
+def test_a_masked_secret_makes_no_other_statement(db, tmp_path):
+    # The text of the "secret" also stands across two quoted names. Replaced there, a string that
+    # follows would become a statement.
+    out = tmp_path / "out"
+    query = (
+        "FROM (FROM vercel.oauth.introspection WHERE token = '\" || ') AS i, "
+        "(SELECT 'a' AS \"a'\", 'b' AS \"a'[secret]'\") "
+        f"SELECT \"a'\" || '\" ; COPY (SELECT 1) TO $a${out}$a$ ; --', i.*"
+    )
+    rows = dict(db.execute(f"EXPLAIN {query}").fetchall())
+    assert "[secret]" in rows["vercel_requests"]
+    assert not out.exists()
