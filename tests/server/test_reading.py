@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -20,3 +21,16 @@ def test_a_query_that_is_sent_as_text_is_pushed_down(
     query = f"SELECT name FROM vercel.authentication.user_tokens WHERE id = ''{ids[3]}''"
     assert len(con.execute(f"FROM vercel.query('{query}')").fetchall()) == 1
     assert [each.path for each in sent()] == [f"/v5/user/tokens/{ids[3]}"]
+
+
+def test_a_row_of_run_is_one_json_object_whatever_is_in_it(
+    serve: Any, attached_to: Any, simulate: Any
+) -> None:
+    names = ["line\u2028separator", "next\x85line", "feed\n\f\x1e", "'quoted' \"twice\""]
+    account = simulate([{"id": f"t{number}", "name": name} for number, name in enumerate(names)])
+    con = attached_to(serve(account))
+    for number, name in enumerate(names):
+        statement = f"EXEC vercel.authentication.user_tokens.get_auth_token @tokenId = 't{number}'"
+        query = f"FROM vercel.query($text$FROM run($statement${statement}$statement$)$text$)"
+        ((row,),) = con.execute(query).fetchall()
+        assert json.loads(row)["name"] == name

@@ -171,7 +171,8 @@ class StatementRunner:
 def _lines(outcome: Outcome) -> list[str]:
     out = io.StringIO()
     render(outcome.table, "ndjson", out, width=None)
-    return out.getvalue().splitlines()
+    # Not splitlines, which also parts a text at other characters than line feeds.
+    return out.getvalue().split("\n")[:-1]
 
 
 def _json_rows(con: duckdb.DuckDBPyConnection, query: str) -> list[str]:
