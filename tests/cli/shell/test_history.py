@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import multiprocessing
 import os
 import stat
-from collections.abc import Callable
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -394,35 +395,45 @@ def test_a_huge_paste_is_not_kept(history: MaskedHistory, path: Path) -> None:
     assert not path.exists()
 
 
-def append(path: Path, start: Callable[[], object], name: str) -> None:
-    start()
-    history = MaskedHistory(path, unmasked)
-    for number in range(50):
-        history.append_string(f"SELECT '{name}',\n  {number};")
+APPENDING = """
+import sys
+from vercel_sql.cli.shell.history import MaskedHistory
+
+path, name = sys.argv[1:]
+history = MaskedHistory(path, str)
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(50):
+    history.append_string(f"SELECT '{name}',\\n  {number};")
+"""
 
 
 def test_shells_that_share_a_file_do_not_disturb_each_other(path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(3)
-    shells = [context.Process(target=append, args=(path, Waiting(barrier), name)) for name in "abc"]
-    for shell in shells:
-        shell.start()
-    for shell in shells:
-        shell.join(timeout=100)
-        assert shell.exitcode == 0
+    with ExitStack() as stack:
+        shells = []
+        for name in "abc":
+            shell = subprocess.Popen(
+                [sys.executable, "-c", APPENDING, str(path), name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            stack.callback(shell.wait, 100)
+            stack.callback(shell.kill)
+            shells.append(shell)
+        for shell in shells:
+            assert shell.stdout is not None
+            assert shell.stdout.readline() == "ready\n"
+        for shell in shells:
+            assert shell.stdin is not None
+            shell.stdin.write("go\n")
+            shell.stdin.flush()
+        for shell in shells:
+            shell.communicate(timeout=100)
+            assert shell.returncode == 0
 
     found = entries(MaskedHistory(path, unmasked))
     for name in "abc":
         mine = [entry for entry in found if f"'{name}'" in entry]
         assert mine == [f"SELECT '{name}',\n  {number};" for number in range(50)]
     assert len(found) == 150
-
-
-class Waiting:
-    """Waits, in a process of its own, until all of them are there."""
-
-    def __init__(self, barrier: object) -> None:
-        self.barrier = barrier
-
-    def __call__(self) -> None:
-        self.barrier.wait(timeout=100)  # type: ignore[attr-defined]
