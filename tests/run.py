@@ -42,7 +42,8 @@ def main() -> int:
         binaries = environment(version)
         print(f"\n== DuckDB {version} ==", flush=True)
         command = [str(binaries / "pytest"), "-n", "2", "--dist", "worksteal", *sys.argv[1:]]
-        worst = worst or subprocess.run(command, cwd=ROOT, check=False).returncode
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
+        worst = worst or code
     return worst
 
 
