@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 
 class Interrupts:
@@ -53,7 +58,8 @@ class Interrupts:
         before = {number: signal.signal(number, self._handle) for number in self._signals}
         woken = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         try:
-            yield
+            with _quiet_finalizers():
+                yield
         finally:
             signal.set_wakeup_fd(woken)
             for number, handler in before.items():
@@ -96,3 +102,23 @@ class Interrupts:
             deaf = self._held_back or self._asking
             if not deaf and any(number in self._signals for number in received):
                 self._stop()
+
+
+@contextmanager
+def _quiet_finalizers() -> Iterator[None]:
+    """Keeps Python from telling of a KeyboardInterrupt that came where none can be raised.
+
+    A signal may find Python clearing something away, such as a generator that is closed. Python
+    would write a traceback and go on; the watcher has stopped DuckDB all the same.
+    """
+    before = sys.unraisablehook
+
+    def tell(unraisable: UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            before(unraisable)
+
+    sys.unraisablehook = tell
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
