@@ -166,6 +166,18 @@ def sent(sim: Simulator) -> Callable[..., list[ReceivedRequest]]:
 
 
 @pytest.fixture
+def newly_sent(sim: Simulator) -> Callable[[], list[ReceivedRequest]]:
+    """What the server received since it was asked last."""
+
+    def received() -> list[ReceivedRequest]:
+        found = sim.requests()
+        sim.clear_requests()
+        return found
+
+    return received
+
+
+@pytest.fixture
 def ids(sim: Simulator) -> list[str]:
     """The ids of all tokens but the calling one, newest first."""
     return [token.id for token in sim.state.tokens() if token is not sim.state.calling_token]

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from vercel_sql import Connection
 from vercel_sql.api import PageEvent, RequestEvent
+from vercel_sql.logs import heard_by
 
 DELAY_SECONDS = 2.0
 _LINE = "{desc} in {elapsed}"
@@ -108,26 +109,15 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
         with (
             connection.observed(line.count),
             connection.client.pages.told(line.count_page),
-            _waiting_shown(line),
+            # It also says that it waits for a rate limit, and how long.
+            heard_by(_OnTheLine(line), logging.INFO),
         ):
             yield line
 
 
-@contextmanager
-def _waiting_shown(line: Progress) -> Iterator[None]:
-    """Says on the line what the client logs: that it waits for a rate limit, and how long."""
-    logger, handler = logging.getLogger("vercel_sql"), _OnTheLine(line)
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-
-
 class _OnTheLine(logging.Handler):
+    """Says on the line what the client logs."""
+
     def __init__(self, line: Progress) -> None:
         super().__init__(logging.INFO)
         self._line = line

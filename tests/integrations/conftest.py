@@ -12,15 +12,9 @@ from vercel_sql.simulator import ReceivedRequest, Simulator
 
 
 @pytest.fixture
-def sent(sim: Simulator) -> Callable[[], list[ReceivedRequest]]:
+def sent(newly_sent: Callable[[], list[ReceivedRequest]]) -> Callable[[], list[ReceivedRequest]]:
     """What the server received since it was asked last."""
-
-    def received() -> list[ReceivedRequest]:
-        found = sim.requests()
-        sim.clear_requests()
-        return found
-
-    return received
+    return newly_sent
 
 
 @pytest.fixture

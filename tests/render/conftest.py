@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import duckdb
@@ -49,3 +49,21 @@ def shown() -> Callable[..., str]:
         return out.getvalue()
 
     return write
+
+
+@pytest.fixture
+def streamed() -> Callable[[io.StringIO], tuple[pa.RecordBatchReader, list[str]]]:
+    """A result of three batches, 7000 to 7002, and what was written when each was asked for."""
+
+    def make(out: io.StringIO) -> tuple[pa.RecordBatchReader, list[str]]:
+        seen: list[str] = []
+        schema = pa.schema([("n", pa.int64())])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for number in range(3):
+                seen.append(out.getvalue())
+                yield pa.record_batch([pa.array([7000 + number])], schema)
+
+        return pa.RecordBatchReader.from_batches(schema, batches()), seen
+
+    return make

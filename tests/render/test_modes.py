@@ -101,17 +101,9 @@ def test_a_result_without_columns_writes_nothing(shown, mode) -> None:
 
 
 @pytest.mark.parametrize("mode", STREAMING)
-def test_each_batch_is_written_before_the_next_is_read(mode) -> None:
+def test_each_batch_is_written_before_the_next_is_read(streamed, mode) -> None:
     out = io.StringIO()
-    seen = []
-    schema = pa.schema([("n", pa.int64())])
-
-    def batches():
-        for number in range(3):
-            seen.append(out.getvalue())
-            yield pa.record_batch([pa.array([7000 + number])], schema)
-
-    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    reader, seen = streamed(out)
 
     assert render_mode(reader, mode, out, width=None) == 3
     assert "7000" in seen[1]

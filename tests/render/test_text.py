@@ -140,17 +140,9 @@ def test_an_unknown_format_is_an_error_that_lists_the_known() -> None:
 
 
 @pytest.mark.parametrize("fmt", ["csv", "json", "ndjson", "markdown"])
-def test_each_batch_is_written_before_the_next_is_read(fmt: str) -> None:
+def test_each_batch_is_written_before_the_next_is_read(streamed, fmt: str) -> None:
     out = io.StringIO()
-    seen = []
-    schema = pa.schema([("n", pa.int64())])
-
-    def batches():
-        for number in range(3):
-            seen.append(out.getvalue())
-            yield pa.record_batch([pa.array([7000 + number])], schema)
-
-    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    reader, seen = streamed(out)
 
     assert render(reader, fmt, out, width=None) == 3
     assert "7000" in seen[1]

@@ -25,6 +25,7 @@ from vercel_sql.api.sign_in import (
 )
 from vercel_sql.cli.accounts import add_servers, anonymous_client, guarded, say
 from vercel_sql.cli.exit_codes import FINE
+from vercel_sql.cli.options import seconds
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.manifest import vercel
 
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-browser", action="store_true", help="show the address instead of opening a browser")
     add(
         "--timeout",
-        type=_seconds,
+        type=partial(seconds, most=86_400),
         default=600.0,
         metavar="SECONDS",
         help="how long to wait for you (600)",
@@ -232,13 +233,3 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 to 86400")
-    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def add_account(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=30.0,
         metavar="SECONDS",
         help="how long to wait for a connection, and for each piece of an answer (30)",
@@ -115,11 +116,17 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str, most: float = math.inf) -> float:
+    """A number of seconds above 0, for an option.
+
+    Raises:
+        ArgumentTypeError: it is none, or more than `most`.
+    """
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
+    if not 0 < value <= most or value == math.inf:
+        allowed = "above 0" if most == math.inf else f"from 0 to {most:g}"
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds {allowed}")
     return value

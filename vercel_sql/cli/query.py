@@ -14,6 +14,7 @@ from vercel_sql.cli.options import opened
 from vercel_sql.cli.output import Printer, complain
 from vercel_sql.cli.running import Manner, Runner
 from vercel_sql.errors import Error, MissingTokenError
+from vercel_sql.logs import heard_by
 
 _WITHOUT_LOGIN = (
     "The command line takes it from --token-file FILE, VERCEL_TOKEN or a login; "
@@ -50,17 +51,10 @@ def _logging(verbose: bool, mask: Callable[[str], str]) -> Iterator[None]:
     if not verbose:
         yield
         return
-    logger = logging.getLogger("vercel_sql")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Masking(mask))
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    try:
+    with heard_by(handler, logging.DEBUG):
         yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
 
 
 class _Masking(logging.Formatter):

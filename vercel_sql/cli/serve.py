@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.options import add_account
 from vercel_sql.errors import Error, ParameterError
+from vercel_sql.logs import heard_by
 
 if TYPE_CHECKING:
     from vercel_sql.api import Client
@@ -220,14 +221,11 @@ class _Ending:
 @contextmanager
 def _logging() -> Iterator[None]:
     """Says on standard error what was refused, which clients are not told."""
-    logger, handler = logging.getLogger("vercel_sql"), logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter("vercel-sql: %(message)s"))
-    logger.addHandler(handler)
-    try:
+    with heard_by(handler):
         yield
-    finally:
-        logger.removeHandler(handler)
 
 
 def _port(text: str) -> int:
