@@ -35,6 +35,21 @@ def test_a_spent_limit_is_429_until_its_window_ends(start, connect):
     assert api.get("/v2/user").status_code == 200
 
 
+@pytest.mark.parametrize("now_ms", [1_500_000_000_000, 4_000_000_000_000], ids=["past", "future"])
+def test_the_end_of_a_window_is_told_by_the_accounts_clock(start, connect, now_ms):
+    simulator = start(0, now_ms=now_ms, rate_limit="1/60")
+    api = connect(simulator)
+    first = int(api.get("/v2/user").headers["x-ratelimit-reset"])
+    refused = api.get("/v2/user")
+    limit = refused.json()["error"]["limit"]
+    assert first == limit["reset"] == int(refused.headers["x-ratelimit-reset"])
+    assert 60_000 < limit["resetMs"] - now_ms < 120_000
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+    simulator.advance(3600)
+    moved = api.get("/v2/user").json()["error"]["limit"]["resetMs"]
+    assert moved == limit["resetMs"] + 3_600_000, "the window lasts as long as it did"
+
+
 def test_paths_of_one_endpoint_share_its_limit(start, connect):
     api = connect(start(0, rate_limit=RateLimit(2, 60)))
     paths = ["/v5/user/tokens/current", "/v5/user/tokens/a", "/v5/user/tokens/b"]

@@ -48,6 +48,11 @@ class Answer:
             for name, value in headers.items()
         ]
 
+    def add_date(self, date: str) -> None:
+        """Say when the answer was made, unless a fault has said so already."""
+        if all(name.lower() != b"date" for name, _ in self.headers):
+            self.headers = [(b"date", date.encode("latin-1")), *self.headers]
+
     def start(self) -> Message:
         """Give the ASGI message that begins the answer."""
         if self.status in _WITHOUT_BODY:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -16,6 +15,7 @@ from vercel_sql.simulator._account_endpoints import AccountEndpoints
 from vercel_sql.simulator._answers import Answer, instead, spoil
 from vercel_sql.simulator._consent_endpoints import ConsentEndpoints
 from vercel_sql.simulator._control import PREFIX, Control
+from vercel_sql.simulator._delivery import deliver, send_whole
 from vercel_sql.simulator._endpoints import Exchange, Gate
 from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault, Faults
@@ -30,9 +30,6 @@ from vercel_sql.simulator._oauth_errors import OAuthError, PageError, RedirectEr
 from vercel_sql.simulator._records import ReceivedRequest, Recorder
 from vercel_sql.simulator._state import State
 from vercel_sql.simulator._token_endpoints import TokenEndpoints
-
-CLOSE_CONNECTION = "vercel_sql.simulator.close_connection"
-"""Under this name in the scope's state the server puts what closes the raw connection."""
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +82,9 @@ class SimulatedApi:
             return  # the caller left before the request was whole
         routed = {**scope, "path": path, "raw_path": path.encode("latin-1")}
         if path.startswith(PREFIX):
-            await _send(await self._run(routed, body), send)
+            answer = await self._run(routed, body)
+            answer.add_date(self._state.clock.http_date())
+            await send_whole(answer, send)
             return
         try:
             await self._simulate(routed, body, receive, send)
@@ -105,7 +104,8 @@ class SimulatedApi:
         if answer is not None:
             answer.set_headers(exchange.headers)
             answer = _spoiled(answer, due, cursor)
-        await _deliver(answer, end, record, scope, receive, send)
+            answer.add_date(self._state.clock.http_date())
+        await deliver(answer, end, record, scope, receive, send)
 
     def _record(self, scope: Scope, body: bytes) -> ReceivedRequest:
         """Write down a request as it came."""
@@ -209,43 +209,6 @@ def _spoiled(answer: Answer, due: list[Fault], cursor: str | None) -> Answer:
             message = f"The {fault.kind} fault does not fit the answer: {error}"
             return Answer.of(ApiError(500, message).response())
     return answer
-
-
-async def _deliver(
-    answer: Answer | None,
-    end: Fault | None,
-    record: ReceivedRequest,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-) -> None:
-    """Send the answer, as far as a fault lets it go."""
-    kind = None if end is None else end.kind
-    if answer is None or kind == "drop_after":
-        await _close(scope, receive)
-        return
-    record.status = answer.status  # before the caller can ask for the record
-    if end is None or kind != "cut_body":
-        await _send(answer, send)
-        return
-    length = len(answer.body)
-    keep = max(0, min(end.options.get("bytes", length // 2), length - 1))
-    await send(answer.start())
-    await send({"type": "http.response.body", "body": answer.body[:keep], "more_body": True})
-    await _close(scope, receive)
-
-
-async def _send(answer: Answer, send: Send) -> None:
-    await send(answer.start())
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
-
-
-async def _close(scope: Scope, receive: Receive) -> None:
-    """Close the raw connection, and wait until the server has noticed."""
-    close: Callable[[], None] = scope["state"][CLOSE_CONNECTION]
-    close()
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _refusal(_request: Request, error: Any) -> Response:

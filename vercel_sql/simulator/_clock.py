@@ -1,6 +1,10 @@
 """The simulated account's clock."""
 
 import time
+from email.utils import formatdate
+
+_LATEST_DATE = 253_402_300_799
+"""The last second of the year 9999, after which `Date` has no way to write one."""
 
 
 class Clock:
@@ -16,6 +20,20 @@ class Clock:
         if self._start_ms is None:
             return time.time_ns() // 1_000_000 + self._ahead_ms
         return self._start_ms + int((time.monotonic() - self._started) * 1000) + self._ahead_ms
+
+    @property
+    def ahead_ms(self) -> int:
+        """How far it was moved on by hand, in milliseconds."""
+        return self._ahead_ms
+
+    def http_date(self, skew_seconds: float = 0) -> str:
+        """Write the time as `Date` headers do: GMT, in whole seconds, rounded down.
+
+        Args:
+            skew_seconds: By how much the date is to be wrong.
+        """
+        seconds = int((self.now_ms() + skew_seconds * 1000) // 1000)
+        return formatdate(min(max(seconds, 0), _LATEST_DATE), usegmt=True)
 
     def advance(self, seconds: float) -> int:
         """Let so much time pass at once, so that things expire; give the new time (ms).

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from vercel_sql.simulator._clock import Clock
 from vercel_sql.simulator._errors import ApiError
 
 _WRITTEN = re.compile(r"([0-9]{1,9})/([0-9]{1,6}(?:\.[0-9]{1,3})?)", re.ASCII)
@@ -45,19 +46,23 @@ _GENEROUS = RateLimit(100_000, 60)
 
 @dataclass
 class _Window:
+    """One window: `ends_at` in monotonic seconds, `told_end_ms` by a clock never moved on."""
+
     ends_at: float
+    told_end_ms: int
     used: int = 0
 
 
 class RateLimiter:
     """Counts requests in fixed windows.
 
-    Windows end in real time, whatever the account's clock says, because clients compare
-    `X-RateLimit-Reset` with a clock of their own.
+    Windows last real seconds, so that a client that waits gets on. When they end is told by
+    the account's clock, as `Date` is, because a server has one clock for both.
     """
 
-    def __init__(self, limit: RateLimit | None) -> None:
+    def __init__(self, limit: RateLimit | None, clock: Clock) -> None:
         self._limit = limit
+        self._clock = clock
         self._windows: dict[str, _Window] = {}
         self._lock = threading.Lock()
 
@@ -68,35 +73,47 @@ class RateLimiter:
             ApiError: The limit is spent (429); the error carries its own headers.
         """
         limit = self._limit or _GENEROUS
-        now = time.time()
+        now = time.monotonic()
         with self._lock:
             window = self._windows.get(endpoint)
             if window is None or window.ends_at <= now:
-                window = self._windows[endpoint] = _Window(now + limit.seconds)
+                window = self._windows[endpoint] = self._open(limit, now)
             refused = self._limit is not None and window.used >= limit.requests
             window.used += not refused
             remaining = limit.requests - window.used
+        reset_ms = window.told_end_ms + self._clock.ahead_ms
         if self._limit is None:
             remaining = max(remaining, 1)  # a client must never wait for a limit that is not there
         headers = {
             "X-RateLimit-Limit": str(limit.requests),
             "X-RateLimit-Remaining": str(remaining),
-            "X-RateLimit-Reset": str(math.ceil(window.ends_at)),
+            "X-RateLimit-Reset": str(_whole_seconds(reset_ms)),
         }
         if refused:
-            raise _refusal(limit, window, now, headers)
+            raise _refusal(limit, reset_ms, window.ends_at - now, headers)
         return headers
 
+    def _open(self, limit: RateLimit, now: float) -> _Window:
+        """Begin a window; its end is told a millisecond late rather than early."""
+        told_ms = self._clock.now_ms() - self._clock.ahead_ms + 1
+        return _Window(now + limit.seconds, told_ms + math.ceil(limit.seconds * 1000))
 
-def _refusal(limit: RateLimit, window: _Window, now: float, headers: dict[str, str]) -> ApiError:
+
+def _whole_seconds(milliseconds: int) -> int:
+    return math.ceil(milliseconds / 1000)
+
+
+def _refusal(
+    limit: RateLimit, reset_ms: int, seconds_left: float, headers: dict[str, str]
+) -> ApiError:
     return ApiError(
         429,
         f"Rate limit exceeded: {limit.requests} requests in {limit.seconds:g} s",
-        headers=headers | {"Retry-After": str(math.ceil(window.ends_at - now))},
+        headers=headers | {"Retry-After": str(math.ceil(seconds_left))},
         limit={
             "remaining": 0,
-            "reset": math.ceil(window.ends_at),
-            "resetMs": math.ceil(window.ends_at * 1000),
+            "reset": _whole_seconds(reset_ms),
+            "resetMs": reset_ms,
             "total": limit.requests,
         },
     )

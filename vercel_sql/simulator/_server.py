@@ -12,9 +12,10 @@ from typing import Any, Self
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vercel_sql.simulator._app import CLOSE_CONNECTION, SimulatedApi
+from vercel_sql.simulator._app import SimulatedApi
 from vercel_sql.simulator._clock import Clock
 from vercel_sql.simulator._control import confirm
+from vercel_sql.simulator._delivery import CLOSE_CONNECTION
 from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault, Faults
 from vercel_sql.simulator._json import Object
@@ -65,7 +66,7 @@ class Simulator:
         self.oauth = OAuth(self.state, seed)
         self._faults = Faults()
         self._recorder = Recorder()
-        limiter = RateLimiter(limit)
+        limiter = RateLimiter(limit, self.state.clock)
         self._server = _Server(
             SimulatedApi(self.state, self.oauth, limiter, self._faults, self._recorder, latency_ms)
         )
@@ -229,6 +230,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 timeout_keep_alive=75,  # an idle connection outlives any pause of a test
+                date_header=False,  # the application tells the account's time
                 headers=[("server", "Vercel")],
             )
         )
@@ -237,17 +239,13 @@ class _Server(uvicorn.Server):
         """Stops the server, from any thread, once it is ready."""
 
     async def main_loop(self) -> None:
-        """Serve until told to leave, renewing the `Date` header every second."""
+        """Serve until told to leave."""
         leaving = asyncio.Event()
         loop = asyncio.get_running_loop()
         self.leave = partial(loop.call_soon_threadsafe, leaving.set)
         await self.on_tick(0)
         self.ready.set()
-        while not leaving.is_set():
-            try:
-                await asyncio.wait_for(leaving.wait(), 1.0)
-            except TimeoutError:
-                await self.on_tick(0)
+        await leaving.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the port and every connection, whatever is under way there.
