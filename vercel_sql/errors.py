@@ -75,6 +75,18 @@ class NotApprovedError(ProgrammingError):
     """A write was not approved by whoever was asked, and nothing of it was sent."""
 
 
+class TooManyWritesError(ProgrammingError):
+    """A statement would send more writes than it may, and nothing of it was sent."""
+
+
+class StatementCancelledError(OperationalError):
+    """A statement was interrupted before its end."""
+
+
+class StatementTimeoutError(StatementCancelledError):
+    """A statement took longer than it may altogether."""
+
+
 class RowCountError(IntegrityError):
     """A statement changed another number of rows than was expected."""
 
@@ -99,6 +111,33 @@ class RequestError(OperationalError):
 
 class TransportError(RequestError):
     """No answer came: connection, TLS, proxy or time-out."""
+
+
+class CircuitOpenError(RequestError):
+    """A server failed again and again, and is left alone for a while; nothing was sent."""
+
+
+class UnknownOutcomeError(OperationalError):
+    """A write whose answer was lost: it may have been carried out, and was not sent again.
+
+    Attributes:
+        cause: how the answer was lost.
+        orphans: the keys of the rows that may have come of it.
+        revoked: the key of the one that was taken away again at once, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: BaseException,
+        orphans: Sequence[str] = (),
+        revoked: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.orphans = tuple(orphans)
+        self.revoked = revoked
 
 
 class AnswerError(RequestError):

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from vercel_sql.api import build_request
+from vercel_sql.api import CancelScope, build_request
 from vercel_sql.errors import InterfaceError, MissingTokenError, NotFoundError, ReadOnlyError
 from vercel_sql.manifest import vercel
 
@@ -68,7 +68,7 @@ def test_the_guard_ends_with_an_error_too(sim, make_client):
 
 
 def test_observers_see_each_attempt(sim, make_client, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(CancelScope, "sleep", lambda scope, seconds: None)
     client, seen = make_client(sim), []
     sim.faults({"kind": "status", "status": 503}, {"kind": "drop_before"})
     with client.observed(seen.append):

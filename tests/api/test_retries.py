@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from vercel_sql.api import build_request
+from vercel_sql.api import CancelScope, build_request
 from vercel_sql.errors import APIError, RateLimitedError, ServerError, TransportError
 
 
@@ -16,7 +16,7 @@ from vercel_sql.errors import APIError, RateLimitedError, ServerError, Transport
 def naps(monkeypatch):
     """How long the client would have waited, each time; it does not wait."""
     slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr(CancelScope, "sleep", lambda _, seconds: slept.append(seconds))
     return slept
 
 
@@ -51,7 +51,7 @@ def test_a_read_is_sent_again_where_no_whole_answer_came(sim, make_client, read,
 
 def test_a_read_is_sent_again_after_a_time_out(sim, make_client, read, naps):
     sim.faults(kind="latency", ms=1500)
-    assert make_client(sim, timeout=0.3).send(read).status == 200
+    assert make_client(sim, request_timeout=0.3).send(read).status == 200
     assert len(sim.requests()) == 2
 
 
@@ -114,7 +114,7 @@ def test_a_write_that_failed_is_not_sent_again(sim, make_client, write, naps, st
 def test_a_write_that_timed_out_is_not_sent_again(sim, make_client, write, naps):
     sim.faults(kind="latency", ms=1000)
     with pytest.raises(TransportError) as raised:
-        make_client(sim, timeout=0.2).send(write)
+        make_client(sim, request_timeout=0.2).send(write)
     assert raised.value.outcome_unknown
     assert len(sim.requests()) == 1
 

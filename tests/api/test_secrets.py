@@ -12,7 +12,15 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from vercel_sql.api import MASK, Credential, Redactor, SecretsFile, build_request, find_credential
+from vercel_sql.api import (
+    MASK,
+    CancelScope,
+    Credential,
+    Redactor,
+    SecretsFile,
+    build_request,
+    find_credential,
+)
 from vercel_sql.errors import APIError, ParameterError, TransportError
 from vercel_sql.manifest import vercel
 
@@ -77,7 +85,7 @@ def logged(caplog) -> str:
 
 
 def test_nothing_of_a_client_shows_the_token(sim, make_client, method, caplog, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(CancelScope, "sleep", lambda scope, seconds: None)
     caplog.set_level(logging.DEBUG)
     client = make_client(sim, attempts=2)
     read = build_request(method("get_auth_token"), {"tokenId": "current"})

@@ -117,7 +117,7 @@ def test_cookies_are_not_sent_back(sim, make_client, read):
 def test_the_proxy_of_the_environment_is_used(listen, monkeypatch, make_client, read, name):
     proxy = listen("502 Bad Gateway")
     monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-    sender = make_client(urls={"api": "https://api.vercel.invalid"}, attempts=1, timeout=5)
+    sender = make_client(urls={"api": "https://api.vercel.invalid"}, attempts=1, request_timeout=5)
     with pytest.raises(TransportError, match="502 Bad Gateway"):
         sender.send(read)
     (head,) = proxy.heads
@@ -145,7 +145,7 @@ def test_no_proxy_is_honoured(listen, monkeypatch, make_client, read):
     proxy = listen("502 Bad Gateway")
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("NO_PROXY", "vercel.invalid")
-    sender = make_client(urls={"api": "https://api.vercel.invalid"}, attempts=1, timeout=5)
+    sender = make_client(urls={"api": "https://api.vercel.invalid"}, attempts=1, request_timeout=5)
     with pytest.raises(TransportError):
         sender.send(read)
     assert proxy.heads == []

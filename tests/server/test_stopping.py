@@ -96,7 +96,7 @@ def test_an_api_that_does_not_answer_does_not_hold_it_up(
     served: Any, attached_to: Any, asking: Any, sim: Any, until: Any
 ) -> None:
     sim.faults(kind="latency", ms=600_000, times=None)
-    server = served("--timeout", "600")
+    server = served("--request-timeout", "600")
     asked = asking(attached_to(server), query(f"SELECT count(*) FROM {TOKENS}"))
     until(sim.requests, "the listing is under way")
     server.end(signal.SIGTERM)
@@ -176,7 +176,7 @@ def test_a_second_signal_ends_it_at_once(
     served: Any, attached_to: Any, asking: Any, sim: Any, sent: Any, until: Any
 ) -> None:
     sim.faults(kind="latency", method="POST", ms=600_000)
-    server = served("--allow-writes", "--timeout", "600")
+    server = served("--allow-writes", "--request-timeout", "600")
     asked = asking(attached_to(server), CREATE["function"].format(name="slow", id="1"))
     until(lambda: sent("POST"), "the write is under way")
     server.end(signal.SIGINT)

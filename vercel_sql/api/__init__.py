@@ -1,9 +1,12 @@
 """HTTP: the client, retries, paging, limits, credentials and redaction."""
 
+from vercel_sql.api.answer import Answer
 from vercel_sql.api.arguments import check_arguments
-from vercel_sql.api.client import Answer, Client, PageEvent, RequestEvent
+from vercel_sql.api.cancel_scope import CancelScope
+from vercel_sql.api.client import Client
 from vercel_sql.api.credentials import Credential, TokenSource, given_credential
 from vercel_sql.api.decode import decode_json, encode_json
+from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.paging import PageContent, walk
 from vercel_sql.api.redaction import MASK, Redactor
 from vercel_sql.api.requests import Request, build_request
@@ -13,6 +16,7 @@ from vercel_sql.api.sources import find_credential
 __all__ = [
     "MASK",
     "Answer",
+    "CancelScope",
     "Client",
     "Credential",
     "PageContent",

@@ -7,21 +7,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import tenacity
 
 from vercel_sql.api import retries
-from vercel_sql.api.answers import api_error, not_json
+from vercel_sql.api.answer import Answer
+from vercel_sql.api.answers import api_error
+from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.credentials import TokenSource
-from vercel_sql.api.decode import decode_json
+from vercel_sql.api.diagnosis import no_answer
+from vercel_sql.api.events import PageEvent, RequestEvent
+from vercel_sql.api.exchange import Received, exchange
 from vercel_sql.api.limits import RateBudgets
 from vercel_sql.api.observers import Observers
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.requests import Request
-from vercel_sql.api.transport import base_url, make_http_client, unlogged
+from vercel_sql.api.transport import base_url, make_http_client
 from vercel_sql.errors import (
     APIError,
     ForbiddenError,
@@ -33,76 +38,7 @@ from vercel_sql.errors import (
 from vercel_sql.manifest import Method, Provider
 
 log = logging.getLogger("vercel_sql.api")
-
-
-@dataclass(frozen=True)
-class RequestEvent:
-    """One HTTP exchange, as it is told to observers and to the log. It holds no secret.
-
-    Attributes:
-        method: the HTTP method.
-        path: the path, without the query.
-        query: the query, secrets masked.
-        body: the body's fields, secrets masked.
-        resource: service and name of the resource.
-        api_method: the name of the manifest's method.
-        effect: ``read`` or ``write``.
-        status: the HTTP status, or None where no answer came.
-        milliseconds: how long it took.
-        attempt: 1 for the first time that the request was sent.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: Mapping[str, Any] | None
-    resource: str
-    api_method: str
-    effect: str
-    status: int | None
-    milliseconds: float
-    attempt: int
-
-
-@dataclass(frozen=True)
-class PageEvent:
-    """One page of a listing, once it is known to be sound.
-
-    Attributes:
-        api_method: the name of the manifest's method.
-        rows: how many rows it has.
-    """
-
-    api_method: str
-    rows: int
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The body of an answer with status 2xx, and what is needed to complain about it."""
-
-    request: Request = field(repr=False)
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-    redactor: Redactor = field(default_factory=Redactor, repr=False)
-
-    def json(self) -> Any:
-        """The decoded body, exactly.
-
-        Raises:
-            AnswerError: it is not JSON, or not JSON that can be held exactly.
-        """
-        try:
-            return decode_json(self.body)
-        except ValueError as error:
-            raise self.unusable(str(error)) from None
-
-    def unusable(self, reason: str) -> Exception:
-        """The error for a body that is not what was promised."""
-        kind = self.headers.get("content-type", "")
-        path = self.redactor.mask(self.request.path)
-        return not_json(self.request.method, path, kind, self.redactor.mask(reason))
+_own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", default=None)
 
 
 class Client:
@@ -112,13 +48,14 @@ class Client:
 
     Attributes:
         pages: who is told of each page of a listing.
+        scope: how long the statement that runs may go on; whoever runs the next one changes it.
 
     Args:
         provider: the manifest's provider.
         credential: where the bearer token comes from.
         urls: base URLs by the server's name, which come before environment and manifest.
         read_only: refuse every method that the manifest does not call a read.
-        timeout: seconds for connecting, and for each wait for bytes.
+        request_timeout: seconds for connecting, and for each wait for bytes.
         attempts: how often a request that may be sent again is sent at most.
         patience: how many seconds one request may wait for rate limits altogether.
 
@@ -133,7 +70,7 @@ class Client:
         *,
         urls: Mapping[str, str] | None = None,
         read_only: bool = False,
-        timeout: float = 30.0,
+        request_timeout: float = 30.0,
         attempts: int = 5,
         patience: float = 120.0,
     ) -> None:
@@ -147,7 +84,8 @@ class Client:
         }
         self.patience = patience
         self._attempts = attempts
-        self._timeout = timeout
+        self._request_timeout = request_timeout
+        self.scope = CancelScope()
         self._read_only = read_only
         self._guards = 0
         self.pages = Observers[PageEvent]()
@@ -184,6 +122,20 @@ class Client:
         """Tells an observer of every request that is sent while the context lasts."""
         return self._observers.told(observer)
 
+    @property
+    def current_scope(self) -> CancelScope:
+        """What limits the calls of this thread: the statement's scope, or one of their own."""
+        return _own_scope.get() or self.scope
+
+    @contextmanager
+    def apart(self, scope: CancelScope) -> Iterator[None]:
+        """Limits this thread's calls by a scope of their own, whatever becomes of the statement."""
+        token = _own_scope.set(scope)
+        try:
+            yield
+        finally:
+            _own_scope.reset(token)
+
     def adopt(self, credential: TokenSource) -> None:
         """Makes the calls with another credential from now on."""
         self.redactor.add(credential.token)
@@ -196,7 +148,7 @@ class Client:
             self.credential,
             urls=self.urls,
             read_only=self._read_only,
-            timeout=self._timeout,
+            request_timeout=self._request_timeout,
             attempts=self._attempts,
             patience=self.patience,
         )
@@ -222,7 +174,7 @@ class Client:
                 raise InterfaceError("the connection is closed")
             if self._http is None:
                 try:
-                    self._http = make_http_client(self._timeout, self.urls.values())
+                    self._http = make_http_client(self.urls.values())
                 except (ValueError, ImportError, OSError) as error:
                     # httpx's own errors for HTTPS_PROXY, SSL_CERT_FILE and their like; what they
                     # cite may hold a proxy's password.
@@ -314,7 +266,7 @@ class Client:
             retry=tenacity.retry_if_exception(lambda error: retries.may_retry(method, error)),
             stop=retries.stop(self._attempts, self.patience),
             wait=retries.pause,
-            sleep=time.sleep,
+            sleep=self.current_scope.sleep,
             before_sleep=self._log_wait,
             reraise=True,
         )
@@ -330,31 +282,49 @@ class Client:
         started = time.perf_counter()
         status: int | None = None
         try:
-            with unlogged():
-                response = connections.request(
-                    method.http,
-                    self.urls[method.server] + request.target,
-                    content=request.content,
-                    headers=headers,
-                )
-            status = response.status_code
+            received = self._exchange(connections, request, headers)
+            status = received.status
         except httpx.HTTPError as error:
-            raise self._transport_error(request, error) from None
+            raise no_answer(request, self.urls[method.server], error, self.redactor) from None
         except RuntimeError:
             if not self._closed:
                 raise
             raise InterfaceError("the connection was closed while a request was made") from None
         finally:
             self._tell(request, status, (time.perf_counter() - started) * 1000, attempt)
-        self.budgets.learn(method.path, response.headers)
-        if response.is_success:
-            return Answer(
-                request, response.status_code, response.headers, response.content, self.redactor
+        self.budgets.learn(method.path, received.headers)
+        return self._judged(request, received)
+
+    def _exchange(
+        self, connections: httpx.Client, request: Request, headers: httpx.Headers
+    ) -> Received:
+        """Sends a request once; what only reads is given up at once where its scope ends."""
+        scope, method = self.current_scope, request.method
+        scope.check()
+
+        def act() -> Received:
+            return exchange(
+                connections,
+                method.http,
+                self.urls[method.server] + request.target,
+                content=request.content,
+                headers=headers,
+                timeout=scope.within(self._request_timeout),
             )
-        refused = api_error(
-            method, request.path, response.status_code, response.headers, response.content
-        )
-        raise retries.with_pause(self._masked(refused), response.headers)
+
+        # The answer to a write is waited for here, and kept, also where nobody waits for us.
+        return scope.run(act) if method.reads else act()
+
+    def _judged(self, request: Request, received: Received) -> Answer:
+        """The answer, where its status is 2xx and it can be read."""
+        status, headers = received.status, received.headers
+        if 200 <= status < 300:
+            answer = Answer(request, status, headers, received.body, self.redactor)
+            if received.problem is not None:
+                raise answer.unusable(received.problem)
+            return answer
+        refused = api_error(request.method, request.path, status, headers, received.body)
+        raise retries.with_pause(self._masked(refused), headers)
 
     def _log_wait(self, state: tenacity.RetryCallState) -> None:
         failure = state.outcome.exception() if state.outcome else None
@@ -366,7 +336,7 @@ class Client:
         # A wait beyond our patience is left to the server to confirm, with an error of its own.
         if 0 < wait <= self.patience:
             log.info("%s: the rate limit is spent, waiting %.1f s", method.name, wait)
-            time.sleep(wait)
+            self.current_scope.sleep(wait)
 
     def _masked(self, error: APIError) -> APIError:
         """The error without secrets: one may be asked for by mistake, or be cited by Vercel."""
@@ -379,21 +349,6 @@ class Client:
             extra=_masked_values(detail.extra, mask),
         )
         return type(error)(mask(str(error)), masked)
-
-    def _transport_error(self, request: Request, error: httpx.HTTPError) -> TransportError:
-        method = request.method
-        unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-        unknown = not unsent and not method.reads
-        reason = self.redactor.mask(str(error)) or type(error).__name__
-        path = self.redactor.mask(request.path)
-        text = f"vercel.{method.resource}: {method.name} failed: {method.http} {path} "
-        text += f"at {self.urls[method.server]} got no answer: {reason}"
-        if unknown:
-            text += (
-                ". It may have been carried out all the same, and was not sent again: "
-                "list the table before you repeat the statement"
-            )
-        return TransportError(text, method=method.http, path=path, outcome_unknown=unknown)
 
     def _tell(
         self, request: Request, status: int | None, milliseconds: float, attempt: int

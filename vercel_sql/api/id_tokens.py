@@ -9,7 +9,8 @@ from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, JoseError, MissingClaimError
 from joserfc.jwk import KeySet
 
-from vercel_sql.api.client import Answer, Client
+from vercel_sql.api.answer import Answer
+from vercel_sql.api.client import Client
 from vercel_sql.api.requests import Request
 from vercel_sql.errors import AnswerError, DataError
 from vercel_sql.manifest import Method

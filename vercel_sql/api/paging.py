@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
-from vercel_sql.api.client import Answer, Client, PageEvent
+from vercel_sql.api.answer import Answer
+from vercel_sql.api.client import Client
+from vercel_sql.api.events import PageEvent
 from vercel_sql.api.read_ahead import ReadAhead
 from vercel_sql.api.requests import build_request
 from vercel_sql.errors import PagingError

@@ -26,13 +26,13 @@ class SignedOut:
     failure: str | None = None
 
 
-def sign_out(provider: Provider, store: LoginStore, timeout: float) -> SignedOut:
+def sign_out(provider: Provider, store: LoginStore, request_timeout: float) -> SignedOut:
     """Revokes the saved login and forgets it, whatever comes of the first.
 
     Args:
         provider: the manifest's provider.
         store: where the login is.
-        timeout: seconds for connecting, and for each wait for bytes.
+        request_timeout: seconds for connecting, and for each wait for bytes.
 
     Raises:
         OperationalError: the login can't be removed.
@@ -47,17 +47,17 @@ def sign_out(provider: Provider, store: LoginStore, timeout: float) -> SignedOut
             return SignedOut(None)
         login, place = found
         try:
-            failure = _revoke(provider, login, timeout)
+            failure = _revoke(provider, login, request_timeout)
         finally:
             store.forget()
     return SignedOut(place, failure)
 
 
-def _revoke(provider: Provider, login: SavedLogin, timeout: float) -> str | None:
+def _revoke(provider: Provider, login: SavedLogin, request_timeout: float) -> str | None:
     """Why the login could not be revoked, or None."""
     urls = {"api": login.api_url, "oauth": login.oauth_url}
     credential = Credential(login.access_token, "the saved login")
-    client = Client(provider, credential, urls=urls, timeout=timeout)
+    client = Client(provider, credential, urls=urls, request_timeout=request_timeout)
     client.redactor.add(login.refresh_token)
     try:
         if login.kind == "oauth":

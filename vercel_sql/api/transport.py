@@ -20,14 +20,13 @@ from vercel_sql.manifest import Server
 USER_AGENT = f"vercel-sql/{__version__} (Python {platform.python_version()})"
 
 
-def make_http_client(timeout: float, urls: Iterable[str]) -> httpx.Client:
+def make_http_client(urls: Iterable[str]) -> httpx.Client:
     """A pooled client.
 
     The environment's CA bundle applies (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), and so do its
     proxies (``HTTPS_PROXY``, ``NO_PROXY``), but never to loopback.
 
     Args:
-        timeout: seconds for connecting, and for each wait for bytes.
         urls: the base URLs that the client is for.
     """
     # Made once: reading the CA bundle takes longer than many a request.
@@ -35,10 +34,14 @@ def make_http_client(timeout: float, urls: Iterable[str]) -> httpx.Client:
     limits = httpx.Limits(max_connections=16, max_keepalive_connections=16)
     return httpx.Client(
         verify=context,
-        timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
         limits=limits,
         follow_redirects=False,
-        headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+        headers={
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+            # What is unpacked here has a bound; see `exchange`.
+            "Accept-Encoding": "gzip",
+        },
         # A plain-text request to loopback must not go through a proxy with its token.
         mounts={
             f"{url.scheme}://{_in_url(url.host)}": httpx.HTTPTransport(

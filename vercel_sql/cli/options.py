@@ -33,7 +33,9 @@ def opened(arguments: argparse.Namespace, token: str | None = None) -> Connectio
         read_only=arguments.read_only,
         secrets_file=arguments.save_secrets,
         expect_rows=arguments.expect_rows,
+        max_writes=arguments.max_writes,
         timeout=arguments.timeout,
+        request_timeout=arguments.request_timeout,
     )
 
 
@@ -67,7 +69,7 @@ def add_account(parser: argparse.ArgumentParser) -> None:
         help="the authorization server's base URL; without it, VERCEL_OAUTH_URL, else Vercel's own",
     )
     add(
-        "--timeout",
+        "--request-timeout",
         type=seconds,
         default=30.0,
         metavar="SECONDS",
@@ -101,6 +103,19 @@ def add_guards(parser: argparse.ArgumentParser) -> None:
         type=_count,
         metavar="N",
         help="fail where an INSERT, DELETE or writing EXEC changes another number of rows",
+    )
+    add(
+        "--max-writes",
+        type=_count,
+        default=100,
+        metavar="N",
+        help="refuse a statement that would send more writes, before its first (100)",
+    )
+    add(
+        "--timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="how long a statement may take altogether",
     )
     add(
         "--save-secrets",

@@ -15,7 +15,7 @@ from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, WRONG_USE
 from vercel_sql.cli.inputs import ScriptText
 from vercel_sql.cli.output import OutputError, complain, watched
-from vercel_sql.errors import Error, ParameterError, PartialWriteError
+from vercel_sql.errors import APIError, Error, ParameterError, PartialWriteError
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.progress import Progress, progress
 from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
@@ -209,7 +209,7 @@ class Runner:
                 self._writer.write(error.table, self._secret_columns(error.table))
             except OutputError as unwritten:
                 complain(str(unwritten), self._manner.prefix)
-        if isinstance(error.cause, KeyboardInterrupt):
+        if self._interrupts.came and not isinstance(error.cause, APIError):
             return self._interrupted(done)
         text = str(error).removesuffix(", and are kept in this error")
         if done:

@@ -168,7 +168,7 @@ def _client(arguments: argparse.Namespace) -> Client:
         credential,
         urls=urls,
         read_only=not arguments.allow_writes,
-        timeout=arguments.timeout,
+        request_timeout=arguments.request_timeout,
     )
 
 

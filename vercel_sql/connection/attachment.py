@@ -102,7 +102,7 @@ def attach(
     services: Iterable[str] | None = None,
     writes: bool = False,
     secrets_file: str | PathLike[str] | None = None,
-    timeout: float = 30.0,
+    request_timeout: float = 30.0,
 ) -> Attachment:
     """Makes ``vercel.authentication.user_tokens`` and the rest known to a DuckDB connection.
 
@@ -124,7 +124,7 @@ def attach(
             DuckDB may call a function more than once: the same id never acts twice.
         secrets_file: where every secret that such a function makes is saved first, as a line of
             JSON in a file of mode 0600. Required with ``writes``.
-        timeout: seconds for connecting, and for each wait for bytes.
+        request_timeout: seconds for connecting, and for each wait for bytes.
 
     Raises:
         ParameterError: an argument is not acceptable, or ``writes`` lacks a ``secrets_file``.
@@ -145,7 +145,7 @@ def attach(
         find_credential(provider, token, urls=urls),
         urls=urls,
         read_only=not writes,
-        timeout=timeout,
+        request_timeout=request_timeout,
     )
     wanted = _known_services(manifest, services)
     attachment = make_attachment(con, name, client, manifest, saved)

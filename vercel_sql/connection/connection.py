@@ -14,7 +14,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
-from vercel_sql.api import Client, RequestEvent, SecretsFile, given_credential
+from vercel_sql.api import CancelScope, Client, RequestEvent, SecretsFile, given_credential
 from vercel_sql.connection.attachment import Attachment
 from vercel_sql.connection.cursor import Cursor, Values, wrapped
 from vercel_sql.connection.translate import translated
@@ -47,6 +47,8 @@ class Connection:
         approve: is told what each INSERT, DELETE and writing EXEC is about to send, before its
             first request, and says whether to go on; where it gives False, the statement ends
             with a `NotApprovedError`. None allows all.
+        max_writes: how many writes a statement may send at most; None allows any number.
+        timeout: how many seconds a statement may take altogether; None does not limit it.
     """
 
     # PEP 249's optional extension: the exceptions as attributes of the connection.
@@ -67,16 +69,21 @@ class Connection:
         attachment: Attachment,
         *,
         expect_rows: int | None,
+        max_writes: int | None,
+        timeout: float | None,
         secrets_file: SecretsFile | None,
     ) -> None:
         self.native = native
         self.expect_rows = expect_rows
+        self.max_writes = max_writes
+        self.timeout = timeout
         self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
         self._engine = Engine(native, self._catalogs)
         self._secrets_file = secrets_file
         self._active: weakref.ref[Cursor] | None = None
         self._lock = threading.RLock()
+        self._watch: threading.Timer | None = None
         self._closed = False
         self._lent = False
         self._own_cursor = Cursor(self)
@@ -202,8 +209,12 @@ class Connection:
         self._end_transaction("ROLLBACK")
 
     def interrupt(self) -> None:
-        """Stops the running statement from another thread, between two pages."""
+        """Stops the running statement from another thread, at once: in a request too.
+
+        A write that was sent is waited for a moment, since its answer can't be had again.
+        """
         self._check_open()
+        self.client.scope.cancel()
         self.native.interrupt()
 
     def adopt(self, access_token: str, team_id: str | None = None) -> None:
@@ -229,6 +240,8 @@ class Connection:
             if self._closed:
                 return
             self._closed = True
+            if self._watch is not None:
+                self._watch.cancel()
             for catalog in self._catalogs:
                 catalog.client.close()
             self.native.close()
@@ -253,7 +266,14 @@ class Connection:
         parameters: Parameters,
         rows_kept: bool = True,
     ) -> None:
-        limits = Limits(self.expect_rows, self._secrets_file, rows_kept, self.approve)
+        limits = Limits(
+            self.expect_rows,
+            self._secrets_file,
+            rows_kept,
+            self.approve,
+            max_writes=self.max_writes,
+        )
+        self._begin_scope()
         with translated(self._catalogs):
             result = self._engine.run(statement, parameters, limits)
             if isinstance(result, Outcome):
@@ -264,6 +284,18 @@ class Connection:
                     cursor._take_rows(self.native)
                 else:
                     cursor._take_any(self.native)
+
+    def _begin_scope(self) -> None:
+        """Lets the time of a statement run; it goes on until its last row was read."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self.client.scope = CancelScope(self.timeout)
+        if self.timeout is not None:
+            # What DuckDB computes by itself knows nothing of the scope.
+            self._watch = threading.Timer(self.timeout, self.native.interrupt)
+            self._watch.daemon = True
+            self._watch.start()
 
     def _give(self, cursor: Cursor, outcome: Outcome) -> None:
         """Puts a result of ours into DuckDB, so that it is fetched like any other.

@@ -23,7 +23,9 @@ def connect(
     read_only: bool = False,
     secrets_file: str | PathLike[str] | None = None,
     expect_rows: int | None = None,
-    timeout: float = 30.0,
+    max_writes: int | None = 100,
+    timeout: float | None = None,
+    request_timeout: float = 30.0,
     attempts: int = 5,
     patience: float = 120.0,
 ) -> Connection:
@@ -42,7 +44,11 @@ def connect(
         secrets_file: where every secret that is shown once is saved before its row is given, as
             a line of JSON in a file of mode 0600.
         expect_rows: the number of rows that every write must change, else it is an error.
-        timeout: seconds for connecting, and for each wait for bytes.
+        max_writes: how many writes a statement may send at most; one that would send more is
+            refused before the first. None does not limit it.
+        timeout: how many seconds a statement may take altogether, until its last row was read;
+            None does not limit it.
+        request_timeout: seconds for connecting, and for each wait for bytes.
         attempts: how often a request that may be sent again is sent at most.
         patience: how many seconds one request may wait for rate limits altogether.
 
@@ -59,7 +65,7 @@ def connect(
         find_credential(provider, token, token_file, urls=urls),
         urls=urls,
         read_only=read_only,
-        timeout=timeout,
+        request_timeout=request_timeout,
         attempts=attempts,
         patience=patience,
     )
@@ -72,7 +78,14 @@ def connect(
         except BaseException:
             native.close()
             raise
-    return Connection(native, attachment, expect_rows=expect_rows, secrets_file=saved)
+    return Connection(
+        native,
+        attachment,
+        expect_rows=expect_rows,
+        max_writes=max_writes,
+        timeout=timeout,
+        secrets_file=saved,
+    )
 
 
 def _turn_bar_off(native: duckdb.DuckDBPyConnection) -> None:

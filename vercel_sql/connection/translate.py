@@ -50,9 +50,21 @@ def translate(error: duckdb.Error, catalogs: Sequence[Catalog]) -> BaseException
         original = catalog.failures.take(text)
         if original is not None:
             return original
+    if isinstance(error, duckdb.InterruptException):
+        return _stopped(catalogs)
     kind = next((ours for base, ours in _BY_BASE if isinstance(error, base)), errors.DatabaseError)
     for catalog in catalogs:
         text = catalog.client.redactor.mask(text)
     # It stays with the new error as its context.
     error.args = (text,)
     return kind(text)
+
+
+def _stopped(catalogs: Sequence[Catalog]) -> errors.StatementCancelledError:
+    """The error for what DuckDB was computing when it was stopped."""
+    for catalog in catalogs:
+        try:
+            catalog.client.scope.check()
+        except errors.StatementCancelledError as error:
+            return error
+    return errors.StatementCancelledError("the statement was interrupted")

@@ -2,6 +2,7 @@
 
 import _thread
 import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -181,8 +182,16 @@ def test_exec_keeps_the_secret_of_an_answer_that_is_wrong_elsewhere(db, sim, aut
 
 
 def test_a_request_that_is_under_way_at_ctrl_c_is_waited_for(db, sim, sent, authenticates):
-    sim.faults(kind="latency", ms=1500, method="POST", times=None)
-    interrupt = threading.Timer(0.5, _thread.interrupt_main)
+    sim.faults(kind="latency", ms=300, method="POST", times=None)
+
+    def interrupt_first() -> None:
+        for _ in range(1000):
+            if sent("POST"):
+                _thread.interrupt_main()
+                return
+            time.sleep(0.01)
+
+    interrupt = threading.Thread(target=interrupt_first)
     interrupt.start()
     with pytest.raises(vercel_sql.PartialWriteError, match="interrupted") as caught:
         db.execute(TEN)

@@ -43,7 +43,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         oauth_url=arguments.oauth_url,
         token_file=arguments.token_file,
         read_only=True,
-        timeout=arguments.timeout,
+        request_timeout=arguments.request_timeout,
     ) as connection:
         interrupts = Interrupts(connection.interrupt)
         try:

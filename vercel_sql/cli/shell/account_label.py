@@ -102,7 +102,7 @@ class AccountLabel:
             credential,
             urls=self._client.urls,
             read_only=True,
-            timeout=_SECONDS,
+            request_timeout=_SECONDS,
             attempts=1,
         )
         resource = vercel().service("user").resources["user"]

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import duckdb
 import pyarrow as pa
 
 from vercel_sql.api import Request, SecretsFile
+from vercel_sql.api.cancel_scope import AbandonedError
 from vercel_sql.errors import (
     DataError,
     NotApprovedError,
     PartialWriteError,
     ProgrammingError,
     RowCountError,
+    StatementCancelledError,
+    UnknownOutcomeError,
 )
 from vercel_sql.manifest import Method
 from vercel_sql.sql.running.plan import Plan, in_words
 from vercel_sql.sql.running.resolve import Target
+
+# How many seconds a request that was sent is waited for when its statement is stopped: its answer
+# may hold a secret that is shown only once.
+_GRACE = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,14 @@ class Limits:
         secrets_file: where secrets that are shown once are saved first.
         rows_kept: whether the caller is given the rows; ``executemany`` drops them.
         approve: is told what a write is about to send, and says whether to go on; None allows all.
+        max_writes: how many writes a statement may send at most; None allows any number.
     """
 
     expect_rows: int | None = None
     secrets_file: SecretsFile | None = None
     rows_kept: bool = True
     approve: Callable[[Plan], bool] | None = None
+    max_writes: int | None = None
 
     def refuse_dropped(self, method: Method, where: str) -> None:
         """Stops, before the first request, what would make a secret that nobody gets to see.
@@ -133,10 +141,11 @@ class Prepared:
         """
         self.refuse_other_count(limits.expect_rows)
         self.refuse_unapproved(limits.approve)
+        scope = self.target.catalog.client.current_scope
         done: list[pa.Table] = []
         for number in range(len(self.requests)):
             try:
-                rows, interruption = _to_its_end(self.send, number)
+                rows = self._send_one(number)
             except PartialWriteError as error:
                 if error.table is not None:
                     done.append(error.table)
@@ -147,8 +156,9 @@ class Prepared:
                 raise self._partial(done, number, error) from None
             if rows is not None:
                 done.append(rows)
-            if interruption is not None:
-                raise self._interrupted(done, interruption) from None
+            if scope.is_cancelled and number + 1 < len(self.requests):
+                cause = scope.interruption or StatementCancelledError("it was interrupted")
+                raise self._error(done, "it was interrupted", cause) if done else cause
         outcome = self._finished(done)
         if limits.expect_rows is not None and outcome.changed != limits.expect_rows:
             raise self._miscounted(outcome, done, limits.expect_rows)
@@ -185,10 +195,24 @@ class Prepared:
             pa.concat_tables(done) if done else None,
         )
 
-    def _interrupted(self, done: list[pa.Table], interruption: KeyboardInterrupt) -> BaseException:
-        if not done:
-            return interruption
-        return self._error(done, "it was interrupted", interruption)
+    def _send_one(self, number: int) -> pa.Table | None:
+        """Sends one request.
+
+        It runs on a thread of its own, which keeps what the answer shows only once: where nobody
+        waits any more, in the secrets file and the journal.
+
+        Raises:
+            UnknownOutcomeError: the statement ended while the request was under way.
+        """
+        client = self.target.catalog.client
+        try:
+            return client.current_scope.run_to_end(lambda: self.send(number), _GRACE)
+        except AbandonedError as error:
+            raise UnknownOutcomeError(
+                f"{error} while a request was under way. It may have been carried out all the "
+                "same, and was not sent again: list the table before you repeat the statement",
+                cause=error,
+            ) from None
 
     def _miscounted(
         self, outcome: Outcome, done: list[pa.Table], expected: int
@@ -199,23 +223,6 @@ class Prepared:
         )
         # A RETURNING was asked to say which rows those were, so it still does.
         return kept_rows(str(error), error, outcome.table) if done and self.returns else error
-
-
-def _to_its_end(
-    send: Callable[[int], pa.Table | None], number: int
-) -> tuple[pa.Table | None, KeyboardInterrupt | None]:
-    """What a request gave, and the Ctrl-C that came meanwhile.
-
-    A request that was sent is waited for (its time-outs bound that), because its answer may hold
-    a secret that is shown only once. It runs on a thread of its own, where no Ctrl-C arrives; a
-    second one gives up.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="vercel-sql-write") as executor:
-        future = executor.submit(send, number)
-        try:
-            return future.result(), None
-        except KeyboardInterrupt as interruption:
-            return future.result(), interruption
 
 
 def kept_rows(text: str, cause: BaseException, table: pa.Table | None) -> PartialWriteError:

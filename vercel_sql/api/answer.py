@@ -1,0 +1,40 @@
+"""A good answer, and how to complain about one that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vercel_sql.api.answers import not_json
+from vercel_sql.api.decode import decode_json
+from vercel_sql.api.redaction import Redactor
+from vercel_sql.api.requests import Request
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The body of an answer with status 2xx, and what is needed to complain about it."""
+
+    request: Request = field(repr=False)
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    redactor: Redactor = field(default_factory=Redactor, repr=False)
+
+    def json(self) -> Any:
+        """The decoded body, exactly.
+
+        Raises:
+            AnswerError: it is not JSON, or not JSON that can be held exactly.
+        """
+        try:
+            return decode_json(self.body)
+        except ValueError as error:
+            raise self.unusable(str(error)) from None
+
+    def unusable(self, reason: str) -> Exception:
+        """The error for a body that is not what was promised."""
+        kind = self.headers.get("content-type", "")
+        path = self.redactor.mask(self.request.path)
+        return not_json(self.request.method, path, kind, self.redactor.mask(reason))

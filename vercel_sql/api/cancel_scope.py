@@ -1,0 +1,247 @@
+"""How long a statement may go on, and who may end it: all that it waits for, it waits for here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar, cast
+
+from vercel_sql.errors import StatementCancelledError, StatementTimeoutError
+
+T = TypeVar("T")
+_CANCELLED = object()
+# How many threads without work are kept; beyond that, one ends with its work.
+_MOST_IDLE = 16
+
+
+class AbandonedError(StatementCancelledError):
+    """What was under way when a scope ended goes on without anybody who waits for it."""
+
+
+class CancelScope:
+    """One statement: it ends when its time is over, or when somebody cancels it.
+
+    Threads may share a scope. What blocks runs on a thread of its own, so that whoever waits for
+    it comes back at once, in the middle of a request, a name lookup or a TLS handshake too; what
+    comes of it afterwards is dropped.
+
+    Args:
+        timeout: how many seconds the statement may take altogether; None does not limit it.
+
+    Attributes:
+        interruption: the Ctrl-C that cancelled it, where one did.
+    """
+
+    def __init__(self, timeout: float | None = None) -> None:
+        self.timeout = timeout
+        self._end = None if timeout is None else time.monotonic() + timeout
+        self._waiting: set[SimpleQueue[Any]] = set()
+        self._lock = threading.Lock()
+        self._is_cancelled = False
+        self.interruption: KeyboardInterrupt | None = None
+
+    def __repr__(self) -> str:
+        limit = "no limit" if self.timeout is None else f"{self.timeout:g} s"
+        return f"<CancelScope: {limit}{', cancelled' if self._is_cancelled else ''}>"
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody cancelled it; that its time is over is another thing."""
+        return self._is_cancelled
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be begun."""
+        left = self.remaining()
+        return self._is_cancelled or (left is not None and left <= 0)
+
+    def remaining(self) -> float | None:
+        """The seconds that are left; None where there is no limit."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def within(self, seconds: float) -> float:
+        """So many seconds, or what is left, where that is less; never quite 0."""
+        left = self.remaining()
+        return seconds if left is None else max(0.001, min(seconds, left))
+
+    def cancel(self) -> None:
+        """Ends it: whoever waits, on any thread, comes back at once."""
+        with self._lock:
+            self._is_cancelled = True
+            for box in self._waiting:
+                box.put(_CANCELLED)
+
+    def check(self) -> None:
+        """Goes on only where it is not over.
+
+        Raises:
+            StatementCancelledError: it was cancelled.
+            StatementTimeoutError: its time is over.
+        """
+        if self._is_cancelled:
+            raise StatementCancelledError("the statement was interrupted")
+        if self._end is not None and time.monotonic() >= self._end:
+            raise self.timed_out()
+
+    def timed_out(self) -> StatementTimeoutError:
+        """The error for a statement whose time is over."""
+        return StatementTimeoutError(
+            f"the statement was stopped after {self.timeout:g} s (timeout)"
+        )
+
+    def sleep(self, seconds: float) -> None:
+        """Waits, unless the scope ends before.
+
+        Raises:
+            StatementCancelledError: it was cancelled.
+            StatementTimeoutError: its time would be over before; known at once.
+        """
+        left = self.remaining()
+        if left is not None and left < seconds:
+            # Waiting for nothing would only make the answer late.
+            raise StatementTimeoutError(
+                f"{self.timed_out()}: the next thing to do was {seconds:.1f} s away"
+            )
+        with self._box() as box, suppress(Empty):
+            box.get(timeout=max(0.0, seconds))
+        self.check()
+
+    def run(self, act: Callable[[], T]) -> T:
+        """Carries out what blocks, on another thread, and comes back at once when the scope ends.
+
+        Args:
+            act: what to do. It goes on where nobody waits for it any more.
+
+        Raises:
+            StatementCancelledError: the scope was cancelled.
+            StatementTimeoutError: its time is over.
+            BaseException: what `act` raised.
+        """
+        with self._begun(act) as box:
+            try:
+                outcome = box.get(timeout=self.remaining())
+            except Empty:
+                raise self.timed_out() from None
+            if outcome is _CANCELLED:
+                self.check()
+            return cast(T, _result(outcome))
+
+    def run_to_end(self, act: Callable[[], T], grace: float) -> T:
+        """Carries out what can't be had again: waits a little longer for it when the scope ends.
+
+        A Ctrl-C that comes meanwhile cancels the scope and is not raised here; a second one is.
+
+        Args:
+            act: what to do. It goes on where nobody waits for it any more.
+            grace: how many seconds longer to wait.
+
+        Raises:
+            StatementCancelledError: the scope was over before.
+            AbandonedError: the scope ended, and so did the grace.
+            KeyboardInterrupt: the second Ctrl-C.
+            BaseException: what `act` raised.
+        """
+        with self._begun(act) as box:
+            try:
+                outcome = self._until_over(box)
+                if outcome is _CANCELLED:
+                    outcome = self._until_late(box, grace)
+            except KeyboardInterrupt as first:
+                self.interruption = first
+                self.cancel()
+                outcome = self._until_late(box, grace)
+            return cast(T, _result(outcome))
+
+    def _until_over(self, box: SimpleQueue[Any]) -> Any:
+        """What came of the work, or word that the scope ended."""
+        try:
+            return box.get(timeout=self.remaining())
+        except Empty:
+            return _CANCELLED
+
+    def _until_late(self, box: SimpleQueue[Any], grace: float) -> Any:
+        """What came of the work after the scope ended.
+
+        Raises:
+            AbandonedError: nothing did in time.
+        """
+        end = time.monotonic() + grace
+        while True:
+            try:
+                outcome = box.get(timeout=max(0.0, end - time.monotonic()))
+            except Empty:
+                reason = "it was interrupted" if self._is_cancelled else str(self.timed_out())
+                raise AbandonedError(reason) from None
+            if outcome is not _CANCELLED:
+                return outcome
+
+    @contextmanager
+    def _begun(self, act: Callable[[], object]) -> Iterator[SimpleQueue[Any]]:
+        """What comes of some work is put into the box, and so is word that the scope ended."""
+        self.check()
+        with self._box() as box:
+            _workers.begin(act, box)
+            yield box
+
+    @contextmanager
+    def _box(self) -> Iterator[SimpleQueue[Any]]:
+        box: SimpleQueue[Any] = SimpleQueue()
+        with self._lock:
+            self._waiting.add(box)
+            if self._is_cancelled:
+                box.put(_CANCELLED)
+        try:
+            yield box
+        finally:
+            with self._lock:
+                self._waiting.discard(box)
+
+
+def _result(outcome: Any) -> Any:
+    result, error = outcome
+    if error is not None:
+        raise error
+    return result
+
+
+class _Workers:
+    """Threads that carry out what blocks; they are kept for the next, and hold up no exit."""
+
+    def __init__(self) -> None:
+        self._idle: list[SimpleQueue[Any]] = []
+        self._lock = threading.Lock()
+
+    def begin(self, act: Callable[[], Any], box: SimpleQueue[Any]) -> None:
+        """Has a thread do something and put result and error into a box."""
+        with self._lock:
+            work = self._idle.pop() if self._idle else None
+        if work is None:
+            work = SimpleQueue()
+            threading.Thread(
+                target=self._serve, args=(work,), name="vercel-sql-request", daemon=True
+            ).start()
+        work.put((act, box))
+
+    def _serve(self, work: SimpleQueue[Any]) -> None:
+        while True:
+            act, box = work.get()
+            outcome: tuple[Any, BaseException | None]
+            try:
+                outcome = act(), None
+            except BaseException as error:
+                outcome = None, error
+            # Free before the result is out: whoever gets it may have the next thing to do.
+            with self._lock:
+                kept = len(self._idle) < _MOST_IDLE
+                if kept:
+                    self._idle.append(work)
+            box.put(outcome)
+            del act, box, outcome
+            if not kept:
+                return
+
+
+_workers = _Workers()

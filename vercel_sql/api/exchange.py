@@ -1,0 +1,135 @@
+"""One HTTP request and its answer, as far as it may be read: memory and time are bounded."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from vercel_sql.api.transport import unlogged
+
+# The largest page of the API is some hundred kilobytes.
+MOST_BYTES = 32 * 2**20
+# How many times as long as one wait for bytes an answer may take that keeps trickling in.
+_TRICKLE = 10
+
+
+@dataclass(frozen=True)
+class Received:
+    """What came back.
+
+    Attributes:
+        status: the HTTP status.
+        headers: the headers.
+        body: the decoded body, empty where it can't be used.
+        problem: why the body can't be used, or None.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    problem: str | None = None
+
+
+def exchange(
+    connections: httpx.Client,
+    method: str,
+    url: str,
+    *,
+    content: bytes | None,
+    headers: httpx.Headers,
+    timeout: float,
+) -> Received:
+    """Sends one request and reads its answer.
+
+    Args:
+        connections: the connection pool.
+        method: the HTTP method.
+        url: where it goes.
+        content: the body.
+        headers: beside those that all requests have.
+        timeout: seconds for each wait for bytes.
+
+    Raises:
+        httpx.HTTPError: no whole answer came.
+    """
+    limits = httpx.Timeout(timeout, connect=min(timeout, 10.0))
+    end = time.monotonic() + timeout * _TRICKLE
+    with (
+        unlogged(),
+        connections.stream(method, url, content=content, headers=headers, timeout=limits) as answer,
+    ):
+        body = bytearray()
+        try:
+            decoder = _decoder(answer.headers.get("content-encoding", ""))
+            for piece in answer.iter_raw():
+                if time.monotonic() > end:
+                    raise httpx.ReadTimeout(
+                        f"the answer was not whole after {timeout * _TRICKLE:g} s"
+                    )
+                body += decoder.decode(piece, MOST_BYTES - len(body))
+            decoder.finish()
+        except _Unusable as error:
+            # What is left of it is not read; closing the connection ends it.
+            return Received(answer.status_code, answer.headers, b"", str(error))
+    return Received(answer.status_code, answer.headers, bytes(body))
+
+
+class _Unusable(Exception):  # noqa: N818 - it is no error of its own, only the reason for one
+    """A body that can't be read."""
+
+
+class _Plain:
+    """A body without an encoding."""
+
+    def decode(self, piece: bytes, most: int) -> bytes:
+        if len(piece) > most:
+            raise _too_long()
+        return piece
+
+    def finish(self) -> None:
+        return
+
+
+class _Gzip:
+    """A compressed body; it may be small and unpack to more than the memory holds."""
+
+    def __init__(self) -> None:
+        self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._began = False
+
+    def decode(self, piece: bytes, most: int) -> bytes:
+        unpacked = b""
+        while piece:
+            if self._unpacker.eof:
+                # Several compressed parts one after the other are one body (RFC 1952).
+                self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            self._began = True
+            try:
+                unpacked += self._unpacker.decompress(piece, most - len(unpacked) + 1)
+            except zlib.error:
+                raise _Unusable("its compression is broken") from None
+            if len(unpacked) > most:
+                raise _too_long()
+            piece = self._unpacker.unconsumed_tail or self._unpacker.unused_data
+        return unpacked
+
+    def finish(self) -> None:
+        if self._began and not self._unpacker.eof:
+            raise _Unusable("its compression ends in the middle")
+
+
+def _decoder(encoding: str) -> _Plain | _Gzip:
+    match encoding.strip().lower():
+        case "" | "identity":
+            return _Plain()
+        case "gzip" | "x-gzip":
+            return _Gzip()
+    raise _Unusable("its Content-Encoding is none that was asked for")
+
+
+def _too_long() -> _Unusable:
+    return _Unusable(f"it is longer than {MOST_BYTES // 2**20} MiB")
