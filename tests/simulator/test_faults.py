@@ -201,7 +201,8 @@ def test_faults_are_listed_counted_and_cleared(api):
     api.get(LIST)
     api.get(LIST)
     (listed,) = api.get("/_simulator/faults").json()["faults"]
-    assert listed == given | {"method": None, "seen": 2, "fired": 1}
+    others = {"method": None, "match": None, "probability": 1}
+    assert listed == given | others | {"seen": 2, "fired": 1}
     assert api.delete("/_simulator/faults").json() == {"faults": []}
 
 
@@ -227,6 +228,23 @@ def test_faults_are_listed_counted_and_cleared(api):
         {"kind": "redirect", "location": "/a\r\nX-Y: z"},
         {"kind": "status", "status": 500, "headers": {"X Y": "z"}},
         {"kind": "status", "status": 500, "headers": {"X-Y": "\u2026"}},
+        {"kind": "drop_before", "match": 1},
+        {"kind": "drop_before", "probability": 0},
+        {"kind": "drop_before", "probability": 1.1},
+        {"kind": "drop_before", "probability": True},
+        {"kind": "latency", "ms": 1, "acts_first": 1},
+        {"kind": "hang", "ms": -1},
+        {"kind": "hang", "acts": "yes"},
+        {"kind": "drip"},
+        {"kind": "drip", "ms": 1, "bytes": 0},
+        {"kind": "body"},
+        {"kind": "body", "body": 1, "raw": "AA=="},
+        {"kind": "body", "raw": "A"},
+        {"kind": "body", "raw": "\u00e4"},
+        {"kind": "page"},
+        {"kind": "clock_skew"},
+        {"kind": "clock_skew", "seconds": "1"},
+        {"kind": "clock_skew", "seconds": 1e10},
     ],
 )
 def test_what_is_no_fault_is_refused_whole(api, simulator, fault):

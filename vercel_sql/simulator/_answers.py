@@ -1,5 +1,6 @@
 """Answers on their way out, and how faults spoil them."""
 
+from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,8 @@ def spoil(answer: Answer, fault: Fault, cursor: str | None) -> None:
                 answer.replace_body(_GARBAGE)
         case "body":
             _replace(answer, fault)
+        case "page" if answer.status == 200:
+            _lengthen(answer, fault.options["rows"])
         case "patch":
             _patch(answer, fault)
         case "repeat_cursor" if cursor is not None:
@@ -95,11 +98,35 @@ def spoil(answer: Answer, fault: Fault, cursor: str | None) -> None:
 
 
 def _replace(answer: Answer, fault: Fault) -> None:
-    body = fault.options["body"]
-    content_type = fault.options.get("content_type", "application/json")
-    answer.status = fault.options.get("status", 200)
-    answer.replace_body(body.encode() if isinstance(body, str) else encode(body), content_type)
-    answer.set_headers(fault.options.get("headers", {}))
+    options = fault.options
+    body = b64decode(options["raw"]) if "raw" in options else options["body"]
+    content_type = options.get("content_type", "application/json")
+    answer.status = options.get("status", 200)
+    if isinstance(body, str):
+        body = body.encode()
+    elif not isinstance(body, bytes):
+        body = encode(body)
+    answer.replace_body(body, content_type)
+    answer.set_headers(options.get("headers", {}))
+
+
+def _lengthen(answer: Answer, count: int) -> None:
+    """Put made-up rows at the end of a listing's page; they look like its last row.
+
+    Raises:
+        ValueError: The answer is not a page that has a row.
+    """
+    value = decode(answer.body)
+    rows = next(filter(_is_rows, value.values()), None) if isinstance(value, dict) else None
+    if rows is None or not isinstance(value.get("pagination"), dict):
+        raise ValueError("it is not a page with a row to copy")
+    rows += [{**rows[-1], "id": f"made-up-{number}"} for number in range(count)]
+    value["pagination"]["count"] = len(rows)
+    answer.replace_body(encode(value))
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[-1], dict)
 
 
 def _patch(answer: Answer, fault: Fault) -> None:

@@ -94,17 +94,19 @@ class SimulatedApi:
     async def _simulate(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         record = self._record(scope, body)
         cursor = dict(record.query).get("until")
-        due = self._faults.take(record.method, record.path, has_cursor=cursor is not None)
+        text = body.decode(errors="replace")
+        due = self._faults.take(record.method, record.path, text, has_cursor=cursor is not None)
         record.faults = [fault.kind for fault in due]
-        await self._delay(due)
+        await _pause(self._latency_ms + _latency_ms(due, acts_first=False))
         exchange = self._exchange(record)
         exchange.put_into(scope)
         end = next((fault for fault in due if fault.decisive), None)
         answer = await self._answer(scope, body, end)
+        await _pause(_latency_ms(due, acts_first=True))
         if answer is not None:
             answer.set_headers(exchange.headers)
             answer = _spoiled(answer, due, cursor)
-            answer.add_date(self._state.clock.http_date())
+            answer.add_date(self._state.clock.http_date(_skew_seconds(due)))
         await deliver(answer, end, record, scope, receive, send)
 
     def _record(self, scope: Scope, body: bytes) -> ReceivedRequest:
@@ -131,12 +133,6 @@ class SimulatedApi:
         caller = self._state.identify(record.headers.get("authorization"))
         record.token_id = None if isinstance(caller, ApiError) else caller.id
         return Exchange(record, caller)
-
-    async def _delay(self, due: list[Fault]) -> None:
-        latency_ms = self._latency_ms
-        latency_ms += sum(fault.options["ms"] for fault in due if fault.kind == "latency")
-        if latency_ms:
-            await asyncio.sleep(latency_ms / 1000)
 
     async def _answer(self, scope: Scope, body: bytes, end: Fault | None) -> Answer | None:
         """Act, unless a fault forbids it; give None where there is to be no answer."""
@@ -198,6 +194,23 @@ def _replay(body: bytes) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive
+
+
+def _latency_ms(due: list[Fault], *, acts_first: bool) -> int:
+    """Add up how long faults let a request wait, before or after the server acts."""
+    waits = [fault.options for fault in due if fault.kind == "latency"]
+    return sum(each["ms"] for each in waits if each.get("acts_first", False) is acts_first)
+
+
+def _skew_seconds(due: list[Fault]) -> float:
+    """Add up by how much faults set the answer's date wrong."""
+    skews: list[float] = [each.options["seconds"] for each in due if each.kind == "clock_skew"]
+    return sum(skews)
+
+
+async def _pause(milliseconds: int) -> None:
+    if milliseconds:
+        await asyncio.sleep(milliseconds / 1000)
 
 
 def _spoiled(answer: Answer, due: list[Fault], cursor: str | None) -> Answer:

@@ -38,7 +38,7 @@ class Simulator:
 
     Args:
         tokens: How many tokens to make beside the calling one, or the fields of each.
-        seed: What the made data depends on.
+        seed: What the made data depends on, and which requests a fault of some probability hits.
         latency_ms: How long every request takes at least, in milliseconds.
         rate_limit: How many requests each endpoint takes, such as `"100/60"` (in 60 s).
         port: Where to listen on loopback; 0 for any free port.
@@ -64,7 +64,7 @@ class Simulator:
         limit = RateLimit.parse(rate_limit) if isinstance(rate_limit, str) else rate_limit
         self.state = State(tokens, seed=seed, clock=Clock(now_ms), until_inclusive=until_inclusive)
         self.oauth = OAuth(self.state, seed)
-        self._faults = Faults()
+        self._faults = Faults(seed)
         self._recorder = Recorder()
         limiter = RateLimiter(limit, self.state.clock)
         self._server = _Server(
