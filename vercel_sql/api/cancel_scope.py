@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Any, TypeVar, cast
 
 from vercel_sql.errors import StatementCancelledError, StatementTimeoutError
@@ -38,7 +38,7 @@ class CancelScope:
     def __init__(self, timeout: float | None = None) -> None:
         self.timeout = timeout
         self._end = None if timeout is None else time.monotonic() + timeout
-        self._waiting: set[SimpleQueue[Any]] = set()
+        self._waiting: set[Queue[Any]] = set()
         self._lock = threading.Lock()
         self._is_cancelled = False
         self.interruption: KeyboardInterrupt | None = None
@@ -155,14 +155,14 @@ class CancelScope:
                 outcome = self._until_late(box, grace)
             return cast(T, _result(outcome))
 
-    def _until_over(self, box: SimpleQueue[Any]) -> Any:
+    def _until_over(self, box: Queue[Any]) -> Any:
         """What came of the work, or word that the scope ended."""
         try:
             return box.get(timeout=self.remaining())
         except Empty:
             return _CANCELLED
 
-    def _until_late(self, box: SimpleQueue[Any], grace: float) -> Any:
+    def _until_late(self, box: Queue[Any], grace: float) -> Any:
         """What came of the work after the scope ended.
 
         Raises:
@@ -179,7 +179,7 @@ class CancelScope:
                 return outcome
 
     @contextmanager
-    def _begun(self, act: Callable[[], object]) -> Iterator[SimpleQueue[Any]]:
+    def _begun(self, act: Callable[[], object]) -> Iterator[Queue[Any]]:
         """What comes of some work is put into the box, and so is word that the scope ended."""
         self.check()
         with self._box() as box:
@@ -187,8 +187,9 @@ class CancelScope:
             yield box
 
     @contextmanager
-    def _box(self) -> Iterator[SimpleQueue[Any]]:
-        box: SimpleQueue[Any] = SimpleQueue()
+    def _box(self) -> Iterator[Queue[Any]]:
+        # No SimpleQueue: after a Ctrl-C within its get, the next get may miss what is put.
+        box: Queue[Any] = Queue()
         with self._lock:
             self._waiting.add(box)
             if self._is_cancelled:
@@ -211,21 +212,21 @@ class _Workers:
     """Threads that carry out what blocks; they are kept for the next, and hold up no exit."""
 
     def __init__(self) -> None:
-        self._idle: list[SimpleQueue[Any]] = []
+        self._idle: list[Queue[Any]] = []
         self._lock = threading.Lock()
 
-    def begin(self, act: Callable[[], Any], box: SimpleQueue[Any]) -> None:
+    def begin(self, act: Callable[[], Any], box: Queue[Any]) -> None:
         """Has a thread do something and put result and error into a box."""
         with self._lock:
             work = self._idle.pop() if self._idle else None
         if work is None:
-            work = SimpleQueue()
+            work = Queue()
             threading.Thread(
                 target=self._serve, args=(work,), name="vercel-sql-request", daemon=True
             ).start()
         work.put((act, box))
 
-    def _serve(self, work: SimpleQueue[Any]) -> None:
+    def _serve(self, work: Queue[Any]) -> None:
         while True:
             act, box = work.get()
             outcome: tuple[Any, BaseException | None]
