@@ -1,33 +1,21 @@
-"""The simulated API on a socket of its own, in a thread of its own."""
+"""The simulated API as callers hold it: what it holds, and how it starts, pauses and stops."""
 
-import asyncio
 import socket
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from functools import partial
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
-
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vercel_sql.simulator._app import SimulatedApi
 from vercel_sql.simulator._clock import Clock
 from vercel_sql.simulator._control import confirm
-from vercel_sql.simulator._delivery import CLOSE_CONNECTION
 from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault, Faults
 from vercel_sql.simulator._json import Object
 from vercel_sql.simulator._limits import RateLimit, RateLimiter
 from vercel_sql.simulator._oauth import OAuth
 from vercel_sql.simulator._records import ReceivedRequest, Recorder
+from vercel_sql.simulator._serving import HOST, Serving, bind
 from vercel_sql.simulator._state import State
-
-_HOST = "127.0.0.1"
-_PATIENCE_SECONDS = 10.0
-_ACCEPTING_TURNS = 10
-"""Turns of the loop within which a connection that was accepted is also known (it takes 3)."""
 
 
 class Simulator:
@@ -35,6 +23,7 @@ class Simulator:
 
     `state` is what the account holds, and `oauth` the authorization server and the apps and
     integrations that are registered there; both may be looked at and changed while it serves.
+    `pause()` makes the server dead for a while.
 
     Args:
         tokens: How many tokens to make beside the calling one, or the fields of each.
@@ -67,12 +56,13 @@ class Simulator:
         self._faults = Faults(seed)
         self._recorder = Recorder()
         limiter = RateLimiter(limit, self.state.clock)
-        self._server = _Server(
-            SimulatedApi(self.state, self.oauth, limiter, self._faults, self._recorder, latency_ms)
+        self._api = SimulatedApi(
+            self.state, self.oauth, limiter, self._faults, self._recorder, latency_ms
         )
         self._wanted_port = port
         self._port: int | None = None
-        self._thread: threading.Thread | None = None
+        self._serving: Serving | None = None
+        self._reserved: socket.socket | None = None
 
     def __repr__(self) -> str:
         return f"Simulator({self.url!r})" if self._port else "Simulator(not started)"
@@ -86,16 +76,11 @@ class Simulator:
             OSError: The port is taken.
             RuntimeError: It was started before.
         """
-        if self._thread is not None:
+        if self._port is not None:
             raise RuntimeError("a simulator starts once")
-        listener = _listen(self._wanted_port)
-        self._port = listener.getsockname()[1]
-        self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name="vercel-simulator", daemon=True
-        )
-        self._thread.start()
-        if not self._server.ready.wait(_PATIENCE_SECONDS):
-            raise RuntimeError("the simulated API did not start")
+        bound = bind(self._wanted_port)
+        self._port = bound.getsockname()[1]
+        self._serving = Serving(self._api, bound)
         return self
 
     def stop(self) -> None:
@@ -104,12 +89,40 @@ class Simulator:
         Raises:
             RuntimeError: The thread did not end.
         """
-        if self._thread is None or not self._thread.is_alive():
-            return
-        self._server.leave()
-        self._thread.join(_PATIENCE_SECONDS)
-        if self._thread.is_alive():
-            raise RuntimeError("the simulated API did not stop")
+        if self._reserved is not None:
+            self._reserved.close()
+            self._reserved = None
+        if self._serving is not None:
+            self._serving.end()
+            self._serving = None
+
+    def pause(self) -> None:
+        """Be dead for a while: close all connections, and refuse new ones, until `resume()`.
+
+        Requests that are under way end without an answer; what was not acted on is not acted on
+        any more. The account, faults, limits and records stay, and so does the port, which
+        nobody else gets.
+
+        Raises:
+            RuntimeError: It does not serve, or the thread did not end.
+            OSError: Someone else got the port all the same.
+        """
+        if self._serving is None:
+            raise RuntimeError("the simulator does not serve")
+        self._serving.end()
+        self._serving = None
+        self._reserved = bind(self.port)
+
+    def resume(self) -> None:
+        """Serve again after `pause()`, at the same port.
+
+        Raises:
+            RuntimeError: It was not paused.
+        """
+        if self._reserved is None:
+            raise RuntimeError("the simulator was not paused")
+        bound, self._reserved = self._reserved, None
+        self._serving = Serving(self._api, bound)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -138,7 +151,7 @@ class Simulator:
     @property
     def url(self) -> str:
         """The base URL of the simulated API."""
-        return f"http://{_HOST}:{self.port}"
+        return f"http://{HOST}:{self.port}"
 
     @property
     def token(self) -> str:
@@ -190,81 +203,3 @@ class Simulator:
             return confirm(self.state, email=email, token=token)
         except ApiError as error:
             raise LookupError(error.message) from None
-
-
-def _listen(port: int) -> socket.socket:
-    """Open the port, so that it is known and takes connections before the server runs."""
-    # asyncio turns off Nagle's algorithm only where the protocol is named; with it, every
-    # answer would wait some 40 ms for the caller's delayed acknowledgement.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((_HOST, port))
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-class _Connection(H11Protocol):
-    """HTTP/1.1, with a way for the application to close the raw connection."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, CLOSE_CONNECTION: transport.close}
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn that says when it is ready, and that stops at once when it is told to."""
-
-    def __init__(self, app: SimulatedApi) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=_Connection,
-                ws="none",
-                loop="asyncio",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                timeout_keep_alive=75,  # an idle connection outlives any pause of a test
-                date_header=False,  # the application tells the account's time
-                headers=[("server", "Vercel")],
-            )
-        )
-        self.ready = threading.Event()
-        self.leave: Callable[[], object] = lambda: None
-        """Stops the server, from any thread, once it is ready."""
-
-    async def main_loop(self) -> None:
-        """Serve until told to leave."""
-        leaving = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        self.leave = partial(loop.call_soon_threadsafe, leaving.set)
-        await self.on_tick(0)
-        self.ready.set()
-        await leaving.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the port and every connection, whatever is under way there.
-
-        Connections are taken no more before the port is closed, since asyncio (of Python 3.13)
-        forgets one whose server is closed between its being accepted and being made.
-        """
-        for listener in sockets or ():
-            with suppress(NotImplementedError):  # the loop of Windows has no readers
-                asyncio.get_running_loop().remove_reader(listener)
-        for _ in range(_ACCEPTING_TURNS):
-            for connection in list(self.server_state.connections):
-                connection.transport.abort()
-            await asyncio.sleep(0)  # lets connections be made, and learn that they are closed
-        for server in self.servers:
-            server.close()
-        for listener in sockets or ():
-            listener.close()
-        tasks = list(self.server_state.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
