@@ -5,6 +5,7 @@ agree with the client's mistakes.
 """
 
 from vercel_sql.simulator._command import add_arguments, run
+from vercel_sql.simulator._history import TokenEvent
 from vercel_sql.simulator._limits import RateLimit
 from vercel_sql.simulator._oauth import OAuth
 from vercel_sql.simulator._oauth_clients import OAuthClient
@@ -21,6 +22,7 @@ __all__ = [
     "Simulator",
     "State",
     "Token",
+    "TokenEvent",
     "add_arguments",
     "run",
 ]

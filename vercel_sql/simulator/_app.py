@@ -20,6 +20,7 @@ from vercel_sql.simulator._endpoints import Exchange, Gate
 from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault, Faults
 from vercel_sql.simulator._grant_endpoint import GrantEndpoint
+from vercel_sql.simulator._history import within
 from vercel_sql.simulator._integration_endpoints import IntegrationEndpoints
 from vercel_sql.simulator._limits import RateLimiter
 from vercel_sql.simulator._login_endpoints import LoginEndpoints
@@ -101,7 +102,8 @@ class SimulatedApi:
         exchange = self._exchange(record)
         exchange.put_into(scope)
         end = next((fault for fault in due if fault.decisive), None)
-        answer = await self._answer(scope, body, end)
+        with within(record.index):
+            answer = await self._answer(scope, body, end)
         await _pause(_latency_ms(due, acts_first=True))
         if answer is not None:
             answer.set_headers(exchange.headers)

@@ -28,6 +28,7 @@ class Control:
         return [
             Route(PREFIX + "faults", self.faults, methods=["GET", "POST", "DELETE"]),
             Route(PREFIX + "requests", self.requests, methods=["GET", "DELETE"]),
+            Route(PREFIX + "history", self.history, methods=["GET"]),
             Route(PREFIX + "confirm", self.confirm, methods=["POST"]),
         ]
 
@@ -49,6 +50,10 @@ class Control:
         if request.method == "DELETE":
             self._recorder.clear()
         return answer({"requests": [record.as_json() for record in self._recorder.all()]})
+
+    async def history(self, _request: Request) -> Response:
+        """Show what became of each token."""
+        return answer({"history": [event.as_json() for event in self._state.history.all()]})
 
     async def confirm(self, request: Request) -> Response:
         """Confirm the logins of an email address, or the one of a verification token."""

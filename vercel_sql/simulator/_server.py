@@ -10,6 +10,7 @@ from vercel_sql.simulator._clock import Clock
 from vercel_sql.simulator._control import confirm
 from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault, Faults
+from vercel_sql.simulator._history import TokenEvent
 from vercel_sql.simulator._json import Object
 from vercel_sql.simulator._limits import RateLimit, RateLimiter
 from vercel_sql.simulator._oauth import OAuth
@@ -23,7 +24,7 @@ class Simulator:
 
     `state` is what the account holds, and `oauth` the authorization server and the apps and
     integrations that are registered there; both may be looked at and changed while it serves.
-    `pause()` makes the server dead for a while.
+    `history()` tells what became of each token, and `pause()` makes the server dead for a while.
 
     Args:
         tokens: How many tokens to make beside the calling one, or the fields of each.
@@ -167,6 +168,14 @@ class Simulator:
     def clear_requests(self) -> None:
         """Forget what was received."""
         self._recorder.clear()
+
+    def history(self) -> list[TokenEvent]:
+        """Give what became of each token, in order; it outlives tokens and records.
+
+        An event's `request` is the index of a record in `requests()`, as long as those are not
+        forgotten: indexes begin anew with `clear_requests()`.
+        """
+        return self.state.history.all()
 
     def faults(self, *faults: Mapping[str, Any], **fault: Any) -> list[Object]:
         """Add faults, each as a mapping, or one by its keywords; give all that there are.

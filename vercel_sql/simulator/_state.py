@@ -7,6 +7,7 @@ from typing import Any
 
 from vercel_sql.simulator._clock import Clock
 from vercel_sql.simulator._errors import ApiError
+from vercel_sql.simulator._history import History
 from vercel_sql.simulator._installations import Installations
 from vercel_sql.simulator._json import Object
 from vercel_sql.simulator._logins import Logins
@@ -20,7 +21,8 @@ from vercel_sql.simulator._user import seed_user
 class State:
     """All that the account holds, from the user to its integrations; safe from any thread.
 
-    `user` is the object that `/v2/user` shows, and may be changed.
+    `user` is the object that `/v2/user` shows, and may be changed. `history` tells what became
+    of each token, also after it is gone.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class State:
     ) -> None:
         self.lock = threading.RLock()
         self.clock = clock or Clock()
+        self.history = History(self.clock)
         self.until_inclusive = until_inclusive
         self._random = Random(seed)  # noqa: S311 (simulated secrets are to be the same each time)
         now_ms = self.clock.now_ms()
@@ -114,7 +117,7 @@ class State:
             if listed:
                 self._extend([token])
             else:
-                self._bearers[token.bearer] = token
+                self._accept([token])
             return token
 
     def remove_token(self, token: Token) -> None:
@@ -123,6 +126,7 @@ class State:
             if self._tokens.get(token.id) is token:
                 self._tokens.remove(token)
             del self._bearers[token.bearer]
+            self.history.note("removed", token)
 
     def find_bearer(self, bearer: str) -> Token | None:
         """Find a token by its bearer, dead or alive."""
@@ -200,4 +204,10 @@ class State:
             if token.bearer in self._bearers:
                 raise ValueError("there is already a token with that bearer")
         self._tokens.extend(tokens)
-        self._bearers.update((token.bearer, token) for token in tokens)
+        self._accept(tokens)
+
+    def _accept(self, tokens: list[Token]) -> None:
+        """Let the bearers of tokens authenticate from now on."""
+        for token in tokens:
+            self._bearers[token.bearer] = token
+            self.history.note("created", token)
