@@ -6,15 +6,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from queue import Empty, Queue
-from typing import Any, TypeVar, cast
+from contextvars import ContextVar
+from queue import Empty, Queue, SimpleQueue
+from typing import Any, TypeAlias, TypeVar, cast
 
 from vercel_sql.errors import StatementCancelledError, StatementTimeoutError
 
 T = TypeVar("T")
+Box: TypeAlias = Queue[Any] | SimpleQueue[Any]
 _CANCELLED = object()
+_waited_for: ContextVar[bool] = ContextVar("vercel_sql_waited_for", default=False)
 # How many threads without work are kept; beyond that, one ends with its work.
 _MOST_IDLE = 16
+
+
+@contextmanager
+def waited_for() -> Iterator[None]:
+    """Says that this thread may block: whoever waits for it comes back by `CancelScope.take`."""
+    token = _waited_for.set(True)
+    try:
+        yield
+    finally:
+        _waited_for.reset(token)
 
 
 class AbandonedError(StatementCancelledError):
@@ -38,7 +51,7 @@ class CancelScope:
     def __init__(self, timeout: float | None = None) -> None:
         self.timeout = timeout
         self._end = None if timeout is None else time.monotonic() + timeout
-        self._waiting: set[Queue[Any]] = set()
+        self._waiting: set[Box] = set()
         self._lock = threading.Lock()
         self._is_cancelled = False
         self.interruption: KeyboardInterrupt | None = None
@@ -120,14 +133,30 @@ class CancelScope:
             StatementTimeoutError: its time is over.
             BaseException: what `act` raised.
         """
+        if _waited_for.get():
+            self.check()
+            return act()
         with self._begun(act) as box:
-            try:
-                outcome = box.get(timeout=self.remaining())
-            except Empty:
-                raise self.timed_out() from None
-            if outcome is _CANCELLED:
-                self.check()
-            return cast(T, _result(outcome))
+            return cast(T, _result(self._take(box)))
+
+    def take(self, box: Box) -> Any:
+        """The next of what another thread puts into a box, unless the scope ends before.
+
+        Raises:
+            StatementCancelledError: the scope was cancelled.
+            StatementTimeoutError: its time is over.
+        """
+        with self._told(box):
+            return self._take(box)
+
+    def _take(self, box: Box) -> Any:
+        try:
+            found = box.get(timeout=self.remaining())
+        except Empty:
+            raise self.timed_out() from None
+        if found is _CANCELLED:
+            self.check()
+        return found
 
     def run_to_end(self, act: Callable[[], T], grace: float) -> T:
         """Carries out what can't be had again: waits a little longer for it when the scope ends.
@@ -190,12 +219,18 @@ class CancelScope:
     def _box(self) -> Iterator[Queue[Any]]:
         # No SimpleQueue: after a Ctrl-C within its get, the next get may miss what is put.
         box: Queue[Any] = Queue()
+        with self._told(box):
+            yield box
+
+    @contextmanager
+    def _told(self, box: Box) -> Iterator[None]:
+        """Puts word into a box when the scope is cancelled."""
         with self._lock:
             self._waiting.add(box)
             if self._is_cancelled:
                 box.put(_CANCELLED)
         try:
-            yield box
+            yield
         finally:
             with self._lock:
                 self._waiting.discard(box)

@@ -64,7 +64,7 @@ def walk(
     yield page, listing.accept(page)
     if page.cursor is None:
         return
-    ahead = ReadAhead(listing.fetch, page.cursor)
+    ahead = ReadAhead(listing.fetch, page.cursor, lambda: client.current_scope)
     try:
         while True:
             page = ahead.next()

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+from vercel_sql.api.cancel_scope import CancelScope, waited_for
+
 
 class ReadAhead:
     """At most one page ahead of the one that was asked for last.
@@ -17,10 +19,14 @@ class ReadAhead:
     Args:
         fetch: gets the page of a cursor; the page's own ``cursor`` leads on, None ends it.
         cursor: the cursor of the first page to get.
+        scope: gives the scope that limits the waiting.
     """
 
-    def __init__(self, fetch: Callable[[Any], Any], cursor: Any) -> None:
+    def __init__(
+        self, fetch: Callable[[Any], Any], cursor: Any, scope: Callable[[], CancelScope]
+    ) -> None:
         self._fetch = fetch
+        self._scope = scope
         self._pages: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._changed = threading.Condition()
         self._asked = 0
@@ -43,7 +49,7 @@ class ReadAhead:
         with self._changed:
             self._asked += 1
             self._changed.notify()
-        page, error = self._pages.get()
+        page, error = self._scope().take(self._pages)
         if error is not None:
             raise error
         return page
@@ -61,6 +67,10 @@ class ReadAhead:
         self._thread.start()
 
     def _run(self, cursor: Any) -> None:
+        with waited_for():
+            self._fetch_from(cursor)
+
+    def _fetch_from(self, cursor: Any) -> None:
         fetched = 0
         while cursor is not None and self._may_fetch(fetched):
             try:
