@@ -111,18 +111,23 @@ def add_guards(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="refuse a statement that would send more writes, before its first (100)",
     )
-    add(
-        "--timeout",
-        type=seconds,
-        metavar="SECONDS",
-        help="how long a statement may take altogether",
-    )
+    add_timeout(parser)
     add(
         "--save-secrets",
         metavar="FILE",
         help="append every secret that is shown once to a file of mode 0600, before it is shown",
     )
     add("--read-only", action="store_true", help="refuse everything that changes something")
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that says how long a statement may take."""
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="how long a statement may take altogether",
+    )
 
 
 def _count(text: str) -> int:
