@@ -12,6 +12,7 @@ from vercel_sql.connection.attachment import occupy
 from vercel_sql.manifest import vercel
 from vercel_sql.server.database import Database, lock
 from vercel_sql.tables.memo import Memo
+from vercel_sql.tables.writing import Keeping
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_every_connection_stands_in_the_catalog_and_reads_the_tables(
 ) -> None:
     database = Database("vercel", unsigned=False)
     try:
-        attachment = occupy(database.con, "vercel", make_client(sim), vercel(), None, Memo())
+        attachment = occupy(database.con, "vercel", make_client(sim), vercel(), Keeping(), Memo())
         attachment.add(attachment.missing)
         database.watch()
         lock(database.con)

@@ -22,6 +22,7 @@ from vercel_sql.tables.catalog import (
 )
 from vercel_sql.tables.functions import Functions
 from vercel_sql.tables.memo import Memo
+from vercel_sql.tables.writing import Keeping
 
 
 class Attachment:
@@ -39,7 +40,7 @@ class Attachment:
         name: str,
         client: Client,
         manifest: Manifest,
-        secrets_file: SecretsFile | None,
+        keeping: Keeping,
         *,
         memo: Memo | None = None,
         caller: str | None = None,
@@ -50,7 +51,7 @@ class Attachment:
         self.failures = Failures()
         self.con = con
         self._source = Source(client, self.failures)
-        self._functions = Functions(con, name, self._source, secrets_file, memo or Memo(), caller)
+        self._functions = Functions(con, name, self._source, keeping, memo or Memo(), caller)
         self._services: set[str] = set()
         self._lock = threading.Lock()
 
@@ -148,7 +149,7 @@ def attach(
         request_timeout=request_timeout,
     )
     wanted = _known_services(manifest, services)
-    attachment = make_attachment(con, name, client, manifest, saved)
+    attachment = make_attachment(con, name, client, manifest, Keeping(saved))
     try:
         attachment.add(wanted)
     except BaseException:
@@ -175,7 +176,7 @@ def make_attachment(
     name: str,
     client: Client,
     manifest: Manifest,
-    secrets_file: SecretsFile | None,
+    keeping: Keeping,
 ) -> Attachment:
     """An attachment without tables yet.
 
@@ -189,7 +190,7 @@ def make_attachment(
             "its file's name without the ending): rename that one, or attach() with another name="
         )
     create_catalog(con, name)
-    return Attachment(con, name, client, manifest, secrets_file)
+    return Attachment(con, name, client, manifest, keeping)
 
 
 def occupy(
@@ -197,7 +198,7 @@ def occupy(
     name: str,
     client: Client,
     manifest: Manifest,
-    secrets_file: SecretsFile | None,
+    keeping: Keeping,
     memo: Memo,
 ) -> Attachment:
     """An attachment without tables yet, in a connection's own empty database of that name.
@@ -207,7 +208,7 @@ def occupy(
     create_live_schema(con, name)
     # A function that makes a secret may be called by many; each is given only its own.
     return Attachment(
-        con, name, client, manifest, secrets_file, memo=memo, caller="current_connection_id()"
+        con, name, client, manifest, keeping, memo=memo, caller="current_connection_id()"
     )
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
-from vercel_sql.api import CancelScope, Client, RequestEvent, SecretsFile, given_credential
+from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
 from vercel_sql.connection.attachment import Attachment
 from vercel_sql.connection.cursor import Cursor, Values, wrapped
 from vercel_sql.connection.translate import translated
@@ -22,8 +22,8 @@ from vercel_sql.errors import InterfaceError
 from vercel_sql.sql import Native, Parameters, Statement, check, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.duck import in_transaction
-from vercel_sql.sql.running.prepared import kept_rows
 from vercel_sql.tables.catalog import quoted
+from vercel_sql.tables.writing import Keeping, kept_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ class Connection:
         expect_rows: int | None,
         max_writes: int | None,
         timeout: float | None,
-        secrets_file: SecretsFile | None,
+        keeping: Keeping,
     ) -> None:
         self.native = native
         self.expect_rows = expect_rows
@@ -80,7 +80,7 @@ class Connection:
         self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
         self._engine = Engine(native, self._catalogs)
-        self._secrets_file = secrets_file
+        self._keeping = keeping
         self._active: weakref.ref[Cursor] | None = None
         self._lock = threading.RLock()
         self._watch: threading.Timer | None = None
@@ -268,7 +268,7 @@ class Connection:
     ) -> None:
         limits = Limits(
             self.expect_rows,
-            self._secrets_file,
+            self._keeping,
             rows_kept,
             self.approve,
             max_writes=self.max_writes,

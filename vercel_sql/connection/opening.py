@@ -11,6 +11,7 @@ from vercel_sql.connection.attachment import make_attachment
 from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.translate import translated
 from vercel_sql.manifest import vercel
+from vercel_sql.tables.writing import Keeping
 
 
 def connect(
@@ -74,7 +75,7 @@ def connect(
         try:
             match_versions(native)
             _turn_bar_off(native)
-            attachment = make_attachment(native, provider.name, client, manifest, None)
+            attachment = make_attachment(native, provider.name, client, manifest, Keeping())
         except BaseException:
             native.close()
             raise
@@ -84,7 +85,7 @@ def connect(
         expect_rows=expect_rows,
         max_writes=max_writes,
         timeout=timeout,
-        secrets_file=saved,
+        keeping=Keeping(saved),
     )
 
 

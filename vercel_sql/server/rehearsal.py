@@ -16,6 +16,7 @@ from vercel_sql.server.database import lock, settle
 from vercel_sql.sql import NO_PARAMETERS, Explain
 from vercel_sql.sql.running import Engine, Limits, Outcome
 from vercel_sql.tables.catalog import quoted
+from vercel_sql.tables.writing import Keeping
 
 
 class Rehearsal:
@@ -56,7 +57,7 @@ class Rehearsal:
         """
         settle(self._con)
         name, manifest = self._original.name, self._original.manifest
-        attachment = make_attachment(self._con, name, self._client, manifest, None)
+        attachment = make_attachment(self._con, name, self._client, manifest, Keeping())
         self._con.execute(f"USE {quoted(name)}")
         # All at once, since making a table changes a setting, and settings are locked then.
         attachment.add(attachment.missing)

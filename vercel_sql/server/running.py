@@ -14,7 +14,6 @@ import duckdb
 from duckdb import sqltypes
 from duckdb.func import FunctionNullHandling
 
-from vercel_sql.api import SecretsFile
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import (
@@ -33,6 +32,7 @@ from vercel_sql.server.tree import Refusal
 from vercel_sql.sql import NO_PARAMETERS, Exec, Explain, Statement, Write, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Resolver
 from vercel_sql.tables.memo import Memo
+from vercel_sql.tables.writing import Keeping
 
 NAME = "run"
 """What clients call it by."""
@@ -48,7 +48,7 @@ class StatementRunner:
         attachment: the account.
         judge: judges what runs; None lets everything pass.
         writes: whether clients may change something.
-        secrets_file: where secrets that are shown once are saved first.
+        keeping: where secrets that are shown once are saved first, and what of lost rows.
         memo: what each request id gave.
     """
 
@@ -59,14 +59,14 @@ class StatementRunner:
         judge: Judge | None,
         *,
         writes: bool,
-        secrets_file: SecretsFile | None,
+        keeping: Keeping,
         memo: Memo,
     ) -> None:
         self._con = con
         self._attachment = attachment
         self._judge = judge
         self._writes = writes
-        self._limits = Limits(secrets_file=secrets_file)
+        self._limits = Limits(keeping=keeping)
         self._memo = memo
         # DuckDB 1.5 has no reference of its own, and its threads may outlive its connection.
         self._function = self._call

@@ -24,6 +24,7 @@ from vercel_sql.server.running import NAME, StatementRunner
 from vercel_sql.server.tree import Refusal
 from vercel_sql.tables.catalog import LIVE, literal
 from vercel_sql.tables.memo import Memo
+from vercel_sql.tables.writing import Keeping
 
 log = logging.getLogger("vercel_sql")
 
@@ -109,8 +110,8 @@ class Server:
         self._con = self._database.con
         try:
             load_quack(self._con, extensions)
-            attachment = self._attach(secrets_file if can_write else None)
-            self._start(attachment, secrets_file if can_write else None)
+            keeping = Keeping(secrets_file if can_write else None)
+            self._start(self._attach(keeping), keeping)
         except BaseException:
             self.close()
             raise
@@ -189,8 +190,8 @@ class Server:
             if has_active(self._con):
                 quiet_since = now
 
-    def _attach(self, secrets_file: SecretsFile | None) -> Attachment:
-        attachment = occupy(self._con, _CATALOG, self._client, vercel(), secrets_file, self._memo)
+    def _attach(self, keeping: Keeping) -> Attachment:
+        attachment = occupy(self._con, _CATALOG, self._client, vercel(), keeping, self._memo)
         # At once: a database in a file waits for the disk at the end of each transaction.
         self._con.execute("BEGIN")
         attachment.add(attachment.missing)
@@ -198,7 +199,7 @@ class Server:
         self._database.watch()
         return attachment
 
-    def _start(self, attachment: Attachment, secrets_file: SecretsFile | None) -> None:
+    def _start(self, attachment: Attachment, keeping: Keeping) -> None:
         if self._guards.judge:
             outermost = [("", NAME), ("main", NAME)]
             self._judge = Judge(_CATALOG, self._tables(), self._table_functions(), outermost)
@@ -215,7 +216,7 @@ class Server:
             attachment,
             self._judge,
             writes=self._writes,
-            secrets_file=secrets_file,
+            keeping=keeping,
             memo=self._memo,
         )
         self._runner.create()

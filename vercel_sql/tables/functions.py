@@ -17,13 +17,14 @@ import pyarrow as pa
 from duckdb import sqltypes
 from duckdb.func import FunctionNullHandling
 
-from vercel_sql.api import SecretsFile, build_request, check_arguments, encode_json
-from vercel_sql.errors import OperationalError, ParameterError, PartialWriteError
+from vercel_sql.api import build_request, check_arguments, encode_json
+from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import Method, Resource, Service
-from vercel_sql.tables.calls import call, refuse_own_key, result_columns, salvage
+from vercel_sql.tables.calls import call, refuse_own_key, result_columns
 from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.source import Source
+from vercel_sql.tables.writing import Keeping, write_and_keep
 
 _CALLER = "__caller"
 
@@ -35,7 +36,8 @@ class Functions:
         con: the connection that they are registered on; only it can take them out.
         catalog: the name of the catalog.
         source: what makes the calls.
-        secrets_file: where secrets go; with it the functions that change something are made too.
+        keeping: where secrets go; with a file for them, the functions that change something are
+            made too.
         memo: what each request id gave.
         caller: SQL that says who calls, where callers must not be given each other's secrets.
     """
@@ -45,7 +47,7 @@ class Functions:
         con: duckdb.DuckDBPyConnection,
         catalog: str,
         source: Source,
-        secrets_file: SecretsFile | None,
+        keeping: Keeping,
         memo: Memo,
         caller: str | None = None,
     ) -> None:
@@ -53,7 +55,7 @@ class Functions:
         self._caller = caller or "NULL"
         self._catalog = catalog
         self._source = source
-        self._secrets_file = secrets_file
+        self._keeping = keeping
         self._memo = memo
         self._registered: list[str] = []
 
@@ -63,7 +65,7 @@ class Functions:
             for method in resource.methods.values():
                 if method.reads:
                     self._create_read(resource, method)
-                elif self._secrets_file is not None:
+                elif self._keeping.secrets_file is not None:
                     self._create_scalar(resource, method, writes=True)
 
     def remove(self) -> None:
@@ -161,38 +163,9 @@ class Functions:
         client = self._source.client
         if method is resource.remover:
             refuse_own_key(client, resource, [str(v) for v in checked.values()])
-        answer = client.send(build_request(method, checked))
-        written, problem = salvage(resource, method, answer)
+        written = write_and_keep(client, resource, build_request(method, checked), self._keeping)
         # DuckDB takes exactly the declared columns, and cites the values where they differ.
-        table = written.select([column.name for column in result_columns(resource, method)])
-        secret = [c.name for c in method.returns if c.secret]
-        for name in secret:
-            client.redactor.add(table.column(name)[0].as_py())
-        if secret and self._secrets_file is not None:
-            names = [c.name for c in result_columns(resource, method) if c.stored]
-            values = table.select(names).to_pylist()[0]
-            try:
-                self._secrets_file.append(resource.full_name, method.name, _plain(values))
-            except OperationalError as error:
-                raise PartialWriteError(
-                    f"{error}. It was carried out all the same; what is secret is kept in this "
-                    "error alone",
-                    cause=error,
-                    columns=table.column_names,
-                    rows=[tuple(values.values())],
-                    table=table,
-                ) from None
-        if problem is not None:
-            raise PartialWriteError(
-                f"{problem}. It was carried out all the same; what is secret is in "
-                f"{self._secrets_file}",
-                cause=problem,
-            )
-        return table
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+        return written.select([column.name for column in result_columns(resource, method)])
 
 
 def _fingerprint(method: Method, checked: Mapping[str, Any]) -> str:

@@ -16,10 +16,10 @@ from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import refuse_transaction, table_of
 from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
 from vercel_sql.sql.running.resolve import Resolver, Target
-from vercel_sql.sql.running.secret_rows import send_and_keep
 from vercel_sql.sql.running.values import column_values, refuse_moment, require_parameter
 from vercel_sql.sql.statements import Exec
 from vercel_sql.tables.calls import call, refuse_own_key, written_schema
+from vercel_sql.tables.writing import write_and_keep
 
 
 def find_method(resolver: Resolver, name: Name) -> tuple[Target, Method]:
@@ -126,16 +126,17 @@ def prepare_call(
     """
     where = f"EXEC {target.full_name}.{method.name}"
     refuse_transaction(con, where)
-    target.catalog.client.refuse_unsendable(method)
+    client = target.catalog.client
+    client.refuse_unsendable(method)
     limits.refuse_dropped(method, where)
     if method is target.resource.remover:
-        refuse_own_key(target.catalog.client, target.resource, [str(v) for v in arguments.values()])
+        refuse_own_key(client, target.resource, [str(v) for v in arguments.values()])
     request = build_request(method, arguments)
     return Prepared(
         where,
         target,
         [request],
-        lambda _number: send_and_keep(target, method, request, limits.secrets_file),
+        lambda _number: write_and_keep(client, target.resource, request, limits.keeping),
         lambda done: _finish(target, method, done),
     )
 

@@ -18,7 +18,6 @@ from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
 from vercel_sql.sql.running.refusals import capabilities
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
-from vercel_sql.sql.running.secret_rows import send_and_keep
 from vercel_sql.sql.running.values import (
     BODY_PREFIX,
     column_values,
@@ -27,6 +26,7 @@ from vercel_sql.sql.running.values import (
 )
 from vercel_sql.sql.statements import Insert
 from vercel_sql.tables.calls import written_schema
+from vercel_sql.tables.writing import write_and_keep
 
 
 def prepare_insert(
@@ -56,13 +56,14 @@ def prepare_insert(
         for number, row in enumerate(rows, start=1)
     ]
     requests = [build_request(method, arguments) for arguments in checked]
-    target.catalog.client.refuse_unsendable(method)
+    client = target.catalog.client
+    client.refuse_unsendable(method)
     limits.refuse_dropped(method, where)
     return Prepared(
         where,
         target,
         requests,
-        lambda number: send_and_keep(target, method, requests[number], limits.secrets_file),
+        lambda n: write_and_keep(client, target.resource, requests[n], limits.keeping),
         lambda done: _finish(target, method, returning, done),
     )
 

@@ -22,6 +22,7 @@ from vercel_sql.errors import (
 from vercel_sql.manifest import Method
 from vercel_sql.sql.running.plan import Plan, in_words
 from vercel_sql.sql.running.resolve import Target
+from vercel_sql.tables.writing import Keeping, kept_rows
 
 # How many seconds a request that was sent is waited for when its statement is stopped: its answer
 # may hold a secret that is shown only once.
@@ -34,17 +35,22 @@ class Limits:
 
     Attributes:
         expect_rows: the number of rows that a write must change; None allows any.
-        secrets_file: where secrets that are shown once are saved first.
+        keeping: where secrets that are shown once are saved first, and what becomes of lost rows.
         rows_kept: whether the caller is given the rows; ``executemany`` drops them.
         approve: is told what a write is about to send, and says whether to go on; None allows all.
         max_writes: how many writes a statement may send at most; None allows any number.
     """
 
     expect_rows: int | None = None
-    secrets_file: SecretsFile | None = None
+    keeping: Keeping = field(default_factory=Keeping)
     rows_kept: bool = True
     approve: Callable[[Plan], bool] | None = None
     max_writes: int | None = None
+
+    @property
+    def secrets_file(self) -> SecretsFile | None:
+        """Where secrets that are shown once are saved first."""
+        return self.keeping.secrets_file
 
     def refuse_dropped(self, method: Method, where: str) -> None:
         """Stops, before the first request, what would make a secret that nobody gets to see.
@@ -223,11 +229,3 @@ class Prepared:
         )
         # A RETURNING was asked to say which rows those were, so it still does.
         return kept_rows(str(error), error, outcome.table) if done and self.returns else error
-
-
-def kept_rows(text: str, cause: BaseException, table: pa.Table | None) -> PartialWriteError:
-    """The error that carries the rows of what was carried out before something failed."""
-    if table is None:
-        return PartialWriteError(text, cause=cause)
-    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    return PartialWriteError(text, cause=cause, columns=table.column_names, rows=rows, table=table)

@@ -1,0 +1,91 @@
+"""Sends one write and keeps what its answer shows only once: the one way that all doors go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import pyarrow as pa
+
+from vercel_sql.api import Client, Request, SecretsFile
+from vercel_sql.errors import OperationalError, PartialWriteError
+from vercel_sql.manifest import Method, Resource
+from vercel_sql.tables.calls import salvage
+
+OnOrphan: TypeAlias = Literal["report", "revoke"]
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What becomes of a write's secret, and of a row whose secret was lost.
+
+    Attributes:
+        secrets_file: where secrets that are shown once are saved first.
+        on_orphan: what to do about a row that came of a write whose answer was lost: name it in
+            the error, or also take it away again, where there is no doubt which one it is.
+    """
+
+    secrets_file: SecretsFile | None = None
+    on_orphan: OnOrphan = "report"
+
+
+def write_and_keep(
+    client: Client, resource: Resource, request: Request, keeping: Keeping
+) -> pa.Table:
+    """The answer to a write as a table; its secrets are on disk before this returns.
+
+    Args:
+        client: sends the request.
+        resource: the resource that the request's method is of.
+        request: the write.
+        keeping: where its secrets go.
+
+    Raises:
+        APIError: Vercel answered with an error.
+        TransportError: no answer came.
+        AnswerError: the answer can't be used, and has no secret.
+        PartialWriteError: it was carried out, and something is wrong with the answer or the file;
+            the error carries the secrets.
+    """
+    method = request.method
+    table, problem = salvage(resource, method, client.send(request))
+    secret = [column.name for column in method.returns if column.secret]
+    for name in secret:
+        client.redactor.add(table.column(name)[0].as_py())
+    unsaved = _saved(resource, method, table, keeping) if secret else None
+    problem = problem or unsaved
+    if problem is not None:
+        place = keeping.secrets_file if unsaved is None else None
+        where = "kept in this error alone" if place is None else f"in {place.path}"
+        secrets = f"; what is secret is {where}" if secret else ""
+        text = f"{problem}. It was carried out all the same{secrets}"
+        raise kept_rows(text, problem, table)
+    return table
+
+
+def _saved(
+    resource: Resource, method: Method, table: pa.Table, keeping: Keeping
+) -> OperationalError | None:
+    """Puts the secrets of an answer on disk; gives what hindered it."""
+    if keeping.secrets_file is None:
+        return None
+    names = [column.name for column in method.returns if column.stored]
+    values = table.select(names).to_pylist()[0]
+    try:
+        keeping.secrets_file.append(resource.full_name, method.name, _given(values))
+    except OperationalError as error:
+        return error
+    return None
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def kept_rows(text: str, cause: BaseException, table: pa.Table | None) -> PartialWriteError:
+    """The error that carries the rows of what was carried out before something failed."""
+    if table is None:
+        return PartialWriteError(text, cause=cause)
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return PartialWriteError(text, cause=cause, columns=table.column_names, rows=rows, table=table)
