@@ -14,20 +14,6 @@ from vercel_sql.manifest import vercel
 from vercel_sql.render.escapes import visible
 
 
-def add_servers(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say which servers are meant."""
-    parser.add_argument(
-        "--api-url",
-        metavar="URL",
-        help="the API's base URL; without it, VERCEL_API_URL, else Vercel's own",
-    )
-    parser.add_argument(
-        "--oauth-url",
-        metavar="URL",
-        help="the authorization server's base URL; without it, VERCEL_OAUTH_URL, else Vercel's own",
-    )
-
-
 def anonymous_client(arguments: argparse.Namespace) -> Client:
     """A client without a token, for the servers of the options.
 
@@ -36,7 +22,12 @@ def anonymous_client(arguments: argparse.Namespace) -> Client:
     """
     given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
     urls = {name: url for name, url in given.items() if url}
-    return Client(vercel().provider, Credential(None, "nowhere"), urls=urls)
+    return Client(
+        vercel().provider,
+        Credential(None, "nowhere"),
+        urls=urls,
+        request_timeout=arguments.request_timeout,
+    )
 
 
 def say(text: str) -> None:

@@ -23,9 +23,9 @@ from vercel_sql.api.sign_in import (
     by_device,
     by_email,
 )
-from vercel_sql.cli.accounts import add_servers, anonymous_client, guarded, say
+from vercel_sql.cli.accounts import anonymous_client, guarded, say
 from vercel_sql.cli.exit_codes import FINE
-from vercel_sql.cli.options import seconds
+from vercel_sql.cli.options import add_servers, seconds
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.manifest import vercel
 
@@ -94,7 +94,7 @@ def _login(arguments: argparse.Namespace) -> int:
             place = store.write(login)
     finally:
         client.close()
-    who = _who(store, login)
+    who = _who(store, login, arguments.request_timeout)
     say(f"{'Logged in' if who is None else f'Logged in as {who}'}; saved in {place}.")
     if before is not None and before.access_token != login.access_token:
         say(
@@ -188,12 +188,13 @@ def _opened(address: str) -> bool:
         return False
 
 
-def _who(store: LoginStore, login: SavedLogin) -> str | None:
+def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | None:
     """The name of who logged in, and the token's id into the store; neither is vital."""
     client = Client(
         vercel().provider,
         Credential(login.access_token, "the new login"),
         urls={"api": login.api_url, "oauth": login.oauth_url},
+        request_timeout=request_timeout,
     )
     try:
         if login.kind == "token":

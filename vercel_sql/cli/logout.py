@@ -7,12 +7,11 @@ import os
 
 from vercel_sql.api.login_store import LoginStore
 from vercel_sql.api.sign_out import sign_out
-from vercel_sql.cli.accounts import add_servers, anonymous_client, guarded, say
+from vercel_sql.cli.accounts import anonymous_client, guarded, say
 from vercel_sql.cli.exit_codes import FAILED, FINE
+from vercel_sql.cli.options import add_servers
 from vercel_sql.cli.output import complain
 from vercel_sql.manifest import vercel
-
-_TIMEOUT = 30.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +28,7 @@ def _logout(arguments: argparse.Namespace) -> int:
     client = anonymous_client(arguments)
     client.close()
     provider = vercel().provider
-    ended = sign_out(provider, LoginStore(client.urls["api"]), _TIMEOUT)
+    ended = sign_out(provider, LoginStore(client.urls["api"]), arguments.request_timeout)
     if os.environ.get(provider.token_environment, "").strip():
         say(f"{provider.token_environment} is set, and is still used.")
     if ended.place is None:

@@ -52,12 +52,17 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 
 def add_account(parser: argparse.ArgumentParser) -> None:
     """Adds the options that say which account of which API is meant."""
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "--token-file",
         metavar="FILE",
         help="a file that holds the Vercel token; without it, VERCEL_TOKEN or a login is used",
     )
+    add_servers(parser)
+
+
+def add_servers(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which servers are meant, and how long to wait for them."""
+    add = parser.add_argument
     add(
         "--api-url",
         metavar="URL",

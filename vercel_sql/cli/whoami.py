@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vercel_sql import Connection, connect
-from vercel_sql.cli.accounts import add_servers, guarded
+from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FINE
+from vercel_sql.cli.options import add_servers
 from vercel_sql.cli.output import complain
 from vercel_sql.errors import ForbiddenError, NotFoundError
 from vercel_sql.render.escapes import visible
@@ -46,6 +47,7 @@ def _whoami(arguments: argparse.Namespace) -> int:
         oauth_url=arguments.oauth_url,
         token_file=arguments.token_file,
         read_only=True,
+        request_timeout=arguments.request_timeout,
     ) as connection:
         answer = account(connection)
     if arguments.format == "json":
