@@ -37,6 +37,7 @@ def plain_environment(
     """No test depends on the tokens, logins, proxies and certificates of who runs it."""
     logins = tmp_path_factory.mktemp("logins")
     monkeypatch.setenv("VERCEL_SQL_CONFIG_DIR", str(logins / "ours"))
+    monkeypatch.setenv("VERCEL_SQL_STATE_DIR", str(logins / "state"))
     monkeypatch.setenv("VERCEL_SQL_KEYRING", "off")
     monkeypatch.setenv("XDG_DATA_HOME", str(logins / "theirs"))
     for name in (*_OURS, *_PROXIES, *map(str.upper, _PROXIES)):

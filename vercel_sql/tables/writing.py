@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import pyarrow as pa
 
 from vercel_sql.api import Client, Request, SecretsFile
-from vercel_sql.errors import OperationalError, PartialWriteError
+from vercel_sql.api.cancel_scope import AbandonedError
+from vercel_sql.errors import OperationalError, PartialWriteError, UnknownOutcomeError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.tables.calls import salvage
 
+T = TypeVar("T")
 OnOrphan: TypeAlias = Literal["report", "revoke"]
+# How many seconds a request that was sent is waited for when its statement is stopped: its answer
+# may hold a secret that is shown only once.
+_GRACE = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,30 @@ def write_and_keep(
         text = f"{problem}. It was carried out all the same{secrets}"
         raise kept_rows(text, problem, table)
     return table
+
+
+def carried_out(client: Client, send: Callable[[], T]) -> T:
+    """Sends one write and waits for what comes of it, a moment longer than its statement lasts.
+
+    It runs on a thread of its own, which keeps what the answer shows only once: where nobody
+    waits any more, in the secrets file and the journal.
+
+    Args:
+        client: its scope is that of the statement.
+        send: sends the write and keeps its secret, as `write_and_keep` does.
+
+    Raises:
+        UnknownOutcomeError: the statement ended while the request was under way.
+        BaseException: what `send` raised.
+    """
+    try:
+        return client.current_scope.run_to_end(send, _GRACE)
+    except AbandonedError as error:
+        raise UnknownOutcomeError(
+            f"{error} while a request was under way. It may have been carried out all the "
+            "same, and was not sent again: list the table before you repeat the statement",
+            cause=error,
+        ) from None
 
 
 def _saved(

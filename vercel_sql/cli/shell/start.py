@@ -12,6 +12,7 @@ from types import FrameType
 
 from vercel_sql import Connection
 from vercel_sql._version import __version__
+from vercel_sql.api.state_dir import state_dir
 from vercel_sql.cli.exit_codes import FINE, WRONG_USE
 from vercel_sql.cli.options import opened
 from vercel_sql.cli.output import complain
@@ -30,7 +31,6 @@ from vercel_sql.cli.shell.prompting import (
     unechoed_controls,
 )
 from vercel_sql.cli.shell.session import Session
-from vercel_sql.cli.shell.state_dir import state_dir
 from vercel_sql.errors import Error
 
 _FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import duckdb
 import pyarrow as pa
 
 from vercel_sql.api import Request, SecretsFile
-from vercel_sql.api.cancel_scope import AbandonedError
 from vercel_sql.errors import (
     DataError,
     NotApprovedError,
@@ -17,16 +17,11 @@ from vercel_sql.errors import (
     ProgrammingError,
     RowCountError,
     StatementCancelledError,
-    UnknownOutcomeError,
 )
 from vercel_sql.manifest import Method
 from vercel_sql.sql.running.plan import Plan, in_words
 from vercel_sql.sql.running.resolve import Target
-from vercel_sql.tables.writing import Keeping, kept_rows
-
-# How many seconds a request that was sent is waited for when its statement is stopped: its answer
-# may hold a secret that is shown only once.
-_GRACE = 1.0
+from vercel_sql.tables.writing import Keeping, carried_out, kept_rows
 
 
 @dataclass(frozen=True)
@@ -147,11 +142,12 @@ class Prepared:
         """
         self.refuse_other_count(limits.expect_rows)
         self.refuse_unapproved(limits.approve)
-        scope = self.target.catalog.client.current_scope
+        client = self.target.catalog.client
+        scope = client.current_scope
         done: list[pa.Table] = []
         for number in range(len(self.requests)):
             try:
-                rows = self._send_one(number)
+                rows = carried_out(client, partial(self.send, number))
             except PartialWriteError as error:
                 if error.table is not None:
                     done.append(error.table)
@@ -200,25 +196,6 @@ class Prepared:
             error,
             pa.concat_tables(done) if done else None,
         )
-
-    def _send_one(self, number: int) -> pa.Table | None:
-        """Sends one request.
-
-        It runs on a thread of its own, which keeps what the answer shows only once: where nobody
-        waits any more, in the secrets file and the journal.
-
-        Raises:
-            UnknownOutcomeError: the statement ended while the request was under way.
-        """
-        client = self.target.catalog.client
-        try:
-            return client.current_scope.run_to_end(lambda: self.send(number), _GRACE)
-        except AbandonedError as error:
-            raise UnknownOutcomeError(
-                f"{error} while a request was under way. It may have been carried out all the "
-                "same, and was not sent again: list the table before you repeat the statement",
-                cause=error,
-            ) from None
 
     def _miscounted(
         self, outcome: Outcome, done: list[pa.Table], expected: int

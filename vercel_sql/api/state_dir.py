@@ -1,4 +1,4 @@
-"""The folder of what the shell remembers, as the platform has it."""
+"""The folder of what this package remembers between two runs, as the platform has it."""
 
 from __future__ import annotations
 
