@@ -38,6 +38,14 @@ name = "rid"
 source = "request"
 type = "VARCHAR"
 description = "What was asked for."
+[[resources.r.columns]]
+name = "name"
+type = "VARCHAR"
+description = "What it is called."
+[[resources.r.columns]]
+name = "made"
+type = "BIGINT"
+description = "When it was made."
 [resources.r.methods.get]
 verb = "select"
 http = "GET"
@@ -51,6 +59,36 @@ location = "path"
 type = "VARCHAR"
 required = true
 description = "Which one."
+[resources.r.methods.list]
+verb = "select"
+http = "GET"
+path = "/r"
+description = "Lists them."
+effect = "read"
+retry = "safe"
+[resources.r.methods.list.paging]
+cursor = ["next"]
+count = ["count"]
+parameter = "until"
+size_parameter = "limit"
+size = 100
+[resources.r.methods.make]
+verb = "insert"
+http = "POST"
+path = "/r"
+description = "Makes one."
+effect = "write"
+retry = "refused"
+trace = { key = ["id"], matches = { name = "title" }, since = "made" }
+[[resources.r.methods.make.parameters]]
+name = "title"
+location = "body"
+type = "VARCHAR"
+[[resources.r.methods.make.returns]]
+name = "password"
+type = "VARCHAR"
+secret = true
+description = "Shown once."
 [views.v.r]
 description = "A view."
 query = "SELECT 1"
@@ -99,6 +137,23 @@ def test_the_unbroken_one_is_read(write):
             'effect = "read"\nretry = "safe"',
             'effect = "write"\nretry = "safe"',
             ["resources.r.methods.get.retry"],
+        ),
+        ('since = "made"', 'since = "name"', ["resources.r.methods.make.trace.since", "name"]),
+        ('since = "made"', 'since = "when"', ["resources.r.methods.make.trace", "'when'"]),
+        ("{ name =", "{ names =", ["resources.r.methods.make.trace", "'names'"]),
+        ('{ name = "title" }', '{ name = "titel" }', ["make.trace.matches", "'titel'"]),
+        ('{ name = "title" }', "{ }", ["resources.r.methods.make.trace"]),
+        ('trace = { key = ["id"]', "trace = { key = []", ["resources.r.methods.make.trace"]),
+        (
+            'location = "body"\ntype',
+            'location = "body"\nsecret = true\ntype',
+            ["make.trace.matches", "'title'"],
+        ),
+        ("secret = true\ndesc", "desc", ["resources.r.methods.make.trace", "secret"]),
+        (
+            'verb = "select"\nhttp = "GET"\npath = "/r"',
+            'verb = "exec"\nhttp = "GET"\npath = "/r"',
+            ["make.trace", "no listing"],
         ),
         ('query = "SELECT 1"', 'query = " "', ["views.v.r.query"]),
         ('s = ["r"]', 's = ["other"]', ["resources", "other"]),

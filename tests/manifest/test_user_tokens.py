@@ -140,3 +140,16 @@ def test_everything_is_described():
 def test_every_service_that_the_provider_names_loads():
     manifest = vercel()
     assert {resource.service for resource in manifest.resources()} == set(manifest.service_names)
+
+
+def test_only_a_new_token_can_be_traced_and_by_what_the_listing_has():
+    traces = {method.name: method.trace for method in RESOURCE.methods.values() if method.trace}
+    (trace,) = traces.values()
+    assert list(traces) == ["create_auth_token"]
+    assert trace.key == ["token", "id"]
+    assert (trace.matches, trace.since) == ({"name": "name"}, "createdAt")
+
+
+def test_what_shows_a_secret_once_is_known_as_such():
+    makers = {method.name for method in RESOURCE.methods.values() if method.makes_secret}
+    assert makers == {"create_auth_token", "verify_token", "email_login"}

@@ -67,6 +67,7 @@ def _environment(scratch: Path) -> dict[str, str]:
     """The environment without what would make a notebook another one here than elsewhere."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VERCEL_")}
     folders = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    folders += ("VERCEL_SQL_STATE_DIR",)
     return kept | {name: str(scratch / name.lower()) for name in folders}
 
 

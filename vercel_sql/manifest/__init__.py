@@ -11,6 +11,7 @@ from vercel_sql.manifest.model import (
     SelfReference,
     Server,
     Service,
+    Trace,
     View,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "SelfReference",
     "Server",
     "Service",
+    "Trace",
     "View",
     "vercel",
 ]

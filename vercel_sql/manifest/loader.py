@@ -13,7 +13,16 @@ from typing import TypeVar
 import msgspec
 
 from vercel_sql.errors import ManifestError
-from vercel_sql.manifest.model import Column, Entry, Method, Provider, Resource, Service, View
+from vercel_sql.manifest.model import (
+    Column,
+    Entry,
+    Method,
+    Provider,
+    Resource,
+    Service,
+    Trace,
+    View,
+)
 
 EntryT = TypeVar("EntryT", bound=Entry)
 
@@ -172,6 +181,8 @@ def _check_resource(resource: Resource, provider: Provider, where: str) -> None:
         raise ManifestError(f"{where}.self_reference.column: no such column")
     for method in resource.methods.values():
         _check_method(method, provider, f"{where}.methods.{method.name}")
+        if method.trace is not None:
+            _check_trace(resource, method, method.trace, f"{where}.methods.{method.name}.trace")
 
 
 def _check_method(method: Method, provider: Provider, where: str) -> None:
@@ -187,6 +198,24 @@ def _check_method(method: Method, provider: Provider, where: str) -> None:
             f"{where}.path: {{…}} names {sorted(in_path)}, "
             f"the path parameters are {sorted(declared)}"
         )
+
+
+def _check_trace(resource: Resource, method: Method, trace: Trace, where: str) -> None:
+    """A row is found by columns of the listing, and its values may stand in a journal."""
+    columns = {column.name: column for column in resource.fields}
+    if not method.makes_secret or not trace.key or not trace.matches:
+        raise ManifestError(f"{where}: it is for writes whose answer has a secret and a key")
+    if resource.lister is None or resource.lister.paging is None:
+        raise ManifestError(f"{where}: resources.{resource.name} has no listing to look in")
+    for name in (*trace.matches, trace.since):
+        if name not in columns:
+            raise ManifestError(f"{where}: no field is named {name!r}")
+    if columns[trace.since].type != "BIGINT":
+        raise ManifestError(f"{where}.since: {trace.since} is no number of milliseconds")
+    for name in trace.matches.values():
+        parameter = method.parameter(name)
+        if parameter is None or parameter.secret or parameter.location not in ("body", "query"):
+            raise ManifestError(f"{where}.matches: no parameter {name!r} that may be noted")
 
 
 def _check_view(view: View, where: str) -> None:

@@ -132,6 +132,21 @@ class Column(Entry, frozen=True, kw_only=True):
     optional: bool = False
 
 
+class Trace(Entry, frozen=True, kw_only=True):
+    """What the row that a method makes can be found by, where the answer was lost.
+
+    Attributes:
+        key: the path of the new row's key in the answer.
+        matches: for each column of the new row that the caller chose, the parameter that it was
+            given by.
+        since: the column that says when the row was made, in milliseconds since the epoch.
+    """
+
+    key: list[str]
+    matches: dict[str, str]
+    since: str
+
+
 class Method(Entry, frozen=True, kw_only=True):
     """One method of a resource.
 
@@ -154,6 +169,8 @@ class Method(Entry, frozen=True, kw_only=True):
         returns: the columns of the answer, where they are not those of the resource.
         collect: for a paged method called as a whole: the list in the answer that grows page by
             page.
+        trace: what the row that it makes can be found by in a listing; None where there is no
+            such row.
     """
 
     name: str = ""
@@ -174,6 +191,7 @@ class Method(Entry, frozen=True, kw_only=True):
     paging: Paging | None = None
     returns: list[Column] = []
     collect: bool = False
+    trace: Trace | None = None
 
     @property
     def reads(self) -> bool:
@@ -194,6 +212,11 @@ class Method(Entry, frozen=True, kw_only=True):
     def optional(self) -> tuple[Parameter, ...]:
         """The parameters that may be left out."""
         return tuple(p for p in self.given if not p.required)
+
+    @cached_property
+    def makes_secret(self) -> bool:
+        """Whether it changes something and its answer shows a credential, this once."""
+        return not self.reads and any(column.secret for column in self.returns)
 
     @cached_property
     def secrets(self) -> frozenset[str]:
