@@ -2,6 +2,7 @@
 
 Every message is written for the person who reads it: what failed, where, and what to do. No
 message, attribute or repr of these classes holds a secret: values are masked before they arrive.
+And no text of an error steers a terminal, whoever prints it: it may cite what a server sent.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vercel_sql.escapes import visible_lines
+
 
 class Warning(Exception):  # noqa: A001, N818 - the name is PEP 249's
     """An important warning, as PEP 249 has it."""
@@ -17,6 +20,9 @@ class Warning(Exception):  # noqa: A001, N818 - the name is PEP 249's
 
 class Error(Exception):
     """The root of every error that this package raises."""
+
+    def __str__(self) -> str:
+        return visible_lines(super().__str__())
 
 
 class InterfaceError(Error):

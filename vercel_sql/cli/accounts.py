@@ -10,8 +10,8 @@ from vercel_sql.api import Client, Credential
 from vercel_sql.cli.exit_codes import FAILED, WRONG_USE
 from vercel_sql.cli.output import complain
 from vercel_sql.errors import Error, ParameterError
+from vercel_sql.escapes import visible_lines
 from vercel_sql.manifest import vercel
-from vercel_sql.render.escapes import visible
 
 
 def anonymous_client(arguments: argparse.Namespace) -> Client:
@@ -32,7 +32,7 @@ def anonymous_client(arguments: argparse.Namespace) -> Client:
 
 def say(text: str) -> None:
     """Tells the person something on standard error, without control characters."""
-    sys.stderr.write("\n".join(visible(line) for line in text.splitlines()) + "\n")
+    sys.stderr.write(visible_lines(text.rstrip("\n")) + "\n")
     sys.stderr.flush()
 
 

@@ -14,6 +14,7 @@ from typing import NoReturn
 from vercel_sql._version import __version__
 from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USE
 from vercel_sql.cli.options import add_connection, add_guards, add_parameters
+from vercel_sql.escapes import visible_lines
 
 _COMMANDS = {
     "shell": "an interactive shell, as vercel-sql alone is in a terminal; --demo needs no account",
@@ -112,7 +113,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and where to read more, in place of the whole usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_USE, f"{self.prog}: {message}\n{self.prog} --help says what there is\n")
+        shown = visible_lines(message)
+        self.exit(WRONG_USE, f"{self.prog}: {shown}\n{self.prog} --help says what there is\n")
 
 
 def _command(name: str, argv: Sequence[str]) -> int:

@@ -11,8 +11,8 @@ from typing import TextIO
 
 import pyarrow as pa
 
+from vercel_sql.escapes import visible_lines
 from vercel_sql.render import SEPARATORS, render
-from vercel_sql.render.escapes import visible
 
 _UNKNOWN_WIDTH = 80
 
@@ -80,7 +80,8 @@ def _rescue(table: pa.Table, secrets: frozenset[str]) -> None:
     """Writes rows to standard error, since nobody can ask for their secrets again."""
     sys.stderr.write("vercel-sql: these rows could not be written:\n")
     try:
-        render(table, "ndjson", sys.stderr, width=None, secret_columns=secrets)
+        width = terminal_width() if sys.stderr.isatty() else None
+        render(table, "ndjson", sys.stderr, width=width, secret_columns=secrets)
     except Exception:
         for row in table.to_pylist():
             sys.stderr.write(f"{row}\n")
@@ -102,6 +103,5 @@ def watched() -> TextIO | None:
 
 def complain(message: str, prefix: str = "vercel-sql: ") -> None:
     """Says on standard error what went wrong, without control characters."""
-    lines = "\n".join(visible(line.expandtabs(4)) for line in message.rstrip().splitlines())
-    sys.stderr.write(f"{prefix}{lines}\n")
+    sys.stderr.write(f"{prefix}{visible_lines(message.rstrip())}\n")
     sys.stderr.flush()

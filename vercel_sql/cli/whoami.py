@@ -14,7 +14,7 @@ from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.options import add_servers
 from vercel_sql.cli.output import complain
 from vercel_sql.errors import ForbiddenError, NotFoundError
-from vercel_sql.render.escapes import visible
+from vercel_sql.escapes import visible
 
 _USER = "SELECT id, username, email, name FROM vercel.user.user"
 _TEAMS = "SELECT id, slug, name FROM vercel.teams.teams ORDER BY slug"

@@ -7,7 +7,7 @@ from html import escape
 
 import pyarrow as pa
 
-from vercel_sql.render.escapes import visible
+from vercel_sql.escapes import visible
 from vercel_sql.render.kinds import is_number
 from vercel_sql.render.result import Result
 

@@ -10,7 +10,7 @@ from typing import TextIO, TypeAlias
 
 from duckdb.sqltypes import DuckDBPyType
 
-from vercel_sql.render.escapes import visible
+from vercel_sql.escapes import visible
 from vercel_sql.render.options import Options
 from vercel_sql.render.result import Result
 from vercel_sql.render.texts import display_width, padded

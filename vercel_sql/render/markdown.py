@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TextIO
 
-from vercel_sql.render.escapes import visible
+from vercel_sql.escapes import visible
 from vercel_sql.render.kinds import is_number
 from vercel_sql.render.options import Options
 from vercel_sql.render.result import Result

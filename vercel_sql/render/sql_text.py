@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vercel_sql.render.escapes import respelt
+from vercel_sql.escapes import respelt
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TextIO
 
+from vercel_sql.escapes import visible
 from vercel_sql.render import secret
-from vercel_sql.render.escapes import visible
 from vercel_sql.render.footer import Footer
 from vercel_sql.render.kinds import is_number, type_name
 from vercel_sql.render.large_numbers import readable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from vercel_sql.render.escapes import visible
+from vercel_sql.escapes import visible
 
 _KEPT = {"tabs": "\t"}  # what parts the fields of a mode
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from vercel_sql.render.escapes import JOINERS
+from vercel_sql.escapes import JOINERS
 
 # wcwidth is imported where text is not ASCII: a script that pipes JSON should start fast.
 

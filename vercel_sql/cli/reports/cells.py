@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from vercel_sql.cli.reports.facts import MONTHS
 from vercel_sql.cli.reports.rows import Column, Kind, Row
-from vercel_sql.render.escapes import visible
+from vercel_sql.escapes import visible
 
 _LONG = 44  # characters; more are shortened to the eye, until they are clicked
 _LONG_ID = 16

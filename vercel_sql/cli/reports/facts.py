@@ -8,7 +8,7 @@ from typing import Any
 
 from vercel_sql._version import __version__
 from vercel_sql.cli.reports.report import Report, RunFacts
-from vercel_sql.render.escapes import visible
+from vercel_sql.escapes import visible
 
 # Python's own names of months follow the process's locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

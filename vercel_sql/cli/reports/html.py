@@ -25,7 +25,7 @@ from vercel_sql.cli.reports.facts import (
 )
 from vercel_sql.cli.reports.report import Report, RunFacts
 from vercel_sql.cli.reports.rows import Column, Row, Rows
-from vercel_sql.render.escapes import visible
+from vercel_sql.escapes import visible
 
 _ROOM = "vercel_sql.cli.reports"
 

@@ -17,8 +17,8 @@ from vercel_sql.errors import (
     TransportError,
     UnauthorizedError,
 )
+from vercel_sql.escapes import visible
 from vercel_sql.manifest import vercel
-from vercel_sql.render.escapes import visible
 from vercel_sql.tables.calls import call
 
 _SECONDS = 5.0  # for one request: whoever is offline shall be told soon

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from vercel_sql.cli.output import terminal_width
-from vercel_sql.render.escapes import visible
+from vercel_sql.escapes import visible
 from vercel_sql.sql.running import Plan
 
 

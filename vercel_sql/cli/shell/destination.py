@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from vercel_sql.cli.output import OutputError, rescued, terminal_width
 from vercel_sql.cli.shell.settings import Settings
+from vercel_sql.escapes import visible, visible_lines
 from vercel_sql.render import render_mode
-from vercel_sql.render.escapes import visible
 
 
 class Destination:
@@ -73,7 +73,7 @@ class Destination:
             OSError: they can't be written.
         """
         out = self._file or sys.stdout
-        out.write(text if self._file else "\n".join(map(visible, text.split("\n"))))
+        out.write(text if self._file else visible_lines(text))
         out.flush()
         if self._is_for_one:
             self.reset()

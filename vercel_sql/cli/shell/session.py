@@ -22,7 +22,7 @@ from vercel_sql.cli.shell.dot import CommandError
 from vercel_sql.cli.shell.reading import split
 from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.errors import Error, MissingTokenError
-from vercel_sql.render.escapes import visible
+from vercel_sql.escapes import visible_lines
 from vercel_sql.sql import NO_PARAMETERS
 from vercel_sql.sql.running import Plan
 
@@ -89,8 +89,7 @@ class Session:
 
     def say(self, text: str) -> None:
         """Tells the person something that is no result."""
-        shown = self._runner.mask(text)
-        sys.stdout.write("\n".join(map(visible, shown.split("\n"))) + "\n")
+        sys.stdout.write(visible_lines(self._runner.mask(text)) + "\n")
         sys.stdout.flush()
 
     def rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:

@@ -17,6 +17,14 @@ def visible(text: str) -> str:
     return respelt(text, _spelt)
 
 
+def visible_lines(text: str) -> str:
+    """The lines of a text, each made visible; a tab is the blanks that it stands for."""
+    if text.isprintable():
+        return text
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(visible(line.expandtabs(4)) for line in lines)
+
+
 def respelt(text: str, spell: Callable[[str], str]) -> str:
     """The text with each character that is not harmless spelt in another way."""
     if text.isprintable():
