@@ -10,7 +10,7 @@ from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from vercel_sql.sql.quoting import scan
+from vercel_sql.sql.quoting import begins_word, scan
 
 _NOT_DUCKDB = frozenset(
     {"?::", "??", "-|-", "USER-DEFINED"}
@@ -114,7 +114,7 @@ def _lexeme(text: str, token: Token, before: list[Lexeme]) -> Lexeme:
     raw = text[token.start : token.end + 1]
     kind = _KINDS.get(token.token_type)
     if kind is None:
-        kind = Kind.WORD if raw[0].isalpha() or raw[0] == "_" or raw[0] > "\x7f" else Kind.SYMBOL
+        kind = Kind.WORD if begins_word(raw[0]) else Kind.SYMBOL
     if kind is Kind.STRING and _has_prefix(token.start, before):
         kind = Kind.PREFIXED
     value = token.text if kind in STRINGS or kind is Kind.QUOTED else raw

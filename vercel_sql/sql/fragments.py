@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from vercel_sql.sql.parameters import Parameters
 
 
+_APART = frozenset(" \t\r\n,;()[]{}=<>+-*/%|&^~!.:")
+"""Characters that are never one token with a parameter next to them."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Script:
     """A text that was read into tokens; every fragment of it refers to it.
@@ -135,7 +139,16 @@ class Fragment:
             pieces += [self.script.source[written:start], placeholder.sql]
             written = end
         pieces.append(self.script.source[written : self.end])
-        return "".join(pieces), values
+        return _joined(pieces), values
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """Texts and parameters in turn, apart where they would read as one token: `IN?` as `IN$p1`."""
+    text = pieces[0]
+    for piece in pieces[1:]:
+        touch = text and piece and not (text[-1] in _APART or piece[0] in _APART)
+        text += f" {piece}" if touch else piece
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Parameters:
             that are.
 
     Raises:
-        ParameterError: two names differ in their case only.
+        ParameterError: two names differ in their case only, or a value holds what is no text.
     """
 
     def __init__(
@@ -51,6 +51,11 @@ class Parameters:
                 raise ParameterError(
                     f"The parameters {self._written[name]} and {written} are the same one: "
                     "names match whatever their case."
+                )
+            if not _is_text_throughout(written) or not _is_text_throughout(value):
+                raise ParameterError(
+                    f"The parameter {written!a} holds half a character (a lone surrogate), "
+                    "which is no text."
                 )
             as_text = written in text if isinstance(text, Collection) else text
             self._values[name] = TextValue(value) if as_text and isinstance(value, str) else value
@@ -97,6 +102,29 @@ def _named(values: Mapping[str, object] | Sequence[object] | None) -> list[tuple
     if isinstance(values, str | bytes):
         raise ParameterError("Parameters are a sequence or a mapping of values, not one string.")
     return [(str(number), value) for number, value in enumerate(values, start=1)]
+
+
+def half_character(text: str) -> int | None:
+    """Where the first half of a surrogate pair stands alone in a text, or None."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
+
+
+def _is_text_throughout(value: object) -> bool:
+    """Whether all text in a value can be sent; DuckDB has no error for some that can't."""
+    match value:
+        case str():
+            return half_character(value) is None
+        case Mapping():
+            parts = [*value.keys(), *value.values()]
+        case list() | tuple():
+            parts = list(value)
+        case _:
+            return True
+    return all(map(_is_text_throughout, parts))
 
 
 NO_PARAMETERS = Parameters()

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sqlglot.errors import TokenError
 
-from vercel_sql.errors import ParameterError
+from vercel_sql.errors import ParameterError, SQLSyntaxError
 from vercel_sql.sql.dialect import Lexeme, tokenize
 from vercel_sql.sql.fragments import Fragment, Script
 from vercel_sql.sql.grammar.calls import read_exec
 from vercel_sql.sql.grammar.looking import read_describe, read_show
 from vercel_sql.sql.grammar.reader import Reader
 from vercel_sql.sql.grammar.writes import read_with, read_write
+from vercel_sql.sql.parameters import half_character
 from vercel_sql.sql.placeholders import Finder
 from vercel_sql.sql.quoting import scan
 from vercel_sql.sql.statements import Explain, Native, Statement
@@ -54,14 +55,15 @@ def parse(text: str) -> list[Statement]:
     A text that can't be read into tokens is one statement: DuckDB says what is wrong with it.
 
     Raises:
-        SQLSyntaxError: a statement of ours is malformed.
+        SQLSyntaxError: a statement of ours is malformed, or the text is no text at all.
         ParameterError: a placeholder stands where none can.
     """
+    unread = Script(text, ())
+    _refuse_half_characters(unread)
     try:
         lexemes = tokenize(text)
     except TokenError:
-        whole = Fragment(Script(text, ()), 0, 0)
-        return [Native(fragment=whole, first_keyword="")]
+        return [Native(fragment=Fragment(unread, 0, 0), first_keyword="")]
     finder = Finder(text, lexemes)
     script = Script(text, lexemes, finder.placeholders, finder.embedded)
     fragments = [Fragment(script, first, stop) for first, stop in _statements(lexemes)]
@@ -78,6 +80,15 @@ def complete(text: str) -> bool:
     """Whether a text ends with a semicolon that ends a statement: none in quotes or a comment."""
     quoting = scan(text)
     return quoting.unfinished is None and quoting.masked.rstrip().endswith(";")
+
+
+def _refuse_half_characters(script: Script) -> None:
+    """Refuse what DuckDB has no error for; a command line with bytes that are no UTF-8 has such."""
+    at = half_character(script.source)
+    if at is not None:
+        raise SQLSyntaxError(
+            f"Half a character (a lone surrogate) is at {script.position(at)}: that is no text."
+        )
 
 
 def _statements(lexemes: Sequence[Lexeme]) -> Iterator[tuple[int, int]]:

@@ -194,7 +194,9 @@ class Finder:
         if self._lexemes[index].kind is not Kind.SYMBOL or index + 1 >= stop:
             return None
         name = self._lexemes[index + 1]
-        if name.kind is Kind.WORD or name.raw.isdecimal():
+        # `$ a$b` is one to DuckDB, but can't be written without its blank, as `$a$` opens a string.
+        is_name = name.kind is Kind.WORD and not set("$ ") & set(name.upper)
+        if is_name or name.raw.isdecimal():
             return self._make(name.raw, index, index + 2)
         return None
 

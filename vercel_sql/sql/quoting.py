@@ -12,8 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-_BLANKS = "\ufeff\u200b"
-"""What DuckDB takes for a blank and Python's `str.isspace` does not."""
+_BLANKS = frozenset(
+    " \t\n\v\f\r\xa0\u202f\u205f\u2060\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200C)))
+)
+"""What DuckDB takes for a blank: not all that Python's `str.isspace` does, and more besides."""
+
+_LETTER = "\xaa"
+"""Stands for what DuckDB takes for a part of a word and the tokenizer for a blank or symbol."""
 
 
 @dataclass(repr=False)
@@ -38,20 +43,25 @@ def scan(text: str) -> Quoting:
     return _Scanner(text).run()
 
 
-def _begins_word(char: str) -> bool:
+def begins_word(char: str) -> bool:
     """Whether an identifier or a dollar quote's tag can begin with this character."""
-    if char < "\x80":
+    if " " <= char < "\x7f":
         return char.isalpha() or char == "_"
-    return not char.isspace() and char not in _BLANKS
+    return char not in _BLANKS
 
 
 def _continues_word(char: str) -> bool:
-    return _begins_word(char) or "0" <= char <= "9" or char == "$"
+    return begins_word(char) or "0" <= char <= "9" or char == "$"
 
 
 def _blank(text: str) -> str:
     """Blanks as long as the text, with its line breaks, so that lines keep their numbers."""
     return "".join(char if char in "\r\n" else " " for char in text)
+
+
+def _lettered(word: str) -> str:
+    """A word in which every character reads as a part of it, as long as it was."""
+    return "".join(char if char.isprintable() else _LETTER for char in word)
 
 
 class _Scanner:
@@ -69,7 +79,7 @@ class _Scanner:
             "-": self.dash,
             "/": self.slash,
             "$": self.dollar,
-            **dict.fromkeys(_BLANKS, self.blank),
+            **dict.fromkeys((blank for blank in _BLANKS if not blank.isspace()), self.blank),
         }
 
     def run(self) -> Quoting:
@@ -104,7 +114,8 @@ class _Scanner:
         while end < len(self.text) and _continues_word(self.text[end]):
             end += 1
         word = self.text[self.position : end]
-        self.keep(end)
+        self.pieces.append(word if word.isprintable() else _lettered(word))
+        self.position = end
         if word in ("e", "E") and self.text.startswith("'", end):
             self.quote("'", "a string", escapes=True)
 
@@ -152,7 +163,7 @@ class _Scanner:
         tag_end = self.position + 1
         while tag_end < len(self.text) and self.text[tag_end] != "$":
             char = self.text[tag_end]
-            if not (_begins_word(char) or ("0" <= char <= "9" and tag_end > self.position + 1)):
+            if not (begins_word(char) or ("0" <= char <= "9" and tag_end > self.position + 1)):
                 break
             tag_end += 1
         if not self.text.startswith("$", tag_end):

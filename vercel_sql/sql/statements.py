@@ -294,7 +294,9 @@ class Explain(Statement):
     analyze: bool = False
 
     def needs(self) -> Iterator[Need]:
-        """What the explained statement asks of the parameters."""
+        """What the options and the explained statement ask of the parameters."""
+        inner = self.inner.fragment
+        yield from _needs(self.fragment.slice(self.fragment.first, inner.first))
         yield from self.inner.needs()
 
     def embedded(self) -> Sequence[Embedded]:
