@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -130,23 +131,34 @@ def retry_after_seconds(detail: APIErrorDetail, headers: Mapping[str, str]) -> f
     limit = detail.extra.get("limit")
     if isinstance(limit, dict):
         for key, scale in (("resetMs", 1000), ("reset", 1)):
-            if isinstance(limit.get(key), int):
-                return max(0.0, float(limit[key]) / scale - datetime.now(UTC).timestamp())
+            moment = _finite(limit.get(key))
+            if moment is not None:
+                return max(0.0, moment / scale - datetime.now(UTC).timestamp())
     return None
 
 
 def _retry_after_header(value: str) -> float | None:
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    seconds = _finite(value)
+    if seconds is not None:
+        return max(0.0, seconds)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     return max(0.0, (at - datetime.now(UTC)).total_seconds())
+
+
+def _finite(value: object) -> float | None:
+    """A whole number, or a number's text, as a float; None where it is no number in its reach."""
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def not_json(method: Method, path: str, content_type: str, reason: str) -> AnswerError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import msgspec
@@ -16,13 +16,13 @@ def decode_json(body: bytes | str) -> Any:
 
     Raises:
         ValueError: the text is not valid JSON, a key stands twice in an object, the nesting is
-            too deep, or a number is NaN or infinite.
+            too deep, or a number is NaN, infinite or beyond what any decimal can be.
     """
     try:
         text = body if isinstance(body, str) else body.decode("utf-8")
         return json.loads(
             text,
-            parse_float=Decimal,
+            parse_float=_decimal,
             parse_constant=_refuse_constant,
             object_pairs_hook=_object,
         )
@@ -33,6 +33,13 @@ def decode_json(body: bytes | str) -> Any:
 def encode_json(value: Any) -> str:
     """The JSON text of what `decode_json` gave, numbers exactly as they were."""
     return _encoder.encode(value).decode("utf-8")
+
+
+def _decimal(digits: str) -> Decimal:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        raise ValueError("a number has an exponent beyond all bounds") from None
 
 
 def _refuse_constant(word: str) -> NoReturn:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -292,14 +294,34 @@ def salvage(resource: Resource, method: Method, answer: Answer) -> tuple[pa.Tabl
 
 def _secrets_in(method: Method, answer: Answer) -> dict[str, str]:
     """The secrets of an answer that may be no good otherwise."""
+    names = [column.name for column in method.returns if column.secret]
     try:
         # Not as exact as we are elsewhere: a key that stands twice does no harm here.
-        content = json.loads(answer.body)
-    except ValueError:
-        return {}
-    names = [column.name for column in method.returns if column.secret]
+        content = json.loads(answer.body, object_pairs_hook=_first_texts)
+    except (ValueError, RecursionError):
+        content = _texts_after(names, answer.body)
     found = content if isinstance(content, dict) else {}
-    return {name: found[name] for name in names if isinstance(found.get(name), str)}
+    return {name: found[name] for name in names if name in found}
+
+
+def _first_texts(members: list[tuple[str, Any]]) -> dict[str, str]:
+    return {name: value for name, value in reversed(members) if _is_text(value)}
+
+
+def _texts_after(names: list[str], body: bytes) -> dict[str, str]:
+    """The texts that stand behind these names, in what is no JSON as a whole."""
+    found: dict[str, str] = {}
+    for name in names:
+        spelt = re.search(rb'"%s"\s*:\s*("(?:[^"\\]|\\.)*")' % name.encode(), body)
+        with suppress(ValueError):
+            value: Any = json.loads(spelt[1]) if spelt else None
+            if _is_text(value):
+                found[name] = value
+    return found
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _only(schema: pa.Schema, values: Mapping[str, str]) -> pa.Table:
