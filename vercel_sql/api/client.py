@@ -26,6 +26,7 @@ from vercel_sql.api.limits import RateBudgets
 from vercel_sql.api.observers import Observers
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.requests import Request
+from vercel_sql.api.server_clock import ServerClock, server_clocks
 from vercel_sql.api.transport import base_url, make_http_client
 from vercel_sql.errors import (
     APIError,
@@ -82,6 +83,7 @@ class Client:
         self.urls = {
             name: base_url(server, given.get(name)) for name, server in provider.servers.items()
         }
+        self._clocks = {name: server_clocks.get(url) for name, url in self.urls.items()}
         self.patience = patience
         self._attempts = attempts
         self._request_timeout = request_timeout
@@ -121,6 +123,10 @@ class Client:
     def observed(self, observer: Callable[[RequestEvent], None]) -> AbstractContextManager[None]:
         """Tells an observer of every request that is sent while the context lasts."""
         return self._observers.told(observer)
+
+    def clock(self, server: str) -> ServerClock:
+        """What time it is at a server of the manifest, such as a method's ``server``."""
+        return self._clocks[server]
 
     @property
     def current_scope(self) -> CancelScope:
@@ -284,6 +290,8 @@ class Client:
         try:
             received = self._exchange(connections, request, headers)
             status = received.status
+            elapsed = time.perf_counter() - started
+            self.clock(method.server).learn(received.headers.get("date"), elapsed)
         except httpx.HTTPError as error:
             raise no_answer(request, self.urls[method.server], error, self.redactor) from None
         except RuntimeError:

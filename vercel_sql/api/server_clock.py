@@ -1,0 +1,148 @@
+"""What time it is at a server, learned from the ``Date`` of its answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from vercel_sql.api.shared import Shared
+
+# Two clocks drift apart by so much a second at most, unless one of them is broken.
+_DRIFT = 1e-4
+# The local clock was set, or the machine slept, where it jumps by more than this (seconds).
+_STEP = 1.0
+# So many answers in a row must contradict what is known before they are believed: a single one
+# may be a proxy's, or come out of a cache.
+_DISSENTERS = 3
+# How wrong the clock of a machine is assumed to be while no answer has told (seconds).
+_UNKNOWN = 60.0
+
+
+@dataclass(frozen=True)
+class _Range:
+    """By how many seconds the server's clock is ahead of ours, at least and at most."""
+
+    least: float
+    most: float
+
+    def overlap(self, other: _Range) -> _Range | None:
+        """What both allow."""
+        least, most = max(self.least, other.least), min(self.most, other.most)
+        return _Range(least, most) if least <= most else None
+
+    @property
+    def likeliest(self) -> float:
+        """The offset of the two clocks that needs the least to be wrong."""
+        return min(max(0.0, self.least), self.most)
+
+
+class ServerClock:
+    """The time of one server; while no answer has told it, the local time.
+
+    ``Date`` is in whole seconds, so one answer tells the time to within a second and the time
+    that the answer took. Answers at different fractions of a second narrow that down.
+
+    Args:
+        wall: the local clock, in seconds since the epoch.
+        monotonic: a clock that nobody sets, to find out when somebody sets the other.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._known: _Range | None = None
+        self._learned = 0.0
+        self._base = 0.0
+        self._dissent: _Range | None = None
+        self._dissenters = 0
+
+    def __repr__(self) -> str:
+        skew = self.skew_seconds
+        return f"<ServerClock: {'unknown' if skew is None else f'{skew:+.1f} s'}>"
+
+    def now_ms(self) -> int:
+        """The server's time, as well as it is known (ms since the epoch)."""
+        return self.at(int(self._wall() * 1000))
+
+    def at(self, local_ms: int) -> int:
+        """What the server's clock showed at a moment of the local one (both ms)."""
+        return local_ms + round((self.skew_seconds or 0.0) * 1000)
+
+    def earliest(self, local_ms: int) -> int:
+        """What the server's clock showed at least at a moment of the local one (both ms)."""
+        known = self._now_known()
+        return local_ms + int((-_UNKNOWN if known is None else known.least) * 1000)
+
+    @property
+    def skew_seconds(self) -> float | None:
+        """By how much the server's clock is ahead of the local one; None where it is not known."""
+        known = self._now_known()
+        return None if known is None else known.likeliest
+
+    @property
+    def uncertainty(self) -> float:
+        """By how many seconds `at` may be wrong; a guess where nothing is known."""
+        known = self._now_known()
+        if known is None:
+            return _UNKNOWN
+        return max(known.most - known.likeliest, known.likeliest - known.least)
+
+    def learn(self, date: str | None, elapsed: float) -> None:
+        """Takes over what an answer's ``Date`` says.
+
+        Args:
+            date: the header; without one, or with one that is no date, nothing is learned.
+            elapsed: for how many seconds the answer has been under way until now.
+        """
+        try:
+            stamp = parsedate_to_datetime(date or "").timestamp()
+        except (ValueError, OverflowError):
+            return
+        now = self._wall()
+        told = _Range(stamp - now, stamp + 1 - (now - elapsed))
+        with self._lock:
+            self._take(told, self._still_known())
+
+    def _take(self, told: _Range, known: _Range | None) -> None:
+        agreed = told if known is None else known.overlap(told)
+        if agreed is None:
+            agreed = self._overruled(told)
+            if agreed is None:
+                return
+        self._known, self._dissent, self._dissenters = agreed, None, 0
+        self._learned = self._monotonic()
+        self._base = self._wall() - self._learned
+
+    def _overruled(self, told: _Range) -> _Range | None:
+        """What the last few answers say, where they agree that what was known is wrong."""
+        common = None if self._dissent is None else self._dissent.overlap(told)
+        self._dissenters = self._dissenters + 1 if common is not None else 1
+        self._dissent = common or told
+        return self._dissent if self._dissenters >= _DISSENTERS else None
+
+    def _now_known(self) -> _Range | None:
+        with self._lock:
+            return self._still_known()
+
+    def _still_known(self) -> _Range | None:
+        """What is known, a little less precisely the longer ago it was learned."""
+        if self._known is None:
+            return None
+        now = self._monotonic()
+        if abs(self._wall() - now - self._base) > _STEP:
+            self._known = None
+            return None
+        drift = (now - self._learned) * _DRIFT
+        return _Range(self._known.least - drift, self._known.most + drift)
+
+
+server_clocks = Shared(ServerClock)
+"""The clock of each base URL."""
