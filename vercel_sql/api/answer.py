@@ -35,6 +35,6 @@ class Answer:
 
     def unusable(self, reason: str) -> Exception:
         """The error for a body that is not what was promised."""
-        kind = self.headers.get("content-type", "")
-        path = self.redactor.mask(self.request.path)
-        return not_json(self.request.method, path, kind, self.redactor.mask(reason))
+        mask = self.redactor.mask
+        kind = mask(self.headers.get("content-type", ""))
+        return not_json(self.request.method, mask(self.request.path), kind, mask(reason))

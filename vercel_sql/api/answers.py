@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -32,7 +32,9 @@ _BY_STATUS: dict[int, type[APIError]] = {
     405: MethodNotAllowedError,
     429: RateLimitedError,
 }
+_LONGEST_CODE = 100
 _LONGEST_MESSAGE = 500
+_DEEPEST = 50  # levels of JSON in an error, which is masked and shown
 # What the codes of RFC 6749 (section 5.2) mean for the person who reads them here.
 _OAUTH_HINTS = {
     "invalid_client": "Check client_id and client_secret, and whether the app has a secret at all",
@@ -44,12 +46,26 @@ _OAUTH_HINTS = {
 
 
 def api_error(
-    method: Method, path: str, status: int, headers: Mapping[str, str], body: bytes
+    method: Method,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    mask: Callable[[str], str],
 ) -> APIError:
-    """The error for an answer whose status is not 2xx."""
-    detail = _detail(method, path, status, headers, body)
-    text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {path} answered "
-    text += f"{status} {detail.code}: {detail.message}"
+    """The error for an answer whose status is not 2xx.
+
+    Args:
+        method: the method that was called.
+        path: the path that was asked for.
+        status: the status of the answer.
+        headers: its headers.
+        body: its body.
+        mask: masks secrets, which the server or the path may repeat.
+    """
+    detail = _detail(method, mask(path), status, headers, body, mask)
+    text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {detail.path} "
+    text += f"answered {status} {detail.code}: {detail.message}"
     hint = _hint(detail, headers)
     return _class_for(status)(f"{text.rstrip(' .:')}. {hint}" if hint else text, detail)
 
@@ -63,20 +79,38 @@ def _class_for(status: int) -> type[APIError]:
 
 
 def _detail(
-    method: Method, path: str, status: int, headers: Mapping[str, str], body: bytes
+    method: Method,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    mask: Callable[[str], str],
 ) -> APIErrorDetail:
     code, message, extra = _read_error(body)
     if not code:
         kind = headers.get("content-type", "nothing").split(";")[0]
         code = "unknown_error"
         message = message or f"the body is {kind}, not one of Vercel's errors (a proxy's page?)"
-    return APIErrorDetail(status, code, message[:_LONGEST_MESSAGE], method.http, path, extra)
+    # Masked before they are cut: nobody would know half a secret.
+    code, message = mask(code)[:_LONGEST_CODE], mask(message)[:_LONGEST_MESSAGE]
+    return APIErrorDetail(status, code, message, method.http, path, masked_values(extra, mask))
+
+
+def masked_values(value: Any, mask: Callable[[str], str]) -> Any:
+    """Decoded JSON with every text in it masked."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {mask(key): masked_values(part, mask) for key, part in value.items()}
+    if isinstance(value, list):
+        return [masked_values(part, mask) for part in value]
+    return value
 
 
 def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
     """Code, message and the rest, from Vercel's shape or OAuth's; empty where it is neither."""
     try:
-        content = decode_json(body)
+        content = decode_json(body, deepest=_DEEPEST)
     except ValueError:
         return "", "", {}
     if not isinstance(content, dict):
@@ -167,7 +201,7 @@ def not_json(method: Method, path: str, content_type: str, reason: str) -> Answe
     proxy = " A proxy or a captive portal may have answered." if "html" in kind else ""
     return AnswerError(
         f"vercel.{method.resource}: {method.name} failed: {method.http} {path} gave an answer "
-        f"that can't be used ({kind}): {reason}.{proxy}",
+        f"that can't be used ({kind[:_LONGEST_CODE]}): {reason[:_LONGEST_MESSAGE]}.{proxy}",
         method=method.http,
         path=path,
         outcome_unknown=not method.reads,

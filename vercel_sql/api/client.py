@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
 
 import httpx
 import tenacity
 
 from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
-from vercel_sql.api.answers import api_error
+from vercel_sql.api.answers import api_error, masked_values
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import no_answer
@@ -331,8 +330,9 @@ class Client:
             if received.problem is not None:
                 raise answer.unusable(received.problem)
             return answer
-        refused = api_error(request.method, request.path, status, headers, received.body)
-        raise retries.with_pause(self._masked(refused), headers)
+        mask = self.redactor.mask
+        refused = api_error(request.method, request.path, status, headers, received.body, mask)
+        raise retries.with_pause(refused, headers)
 
     def _log_wait(self, state: tenacity.RetryCallState) -> None:
         failure = state.outcome.exception() if state.outcome else None
@@ -346,18 +346,6 @@ class Client:
             log.info("%s: the rate limit is spent, waiting %.1f s", method.name, wait)
             self.current_scope.sleep(wait)
 
-    def _masked(self, error: APIError) -> APIError:
-        """The error without secrets: one may be asked for by mistake, or be cited by Vercel."""
-        mask, detail = self.redactor.mask, error.detail
-        masked = replace(
-            detail,
-            code=mask(detail.code),
-            message=mask(detail.message),
-            path=mask(detail.path),
-            extra=_masked_values(detail.extra, mask),
-        )
-        return type(error)(mask(str(error)), masked)
-
     def _tell(
         self, request: Request, status: int | None, milliseconds: float, attempt: int
     ) -> None:
@@ -368,8 +356,8 @@ class Client:
         event = RequestEvent(
             method.http,
             mask(request.path),
-            _masked_values(request.shown_query, mask),
-            None if body is None else _masked_values(body, mask),
+            masked_values(request.shown_query, mask),
+            None if body is None else masked_values(body, mask),
             method.resource,
             method.name,
             method.effect,
@@ -398,14 +386,3 @@ def _headers(request: Request, bearer: str | None) -> httpx.Headers:
     if request.body is not None:
         headers["Content-Type"] = request.content_type
     return headers
-
-
-def _masked_values(value: Any, mask: Callable[[str], str]) -> Any:
-    """Decoded JSON with every text in it masked."""
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, Mapping):
-        return {mask(key): _masked_values(part, mask) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_masked_values(part, mask) for part in value]
-    return value

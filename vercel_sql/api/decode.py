@@ -8,11 +8,16 @@ from typing import Any, NoReturn
 
 import msgspec
 
+_TOO_DEEP = "the JSON is nested too deeply"
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def decode_json(body: bytes | str) -> Any:
+def decode_json(body: bytes | str, *, deepest: int | None = None) -> Any:
     """Decodes JSON exactly: integers of any size, other numbers as `decimal.Decimal`.
+
+    Args:
+        body: the JSON text, in UTF-8 where it is bytes.
+        deepest: how many levels may be nested; None is as many as Python can read.
 
     Raises:
         ValueError: the text is not valid JSON, a key stands twice in an object, the nesting is
@@ -20,19 +25,36 @@ def decode_json(body: bytes | str) -> Any:
     """
     try:
         text = body if isinstance(body, str) else body.decode("utf-8")
-        return json.loads(
+        value = json.loads(
             text,
             parse_float=_decimal,
             parse_constant=_refuse_constant,
             object_pairs_hook=_object,
         )
     except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+    if deepest is not None and _is_deeper(value, deepest):
+        raise ValueError(_TOO_DEEP)
+    return value
 
 
 def encode_json(value: Any) -> str:
     """The JSON text of what `decode_json` gave, numbers exactly as they were."""
     return _encoder.encode(value).decode("utf-8")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether more levels than so many are nested, found without nesting as deep."""
+    level = [value]
+    for _ in range(levels):
+        level = [part for whole in level for part in _parts(whole)]
+    return any(_parts(whole) for whole in level)
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _decimal(digits: str) -> Decimal:

@@ -196,9 +196,15 @@ class Finder:
         name = self._lexemes[index + 1]
         # `$ a$b` is one to DuckDB, but can't be written without its blank, as `$a$` opens a string.
         is_name = name.kind is Kind.WORD and not set("$ ") & set(name.upper)
-        if is_name or name.raw.isdecimal():
+        if name.raw.isdecimal() or (is_name and not self._prefixes(index + 1, stop)):
             return self._make(name.raw, index, index + 2)
         return None
+
+    def _prefixes(self, index: int, stop: int) -> bool:
+        """Whether a word is the prefix of a string, as in ``$x'00'``."""
+        after = index + 1
+        is_string = after < stop and self._lexemes[after].kind is Kind.PREFIXED
+        return is_string and self._adjacent(after)
 
     def _mark(self, index: int, stop: int) -> Placeholder:
         if (

@@ -127,11 +127,11 @@ def _own_columns(resource: Resource, method: Method, answer: Answer) -> pa.Table
     types = arrow_types(method.returns)
     rest = unknown_fields(content, types) or None
     values = {**content, ADDITIONAL.name: rest}
-    where = [f"vercel.{resource.full_name}: {method.name}"]
+    name = f"vercel.{resource.full_name}: {method.name}"
     arrays = []
     for column in result_columns(resource, method):
         storage = types.get(column.name, pa.string())
-        arrays.append(column_array([values.get(column.name)], column, storage, where))
+        arrays.append(column_array([values.get(column.name)], column, storage, lambda _: name))
     return _typed(arrays, schema)
 
 
@@ -212,8 +212,8 @@ def own_key(client: Client, resource: Resource) -> str | None:
     if reference is None or getter is None:
         return None
     answer = client.send(build_request(getter, {getter.required[0].name: reference.value}))
-    row = rows_at(answer, getter.rows)[0]
-    key = row.get(resource.key)
+    rows = rows_at(answer, getter.rows)
+    key = rows[0].get(resource.key) if len(rows) == 1 else None
     if not isinstance(key, str):
         raise answer.unusable(f"it has no {resource.key}")
     return key

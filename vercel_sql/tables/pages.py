@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from vercel_sql.api import Answer
-from vercel_sql.errors import AnswerError
 from vercel_sql.manifest import Column, Method
-from vercel_sql.tables.rows import column_array, json_text, unknown_fields
+from vercel_sql.tables.rows import column_array, unknown_fields
 from vercel_sql.tables.shape import Fields, TableShape
+
+_LONGEST_KEY = 100  # characters of it in an error
+_REST = Column(name="what is not known", type="JSON", description="")
 
 
 class Page:
@@ -52,7 +54,7 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
 
     def read(answer: Answer) -> Page:
         content = _skim(decoder, answer)
-        if any(_occurs_twice(name, answer.body) for name in names):
+        if any(_may_occur_twice(name, answer.body) for name in names):
             # The skimming takes the last of two equal keys, and a listing could end early by
             # it; the exact way refuses them. Most often the name is only some token's name.
             answer.json()
@@ -62,9 +64,11 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
     return read
 
 
-def _occurs_twice(name: bytes, body: bytes) -> bool:
+def _may_occur_twice(name: bytes, body: bytes) -> bool:
     # From both ends: what stands near an end, as paging does, is found without a full search.
-    return body.rfind(name) != body.find(name)
+    # Where it does not stand as it is, letters of it are escaped: then it may be anywhere.
+    first = body.find(name)
+    return first < 0 or body.rfind(name) != first or b"\\u" in body
 
 
 def _skim(decoder: msgspec.json.Decoder[Any], answer: Answer) -> Any:
@@ -182,30 +186,38 @@ def exact_fields(
         DataError: a value is not of its column's type.
         AnswerError: a row has no key.
     """
-    where = [_row_name(shape, answer, row) for row in rows]
+    _require_keys(shape, answer, rows)
+
+    def row_name(position: int) -> str:
+        return _row_name(shape, answer, rows[position])
+
     arrays = {
         name: column_array(
-            [row.get(name) for row in rows], shape.resource_column(name), shape.types[name], where
+            [row.get(name) for row in rows],
+            shape.resource_column(name),
+            shape.types[name],
+            row_name,
         )
         for name in names
     }
     if not want_rest:
         return Fields(len(rows), arrays)
     known = {field.name: shape.types[field.name] for field in shape.resource.fields}
-    rest = [
-        json_text(unknown_fields(row, known) or None, at)
-        for row, at in zip(rows, where, strict=True)
-    ]
-    return Fields(len(rows), arrays, pa.array(rest, pa.string()))
+    unknown = [unknown_fields(row, known) or None for row in rows]
+    return Fields(len(rows), arrays, column_array(unknown, _REST, pa.string(), row_name))
+
+
+def _require_keys(shape: TableShape, answer: Answer, rows: list[Any]) -> None:
+    key = shape.resource.key
+    if shape.resource.key_is_field and not all(isinstance(row.get(key), str) for row in rows):
+        raise answer.unusable(f"a row has no {key}")
 
 
 def _row_name(shape: TableShape, answer: Answer, row: dict[str, Any]) -> str:
+    """What an error calls a row: a server may send anything for a key, a secret included."""
     resource = shape.resource
     if not resource.key_is_field:
         return f"vercel.{resource.full_name}"
-    key = row.get(resource.key)
-    if not isinstance(key, str):
-        problem = answer.unusable(f"a row has no {resource.key}")
-        assert isinstance(problem, AnswerError)  # noqa: S101
-        raise problem
-    return f"vercel.{resource.full_name}: {resource.key} {key}"
+    key = answer.redactor.mask(row[resource.key])
+    shown = key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…"
+    return f"vercel.{resource.full_name}: {resource.key} {shown}"

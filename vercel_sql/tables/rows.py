@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -16,44 +16,65 @@ from vercel_sql.manifest import Column
 _INT64 = range(-(2**63), 2**63)
 
 
-def exact_value(value: Any, column_type: pa.DataType, where: str) -> Any:
+class Misfit(Exception):  # noqa: N818 - whoever knows the row makes an error of it
+    """A value that its type can't hold.
+
+    Attributes:
+        reason: what is wrong, to stand after the name of the place.
+        place: where inside the column's value, such as ``[1].sudo``; empty for all of it.
+    """
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place = place
+
+    def inside(self, step: str) -> Misfit:
+        """The same, seen from one level further out."""
+        return Misfit(self.reason, step + self.place)
+
+
+def exact_value(value: Any, column_type: pa.DataType) -> Any:
     """A decoded JSON value as a Python value that Arrow takes for a type without changing it.
 
     Args:
         value: what `decode_json` gave.
         column_type: the storage type.
-        where: what an error is to name: table, row and field.
 
     Raises:
-        DataError: the value is not of that type.
+        Misfit: the value is not of that type.
     """
     if value is None:
         return None
     if kinds.is_struct(column_type):
-        return _struct(value, column_type, where)
+        return _struct(value, column_type)
     if kinds.is_list(column_type):
-        return _list(value, column_type, where)
+        return _list(value, column_type)
     if kinds.is_int64(column_type):
-        return _integer(value, where)
+        return _integer(value)
     if kinds.is_boolean(column_type):
-        return _plain(value, bool, "true or false", where)
+        return _plain(value, bool, "true or false")
     if kinds.is_floating(column_type):
-        return _number(value, where)
-    return _text(value, where)
+        return _number(value)
+    return _text(value)
 
 
-def json_text(value: Any, where: str) -> str | None:
-    """A decoded JSON value as JSON text, numbers exactly as they came; None for null."""
+def json_text(value: Any) -> str | None:
+    """A decoded JSON value as JSON text, numbers exactly as they came; None for null.
+
+    Raises:
+        Misfit: it can't be written as such.
+    """
     if value is None:
         return None
     try:
         return encode_json(value)
     except (UnicodeEncodeError, RecursionError) as error:
-        raise DataError(f"{where} holds JSON that can't be kept: {type(error).__name__}") from None
+        raise Misfit(f"holds JSON that can't be kept: {type(error).__name__}") from None
 
 
 def column_array(
-    values: list[Any], column: Column, storage: pa.DataType, where: list[str]
+    values: list[Any], column: Column, storage: pa.DataType, row_name: Callable[[int], str]
 ) -> pa.Array:
     """One column of decoded values as an Arrow array.
 
@@ -61,17 +82,19 @@ def column_array(
         values: a decoded value a row.
         column: the manifest's column.
         storage: its storage type.
-        where: for each row what an error is to name.
+        row_name: what an error is to call a row, by its position.
+
+    Raises:
+        DataError: a value is not of its column's type.
     """
-    if column.type == "JSON":
-        converted = [
-            json_text(v, f"{w}: {column.name}") for v, w in zip(values, where, strict=True)
-        ]
-    else:
-        converted = [
-            exact_value(v, storage, f"{w}: {column.name}")
-            for v, w in zip(values, where, strict=True)
-        ]
+    is_json = column.type == "JSON"
+    converted = []
+    for value in values:
+        try:
+            converted.append(json_text(value) if is_json else exact_value(value, storage))
+        except Misfit as misfit:
+            where = f"{row_name(len(converted))}: {column.name}{misfit.place}"
+            raise DataError(f"{where} {misfit.reason}") from None
     return pa.array(converted, storage)
 
 
@@ -101,59 +124,65 @@ def _unknown_inside(value: Any, value_type: pa.DataType) -> Any:
     return None
 
 
-def _struct(value: Any, column_type: pa.DataType, where: str) -> dict[str, Any]:
-    _plain(value, dict, "an object", where)
-    return {
-        field.name: exact_value(value.get(field.name), field.type, f"{where}.{field.name}")
-        for field in column_type
-    }
+def _struct(value: Any, column_type: pa.DataType) -> dict[str, Any]:
+    _plain(value, dict, "an object")
+    made = {}
+    for field in column_type:
+        try:
+            made[field.name] = exact_value(value.get(field.name), field.type)
+        except Misfit as misfit:
+            raise misfit.inside(f".{field.name}") from None
+    return made
 
 
-def _list(value: Any, column_type: pa.DataType, where: str) -> list[Any]:
-    _plain(value, list, "a list", where)
-    return [
-        exact_value(part, column_type.value_type, f"{where}[{n + 1}]")
-        for n, part in enumerate(value)
-    ]
+def _list(value: Any, column_type: pa.DataType) -> list[Any]:
+    _plain(value, list, "a list")
+    made: list[Any] = []
+    for part in value:
+        try:
+            made.append(exact_value(part, column_type.value_type))
+        except Misfit as misfit:
+            raise misfit.inside(f"[{len(made) + 1}]") from None
+    return made
 
 
-def _integer(value: Any, where: str) -> int:
+def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise _wrong(value, "an integer", where)
+        raise _wrong(value, "an integer")
     if isinstance(value, Decimal) and (abs(value.adjusted()) > 20 or value != int(value)):
-        raise _wrong(value, "an integer", where)
+        raise _wrong(value, "an integer")
     number = int(value)
     if number not in _INT64:
-        raise DataError(f"{where} is an integer of more than 64 bits")
+        raise Misfit("is an integer of more than 64 bits")
     return number
 
 
-def _number(value: Any, where: str) -> float:
+def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise _wrong(value, "a number", where)
+        raise _wrong(value, "a number")
     number = float(value)
     if Decimal(repr(number)) != value:
-        raise DataError(f"{where} is a number that a DOUBLE can't hold exactly")
+        raise Misfit("is a number that a DOUBLE can't hold exactly")
     return number
 
 
-def _text(value: Any, where: str) -> str:
-    _plain(value, str, "text", where)
+def _text(value: Any) -> str:
+    _plain(value, str, "text")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise DataError(f"{where} holds half a surrogate pair, which is no text") from None
+        raise Misfit("holds half a surrogate pair, which is no text") from None
     return str(value)
 
 
-def _plain(value: Any, wanted: type, words: str, where: str) -> Any:
+def _plain(value: Any, wanted: type, words: str) -> Any:
     if not isinstance(value, wanted):
-        raise _wrong(value, words, where)
+        raise _wrong(value, words)
     return value
 
 
-def _wrong(value: Any, wanted: str, where: str) -> DataError:
-    return DataError(f"{where} is {_kind(value)} in Vercel's answer, where {wanted} belongs")
+def _wrong(value: Any, wanted: str) -> Misfit:
+    return Misfit(f"is {_kind(value)} in Vercel's answer, where {wanted} belongs")
 
 
 def _kind(value: Any) -> str:
