@@ -1,0 +1,112 @@
+"""Answers without a server, and the doors that take one answer: errors, the own key, ID tokens."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from vercel_sql.api import Answer, PageEvent, Redactor, Request
+from vercel_sql.api.answers import api_error
+from vercel_sql.api.cancel_scope import CancelScope
+from vercel_sql.api.id_tokens import verify_id_token
+from vercel_sql.api.observers import Observers
+from vercel_sql.api.retries import with_pause
+from vercel_sql.errors import AnswerError, APIError
+from vercel_sql.manifest import Method, Resource, vercel
+from vercel_sql.tables.calls import own_key as read_own_key
+
+from .oracles import SECRET, attempt, require
+
+STATUSES = (400, 401, 403, 404, 405, 429, 500, 503, 302, 418)
+URLS = {"api": "https://api.vercel.com", "oauth": "https://vercel.com"}
+
+
+@cache
+def found(resource: str, method: str) -> tuple[Resource, Method]:
+    """A resource and a method of it, by their names alone."""
+    services = map(vercel().service, vercel().provider.services)
+    owner = next(s.resources[resource] for s in services if resource in s.resources)
+    return owner, owner.methods[method]
+
+
+@cache
+def redactor() -> Redactor:
+    """What knows the secret."""
+    made = Redactor()
+    made.add(SECRET)
+    return made
+
+
+def answer(resource: str, method: str, body: bytes) -> Answer:
+    """An answer with status 200."""
+    _, called = found(resource, method)
+    request = Request(called, called.path)
+    return Answer(request, 200, {"content-type": "application/json"}, body, redactor())
+
+
+class Answers:
+    """Stands where a client stands, and gives one answer after the other.
+
+    Args:
+        bodies: the bodies of the answers; when there are no more, sending is an error.
+    """
+
+    def __init__(self, bodies: list[bytes]) -> None:
+        self.pages = Observers[PageEvent]()
+        self.redactor = redactor()
+        self.urls = URLS
+        self.current_scope = CancelScope()
+        self._bodies = iter(bodies)
+
+    def send(self, request: Request) -> Answer:
+        body = next(self._bodies, None)
+        if body is None:
+            raise AnswerError("there are no more answers")
+        headers = {"content-type": "application/json"}
+        return Answer(request, 200, headers, body, self.redactor)
+
+
+def error(data: bytes) -> None:
+    """An answer with another status, and the pause that it asks for.
+
+    The first byte chooses the status; a first line is the header ``Retry-After``.
+    """
+    if not data:
+        return
+    status = STATUSES[data[0] % len(STATUSES)]
+    asked, parted, body = data[1:].partition(b"\n")
+    headers = {"content-type": "application/json"}
+    if parted:
+        headers["retry-after"] = asked.decode("latin-1")
+    else:
+        body = data[1:]
+    _, method = found("user_tokens", "list_auth_tokens")
+    made, _ = attempt(lambda: _as_the_client_does(method, status, headers, body), ())
+    for text in (str(made), repr(made), made.code, made.message, repr(made.extra)):
+        require(SECRET not in text, "the secret is in an error of the API")
+    require(len(str(made)) < 2_000, "an error without end")
+    require(made.retry_after is None or made.retry_after >= 0, "a pause that is no time")
+
+
+def _as_the_client_does(
+    method: Method, status: int, headers: dict[str, str], body: bytes
+) -> APIError:
+    made = api_error(method, method.path, status, headers, body, redactor().mask)
+    return with_pause(made, headers)
+
+
+def own_key(body: bytes) -> None:
+    """Which token makes the calls."""
+    resource, _ = found("user_tokens", "get_auth_token")
+    key, refused = attempt(lambda: read_own_key(Answers([body]), resource))
+    require(refused is not None or isinstance(key, str), "the own key is no text")
+
+
+def id_token(data: bytes) -> None:
+    """An ID token, after the server's description of itself and its keys."""
+    description, _, rest = data.partition(b"\0")
+    keys, _, token = rest.partition(b"\0")
+    client: Any = Answers([description, keys])
+    text = token.decode("latin-1")
+    claims, _ = attempt(lambda: verify_id_token(client, text, audience="cl_app", nonce=None))
+    require(claims is None, "an ID token that nobody signed was accepted")

@@ -1,0 +1,23 @@
+"""The rule for `@@json`: what is accepted is exactly what strict JSON says."""
+
+from __future__ import annotations
+
+from vercel_sql.api import decode_json, encode_json
+from vercel_sql.errors import ParameterError
+from vercel_sql.sql import Exec, Parameters
+
+from .oracles import attempt, require
+
+
+def require_same_json(statement: Exec, parameters: Parameters) -> None:
+    """Holds the object of `@@json` against another reading of its text."""
+    found, _ = attempt(lambda: statement.json_value(parameters), (ParameterError,))
+    if found is None or statement.json is None:
+        return
+    value, left_out = found
+    require(not left_out, "a member was left out whose placeholder has a value")
+    if statement.json.slots:
+        return
+    text = statement.json.fragment.lexemes[0].value
+    require(value == decode_json(text), "the value is not that of the text")
+    require(decode_json(encode_json(value)) == decode_json(text), "it is not sent as it was given")
