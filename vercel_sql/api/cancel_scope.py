@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from queue import Empty, Queue, SimpleQueue
 from typing import Any, TypeAlias, TypeVar, cast
@@ -105,8 +105,15 @@ class CancelScope:
             f"the statement was stopped after {self.timeout:g} s (timeout)"
         )
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, box: Box | None = None) -> bool:
         """Waits, unless the scope ends before.
+
+        Args:
+            seconds: how long.
+            box: what another thread puts into it ends the waiting early.
+
+        Returns:
+            Whether something was put into the box.
 
         Raises:
             StatementCancelledError: it was cancelled.
@@ -118,9 +125,13 @@ class CancelScope:
             raise StatementTimeoutError(
                 f"{self.timed_out()}: the next thing to do was {seconds:.1f} s away"
             )
-        with self._box() as box, suppress(Empty):
-            box.get(timeout=max(0.0, seconds))
+        with self._told(Queue() if box is None else box) as told:
+            try:
+                told.get(timeout=max(0.0, seconds))
+            except Empty:
+                return False
         self.check()
+        return True
 
     def run(self, act: Callable[[], T]) -> T:
         """Carries out what blocks, on another thread, and comes back at once when the scope ends.
@@ -223,14 +234,14 @@ class CancelScope:
             yield box
 
     @contextmanager
-    def _told(self, box: Box) -> Iterator[None]:
+    def _told(self, box: Box) -> Iterator[Box]:
         """Puts word into a box when the scope is cancelled."""
         with self._lock:
             self._waiting.add(box)
             if self._is_cancelled:
                 box.put(_CANCELLED)
         try:
-            yield
+            yield box
         finally:
             with self._lock:
                 self._waiting.discard(box)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from hashlib import sha256
 
 import httpx
 import tenacity
@@ -21,12 +22,13 @@ from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import no_answer
 from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.exchange import Received, exchange
-from vercel_sql.api.limits import RateBudgets
+from vercel_sql.api.limits import RateBudgets, rate_budgets
 from vercel_sql.api.observers import Observers
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.requests import Request
 from vercel_sql.api.server_clock import ServerClock, server_clocks
 from vercel_sql.api.transport import base_url, make_http_client
+from vercel_sql.api.windows import Told
 from vercel_sql.errors import (
     APIError,
     ForbiddenError,
@@ -38,6 +40,8 @@ from vercel_sql.errors import (
 from vercel_sql.manifest import Method, Provider
 
 log = logging.getLogger("vercel_sql.api")
+# How many credentials' budgets a client keeps: its own, and those that requests bring along.
+_MOST_BUDGETS = 8
 _own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", default=None)
 
 
@@ -78,10 +82,10 @@ class Client:
         self.provider = provider
         self.credential = credential
         self.redactor = Redactor()
-        self.budgets = RateBudgets()
         self.urls = {
             name: base_url(server, given.get(name)) for name, server in provider.servers.items()
         }
+        self._budgets: dict[tuple[str, bytes], RateBudgets] = {}
         self._clocks = {name: server_clocks.get(url) for name, url in self.urls.items()}
         self.patience = patience
         self._attempts = attempts
@@ -157,7 +161,7 @@ class Client:
             attempts=self._attempts,
             patience=self.patience,
         )
-        twin.redactor, twin.budgets = self.redactor, self.budgets
+        twin.redactor = self.redactor
         return twin
 
     def close(self) -> None:
@@ -271,26 +275,35 @@ class Client:
             retry=tenacity.retry_if_exception(lambda error: retries.may_retry(method, error)),
             stop=retries.stop(self._attempts, self.patience),
             wait=retries.pause,
-            sleep=self.current_scope.sleep,
+            sleep=self._pause,
             before_sleep=self._log_wait,
             reraise=True,
         )
-        return retrying(self._send_once, request, _headers(request, bearer), retrying)
+        return retrying(self._send_in_turn, request, _headers(request, bearer), retrying)
 
-    def _send_once(
+    def _send_in_turn(
         self, request: Request, headers: httpx.Headers, retrying: tenacity.Retrying
     ) -> Answer:
+        """Sends a request once the rate limit allows it."""
+        method, clock = request.method, self.clock(request.method.server)
+        attempt, waited = (retrying.statistics[name] for name in ("attempt_number", "idle_for"))
+        budgets = self._budgets_for(method, headers)
+        turn = budgets.wait(method, clock, self.current_scope, self.patience - waited)
+        received: Received | None = None
+        try:
+            received = self._send_once(request, headers, attempt)
+        finally:
+            budgets.end(method, turn, clock, received.headers if received else None)
+        return self._judged(request, received)
+
+    def _send_once(self, request: Request, headers: httpx.Headers, attempt: int) -> Received:
         method = request.method
-        self._wait_for_budget(method)
         connections = self._connections()
-        attempt = retrying.statistics["attempt_number"]
         started = time.perf_counter()
         status: int | None = None
         try:
             received = self._exchange(connections, request, headers)
             status = received.status
-            elapsed = time.perf_counter() - started
-            self.clock(method.server).learn(received.headers.get("date"), elapsed)
         except httpx.HTTPError as error:
             raise no_answer(request, self.urls[method.server], error, self.redactor) from None
         except RuntimeError:
@@ -298,9 +311,10 @@ class Client:
                 raise
             raise InterfaceError("the connection was closed while a request was made") from None
         finally:
-            self._tell(request, status, (time.perf_counter() - started) * 1000, attempt)
-        self.budgets.learn(method.path, received.headers)
-        return self._judged(request, received)
+            elapsed = time.perf_counter() - started
+            self._tell(request, status, elapsed * 1000, attempt)
+        self.clock(method.server).learn(received.headers.get("date"), elapsed)
+        return received
 
     def _exchange(
         self, connections: httpx.Client, request: Request, headers: httpx.Headers
@@ -334,17 +348,31 @@ class Client:
         refused = api_error(request.method, request.path, status, headers, received.body, mask)
         raise retries.with_pause(refused, headers)
 
+    def _pause(self, seconds: float) -> None:
+        self.current_scope.sleep(seconds)
+
     def _log_wait(self, state: tenacity.RetryCallState) -> None:
         failure = state.outcome.exception() if state.outcome else None
         reason = f"status {failure.status}" if isinstance(failure, APIError) else "no answer"
         log.info("%s: sent again in %.1f s", reason, state.upcoming_sleep)
 
-    def _wait_for_budget(self, method: Method) -> None:
-        wait = self.budgets.reserve(method.path)
-        # A wait beyond our patience is left to the server to confirm, with an error of its own.
-        if 0 < wait <= self.patience:
-            log.info("%s: the rate limit is spent, waiting %.1f s", method.name, wait)
-            self.current_scope.sleep(wait)
+    def budget(self, method: Method) -> Told | None:
+        """What is left of a method's rate limit, for the connection's own token."""
+        bearer = self.credential.token if method.auth else None
+        headers = httpx.Headers({"Authorization": f"Bearer {bearer}"} if bearer else {})
+        return self._budgets_for(method, headers).get(method)
+
+    def _budgets_for(self, method: Method, headers: httpx.Headers) -> RateBudgets:
+        """The budgets that all clients of the process share which send with that credential."""
+        credential = sha256(headers.get("Authorization", "").encode()).digest()
+        key = self.urls[method.server], credential
+        with self._lock:
+            found = self._budgets.pop(key, None) or rate_budgets.get(key)
+            # Those of tokens that were replaced meanwhile go one by one.
+            while len(self._budgets) >= _MOST_BUDGETS:
+                del self._budgets[next(iter(self._budgets))]
+            self._budgets[key] = found
+        return found
 
     def _tell(
         self, request: Request, status: int | None, milliseconds: float, attempt: int

@@ -76,6 +76,12 @@ class ServerClock:
         """What the server's clock showed at a moment of the local one (both ms)."""
         return local_ms + round((self.skew_seconds or 0.0) * 1000)
 
+    def cautious_ms(self) -> int:
+        """The server's time (ms since the epoch), rather too early than too late."""
+        local = int(self._wall() * 1000)
+        # Clocks that may be the same are taken for the same.
+        return self.earliest(local) if self.skew_seconds else local
+
     def earliest(self, local_ms: int) -> int:
         """What the server's clock showed at least at a moment of the local one (both ms)."""
         known = self._now_known()

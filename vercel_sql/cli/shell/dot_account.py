@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -62,13 +61,13 @@ class _Shown:
 
 def _budgets(session: Session) -> Iterator[str]:
     """What the answers told about the limits of the endpoints that were asked."""
-    budgets = session.connection.client.budgets
+    client = session.connection.client
     for name in dict.fromkeys((e.resource, e.api_method) for e in session.events):
         method = _method(*name)
-        budget = budgets.get(method.path) if method is not None else None
-        if budget is None:
+        budget = client.budget(method) if method is not None else None
+        if method is None or budget is None:
             continue
-        seconds = max(0.0, budget.reset - time.time())
+        seconds = max(0.0, budget.reset - client.clock(method.server).now_ms() / 1000)
         yield (
             f"rate limit of {name[1]}: {budget.remaining} of {budget.limit} left, "
             f"whole again in {seconds:.0f} s"
