@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from vercel_sql.api.decode import decode_json
+from vercel_sql.api.redaction.structures import masked_values
 from vercel_sql.errors import (
     AnswerError,
     APIError,
@@ -94,17 +95,6 @@ def _detail(
     # Masked before they are cut: nobody would know half a secret.
     code, message = mask(code)[:_LONGEST_CODE], mask(message)[:_LONGEST_MESSAGE]
     return APIErrorDetail(status, code, message, method.http, path, masked_values(extra, mask))
-
-
-def masked_values(value: Any, mask: Callable[[str], str]) -> Any:
-    """Decoded JSON with every text in it masked."""
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, Mapping):
-        return {mask(key): masked_values(part, mask) for key, part in value.items()}
-    if isinstance(value, list):
-        return [masked_values(part, mask) for part in value]
-    return value
 
 
 def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:

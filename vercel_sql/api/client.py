@@ -16,7 +16,7 @@ import tenacity
 
 from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
-from vercel_sql.api.answers import api_error, masked_values
+from vercel_sql.api.answers import api_error
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import no_answer
@@ -24,7 +24,8 @@ from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.exchange import Received, exchange
 from vercel_sql.api.limits import RateBudgets, rate_budgets
 from vercel_sql.api.observers import Observers
-from vercel_sql.api.redaction import Redactor
+from vercel_sql.api.redaction import KnownSecrets
+from vercel_sql.api.redaction.structures import masked_values
 from vercel_sql.api.requests import Request
 from vercel_sql.api.server_clock import ServerClock, server_clocks
 from vercel_sql.api.transport import base_url, make_http_client
@@ -81,7 +82,7 @@ class Client:
         given = urls or {}
         self.provider = provider
         self.credential = credential
-        self.redactor = Redactor()
+        self.redactor = KnownSecrets()
         self.urls = {
             name: base_url(server, given.get(name)) for name, server in provider.servers.items()
         }

@@ -15,11 +15,12 @@ from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
 from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
+from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.attachment import Attachment
 from vercel_sql.connection.cursor import Cursor, Values, wrapped
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
-from vercel_sql.sql import Native, Parameters, Statement, check, parse
+from vercel_sql.sql import NO_PARAMETERS, Native, Parameters, Statement, check, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.duck import in_transaction
 from vercel_sql.tables.catalog import quoted
@@ -86,6 +87,8 @@ class Connection:
         self._watch: threading.Timer | None = None
         self._closed = False
         self._lent = False
+        self._statement = Unshown("")
+        self._parameters = NO_PARAMETERS
         self._own_cursor = Cursor(self)
         _open.add(self)
 
@@ -128,18 +131,23 @@ class Connection:
 
     def execute(self, operation: str, parameters: Values = None) -> Cursor:
         """Runs a script on a new cursor and gives the cursor; see `Cursor.execute`."""
-        parameters = wrapped(parameters)
-        self._own_cursor = self.cursor().execute(operation, parameters)
+        parameters, hidden = wrapped(parameters), Unshown(operation)
+        del operation
+        self._own_cursor = self.cursor()._execute(hidden, parameters)
         return self._own_cursor
 
     def sql(self, query: str, params: Values = None) -> Cursor:
         """The same as `execute`, by the name that DuckDB's users know."""
-        params = wrapped(params)
-        return self.execute(query, params)
+        params, hidden = wrapped(params), Unshown(query)
+        del query
+        self._own_cursor = self.cursor()._execute(hidden, params)
+        return self._own_cursor
 
     def executemany(self, operation: str, seq_of_parameters: Iterable[Values]) -> Cursor:
         """Runs a script once for each set of parameters; see `Cursor.executemany`."""
-        self._own_cursor = self.cursor().executemany(operation, seq_of_parameters)
+        hidden, each = Unshown(operation), map(wrapped, seq_of_parameters)
+        del operation, seq_of_parameters
+        self._own_cursor = self.cursor()._executemany(hidden, each)
         return self._own_cursor
 
     def fetchone(self) -> tuple[Any, ...] | None:
@@ -248,13 +256,14 @@ class Connection:
             _open.discard(self)
 
     def _run_script(
-        self, cursor: Cursor, operation: str, parameters: Parameters, *, rows_kept: bool = True
+        self, cursor: Cursor, operation: Unshown, parameters: Parameters, *, rows_kept: bool = True
     ) -> None:
         self._check_open()
         with self._lock:
             self._free_for(cursor)
-            statements = parse(operation)
-            check(statements, parameters)
+            with translated(self._catalogs, operation.value, parameters):
+                statements = parse(operation.value)
+                check(statements, parameters)
             for statement in statements:
                 self._free_for(cursor)
                 self._run(cursor, statement, parameters, rows_kept)
@@ -274,7 +283,8 @@ class Connection:
             max_writes=self.max_writes,
         )
         self._begin_scope()
-        with translated(self._catalogs):
+        self._statement, self._parameters = Unshown(statement.text), parameters
+        with self._translated():
             result = self._engine.run(statement, parameters, limits)
             if isinstance(result, Outcome):
                 self._give(cursor, result)
@@ -338,15 +348,19 @@ class Connection:
     def _using(self) -> Iterator[None]:
         """Lets a cursor read its result, with errors as this package's."""
         self._check_open()
-        with self._lock, translated(self._catalogs):
+        with self._lock, self._translated():
             yield
+
+    def _translated(self) -> translated:
+        """Raises errors as this package's; they may be about the statement that ran last."""
+        return translated(self._catalogs, self._statement.value, self._parameters)
 
     def _free_for(self, cursor: Cursor) -> None:
         """Makes a cursor the one whose result DuckDB holds; another's rows are set aside."""
         active = self._active() if self._active is not None else None
         if active is not None and active is not cursor:
             try:
-                with translated(self._catalogs):
+                with self._translated():
                     active._park()
             except errors.Error as error:
                 active._fail(error)

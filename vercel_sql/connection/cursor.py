@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.errors import Error, InterfaceError, ProgrammingError
 from vercel_sql.sql import Parameters
 
@@ -93,8 +94,12 @@ class Cursor:
         Raises:
             Error: any of PEP 249's errors; see `vercel_sql.errors` for the tree below them.
         """
-        # From here on under a repr that shows no values, whatever writes down our variables.
-        parameters = wrapped(parameters)
+        # From here on under a repr that shows nothing, whatever writes down our variables.
+        parameters, hidden = wrapped(parameters), Unshown(operation)
+        del operation
+        return self._execute(hidden, parameters)
+
+    def _execute(self, operation: Unshown, parameters: Parameters) -> Cursor:
         self._check_open()
         self._connection._run_script(self, operation, parameters)
         return self
@@ -106,9 +111,14 @@ class Cursor:
             ProgrammingError: it would make a secret that is shown once, and that is saved nowhere.
             Error: as for `execute`.
         """
+        hidden, each = Unshown(operation), map(wrapped, seq_of_parameters)
+        del operation, seq_of_parameters
+        return self._executemany(hidden, each)
+
+    def _executemany(self, operation: Unshown, each: Iterable[Parameters]) -> Cursor:
         self._check_open()
         changed = 0
-        for parameters in map(wrapped, seq_of_parameters):
+        for parameters in each:
             self._connection._run_script(self, operation, parameters, rows_kept=False)
             changed += max(self._rowcount, 0)
         self._rowcount = changed

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 import duckdb
 
 from vercel_sql import errors
+from vercel_sql.api.redaction import mask_known, mask_shapes
+from vercel_sql.api.redaction.unshown import Unshown
+from vercel_sql.connection.bared import bare, clear
+from vercel_sql.sql import NO_PARAMETERS, Parameters
+from vercel_sql.sql.masking import mask_cited
 from vercel_sql.sql.running import Catalog
 
 _BY_BASE: list[tuple[type[BaseException], type[errors.Error]]] = [
@@ -24,40 +29,56 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
     """Raises this package's errors in place of DuckDB's, with secrets masked in their text.
 
     The errors begin their traceback here: the frames below hold requests with their credentials,
-    and many a tool writes down the local variables of every frame.
+    and many a tool writes down the local variables of every frame. What is no error of a statement,
+    such as a Ctrl-C, keeps its frames, and they lose their variables.
+
+    Args:
+        catalogs: the accounts, which know the originals of errors that went through DuckDB.
+        statement: what runs; DuckDB repeats parts of it.
+        parameters: the values of its placeholders.
     """
 
-    def __init__(self, catalogs: Sequence[Catalog]) -> None:
+    def __init__(
+        self,
+        catalogs: Sequence[Catalog],
+        statement: str = "",
+        parameters: Parameters = NO_PARAMETERS,
+    ) -> None:
         self._catalogs = catalogs
+        self._statement = Unshown(statement)
+        self._parameters = parameters
 
     def __enter__(self) -> None:
         return
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, duckdb.Error):
-            error.__traceback__ = None
-            raise translate(error, self._catalogs).with_traceback(None) from None
+            bare(error)
+            raise self._translate(error).with_traceback(None) from None
         if isinstance(error, errors.Error):
-            error.__traceback__ = None
-            if error.__suppress_context__:
-                error.__context__ = None
+            bare(error)
+            error.args = tuple(self._masked(arg) for arg in error.args)
+        elif error is not None:
+            clear(error)
 
+    def _translate(self, error: duckdb.Error) -> BaseException:
+        """The original of an error that went through DuckDB, else DuckDB's as one of ours."""
+        text = str(error)
+        for catalog in self._catalogs:
+            original = catalog.failures.take(text)
+            if original is not None:
+                bare(original)
+                return original
+        if isinstance(error, duckdb.InterruptException):
+            return _stopped(self._catalogs)
+        kind = next((ours for base, ours in _BY_BASE if isinstance(error, base)), None)
+        # It stays with the new error as its context.
+        error.args = (mask_cited(text, self._statement.value, self._parameters),)
+        return (kind or errors.DatabaseError)(*error.args)
 
-def translate(error: duckdb.Error, catalogs: Sequence[Catalog]) -> BaseException:
-    """The original of an error that went through DuckDB, else DuckDB's as one of ours."""
-    text = str(error)
-    for catalog in catalogs:
-        original = catalog.failures.take(text)
-        if original is not None:
-            return original
-    if isinstance(error, duckdb.InterruptException):
-        return _stopped(catalogs)
-    kind = next((ours for base, ours in _BY_BASE if isinstance(error, base)), errors.DatabaseError)
-    for catalog in catalogs:
-        text = catalog.client.redactor.mask(text)
-    # It stays with the new error as its context.
-    error.args = (text,)
-    return kind(text)
+    def _masked(self, argument: object) -> object:
+        """What an error of ours says; its makers mask what they cite, so this is a second look."""
+        return mask_shapes(mask_known(argument)) if isinstance(argument, str) else argument
 
 
 def _stopped(catalogs: Sequence[Catalog]) -> errors.StatementCancelledError:

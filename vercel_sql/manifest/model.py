@@ -35,6 +35,7 @@ class Provider(Entry, frozen=True, kw_only=True):
     Attributes:
         name: the name that the catalog has in SQL.
         token_environment: the environment variable that holds the bearer token.
+        token_prefixes: what bearer tokens of the newer kinds begin with.
         servers: the servers by the name that methods use.
         services: for each service the names of its resources, so that a name can be resolved
             without reading the service's own file.
@@ -44,6 +45,7 @@ class Provider(Entry, frozen=True, kw_only=True):
     name: str
     title: str
     token_environment: str
+    token_prefixes: list[str] = []
     servers: dict[str, Server]
     services: dict[str, list[str]]
     views: dict[str, list[str]] = {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from vercel_sql.api.redaction import Redactor
+from vercel_sql.api.redaction.structures import texts_in
 from vercel_sql.errors import Error, MissingTokenError
 from vercel_sql.notebook.masking import Mask
 from vercel_sql.sql import Parameters
@@ -35,17 +36,7 @@ def unseen(parameters: Parameters, inputs: Sequence[str]) -> Redactor:
     """
     redactor = Redactor()
     for name in parameters:
-        for text in _texts(parameters[name]):
+        for text in texts_in(parameters[name]):
             if not any(text in cell for cell in inputs):
                 redactor.add(text)
     return redactor
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from _texts(value.values())
-    elif isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
-        for each in value:
-            yield from _texts(each)

@@ -99,7 +99,7 @@ class StatementRunner:
 
     def _call(self, statement: str | None, request_id: str | None, caller: int) -> dict[str, Any]:
         try:
-            with translated([self._attachment]):
+            with translated([self._attachment], statement or ""):
                 return {"rows": self._run(statement or "", request_id, caller), "error": None}
         except (Error, Refusal) as error:
             return {"rows": [], "error": self._attachment.client.redactor.mask(_words(error))}

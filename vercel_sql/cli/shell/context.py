@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot.errors import TokenError
 
-from vercel_sql.cli.shell.sensitive import word_set
+from vercel_sql.api.redaction.names import word_set
 from vercel_sql.sql.brackets import flat
 from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme, tokenize
 from vercel_sql.sql.quoting import scan

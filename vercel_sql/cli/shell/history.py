@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prompt_toolkit.history import FileHistory
 
-from vercel_sql.cli.shell.masking import masked_statement
+from vercel_sql.sql.masking import masked_statement
 
 __all__ = ["MaskedHistory", "masked_statement"]
 

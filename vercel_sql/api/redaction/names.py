@@ -1,4 +1,4 @@
-"""What is secret, as the manifest has it, and what looks secret wherever it stands."""
+"""The names of what is secret: those that the manifest marks, and those that look like it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from vercel_sql.api.redaction import MASK
 from vercel_sql.manifest import Manifest, Resource, vercel
 
 _COMMON = frozenset(["code", "nonce", "state"])
 """Secret parameters that are ordinary words: secret only where the API is what is spoken to."""
 
-_SHAPES = (
+NAME_ENDINGS = (
     "token|secret|passw(?:or)?d|pwd|passphrase|credentials?|authorization|bearer"
     "|(?:access|api|auth|encryption|private|secret|signing)[_-]?key"
 )
-_SHAPED = re.compile(rf"(?is).*(?:{_SHAPES})\d*")
+"""A pattern of what the names of secrets end with."""
+
+_SHAPED = re.compile(rf"(?is).*(?:{NAME_ENDINGS})\d*")
 _WRITES = frozenset(["delete", "insert", "merge", "update"])
 
 
@@ -124,39 +125,3 @@ def _parts(resource: Resource) -> Iterable[tuple[str, bool]]:
     for method in resource.methods.values():
         yield from ((parameter.name, parameter.secret) for parameter in method.given)
         yield from ((column.name, column.secret) for column in method.returns)
-
-
-# A bounded beginning: a megabyte of letters is no name, and must not take forever.
-_NAMED = rf"[\w-]{{0,60}}(?:{_SHAPES}|code_verifier|device_code)\d*"
-_VALUE = r"""(?!["'\\]*(?:\{\{|\[secret\]))('(?:[^']|'')*'|"[^"]*"|[^\s,;)}&]+)"""
-_ASSIGNED = re.compile(rf"(?i)((?<![\w-]){_NAMED}[\\\"']*\s*(?:=>|:=|==?|:)\s*){_VALUE}")
-_OPTION = re.compile(rf"(?i)((?<!\S)-{_NAMED}\s+){_VALUE}")
-_EVERYWHERE = [
-    # Vercel's own tokens: vcp_…, vca_…, vcr_…
-    (re.compile(r"(?i)(?<![a-z0-9])vc[a-z]_[a-z0-9_-]{6,}"), MASK),
-    # What is signed: an ID token, which begins with {" in base64.
-    (re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]+)*"), MASK),
-    (re.compile(r"(?i)(\bbearer\s+)(?=\S{20}|\S*\d)[\w.~+/=-]{6,}"), rf"\1{MASK}"),
-    (re.compile(r"""(://[^\s/:@'"]*:)[^\s/@'"]+(?=@)"""), rf"\1{MASK}"),
-    (
-        re.compile(rf"""(?i)([?&](?:{_NAMED}|code|nonce|state)=)(?!\{{\{{)[^&\s'"#]+"""),
-        rf"\1{MASK}",
-    ),
-]
-
-
-def assigns_secret(text: str) -> bool:
-    """Whether a text holds ``password=…``, ``"token": …`` or the like."""
-    return _ASSIGNED.search(text) is not None
-
-
-def masked_line(line: str) -> str:
-    """A line that is no SQL, such as a dot command, with what it calls secret masked."""
-    return _OPTION.sub(rf"\1{MASK}", _ASSIGNED.sub(rf"\1{MASK}", line))
-
-
-def masked_everywhere(text: str) -> str:
-    """A text with what looks like a token masked, whatever it stands in."""
-    for pattern, replacement in _EVERYWHERE:
-        text = pattern.sub(replacement, text)
-    return text

@@ -6,6 +6,7 @@ parameter that is none. What can't be understood, and speaks of secrets, keeps n
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
@@ -13,25 +14,22 @@ from itertools import pairwise, takewhile
 from sqlglot.errors import TokenError
 
 from vercel_sql.api.redaction import MASK
-from vercel_sql.cli.shell.masked_arguments import exec_arguments, kept_values, secret_definition
-from vercel_sql.cli.shell.masked_values import (
+from vercel_sql.api.redaction.names import sensitive, word_set
+from vercel_sql.api.redaction.shapes import assigns_secret, mask_shapes, masked_line
+from vercel_sql.api.redaction.structures import texts_in
+from vercel_sql.errors import Error
+from vercel_sql.manifest import vercel
+from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme, tokenize
+from vercel_sql.sql.masking.arguments import exec_arguments, kept_values, secret_definition
+from vercel_sql.sql.masking.values import (
     Edit,
     all_values,
     comments,
     edited,
     named_values,
 )
-from vercel_sql.cli.shell.sensitive import (
-    assigns_secret,
-    masked_everywhere,
-    masked_line,
-    sensitive,
-    word_set,
-)
-from vercel_sql.errors import Error
-from vercel_sql.manifest import vercel
-from vercel_sql.sql import Exec, Explain, Insert, Statement, parse
-from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme, tokenize
+from vercel_sql.sql.parser import parse
+from vercel_sql.sql.statements import Exec, Explain, Insert, Statement
 
 _STARTS = word_set("""
     ( ABORT ALTER ANALYZE ATTACH BEGIN CALL CHECKPOINT COMMENT COMMIT COPY CREATE DEALLOCATE
@@ -42,6 +40,7 @@ _STARTS = word_set("""
 """What a statement begins with, where it is not misspelt."""
 
 _WORD = re.compile(r"\w+")
+_QUOTED_OR_BARE = re.compile(r"[^\s'\"`$=;,()]{6,}")
 
 
 def masked_statement(text: str) -> str:
@@ -55,23 +54,80 @@ def masked_statement(text: str) -> str:
     # Commands at the beginning are no SQL, and a quote in one of them opens nothing.
     lines[first:] = _masked_script("\n".join(lines[first:])).split("\n") if lines[first:] else []
     masked = [masked_line(line) if _is_command(line) else line for line in lines]
-    return masked_everywhere("\n".join(masked))
+    return mask_shapes("\n".join(masked))
 
 
 def _is_command(line: str) -> bool:
     return line.lstrip().startswith(".")
 
 
+def secret_values(text: str) -> list[str]:
+    """The values that stand in a script and are secret, as they are once they were read.
+
+    They are what `masked_statement` takes out: each secret literal, and where only a part of one
+    is secret, as in ``@@json``, that part.
+    """
+    edits = _script_edits(text)
+    if edits is None:
+        words = _QUOTED_OR_BARE.findall(text[len(_readable_part(text)) :])
+        return [word for word in words if not sensitive().known.issuperset(_words_of(word))]
+    found: list[str] = []
+    for edit in edits:
+        found += _values_in(text[edit.start : edit.end])
+    return found
+
+
+def holds_secrets(text: str) -> bool:
+    """Whether a script speaks of what is secret, so that any of its values may be."""
+    return sensitive().mentioned(_words_of(text))
+
+
+def _values_in(part: str) -> Iterator[str]:
+    """What a part of a statement says, its comments included."""
+    yield part.strip()
+    try:
+        strings = [each.value for each in tokenize(part) if each.kind in STRINGS]
+    except TokenError:
+        return
+    for value in strings:
+        yield value
+        yield from _members(value)
+
+
+def _members(value: str) -> Iterator[str]:
+    """The texts in a string that is JSON."""
+    try:
+        content = json.loads(value)
+    except (ValueError, RecursionError):
+        return
+    yield from texts_in(content)
+
+
 def _masked_script(text: str) -> str:
+    edits = _script_edits(text)
+    if edits is not None:
+        return edited(text, edits)
+    readable = _readable_part(text)
+    return text if readable == text else f"{readable}'{MASK}'"
+
+
+def _script_edits(text: str) -> list[Edit] | None:
+    """What has to change in a script; None where nobody knows what is quoted in it."""
     try:
         lexemes = tokenize(text)
         if _is_misquoted(lexemes):
-            return _masked_unreadable(text)
+            return None
         ends = [lexeme.end for lexeme in lexemes if lexeme.raw == ";"]
-        pieces = [text[start:end] for start, end in pairwise([0, *ends, len(text)])]
-        return "".join(edited(piece, _edits(piece, tokenize(piece))) for piece in pieces)
+        found: list[Edit] = []
+        for start, end in pairwise([0, *ends, len(text)]):
+            piece = text[start:end]
+            found += [
+                Edit(start + edit.start, start + edit.end, edit.text)
+                for edit in _edits(piece, tokenize(piece))
+            ]
     except TokenError:
-        return _masked_unreadable(text)
+        return None
+    return found
 
 
 def _is_misquoted(lexemes: Sequence[Lexeme]) -> bool:
@@ -84,11 +140,11 @@ def _is_misquoted(lexemes: Sequence[Lexeme]) -> bool:
     )
 
 
-def _masked_unreadable(text: str) -> str:
-    """A text in which nobody knows what is quoted, such as one with a quote that is not closed."""
+def _readable_part(text: str) -> str:
+    """What may stay of a text in which nobody knows what is quoted: all, or its beginning."""
     if not (sensitive().mentioned(_words_of(text)) or assigns_secret(text)):
         return text
-    return re.split(r"['\"`$=]", text, maxsplit=1)[0] + f"'{MASK}'"
+    return re.split(r"['\"`$=]", text, maxsplit=1)[0]
 
 
 def _edits(text: str, lexemes: Sequence[Lexeme]) -> Iterator[Edit]:
@@ -171,12 +227,12 @@ def _names_nothing(lexemes: Sequence[Lexeme]) -> bool:
         if lexeme.value.casefold() != manifest.provider.name or lexemes[index + 1].raw != ".":
             continue
         schema, name = (lexemes[index + ahead].value.casefold() for ahead in (2, 4))
-        if lexemes[index + 3].raw == "." and name not in _members(schema):
+        if lexemes[index + 3].raw == "." and name not in _named_in(schema):
             return True
     return False
 
 
-def _members(schema: str) -> set[str]:
+def _named_in(schema: str) -> set[str]:
     """The tables, views and functions of a schema of the manifest, in lower case."""
     manifest = vercel()
     names: set[str] = set()

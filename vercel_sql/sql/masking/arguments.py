@@ -6,7 +6,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from vercel_sql.api.redaction import MASK
-from vercel_sql.cli.shell.masked_values import (
+from vercel_sql.api.redaction.names import sensitive, word_set
+from vercel_sql.manifest import Method, vercel
+from vercel_sql.sql.brackets import matching, split, top_level
+from vercel_sql.sql.dialect import STRINGS, Lexeme
+from vercel_sql.sql.exec_json import JSONArgument
+from vercel_sql.sql.jsontext import JSONText, Mixed, Slot
+from vercel_sql.sql.masking.values import (
     ENDS,
     GIVES,
     NAMES,
@@ -15,12 +21,7 @@ from vercel_sql.cli.shell.masked_values import (
     all_values,
     comments,
 )
-from vercel_sql.cli.shell.sensitive import sensitive, word_set
-from vercel_sql.manifest import Method, vercel
-from vercel_sql.sql import Exec, Insert, JSONArgument, Statement
-from vercel_sql.sql.brackets import matching, split, top_level
-from vercel_sql.sql.dialect import STRINGS, Lexeme
-from vercel_sql.sql.jsontext import JSONText, Mixed, Slot
+from vercel_sql.sql.statements import Exec, Insert, Statement
 
 _HARMLESS_OPTIONS = word_set("""
     ACCOUNT_NAME CHAIN DATABASE ENDPOINT HOST PORT PROVIDER REGION SCOPE TYPE URL_STYLE

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from vercel_sql.api.redaction import MASK
-from vercel_sql.cli.shell.sensitive import assigns_secret, sensitive, word_set
+from vercel_sql.api.redaction.names import sensitive, word_set
+from vercel_sql.api.redaction.shapes import assigns_secret
 from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme
 from vercel_sql.sql.placeholders import braces
 

@@ -1,0 +1,70 @@
+"""Errors that repeat a part of a statement, or one of its values, without what is secret in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from vercel_sql.api.redaction import MASK, Redactor, mask_known, mask_shapes
+from vercel_sql.api.redaction.known import known_in
+from vercel_sql.api.redaction.structures import texts_in
+from vercel_sql.sql.masking.statement import holds_secrets, secret_values
+from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters
+
+# Where DuckDB cuts what it repeats: "LINE 1: ...ret' AND nix", and "the-sec...".
+_CUT = re.compile(r"\.\.\.")
+# Characters: less of a secret than this may be left beside a cut.
+_REMAINDER = 4
+
+
+def mask_cited(text: str, statement: str, parameters: Parameters = NO_PARAMETERS) -> str:
+    """What DuckDB says about a statement, without what is secret in it or known to be secret.
+
+    Args:
+        text: what DuckDB says.
+        statement: the script that it is about.
+        parameters: the values of its placeholders.
+    """
+    given = [each for name in parameters for each in texts_in(parameters[name])]
+    hidden = secret_values(statement)
+    if given and holds_secrets(statement):
+        hidden += given
+    hidden += known_in("\n".join([statement, *given]))
+    own = Redactor()
+    for value in _with_lines(hidden):
+        own.add(value)
+    return mask_shapes(mask_known(_mask_cut(own.mask(text), hidden)))
+
+
+def _with_lines(values: Iterable[str]) -> Iterator[str]:
+    """Values, and the lines of those that have several: DuckDB repeats one line."""
+    for value in values:
+        yield value
+        yield from value.splitlines()
+
+
+def _mask_cut(text: str, hidden: Iterable[str]) -> str:
+    """The text without the ends of values that are cut off in it."""
+    pieces: list[str] = []
+    done = 0
+    values = set(hidden)
+    for cut in _CUT.finditer(text):
+        head = text[done : cut.start()]
+        left = max((_kept_head(head, value) for value in values), default=0)
+        pieces += [head[: len(head) - left], MASK if left else "", "..."]
+        right = max((_kept_tail(text[cut.end() :], value) for value in values), default=0)
+        pieces.append(MASK if right else "")
+        done = cut.end() + right
+    return "".join([*pieces, text[done:]])
+
+
+def _kept_head(text: str, value: str) -> int:
+    """How many characters at the end of a text a value begins with."""
+    most = min(len(text), len(value) - 1)
+    return next((n for n in range(most, _REMAINDER - 1, -1) if text.endswith(value[:n])), 0)
+
+
+def _kept_tail(text: str, value: str) -> int:
+    """How many characters at the beginning of a text a value ends with."""
+    most = min(len(text), len(value) - 1)
+    return next((n for n in range(most, _REMAINDER - 1, -1) if text.startswith(value[-n:])), 0)
