@@ -1,10 +1,20 @@
-"""Who hears the package's log, and for how long."""
+"""Who hears the package's log, and for how long: standard error, a file, a line of progress."""
 
 from __future__ import annotations
 
 import logging
+import os
+import stat
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vercel_sql.api.logger import logger
+from vercel_sql.errors import OperationalError
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @contextmanager
@@ -13,16 +23,92 @@ def heard_by(handler: logging.Handler, level: int | None = None) -> Iterator[Non
 
     Args:
         handler: the handler.
-        level: how much is logged meanwhile; None leaves it as it is.
+        level: how much the handler needs to be logged meanwhile; None leaves it as it is.
     """
-    logger = logging.getLogger("vercel_sql")
-    before = logger.level
-    logger.addHandler(handler)
-    if level is not None:
-        logger.setLevel(level)
+    log = logger()
+    before = log.level
+    log.addHandler(handler)
+    if level is not None and log.getEffectiveLevel() > level:
+        log.setLevel(level)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        log.removeHandler(handler)
         if level is not None:
-            logger.setLevel(before)
+            log.setLevel(before)
+
+
+def on_standard_error(*, verbose: bool) -> logging.Handler:
+    """A handler that writes to standard error.
+
+    Args:
+        verbose: everything, with its time; else warnings alone, as the command's own messages.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    handler.setFormatter(_InUTC() if verbose else logging.Formatter("vercel-sql: %(message)s"))
+    return handler
+
+
+class LogFile(logging.StreamHandler):  # type: ignore[type-arg]
+    """A file that everything is appended to, each record as a line, with its time in UTC.
+
+    Args:
+        path: the file; it is made with mode 0600 where it is missing.
+
+    Raises:
+        OperationalError: it can't be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+        self._is_broken = False
+        try:
+            handle = os.open(self.path, _FLAGS, 0o600)
+        except OSError as error:
+            raise self._unusable(error.strerror) from None
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise self._unusable("it is no regular file")
+        # What is written at once is in the file at once: other processes may append to it too.
+        super().__init__(os.fdopen(handle, "a", 2**16, "utf-8", "backslashreplace"))
+        self.setFormatter(_InUTC())
+
+    def __repr__(self) -> str:
+        return f"<LogFile {self.path}>"
+
+    def close(self) -> None:
+        """Closes the file."""
+        with suppress(OSError):
+            self.stream.close()
+        super().close()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's
+        """Says once that the file can't be written, and lets the work go on without it."""
+        if not self._is_broken:
+            self._is_broken = True
+            error = sys.exc_info()[1]
+            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+            with suppress(OSError):
+                sys.stderr.write(f"vercel-sql: {self._unusable(reason)}\n")
+
+    def _unusable(self, reason: str | None) -> OperationalError:
+        return OperationalError(
+            f"the log file {self.path} can't be written: {reason or 'unknown error'}"
+        )
+
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+# A link may lead anywhere, and a pipe without a reader would be waited for.
+_FLAGS |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+class _InUTC(logging.Formatter):
+    """Lines that begin with the time in UTC, to the millisecond."""
+
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self) -> None:
+        super().__init__(_FORMAT)
+        self.converter = time.gmtime

@@ -23,6 +23,7 @@ from vercel_sql.api.diagnosis import no_answer
 from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.exchange import Received, exchange
 from vercel_sql.api.limits import RateBudgets, rate_budgets
+from vercel_sql.api.logger import logger
 from vercel_sql.api.observers import Observers
 from vercel_sql.api.redaction import KnownSecrets
 from vercel_sql.api.redaction.structures import masked_values
@@ -40,7 +41,7 @@ from vercel_sql.errors import (
 )
 from vercel_sql.manifest import Method, Provider
 
-log = logging.getLogger("vercel_sql.api")
+log = logger("api")
 # How many credentials' budgets a client keeps: its own, and those that requests bring along.
 _MOST_BUDGETS = 8
 _own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", default=None)

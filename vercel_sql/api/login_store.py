@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -14,9 +13,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
 
-log = logging.getLogger("vercel_sql.api")
+log = logger("api")
 
 CONFIG_DIR_VARIABLE = "VERCEL_SQL_CONFIG_DIR"
 KEYRING_VARIABLE = "VERCEL_SQL_KEYRING"

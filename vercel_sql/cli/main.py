@@ -13,7 +13,8 @@ from typing import NoReturn
 
 from vercel_sql._version import __version__
 from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USE
-from vercel_sql.cli.options import add_connection, add_guards, add_parameters
+from vercel_sql.cli.logged import logged
+from vercel_sql.cli.options import add_connection, add_guards, add_logging, add_parameters
 from vercel_sql.escapes import visible_lines
 
 _COMMANDS = {
@@ -146,11 +147,13 @@ def _door(name: str, parser: argparse.ArgumentParser, argv: Sequence[str]) -> in
         from vercel_sql.cli import shell
 
         shell.add_arguments(parser)
-        return shell.run(_parsed(parser, argv), parser)
+        arguments = _parsed(parser, argv)
+        return logged(arguments, lambda: shell.run(arguments, parser))
     from vercel_sql.cli import serve
 
     serve.add_arguments(parser)
-    return serve.run(_parsed(parser, argv), parser)
+    arguments = _parsed(parser, argv)
+    return logged(arguments, lambda: serve.run(arguments, parser))
 
 
 def _reports_command(name: str, parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
@@ -161,7 +164,8 @@ def _reports_command(name: str, parser: argparse.ArgumentParser, argv: Sequence[
     from vercel_sql.cli.history import snapshot
 
     snapshot.add_arguments(parser)
-    return snapshot.run(_parsed(parser, argv))
+    arguments = _parsed(parser, argv)
+    return logged(arguments, lambda: snapshot.run(arguments))
 
 
 def _account_command(name: str, parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
@@ -169,20 +173,24 @@ def _account_command(name: str, parser: argparse.ArgumentParser, argv: Sequence[
         from vercel_sql.cli import login
 
         login.add_arguments(parser)
-        return login.run(_parsed(parser, argv), parser)
+        arguments = _parsed(parser, argv)
+        return logged(arguments, lambda: login.run(arguments, parser))
     if name == "logout":
         from vercel_sql.cli import logout
 
         logout.add_arguments(parser)
-        return logout.run(_parsed(parser, argv))
+        arguments = _parsed(parser, argv)
+        return logged(arguments, lambda: logout.run(arguments))
     from vercel_sql.cli import whoami
 
     whoami.add_arguments(parser)
-    return whoami.run(_parsed(parser, argv))
+    arguments = _parsed(parser, argv)
+    return logged(arguments, lambda: whoami.run(arguments))
 
 
 def _parsed(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
     """The options; what is none of them is not repeated, since it may be a secret."""
+    add_logging(parser)
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         option = unknown[0].partition("=")[0]
@@ -205,7 +213,7 @@ def _query(argv: Sequence[str]) -> int:
         arguments.scripts = [("file", "-")]
     from vercel_sql.cli.query import run_query
 
-    return run_query(arguments, parser)
+    return logged(arguments, lambda: run_query(arguments, parser))
 
 
 def _on_terminal() -> bool:
@@ -241,6 +249,7 @@ def query_parser() -> argparse.ArgumentParser:
     _add_scripts(parser)
     add_connection(parser)
     add_guards(parser)
+    add_logging(parser)
     return parser
 
 
@@ -270,4 +279,3 @@ def _add_scripts(parser: argparse.ArgumentParser) -> None:
         help="how results are written (table)",
     )
     add_parameters(parser, "the value of a placeholder")
-    add("-v", "--verbose", action="store_true", help="log each request to standard error")

@@ -125,6 +125,17 @@ def add_guards(parser: argparse.ArgumentParser) -> None:
     add("--read-only", action="store_true", help="refuse everything that changes something")
 
 
+def add_logging(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say where the log goes."""
+    add = parser.add_argument
+    add("-v", "--verbose", action="store_true", help="log each request to standard error")
+    add(
+        "--log-file",
+        metavar="FILE",
+        help="append the whole log to a file of mode 0600: requests, waits, warnings; no secrets",
+    )
+
+
 def add_timeout(parser: argparse.ArgumentParser) -> None:
     """Adds the option that says how long a statement may take."""
     parser.add_argument(

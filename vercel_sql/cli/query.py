@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
+from vercel_sql.api.logger import also_masking
 from vercel_sql.cli.exit_codes import WRONG_USE
 from vercel_sql.cli.inputs import read_inputs
 from vercel_sql.cli.options import opened
 from vercel_sql.cli.output import Printer, complain
 from vercel_sql.cli.running import Manner, Runner
 from vercel_sql.errors import Error, MissingTokenError
-from vercel_sql.logs import heard_by
 
 _WITHOUT_LOGIN = (
     "The command line takes it from --token-file FILE, VERCEL_TOKEN or a login; "
@@ -41,26 +38,5 @@ def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
             unbound=_UNBOUND,
         )
         runner = Runner(connection, Printer(arguments.format), manner, inputs.hidden)
-        with _logging(arguments.verbose, runner.mask):
+        with also_masking(runner.mask):
             return runner.run(inputs.scripts, inputs.parameters)
-
-
-@contextmanager
-def _logging(verbose: bool, mask: Callable[[str], str]) -> Iterator[None]:
-    """Sends the log of the requests to standard error, where it was asked for."""
-    if not verbose:
-        yield
-        return
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Masking(mask))
-    with heard_by(handler, logging.DEBUG):
-        yield
-
-
-class _Masking(logging.Formatter):
-    def __init__(self, mask: Callable[[str], str]) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
-        self._mask = mask
-
-    def format(self, record: logging.LogRecord) -> str:
-        return self._mask(super().format(record))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -17,7 +15,6 @@ from typing import TYPE_CHECKING, NoReturn
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.options import add_account
 from vercel_sql.errors import Error, ParameterError
-from vercel_sql.logs import heard_by
 
 if TYPE_CHECKING:
     from vercel_sql.api import Client
@@ -106,7 +103,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     secrets_file = SecretsFile(arguments.save_secrets) if arguments.save_secrets else None
     client = _client(arguments)
     try:
-        with _logging(), _Ending() as ending:
+        with _Ending() as ending:
             server = Server(
                 client,
                 port=arguments.port,
@@ -216,16 +213,6 @@ class _Ending:
         if self._came.is_set():
             raise KeyboardInterrupt
         self._came.set()
-
-
-@contextmanager
-def _logging() -> Iterator[None]:
-    """Says on standard error what was refused, which clients are not told."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("vercel-sql: %(message)s"))
-    with heard_by(handler):
-        yield
 
 
 def _port(text: str) -> int:

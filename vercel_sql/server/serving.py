@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from duckdb import sqltypes
 
 from vercel_sql.api import Client, SecretsFile
+from vercel_sql.api.logger import logger
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.attachment import occupy
 from vercel_sql.errors import ParameterError
@@ -26,7 +26,7 @@ from vercel_sql.tables.catalog import LIVE, literal
 from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.writing import Keeping
 
-log = logging.getLogger("vercel_sql")
+log = logger("server")
 
 _CATALOG = "vercel"
 _JUDGE = "__vercel_sql_judge"

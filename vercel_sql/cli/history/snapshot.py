@@ -48,7 +48,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         interrupts = Interrupts(connection.interrupt)
         try:
             with interrupts.listening():
-                with progress(connection, watched()):
+                with progress(connection, None if arguments.verbose else watched()):
                     listing = read_listing(connection)
                 # A run that was written is also told of.
                 with interrupts.held_back():

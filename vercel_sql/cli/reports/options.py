@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from vercel_sql.cli.options import add_connection, add_parameters, add_timeout
+from vercel_sql.cli.options import add_connection, add_logging, add_parameters, add_timeout
 from vercel_sql.cli.reports.outputs import BINARY, SUFFIXES
 
 _EPILOG = """\
@@ -48,6 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_timeout(parser)
     add_connection(parser)
+    add_logging(parser)
     # A report only reads.
     parser.set_defaults(
         scripts=[], read_only=True, save_secrets=None, expect_rows=None, max_writes=0

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vercel_sql import Connection
+from vercel_sql.api.logger import also_masking
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, ROWS, WRONG_USE
 from vercel_sql.cli.inputs import Inputs, read_inputs
+from vercel_sql.cli.logged import logged
 from vercel_sql.cli.options import opened
 from vercel_sql.cli.output import OutputError, complain, watched
 from vercel_sql.cli.reports.checks import Ready, check, refuse_unknown
@@ -42,6 +44,10 @@ def run_reports(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
         parser.error(f"there is no option {unknown[0].partition('=')[0]}")
     if sys.stdout is None and arguments.out is None:
         parser.error("standard output is closed, and --out names no directory; nothing was run")
+    return logged(arguments, lambda: _run_reports(arguments, parser))
+
+
+def _run_reports(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     inputs = read_inputs(arguments, parser)
     try:
         reports = [read_report(path) for path in arguments.files]
@@ -51,7 +57,7 @@ def run_reports(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
     except Error as error:
         complain(_masking(inputs).mask(str(error)))
         return WRONG_USE
-    with connection:
+    with connection, also_masking(_masking(inputs).mask):
         return _Run(connection, arguments, inputs, output).run(reports)
 
 
@@ -151,7 +157,7 @@ class _Run:
     def _run_one(self, ready: Ready) -> None:
         report = ready.report
         try:
-            with progress(self._connection, watched()):
+            with progress(self._connection, None if self._arguments.verbose else watched()):
                 outcome = self._desk.run(ready)
             rows = outcome.table.num_rows
             broken = self._broken_rule(rows)

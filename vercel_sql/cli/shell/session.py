@@ -38,6 +38,7 @@ class Session:
     Args:
         connection: the connection.
         ask: asks the person whether a write may be sent.
+        watched: whether a line says how far a long statement is.
 
     Attributes:
         connection: the connection.
@@ -46,7 +47,9 @@ class Session:
         events: the requests of the last statement.
     """
 
-    def __init__(self, connection: Connection, ask: Callable[[Plan], bool]) -> None:
+    def __init__(
+        self, connection: Connection, ask: Callable[[Plan], bool], *, watched: bool = True
+    ) -> None:
         self.connection = connection
         self.settings = Settings()
         self.destination = Destination(self.settings)
@@ -56,6 +59,7 @@ class Session:
         manner = Manner(
             prefix="",
             locate_sole=False,
+            watched=watched,
             hints={MissingTokenError: _WITHOUT_LOGIN},
             unbound=_UNBOUND,
             approve=self._approve,

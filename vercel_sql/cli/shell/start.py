@@ -56,7 +56,7 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     except Error as error:
         complain(str(error))
         return WRONG_USE
-    session = Session(connection, ask)
+    session = Session(connection, ask, watched=not arguments.verbose)
     stack.callback(session.close)
     session.settings.confirm = not arguments.yes
     stack.enter_context(unechoed_controls())

@@ -1,0 +1,40 @@
+"""Runs a command while its log goes where the options say."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from vercel_sql.cli.exit_codes import WRONG_USE
+from vercel_sql.cli.output import complain
+from vercel_sql.errors import OperationalError
+
+
+def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
+    """Runs a command and gives its exit code.
+
+    Warnings go to standard error in any case.
+
+    Args:
+        arguments: what `vercel_sql.cli.options.add_logging` reads.
+        run: the command.
+    """
+    # Imported here: the help of a command does not wait for what there is to log.
+    import logging
+
+    from vercel_sql.logs import LogFile, heard_by, on_standard_error
+
+    with ExitStack() as stack:
+        if arguments.log_file is not None:
+            try:
+                file = LogFile(arguments.log_file)
+            except OperationalError as error:
+                complain(str(error))
+                return WRONG_USE
+            stack.callback(file.close)
+            stack.enter_context(heard_by(file, logging.DEBUG))
+        level = logging.DEBUG if arguments.verbose else None
+        handler = on_standard_error(verbose=arguments.verbose)
+        stack.enter_context(heard_by(handler, level))
+        return run()
