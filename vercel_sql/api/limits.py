@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import defaultdict
@@ -11,12 +10,13 @@ from queue import Queue
 from typing import Any
 
 from vercel_sql.api.cancel_scope import CancelScope
+from vercel_sql.api.logger import logger
 from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.api.shared import Shared
 from vercel_sql.api.windows import HEAD_START, EndpointBudget, Told, Turn
 from vercel_sql.manifest import Method
 
-log = logging.getLogger("vercel_sql.api")
+log = logger("api")
 
 
 class RateBudgets:
