@@ -31,7 +31,8 @@ MODULES = {
 }
 """What each target is about, below the package."""
 _STATUS = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)/(\S+)", re.MULTILINE)
-_OPTIONS = ["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048", "-use_value_profile=1"]
+# The time-out is by the clock, and for real hangs: the driver notes what takes long to compute.
+_OPTIONS = ["-max_len=4096", "-timeout=60", "-rss_limit_mb=2048", "-use_value_profile=1"]
 _ENDED_BY_TIME = 0
 
 

@@ -125,7 +125,9 @@ def _columns(reader: Reader) -> tuple[str, ...] | None:
             columns.append(column)
             if not reader.take_symbol(","):
                 break
-        if columns and reader.take_symbol(")") and not (reader.at_end or _after_source(reader)):
+        if columns and reader.take_symbol(")"):
+            if reader.at_end or _after_source(reader):
+                raise reader.expected("a query or VALUES")
             return tuple(columns)
     reader.index = start
     return None
