@@ -60,6 +60,7 @@ DOORS |= {
     b"k": doors.own_key,
     b"v": doors.id_token,
     b"e": doors.error,
+    b"n": doors.login,
     b"c": lambda body: writes.written("user_tokens", "create_auth_token", body),
     b"r": lambda body: writes.written("user_tokens", "delete_auth_token", body),
     b"f": lambda body: writes.written("user_tokens", "verify_token", body),

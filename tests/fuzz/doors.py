@@ -7,6 +7,7 @@ from typing import Any
 
 from vercel_sql.api import Answer, PageEvent, Redactor, Request
 from vercel_sql.api.answers import api_error
+from vercel_sql.api.calls import call
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.id_tokens import verify_id_token
 from vercel_sql.api.observers import Observers
@@ -110,3 +111,14 @@ def id_token(data: bytes) -> None:
     text = token.decode("latin-1")
     claims, _ = attempt(lambda: verify_id_token(client, text, audience="cl_app", nonce=None))
     require(claims is None, "an ID token that nobody signed was accepted")
+
+
+def login(body: bytes) -> None:
+    """What a login makes of an answer: its secret becomes known."""
+    client: Any = Answers([body])
+    client.redactor = Redactor()
+    given = {"email": "ada@example.com"}
+    resource = "authentication.user_tokens"
+    content, _ = attempt(lambda: call(client, resource, "email_login", given))
+    if content is not None:
+        require(content["token"] not in client.redactor.mask(repr(content)), "it is not masked")

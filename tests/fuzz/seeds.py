@@ -122,6 +122,7 @@ def _small() -> Iterator[bytes]:
     keys = b'{"keys":[{"kty":"RSA","kid":"k","n":"AQAB","e":"AQAB"}]}'
     description = b'{"issuer":"https://vercel.com","jwks_uri":"https://vercel.com/k"}'
     yield b"v" + description + b"\0" + keys + b"\0" + _TOKEN
+    yield b'n{"token":"vcp_abcdefg","securityCode":"Quiet Otter"}'
     for status in range(len(STATUSES)):
         yield b'e%c{"error":{"code":"c","message":"m","limit":{"resetMs":5},"a":[[1]]}}' % status
         yield b"e%c12\n{" % status

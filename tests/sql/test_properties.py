@@ -183,7 +183,7 @@ def hold(statement, made):
     assert getattr(statement, "malformed", None) is None
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(OURS, NATIVES), min_size=1, max_size=4), GAP, st.data())
 def test_a_script_is_read_as_what_it_says(script, gap, data):
     between = data.draw(st.sampled_from([f"{gap};", f";{gap}", f";{gap};\n"]))
@@ -200,7 +200,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.dictionaries(TEXTS, JSON, max_size=4), st.booleans())
 def test_the_json_of_exec_is_exact(value, dollars):
     text = json.dumps(value, ensure_ascii=dollars)
@@ -269,8 +269,8 @@ def test_what_is_malformed_says_where_and_sends_nothing(db, sent, form, value, g
 TOKENS = [
     "SELECT", "FROM", "WHERE", "INSERT", "INTO", "DELETE", "VALUES", "EXEC", "SHOW", "METHODS",
     "IN", "RETURNING", "EXPLAIN", "DESCRIBE", "WITH", "AS", "AND", "USING", "NULL", "id", "name",
-    "(", ")", "[", "]", "{", "}", ",", ";", "=", "@", "@@json", ".", "$$", "$x", "?", "::", "*", "1",
-    TABLE, f"{TABLE}.email_login", "'{}'", "'a'", "'", '"', "--", "/*", "*/", "\x00", "\udc80",
+    "(", ")", "[", "]", "{", "}", ",", ";", "=", "@", "@@json", ".", "$$", "$x", "?", "::", "*",
+    "1", TABLE, f"{TABLE}.email_login", "'{}'", "'a'", "'", '"', "--", "/*", "*/", "\x00", "\udc80",
 ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ _YEAR_10000_MS = 253_402_300_800_000
 # Milliseconds below this are dates before 1976; seconds below it reach to the year 8307.
 _SECONDS_BELOW = 200_000_000_000
 _INT64 = range(-(2**63), 2**63)
+_DIGITS = 20  # more than a 64-bit integer has
 
 
 def check_arguments(method: Method, arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -95,7 +96,12 @@ def convert(parameter: Parameter, value: Any, where: str) -> Any:
 def _text(value: Any, _parameter: Parameter, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         raise DataError(f"{where} takes text, not {_kind(value)}")
-    text = str(value)
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise DataError(f"{where} takes text, not an infinite value or NaN")
+    try:
+        text = str(value)
+    except ValueError:
+        raise DataError(f"{where} takes text, not a number of thousands of digits") from None
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -111,12 +117,17 @@ def _integer(value: Any, parameter: Parameter, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise DataError(f"{where} takes {_wanted(parameter)}, not {_kind(value)}")
     try:
-        number = int(value)
+        number = None if _is_huge(value) else int(value)
     except (OverflowError, ValueError):
         raise DataError(f"{where} takes {_wanted(parameter)}; an infinite value is none") from None
-    if number != value or number not in _INT64:
+    if number is None or number != value or number not in _INT64:
         raise DataError(f"{where} takes {_wanted(parameter)}; the value is no 64-bit integer")
     return number
+
+
+def _is_huge(value: float | Decimal) -> bool:
+    """Whether a number would fill the memory as an int: a Decimal such as 1E+999999999."""
+    return isinstance(value, Decimal) and value.is_finite() and value.adjusted() > _DIGITS
 
 
 def _number_or_moment(text: str, parameter: Parameter, where: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -88,10 +88,10 @@ class Fragment:
 
     @property
     def placeholders(self) -> Sequence[Placeholder]:
-        """The placeholders in it, in order."""
+        """The placeholders in it, in order; the type before one may stand outside."""
         found = self.script.placeholders
-        begin = bisect_left(found, self.first, key=lambda each: each.first)
-        end = bisect_left(found, self.stop, key=lambda each: each.first)
+        begin = bisect_right(found, self.first, key=lambda each: each.stop)
+        end = bisect_right(found, self.stop, key=lambda each: each.stop)
         return found[begin:end]
 
     @property
@@ -133,11 +133,13 @@ class Fragment:
         values: dict[str, object] = {}
         written = self.start
         for placeholder in self.placeholders:
-            start = self.script.lexemes[placeholder.first].start
-            end = self.script.lexemes[placeholder.stop - 1].end
+            start = self.script.lexemes[max(placeholder.first, self.first)].start
             values[placeholder.key] = parameters.value(placeholder)
-            pieces += [self.script.source[written:start], placeholder.sql]
-            written = end
+            # What stands before the fragment only looks like a type: `INTO date '{{ d }}'`.
+            is_whole = placeholder.first >= self.first
+            sql = placeholder.sql if is_whole else f"${placeholder.key}"
+            pieces += [self.script.source[written:start], sql]
+            written = self.script.lexemes[placeholder.stop - 1].end
         pieces.append(self.script.source[written : self.end])
         return _joined(pieces), values
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -239,9 +240,15 @@ def _text(slot: Slot, parameters: Parameters) -> str:
     value = _value(slot, parameters)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int | float | Decimal):
-        return str(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float | Decimal):
+        # A number of thousands of digits has no text in Python, and NaN is none of JSON's.
+        with suppress(ValueError):
+            text = str(value)
+            if Decimal(text).is_finite():
+                return text
     raise ParameterError(
         f"The placeholder {slot.written} stands inside a longer JSON string, so its value must "
-        f"be a string or a number, not {type(value).__name__}."
+        f"be a string or a finite number, not {type(value).__name__}."
     )

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from vercel_sql.errors import ParameterError
 from vercel_sql.sql.placeholders import Placeholder
 
+_MOST_BITS = 14_000  # an integer with more has more digits than Python writes
+
 
 class TextValue(str):
     """A value that was given as text, on the command line, for whatever type it is needed as.
@@ -33,7 +35,7 @@ class Parameters:
             that are.
 
     Raises:
-        ParameterError: two names differ in their case only, or a value holds what is no text.
+        ParameterError: two names differ in their case only, or a value holds what has no text.
     """
 
     def __init__(
@@ -52,10 +54,9 @@ class Parameters:
                     f"The parameters {self._written[name]} and {written} are the same one: "
                     "names match whatever their case."
                 )
-            if not _is_text_throughout(written) or not _is_text_throughout(value):
+            if misfit := _misfit(written) or _misfit(value):
                 raise ParameterError(
-                    f"The parameter {written!a} holds half a character (a lone surrogate), "
-                    "which is no text."
+                    f"The parameter {written!a} holds {misfit}, which can't be sent."
                 )
             as_text = written in text if isinstance(text, Collection) else text
             self._values[name] = TextValue(value) if as_text and isinstance(value, str) else value
@@ -113,18 +114,20 @@ def half_character(text: str) -> int | None:
     return None
 
 
-def _is_text_throughout(value: object) -> bool:
-    """Whether all text in a value can be sent; DuckDB has no error for some that can't."""
+def _misfit(value: object) -> str:
+    """What is in a value that has no text, and that DuckDB has no error for; or nothing."""
     match value:
         case str():
-            return half_character(value) is None
+            return "" if half_character(value) is None else "half a character (a lone surrogate)"
+        case int():
+            return "a number of thousands of digits" if value.bit_length() > _MOST_BITS else ""
         case Mapping():
             parts = [*value.keys(), *value.values()]
         case list() | tuple():
             parts = list(value)
         case _:
-            return True
-    return all(map(_is_text_throughout, parts))
+            return ""
+    return next(filter(None, map(_misfit, parts)), "")
 
 
 NO_PARAMETERS = Parameters()

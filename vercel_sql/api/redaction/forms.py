@@ -15,10 +15,11 @@ SHORTEST = 6
 
 def secret_forms(value: str) -> list[str]:
     """The forms in which a secret may occur in text, itself among them."""
-    forms = [value, quote(value, safe=""), quote_plus(value), value.replace("'", "''")]
+    raw = value.encode("utf-8", "surrogatepass")  # a server may send half a character
+    forms = [value, quote(raw, safe=""), quote_plus(raw), value.replace("'", "''")]
     forms += [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]]
     forms += [repr(value)[1:-1]]
-    forms += _base64_forms(value.encode("utf-8", "surrogatepass"))
+    forms += _base64_forms(raw)
     return [form for form in dict.fromkeys(forms) if len(form) >= SHORTEST]
 
 
