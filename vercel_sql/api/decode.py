@@ -8,12 +8,14 @@ from typing import Any, NoReturn
 
 import msgspec
 
-_TOO_DEEP = "the JSON is nested too deeply"
+TOO_DEEP = "the JSON is nested too deeply"
+# A value in Python takes up to fifty times the bytes that it takes as JSON.
+_MOST_VALUES = 4_000_000
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 def decode_json(body: bytes | str, *, deepest: int | None = None) -> Any:
-    """Decodes JSON exactly: integers of any size, other numbers as `decimal.Decimal`.
+    """Decodes JSON exactly: integers as they are, other numbers as `decimal.Decimal`.
 
     Args:
         body: the JSON text, in UTF-8 where it is bytes.
@@ -21,20 +23,24 @@ def decode_json(body: bytes | str, *, deepest: int | None = None) -> Any:
 
     Raises:
         ValueError: the text is not valid JSON, a key stands twice in an object, the nesting is
-            too deep, or a number is NaN, infinite or beyond what any decimal can be.
+            too deep, there are too many values for the memory, or a number is NaN, infinite or
+            beyond what Python can hold or write.
     """
+    text = body if isinstance(body, str) else body.decode("utf-8")
+    if text.count(",") > _MOST_VALUES:
+        raise ValueError(f"the JSON holds more than {_MOST_VALUES:,} values")
     try:
-        text = body if isinstance(body, str) else body.decode("utf-8")
         value = json.loads(
             text,
+            parse_int=_integer,
             parse_float=_decimal,
             parse_constant=_refuse_constant,
             object_pairs_hook=_object,
         )
     except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
+        raise ValueError(TOO_DEEP) from None
     if deepest is not None and _is_deeper(value, deepest):
-        raise ValueError(_TOO_DEEP)
+        raise ValueError(TOO_DEEP)
     return value
 
 
@@ -55,6 +61,13 @@ def _parts(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []
+
+
+def _integer(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:
+        raise ValueError("a number has thousands of digits") from None
 
 
 def _decimal(digits: str) -> Decimal:

@@ -57,7 +57,7 @@ def walk(
         A page, and the positions of the rows whose keys have not occurred before (None: all).
 
     Raises:
-        PagingError: a page was cut, a cursor repeats, or a page brings nothing new.
+        PagingError: a page was cut, a cursor repeats or goes back, or a page brings nothing new.
     """
     listing = _Listing(client, method, arguments, read)
     page = listing.fetch(None)
@@ -93,6 +93,7 @@ class _Listing:
         self._read = read
         self._keys: set[str] = set()
         self._cursors: set[str | int] = set()
+        self._cursor: str | int | None = None
 
     def fetch(self, cursor: str | int | None) -> Any:
         extra: dict[str, Any] = {self._paging.size_parameter: self._paging.size}
@@ -114,8 +115,19 @@ class _Listing:
             raise self._error("a cursor came a second time")
         if fresh is not None and not fresh:
             raise self._error("a page brought no new row and still promised more")
+        if self._goes_back(page.cursor):
+            raise self._error("a cursor went back to pages that were read already")
         self._cursors.add(page.cursor)
+        self._cursor = page.cursor
         return fresh
+
+    def _goes_back(self, cursor: str | int) -> bool:
+        """Whether a moment is later than the last: listings go from the newest row to the oldest.
+
+        A cursor that is text says nothing of its order.
+        """
+        last = self._cursor
+        return isinstance(cursor, int) and isinstance(last, int) and cursor > last
 
     def _fresh(self, keys: list[str]) -> list[int] | None:
         """The positions of the rows that are new; None, the usual case, where all are."""

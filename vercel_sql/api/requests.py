@@ -10,7 +10,8 @@ from urllib.parse import quote, urlencode
 
 from vercel_sql.api.decode import encode_json
 from vercel_sql.api.redaction import MASK
-from vercel_sql.manifest import Method
+from vercel_sql.errors import DataError
+from vercel_sql.manifest import Method, Parameter
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,16 @@ def build_request(
         method: the manifest's method.
         arguments: the values by the parameters' names.
         extra_query: what paging adds, names as on the wire.
+
+    Raises:
+        DataError: a value of the path would lead to another path: a row of a listing may have any
+            key.
     """
     given = [(p, arguments[p.name]) for p in method.given if p.name in arguments]
     path = method.path
     for parameter, value in given:
         if parameter.location == "path":
-            path = path.replace(f"{{{parameter.key}}}", quote(str(value), safe=""))
+            path = path.replace(f"{{{parameter.key}}}", _segment(method, parameter, value))
     query = [(p.key, _query_text(value)) for p, value in given if p.location == "query"]
     query += [(name, _query_text(value)) for name, value in (extra_query or {}).items()]
     credentials: dict[str, str] = {p.location: str(value) for p, value in given}
@@ -94,6 +99,22 @@ def build_request(
         _authorization(credentials),
         tuple(str(value) for p, value in given if p.secret),
     )
+
+
+def fits_path(value: str) -> bool:
+    """Whether a text can be one segment of a path, percent-encoded."""
+    # However these are encoded, they are taken for no segment, or for the one above.
+    return value not in ("", ".", "..")
+
+
+def _segment(method: Method, parameter: Parameter, value: Any) -> str:
+    text = str(value)
+    if not fits_path(text):
+        raise DataError(
+            f"vercel.{method.resource}: {method.name}: {parameter.name} {text!r} can't stand in a "
+            "path, since it would lead elsewhere"
+        )
+    return quote(text, safe="")
 
 
 def _body(method: Method, arguments: Mapping[str, Any], *, is_basic: bool) -> dict[str, Any] | None:

@@ -228,6 +228,11 @@ def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:
     reference = resource.self_reference
     if reference is None or not keys:
         return
+    if reference.value in keys:
+        raise ProgrammingError(
+            f"vercel.{resource.full_name}: a row has the {resource.key} {reference.value!r}, which "
+            "the API takes for the credential that makes these calls. Nothing was deleted"
+        )
     own = own_key(client, resource)
     if own in keys:
         raise ProgrammingError(

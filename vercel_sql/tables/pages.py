@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from vercel_sql.api import Answer
+from vercel_sql.api.decode import TOO_DEEP
 from vercel_sql.manifest import Column, Method
 from vercel_sql.tables.rows import column_array, unknown_fields
 from vercel_sql.tables.shape import Fields, TableShape
@@ -76,7 +77,9 @@ def _skim(decoder: msgspec.json.Decoder[Any], answer: Answer) -> Any:
         if not answer.body.isascii():
             answer.body.decode("utf-8")
         return decoder.decode(answer.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError:
+        raise answer.unusable(TOO_DEEP) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise answer.unusable(str(error)) from None
 
 

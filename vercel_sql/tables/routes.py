@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vercel_sql.api.requests import fits_path
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.tables.predicates import Candidates, Node, candidates
 from vercel_sql.tables.shape import TableShape
-
-# A client that meets these in a path takes them for a step to another place.
-_NO_SEGMENT = ("", ".", "..")
-
-
-def fits_path(value: str) -> bool:
-    """Whether a value can stand in a path, percent-encoded, and stay where it is put."""
-    return value not in _NO_SEGMENT
 
 
 @dataclass(frozen=True)

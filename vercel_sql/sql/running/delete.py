@@ -6,6 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from vercel_sql.api import Request, build_request, check_arguments
+from vercel_sql.api.requests import fits_path
 from vercel_sql.errors import NotSupportedError, ProgrammingError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.matches import ConstantMatch
@@ -18,7 +19,6 @@ from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.statements import Delete
 from vercel_sql.tables.calls import refuse_own_key, require_answer, send_or_missing
 from vercel_sql.tables.catalog import quoted
-from vercel_sql.tables.routes import fits_path
 from vercel_sql.tables.shape import TableShape
 
 _LENT = "__vercel_sql_matched"
