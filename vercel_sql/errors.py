@@ -275,3 +275,49 @@ class PartialWriteError(OperationalError):
         self.columns = tuple(columns)
         self.rows = list(rows)
         self.table = table  # the same rows as a pyarrow.Table
+
+    def placed(self, where: str) -> str:
+        """The text for whoever took the rows out of the error, and put them somewhere."""
+        text = str(self).removesuffix(", and are kept in this error")
+        if not self.rows:
+            return text
+        return f"{text}; {'its row is' if len(self.rows) == 1 else 'their rows are'} {where}"
+
+
+class RotationError(PartialWriteError):
+    """A rotation that came to no end: the old row is as it was, unless the message says otherwise.
+
+    Attributes are those of `PartialWriteError`, whose ``rows`` has the new row where there is
+    one, and:
+        old: the key of the row that was to be replaced.
+        new: the key of the new row; None where there is none, or it is not known.
+        is_proven: whether the new secret is known to authenticate.
+        saved_to: the file that has the new secret; None where there is none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: BaseException,
+        old: str,
+        new: str | None = None,
+        is_proven: bool = False,
+        saved_to: str | None = None,
+        columns: Sequence[str] = (),
+        rows: Sequence[tuple[Any, ...]] = (),
+        table: Any = None,
+    ) -> None:
+        columns = () if table is None else table.column_names
+        rows = (
+            [] if table is None else list(zip(*(c.to_pylist() for c in table.columns), strict=True))
+        )
+        super().__init__(message, cause=cause, columns=columns, rows=rows, table=table)
+        self.old = old
+        self.new = new
+        self.is_proven = is_proven
+        self.saved_to = saved_to
+
+    def placed(self, where: str) -> str:
+        """The text for whoever took the new row out of the error, and put it somewhere."""
+        return f"{self}. The row of the new one is {where}" if self.rows else str(self)

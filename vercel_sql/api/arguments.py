@@ -22,7 +22,8 @@ _DIGITS = 20  # more than a 64-bit integer has
 def check_arguments(method: Method, arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The arguments under the parameters' own names, each of the type that the manifest says.
 
-    A None is left out, as if the argument had not been given.
+    A None is left out, as if the argument had not been given, but for parameters that take a NULL
+    as a value.
 
     Args:
         method: the method that is to be called.
@@ -37,11 +38,14 @@ def check_arguments(method: Method, arguments: Mapping[str, Any], where: str) ->
     missing = [p.name for p in method.required if named.get(p.name) is None]
     if missing:
         raise ParameterError(f"{where}: {_words(missing)} missing; {_usage(method)}")
-    return {
-        name: convert(_known(method, name), value, f"{where}: {name}")
-        for name, value in named.items()
-        if value is not None
-    }
+    checked = {}
+    for name, value in named.items():
+        parameter = _known(method, name)
+        if value is not None:
+            checked[name] = convert(parameter, value, f"{where}: {name}")
+        elif parameter.null == "value":
+            checked[name] = None
+    return checked
 
 
 def _by_parameter(method: Method, arguments: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -32,6 +32,31 @@ class TokenSource(Protocol):
     def renew(self, dead: str) -> str | None:
         """Another token in place of one that the API calls dead, or None."""
 
+    @property
+    def fixed_at(self) -> str | None:
+        """The place, in words, where a token stands that is never changed from here, or None."""
+
+    def require_replaceable(self, needed_by: str) -> None:
+        """Raises `NotSupportedError` where no other token can take the place of this one."""
+
+    def replaced(self, successor: Successor) -> TokenSource:
+        """What gives another token from now on, saved wherever this one was saved."""
+
+
+@dataclass(frozen=True)
+class Successor:
+    """The token that is to take the place of a credential's own.
+
+    Attributes:
+        token: the secret.
+        key: what identifies the token.
+        expires_at: when it stops working, in milliseconds since the epoch, or None.
+    """
+
+    token: str = field(repr=False)
+    key: str
+    expires_at: int | None = None
+
 
 @dataclass(frozen=True)
 class Credential:
@@ -42,12 +67,14 @@ class Credential:
         source: where it came from, in words.
         sought: the places that were looked in.
         team_id: the team that every call has to name, for an integration installed on a team.
+        predecessor: the token whose place it took; calls that were begun with it go on with this.
     """
 
     token: str | None = field(repr=False)
     source: str
     sought: tuple[str, ...] = ()
     team_id: str | None = None
+    predecessor: str | None = field(default=None, repr=False)
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a Credential holds a secret and is not pickled")
@@ -70,9 +97,22 @@ class Credential:
         self.require(needed_by)
         return self.token or ""
 
-    def renew(self, dead: str) -> str | None:  # noqa: ARG002 - the protocol's
-        """None: such a token can't be renewed."""
-        return None
+    def renew(self, dead: str) -> str | None:
+        """The token in place of its predecessor; None for itself, since it can't be renewed."""
+        return self.token if dead == self.predecessor else None
+
+    @property
+    def fixed_at(self) -> str:
+        """The place that it came from: whoever starts there again starts with it."""
+        return self.source
+
+    def require_replaceable(self, needed_by: str) -> None:
+        """Nothing: another may take its place in this process."""
+
+    def replaced(self, successor: Successor) -> Credential:
+        """The other token, for the same team."""
+        source = f"the rotation of the token from {self.source}"
+        return Credential(successor.token, source, team_id=self.team_id, predecessor=self.token)
 
 
 def given_credential(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from vercel_sql.api.credentials import missing_token
+import msgspec
+
+from vercel_sql.api.credentials import Successor, missing_token
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.api.official_login import official_login
-from vercel_sql.api.refreshing import is_fresh, renewed
-from vercel_sql.errors import Error, MissingTokenError, OperationalError
+from vercel_sql.api.refreshing import is_fresh, now_ms, renewed
+from vercel_sql.errors import Error, MissingTokenError, NotSupportedError, OperationalError
 from vercel_sql.manifest import Provider
 
 
@@ -106,6 +108,57 @@ class SavedCredential:
                 return None
             self._token = found
             return found
+
+    @property
+    def fixed_at(self) -> None:
+        """None: the login is saved anew with the token."""
+
+    def require_replaceable(self, needed_by: str) -> None:
+        """Looks whether the login is a plain token, in a place of this package's own.
+
+        Raises:
+            NotSupportedError: it is not.
+        """
+        with self._lock:
+            self._find(needed_by)
+            if self._login is None:
+                raise NotSupportedError(
+                    f"{needed_by}: the calls are made with {self._source}, which is only ever read "
+                    "here. Nothing was changed. Log in with vercel-sql login, or with vercel login "
+                    "again, which makes a new token"
+                )
+            if self._login.kind != "token":
+                raise NotSupportedError(
+                    f"{needed_by}: {self._source} is a sign-in, whose tokens are renewed by "
+                    "themselves. Nothing was changed. End it with vercel-sql logout"
+                )
+
+    def replaced(self, successor: Successor) -> SavedCredential:
+        """Saves the login with another token, which the next process finds, and goes on with it.
+
+        Raises:
+            OperationalError: it can't be saved, or somebody logged in or out meanwhile; the login
+                stays as it is.
+        """
+        with self._lock:
+            store = self._store
+            assert store is not None  # noqa: S101 - `require_replaceable` found it
+            with store.locked():
+                found = store.read()
+                if found is None or found[0].access_token != self._token:
+                    raise OperationalError(
+                        "the saved login was changed meanwhile, by another process"
+                    )
+                login = msgspec.structs.replace(
+                    found[0],
+                    access_token=successor.token,
+                    token_id=successor.key,
+                    expires_at=successor.expires_at,
+                    saved_at=now_ms(),
+                )
+                store.write(login)
+            self._login, self._token = login, successor.token
+        return self
 
     def _find(self, needed_by: str) -> str:
         if self._token is not None:

@@ -28,10 +28,18 @@ class SecretsFile:
         self.path = Path(path).expanduser()
         self._lock = threading.Lock()
         # Found out now, before the first request, rather than with a secret in hand.
-        os.close(self._open())
+        self.require_writable()
 
     def __repr__(self) -> str:
         return f"<SecretsFile {self.path}>"
+
+    def require_writable(self) -> None:
+        """Finds out whether it can be written now.
+
+        Raises:
+            OperationalError: it can't, or others may read it.
+        """
+        os.close(self._open())
 
     def append(self, resource: str, method: str, values: Mapping[str, Any]) -> None:
         """Writes one line and returns when it is on the disk.

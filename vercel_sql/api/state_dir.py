@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from vercel_sql.errors import OperationalError
+
 STATE_DIR_VARIABLE = "VERCEL_SQL_STATE_DIR"
 
 
@@ -16,3 +18,20 @@ def state_dir() -> Path:
     import platformdirs
 
     return platformdirs.user_state_path("vercel-sql", appauthor=False)
+
+
+def made_state_dir() -> Path:
+    """The folder, which is made where it is missing, for its user alone.
+
+    Raises:
+        OperationalError: it can't be made.
+    """
+    folder = state_dir()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OperationalError(
+            f"the state directory {folder} can't be made: {error.strerror or 'unknown error'} "
+            f"({STATE_DIR_VARIABLE} names another)"
+        ) from None
+    return folder

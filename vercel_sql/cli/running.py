@@ -15,7 +15,13 @@ from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, WRONG_USE
 from vercel_sql.cli.inputs import ScriptText
 from vercel_sql.cli.output import OutputError, complain, watched
-from vercel_sql.errors import APIError, Error, ParameterError, PartialWriteError
+from vercel_sql.errors import (
+    APIError,
+    Error,
+    ParameterError,
+    PartialWriteError,
+    RotationError,
+)
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.progress import Progress, progress
 from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
@@ -197,7 +203,7 @@ class Runner:
             with self._interrupts.asking():
                 if not self._manner.approve(plan):
                     return False
-        self._progress.expect(plan.count)
+        self._progress.expect(plan.count if plan.writes is None else plan.writes)
         return True
 
     def _partly_failed(self, error: PartialWriteError) -> int:
@@ -209,13 +215,12 @@ class Runner:
                 self._writer.write(error.table, self._secret_columns(error.table))
             except OutputError as unwritten:
                 complain(str(unwritten), self._manner.prefix)
-        if self._interrupts.came and not isinstance(error.cause, APIError):
+        was_stopped = self._interrupts.came and not isinstance(error.cause, APIError)
+        if was_stopped and not isinstance(error, RotationError):
             return self._interrupted(done)
-        text = str(error).removesuffix(", and are kept in this error")
-        if done:
-            text += f"; {'its row is' if done == 1 else 'their rows are'} in the output"
+        text = error.placed("in the output")
         self.complain(f"{self._place()}{text}")
-        return FAILED
+        return self._interrupts.exit_code if was_stopped else FAILED
 
     def _secret_columns(self, table: pa.Table) -> frozenset[str]:
         """The columns with a value that is known as secret; all, should there be none."""

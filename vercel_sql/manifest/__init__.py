@@ -14,6 +14,7 @@ from vercel_sql.manifest.model import (
     Trace,
     View,
 )
+from vercel_sql.manifest.procedures import Reach, Rotation, Step
 
 __all__ = [
     "Column",
@@ -22,10 +23,13 @@ __all__ = [
     "Paging",
     "Parameter",
     "Provider",
+    "Reach",
     "Resource",
+    "Rotation",
     "SelfReference",
     "Server",
     "Service",
+    "Step",
     "Trace",
     "View",
     "vercel",

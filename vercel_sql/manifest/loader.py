@@ -23,6 +23,7 @@ from vercel_sql.manifest.model import (
     Trace,
     View,
 )
+from vercel_sql.manifest.procedure_checks import check_procedure
 
 EntryT = TypeVar("EntryT", bound=Entry)
 
@@ -165,13 +166,13 @@ def _check(service: Service, provider: Provider, file: str) -> None:
             f"{file}: resources: {sorted(service.resources)} differ from provider.toml's {listed}"
         )
     for resource in service.resources.values():
-        _check_resource(resource, provider, f"{file}: resources.{resource.name}")
+        _check_resource(resource, service, provider, f"{file}: resources.{resource.name}")
     for group in service.views.values():
         for view in group.values():
             _check_view(view, f"{file}: views.{view.schema}.{view.name}")
 
 
-def _check_resource(resource: Resource, provider: Provider, where: str) -> None:
+def _check_resource(resource: Resource, service: Service, provider: Provider, where: str) -> None:
     names = [column.name for column in resource.columns]
     _check_unique(names, f"{where}.columns")
     for key in resource.key_columns:
@@ -183,6 +184,7 @@ def _check_resource(resource: Resource, provider: Provider, where: str) -> None:
         _check_method(method, provider, f"{where}.methods.{method.name}")
         if method.trace is not None:
             _check_trace(resource, method, method.trace, f"{where}.methods.{method.name}.trace")
+        check_procedure(method, resource, service, f"{where}.methods.{method.name}")
 
 
 def _check_method(method: Method, provider: Provider, where: str) -> None:

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from vercel_sql.manifest.procedures import Rotation, Step
+
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """What all parts of the manifest share: immutable, and strict about keys."""
@@ -59,6 +61,7 @@ class Parameter(Entry, frozen=True, kw_only=True):
         location: where its value goes in the request. ``bearer`` is the bearer token, in place of
             the connection's own. ``basic_user`` and ``basic_password`` are HTTP Basic; a user
             without a password goes into the body, as OAuth has it for public clients.
+            ``procedure`` is in no request as it is: a procedure of this package takes it.
         type: a DuckDB type: VARCHAR, BIGINT, BOOLEAN or DOUBLE.
         allowed: the values that it may have; empty means any.
         minimum: the smallest number that it may be.
@@ -68,10 +71,14 @@ class Parameter(Entry, frozen=True, kw_only=True):
             it as a timestamp or date too. ``future`` refuses what has passed.
         secret: the value is never shown.
         constant: a value that is always sent, and that nobody gives.
+        null: what a NULL that somebody wrote is: as if the parameter were ``absent``, or a
+            ``value`` of its own, which only procedures take.
     """
 
     name: str
-    location: Literal["path", "query", "body", "bearer", "basic_user", "basic_password"]
+    location: Literal[
+        "path", "query", "body", "bearer", "basic_user", "basic_password", "procedure"
+    ]
     type: Literal["VARCHAR", "BIGINT", "BOOLEAN", "DOUBLE"]
     description: str = ""
     required: bool = False
@@ -83,6 +90,7 @@ class Parameter(Entry, frozen=True, kw_only=True):
     moment: Literal["any", "future"] | None = None
     secret: bool = False
     constant: str | None = None
+    null: Literal["absent", "value"] = "absent"
 
     @property
     def key(self) -> str:
@@ -159,7 +167,10 @@ class Method(Entry, frozen=True, kw_only=True):
         http: the HTTP method.
         path: the path, with ``{name}`` for path parameters.
         procedure: the name of a procedure of this package, which makes the answer in place of
-            one request: it may make none, or several.
+            one request: it may make none, or several. ``http`` and ``path`` are then those of
+            its main request.
+        steps: what a procedure does, in order.
+        rotation: for the procedure ``rotate``, what it needs to know of the resource.
         server: which of the provider's servers it is sent to.
         auth: whether it carries the bearer token.
         effect: whether it only reads or changes anything. A GET may change something.
@@ -181,6 +192,8 @@ class Method(Entry, frozen=True, kw_only=True):
     http: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     procedure: str | None = None
+    steps: list[Step] = []
+    rotation: Rotation | None = None
     description: str
     effect: Literal["read", "write"]
     retry: Literal["safe", "refused"]
@@ -355,3 +368,9 @@ class Service(Entry, frozen=True, kw_only=True):
     resources: dict[str, Resource]
     types: dict[str, str] = {}
     views: dict[str, dict[str, View]] = {}
+
+    def called_by(self, resource: Resource, step: Step) -> Method | None:
+        """The method that a step of a procedure of a resource calls, or None."""
+        owner, _, name = (step.method or "").rpartition(".")
+        found = self.resources.get(owner) if owner else resource
+        return found.methods.get(name) if found is not None else None

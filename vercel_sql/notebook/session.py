@@ -168,8 +168,7 @@ class Session:
         secrets = secrets_in(error.table, self._known)
         name = self._keep(error.table, secrets)
         display(self._rows(error.table, secrets, name, options))
-        what = "its row is" if error.table.num_rows == 1 else "their rows are"
-        return f"{str(error).removesuffix(', and are kept in this error')}; {what} in {name}"
+        return error.placed(f"in {name}")
 
     def _keep(self, table: pa.Table, secrets: frozenset[str]) -> str:
         """Keeps rows whose secrets nobody can ask for again, in a variable of their own."""

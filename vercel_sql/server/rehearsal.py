@@ -49,8 +49,12 @@ class Rehearsal:
         self._client.close()
         self._con.interrupt()
 
-    def explain(self, statement: Explain) -> Outcome:
+    def explain(self, statement: Explain, limits: Limits) -> Outcome:
         """The requests that a write or an EXEC would send.
+
+        Args:
+            statement: the statement.
+            limits: what it may do when it is run.
 
         Raises:
             Error: it can't be prepared.
@@ -62,7 +66,7 @@ class Rehearsal:
         # All at once, since making a table changes a setting, and settings are locked then.
         attachment.add(attachment.missing)
         lock(self._con)
-        result = Engine(self._con, [attachment]).run(statement, NO_PARAMETERS, Limits())
+        result = Engine(self._con, [attachment]).run(statement, NO_PARAMETERS, limits)
         if not isinstance(result, Outcome):
             raise NotSupportedError("this can't be explained")
         return result

@@ -165,7 +165,7 @@ class StatementRunner:
 
     def _rehearsed(self, statement: Explain) -> list[str]:
         with Rehearsal(self._attachment) as stage, self._cancelled_by(stage.cancel):
-            return _lines(stage.explain(statement))
+            return _lines(stage.explain(statement, self._limits))
 
 
 def _lines(outcome: Outcome) -> list[str]:

@@ -110,7 +110,7 @@ class Server:
         self._con = self._database.con
         try:
             load_quack(self._con, extensions)
-            keeping = Keeping(secrets_file if can_write else None)
+            keeping = Keeping(secrets_file if can_write else None, is_shared=True)
             self._start(self._attach(keeping), keeping)
         except BaseException:
             self.close()

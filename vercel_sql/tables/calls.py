@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -203,20 +203,55 @@ def _put(body: dict[str, Any], path: list[str], value: Any) -> None:
     body[path[-1]] = value
 
 
-def own_key(client: Client, resource: Resource) -> str | None:
+def own_key(client: Client, resource: Resource, bearer: str | None = None) -> str | None:
     """The key of the row that is the calling credential, asked anew; None where there is none.
 
     Costs one request.
+
+    Args:
+        client: sends it.
+        resource: the resource.
+        bearer: the credential that is asked about, where it is not the client's own.
     """
+    row = own_row(client, resource, bearer)
+    return None if row is None else row.key
+
+
+@dataclass(frozen=True)
+class KeyedRow:
+    """One row as the API gave it.
+
+    Attributes:
+        key: what identifies it.
+        values: its fields, decoded exactly.
+    """
+
+    key: str
+    values: Mapping[str, Any]
+
+
+def own_row(client: Client, resource: Resource, bearer: str | None = None) -> KeyedRow | None:
+    """The row that is the calling credential, or that of a bearer; see `own_key`."""
     reference, getter = resource.self_reference, resource.getter
     if reference is None or getter is None:
         return None
-    answer = client.send(build_request(getter, {getter.required[0].name: reference.value}))
+    request = build_request(getter, {getter.required[0].name: reference.value})
+    if bearer is not None:
+        request = replace(request, authorization=f"Bearer {bearer}", secrets=(bearer,))
+    return keyed_row(resource, getter, client.send(request))
+
+
+def keyed_row(resource: Resource, getter: Method, answer: Answer) -> KeyedRow:
+    """The row of an answer.
+
+    Raises:
+        AnswerError: there is none, or it has no key.
+    """
     rows = rows_at(answer, getter.rows)
     key = rows[0].get(resource.key) if len(rows) == 1 else None
     if not isinstance(key, str):
         raise answer.unusable(f"it has no {resource.key}")
-    return key
+    return KeyedRow(key, rows[0])
 
 
 def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:

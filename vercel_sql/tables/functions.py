@@ -23,6 +23,7 @@ from vercel_sql.manifest import Method, Resource, Service
 from vercel_sql.tables.calls import call, refuse_own_key, result_columns
 from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.memo import Memo
+from vercel_sql.tables.rotation import Rotation
 from vercel_sql.tables.source import Source
 from vercel_sql.tables.writing import Keeping, write_and_keep
 
@@ -151,7 +152,9 @@ class Functions:
         request_id, caller = given.pop("request_id"), given.pop(_CALLER)
         if not request_id:
             raise ParameterError(f"{where}: request_id is missing; it makes a second call harmless")
-        checked = check_arguments(method, given, where)
+        # A macro passes NULL for what is left out, so none of them is one that somebody wrote.
+        there = {name: value for name, value in given.items() if value is not None}
+        checked = check_arguments(method, there, where)
         self._source.client.refuse_if_read_only(method)
         fingerprint = _fingerprint(method, checked)
         result = self._memo.once(
@@ -161,11 +164,28 @@ class Functions:
 
     def _send(self, resource: Resource, method: Method, checked: Mapping[str, Any]) -> pa.Table:
         client = self._source.client
+        if method.rotation is not None:
+            return self._rotate(resource, method, checked)
         if method is resource.remover:
             refuse_own_key(client, resource, [str(v) for v in checked.values()])
         written = write_and_keep(client, resource, build_request(method, checked), self._keeping)
         # DuckDB takes exactly the declared columns, and cites the values where they differ.
         return written.select([column.name for column in result_columns(resource, method)])
+
+    def _rotate(self, resource: Resource, method: Method, checked: Mapping[str, Any]) -> pa.Table:
+        where, table = (
+            f"{resource.service}.{method.name}()",
+            f"{self._catalog}.{resource.full_name}",
+        )
+        return Rotation(
+            self._source.client,
+            resource,
+            method,
+            checked,
+            self._keeping,
+            where=where,
+            table=table,
+        ).run()
 
 
 def _fingerprint(method: Method, checked: Mapping[str, Any]) -> str:

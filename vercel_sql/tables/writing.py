@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import pyarrow as pa
 
 from vercel_sql.api import Client, Request, SecretsFile
 from vercel_sql.api.cancel_scope import AbandonedError
+from vercel_sql.api.state_dir import made_state_dir
 from vercel_sql.errors import OperationalError, PartialWriteError, UnknownOutcomeError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.tables.calls import salvage
@@ -19,6 +20,7 @@ OnOrphan: TypeAlias = Literal["report", "revoke"]
 # How many seconds a request that was sent is waited for when its statement is stopped: its answer
 # may hold a secret that is shown only once.
 _GRACE = 1.0
+_SECRETS_FILE = "secrets.jsonl"
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,25 @@ class Keeping:
         secrets_file: where secrets that are shown once are saved first.
         on_orphan: what to do about a row that came of a write whose answer was lost: name it in
             the error, or also take it away again, where there is no doubt which one it is.
+        is_shared: several callers share the credential of the calls, so that none of them may put
+            another in its place.
     """
 
     secrets_file: SecretsFile | None = None
     on_orphan: OnOrphan = "report"
+    is_shared: bool = False
+
+
+def saving(keeping: Keeping) -> Keeping:
+    """The same with a file for secrets, in the state directory where none was asked for.
+
+    Raises:
+        OperationalError: the file can't be written.
+    """
+    if keeping.secrets_file is None:
+        return replace(keeping, secrets_file=SecretsFile(made_state_dir() / _SECRETS_FILE))
+    keeping.secrets_file.require_writable()
+    return keeping
 
 
 def write_and_keep(
@@ -116,5 +133,10 @@ def kept_rows(text: str, cause: BaseException, table: pa.Table | None) -> Partia
     """The error that carries the rows of what was carried out before something failed."""
     if table is None:
         return PartialWriteError(text, cause=cause)
-    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    return PartialWriteError(text, cause=cause, columns=table.column_names, rows=rows, table=table)
+    names, rows = table.column_names, rows_of(table)
+    return PartialWriteError(text, cause=cause, columns=names, rows=rows, table=table)
+
+
+def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
+    """The rows of a table as PEP 249 has them."""
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))

@@ -33,7 +33,8 @@ def question(plan: Plan, width: int) -> str:
     if more:
         lines.append(f"  … {more} more")
     cut = [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
-    count = f"{_counted(plan.count, 'request')}, {_counted(plan.count, 'row')}"
+    rows = plan.count if plan.rows is None else plan.rows
+    count = f"{_counted(plan.count, 'request')}, {_counted(rows, 'row')}"
     return "\n".join([f"{visible(plan.what)}: {count}.", *cut, "Go on? [y/N] "])
 
 

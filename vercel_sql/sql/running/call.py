@@ -16,6 +16,7 @@ from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import refuse_transaction, table_of
 from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
 from vercel_sql.sql.running.resolve import Resolver, Target
+from vercel_sql.sql.running.rotate import PreparedRotation, prepare_rotation
 from vercel_sql.sql.running.values import column_values, refuse_moment, require_parameter
 from vercel_sql.sql.statements import Exec
 from vercel_sql.tables.calls import call, refuse_own_key, written_schema
@@ -117,7 +118,7 @@ def prepare_call(
     method: Method,
     arguments: dict[str, Any],
     limits: Limits,
-) -> Prepared:
+) -> Prepared | PreparedRotation:
     """A call that changes something, up to its request.
 
     Raises:
@@ -128,6 +129,8 @@ def prepare_call(
     refuse_transaction(con, where)
     client = target.catalog.client
     client.refuse_unsendable(method)
+    if method.rotation is not None:
+        return prepare_rotation(target, method, arguments, limits, where)
     limits.refuse_dropped(method, where)
     if method is target.resource.remover:
         refuse_own_key(client, target.resource, [str(v) for v in arguments.values()])

@@ -11,7 +11,7 @@ import duckdb
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.call import exec_arguments, find_method, prepare_call, run_read
 from vercel_sql.sql.running.delete import prepare_delete
-from vercel_sql.sql.running.explain import explain_query, explain_write
+from vercel_sql.sql.running.explain import Explained, explain_query, explain_write
 from vercel_sql.sql.running.insert import prepare_insert
 from vercel_sql.sql.running.look import describe, show
 from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
@@ -129,8 +129,8 @@ class Engine:
 
     def _prepare_exec(
         self, statement: Exec, parameters: Parameters, limits: Limits
-    ) -> Callable[[], Prepared | None]:
-        def prepare() -> Prepared | None:
+    ) -> Callable[[], Explained | None]:
+        def prepare() -> Explained | None:
             target, method = find_method(self._resolver, statement.name)
             arguments = exec_arguments(self._con, target, method, statement, parameters)
             if not method.reads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -18,8 +18,8 @@ from vercel_sql.sql.dialect import STRINGS, tokenize
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import rows_of
 from vercel_sql.sql.running.plan import as_json, in_words
-from vercel_sql.sql.running.prepared import Outcome, Prepared
-from vercel_sql.sql.running.resolve import Catalog
+from vercel_sql.sql.running.prepared import Outcome
+from vercel_sql.sql.running.resolve import Catalog, Target
 from vercel_sql.sql.statements import Explain
 from vercel_sql.tables.catalog import literal
 from vercel_sql.tables.predicates import Call, Field, Literal, Node
@@ -32,8 +32,24 @@ _Line = tuple[str, Collection[str]]
 _COLUMNS = ["step", "method", "path", "query", "body", "effect", "api_method", "row"]
 
 
+class Explained(Protocol):
+    """A write before its first request that changes something."""
+
+    @property
+    def target(self) -> Target:
+        """The resource."""
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """What will be sent, in order."""
+
+    @property
+    def matches(self) -> Callable[[], Sequence[str | None]] | None:
+        """Finds for each request the row that it is about, as JSON text."""
+
+
 def explain_write(
-    client: Client, prepare: Callable[[], Prepared | None], explain: Explain
+    client: Client, prepare: Callable[[], Explained | None], explain: Explain
 ) -> Outcome:
     """The requests of a write or an EXEC: its reads are carried out, its writes only listed.
 
@@ -62,7 +78,7 @@ def _sent(event: RequestEvent) -> tuple[Any, ...]:
     return (event.method, event.path, query, body, event.effect, event.api_method, None)
 
 
-def _planned(prepared: Prepared) -> Iterator[tuple[Any, ...]]:
+def _planned(prepared: Explained) -> Iterator[tuple[Any, ...]]:
     rows = prepared.matches() if prepared.matches else [None] * len(prepared.requests)
     for request, row in zip(prepared.requests, rows, strict=True):
         yield (*_request_parts(prepared.target.catalog.client.complete(request)), row)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from vercel_sql.api.arguments import nearest
 from vercel_sql.errors import ProgrammingError
-from vercel_sql.manifest import Column, Method, Parameter, Resource, Service
+from vercel_sql.manifest import Column, Method, Parameter, Resource, Service, Step
 from vercel_sql.sql.fragments import Name
 from vercel_sql.sql.running.call import find_method
 from vercel_sql.sql.running.prepared import Outcome
@@ -44,9 +44,9 @@ def describe(resolver: Resolver, statement: Describe) -> Outcome | None:
         ProgrammingError: EXTENDED or METHOD is asked of what is none of ours.
     """
     if statement.method:
-        _, method = find_method(resolver, statement.name)
-        target, _ = find_method(resolver, statement.name)
-        return _describe_method(target.resource, method)
+        target, method = find_method(resolver, statement.name)
+        service = target.catalog.manifest.service(target.resource.service)
+        return _describe_method(service, target.resource, method)
     found = resolver.resource(statement.name)
     if found is None:
         if statement.extended:
@@ -90,17 +90,19 @@ def _service(catalog: Catalog, name: str) -> Service:
 
 def _methods(target: Target, extended: bool) -> Outcome:
     names = ["method", "verb", "required", "optional", "http", "description"]
-    rows = [_method_row(method) for method in target.resource.methods.values()]
+    resource = target.resource
+    service = target.catalog.manifest.service(resource.service)
+    rows = [_method_row(m, _http(service, resource, m)) for m in resource.methods.values()]
     if extended:
         names += ["effect", "auth", "sent_again", "returns"]
         rows = [
-            (*row, *_method_details(target.resource, method))
-            for row, method in zip(rows, target.resource.methods.values(), strict=True)
+            (*row, *_method_details(resource, method))
+            for row, method in zip(rows, resource.methods.values(), strict=True)
         ]
     return _outcome(names, rows)
 
 
-def _method_row(method: Method) -> tuple[str, ...]:
+def _method_row(method: Method, http: str) -> tuple[str, ...]:
     def name(parameter: Parameter) -> str:
         in_insert = method.verb == "insert" and parameter.location == "body"
         return f"data__{parameter.name}" if in_insert else parameter.name
@@ -110,14 +112,22 @@ def _method_row(method: Method) -> tuple[str, ...]:
         method.verb,
         ", ".join(map(name, method.required)),
         ", ".join(map(name, method.optional)),
-        _http(method),
+        http,
         method.description,
     )
 
 
-def _http(method: Method) -> str:
-    """The request of a method; a procedure of this package makes none, or others."""
-    return "computed here" if method.procedure else f"{method.http} {method.path}"
+def _http(service: Service, resource: Resource, method: Method) -> str:
+    """The request of a method; a procedure of this package makes several, or none."""
+    if method.procedure is None:
+        return f"{method.http} {method.path}"
+    requests = [_step_request(service, resource, step) for step in method.steps]
+    return f"procedure: {', '.join(filter(None, requests)) or 'no request'}"
+
+
+def _step_request(service: Service, resource: Resource, step: Step) -> str:
+    called = service.called_by(resource, step)
+    return f"{called.http} {called.path}" if called is not None else step.request or ""
 
 
 _SENT_AGAIN = {
@@ -190,9 +200,10 @@ def _describe_resource(resource: Resource, extended: bool) -> Outcome:
     return _outcome(names, rows)
 
 
-def _describe_method(resource: Resource, method: Method) -> Outcome:
+def _describe_method(service: Service, resource: Resource, method: Method) -> Outcome:
     names = ["kind", "name", "type", "required", "location", "allowed", "secret", "description"]
     rows = [_parameter_row(method, p) for p in method.given]
+    rows += [_step_row(step, _step_request(service, resource, step)) for step in method.steps]
     rows += [_result_row(c) for c in result_columns(resource, method)]
     return _outcome(names, rows)
 
@@ -208,6 +219,10 @@ def _parameter_row(method: Method, parameter: Parameter) -> tuple[str | None, ..
         "yes" if parameter.secret else "no",
         parameter.description,
     )
+
+
+def _step_row(step: Step, request: str) -> tuple[str | None, ...]:
+    return ("step", step.method, None, None, request or None, None, None, step.description)
 
 
 def _result_row(column: Column) -> tuple[str | None, ...]:

@@ -18,6 +18,8 @@ class Plan:
         what: the statement in a few words, such as ``DELETE FROM vercel.…``.
         count: how many requests it sends, each about one row.
         first: the first of the requests in words, secrets masked.
+        rows: how many rows they are about, where it is not one each.
+        writes: how many of them change something, where not all do.
     """
 
     SHOWN: ClassVar[int] = 3
@@ -25,6 +27,8 @@ class Plan:
     what: str
     count: int
     first: tuple[str, ...]
+    rows: int | None = None
+    writes: int | None = None
 
 
 def in_words(client: Client, request: Request) -> str:

@@ -1,0 +1,90 @@
+"""EXEC of a rotation: its requests are known before the first write, and go out one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vercel_sql.api import Request
+from vercel_sql.errors import NotApprovedError, RowCountError
+from vercel_sql.manifest import Method
+from vercel_sql.sql.running.plan import Plan, as_json, in_words
+from vercel_sql.sql.running.prepared import Limits, Outcome
+from vercel_sql.sql.running.resolve import Target
+from vercel_sql.tables.rotation import Rotation
+
+
+@dataclass(frozen=True)
+class PreparedRotation:
+    """A rotation before its first write: the old row was read.
+
+    Attributes:
+        what: the statement in a few words, for errors.
+        target: the resource.
+        method: the manifest's method.
+        rotation: what is carried out.
+    """
+
+    what: str
+    target: Target
+    method: Method
+    rotation: Rotation
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """What will be sent, in order."""
+        return self.rotation.requests
+
+    @property
+    def matches(self) -> Callable[[], Sequence[str | None]]:
+        """Finds for each request the row that it is about: the last one takes the old row away."""
+        others = [None] * (len(self.requests) - 1)
+        return lambda: [*others, as_json(self.rotation.old.values)]
+
+    def run(self, limits: Limits) -> Outcome:
+        """Carries it out; see `Rotation.run`.
+
+        Raises:
+            RowCountError: another number of rows than one was expected.
+            TooManyWritesError: its two writes are more than the statement may send.
+            NotApprovedError: the caller did not approve it.
+            Error: as for `Rotation.run`.
+        """
+        if limits.expect_rows not in (None, 1):
+            raise RowCountError(
+                f"{self.what}: 1 row would be changed, and {limits.expect_rows} were expected. "
+                "Nothing was changed"
+            )
+        self._refuse_unapproved(limits.approve)
+        secrets = frozenset(column.name for column in self.method.returns if column.secret)
+        return Outcome(self.rotation.run(), 1, secrets)
+
+    def _refuse_unapproved(self, approve: Callable[[Plan], bool] | None) -> None:
+        if approve is None:
+            return
+        client = self.target.catalog.client
+        shown = tuple(client.redactor.mask(in_words(client, each)) for each in self.requests)
+        writes = sum(not each.method.reads for each in self.requests)
+        if not approve(Plan(self.what, len(shown), shown, rows=1, writes=writes)):
+            raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
+
+
+def prepare_rotation(
+    target: Target, method: Method, arguments: dict[str, Any], limits: Limits, where: str
+) -> PreparedRotation:
+    """A rotation up to its first write.
+
+    Raises:
+        Error: as for `Rotation`.
+    """
+    rotation = Rotation(
+        target.catalog.client,
+        target.resource,
+        method,
+        arguments,
+        limits.keeping,
+        where=where,
+        table=target.full_name,
+    )
+    return PreparedRotation(where, target, method, rotation)
