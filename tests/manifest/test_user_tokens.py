@@ -73,8 +73,9 @@ def test_the_newer_fields_and_our_own_columns_are_there():
     ]  # fmt: skip
 
 
-def test_the_methods_are_the_documents():
-    assert set(RESOURCE.methods) == set(METHODS)
+def test_the_methods_are_the_documents_and_a_procedure_of_ours():
+    assert set(RESOURCE.methods) == {*METHODS, "rotate_token"}
+    assert [name for name, m in RESOURCE.methods.items() if m.procedure] == ["rotate_token"]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -112,6 +113,7 @@ def test_what_is_secret():
         "create_auth_token": {"bearerToken"},
         "verify_token": {"token"},
         "email_login": {"token"},
+        "rotate_token": {"bearerToken"},
     }
 
 
@@ -152,4 +154,4 @@ def test_only_a_new_token_can_be_traced_and_by_what_the_listing_has():
 
 def test_what_shows_a_secret_once_is_known_as_such():
     makers = {method.name for method in RESOURCE.methods.values() if method.makes_secret}
-    assert makers == {"create_auth_token", "verify_token", "email_login"}
+    assert makers == {"create_auth_token", "verify_token", "email_login", "rotate_token"}

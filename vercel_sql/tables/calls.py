@@ -203,18 +203,13 @@ def _put(body: dict[str, Any], path: list[str], value: Any) -> None:
     body[path[-1]] = value
 
 
-def own_key(client: Client, resource: Resource, bearer: str | None = None) -> str | None:
+def own_key(client: Client, resource: Resource) -> str | None:
     """The key of the row that is the calling credential, asked anew; None where there is none.
 
     Costs one request.
-
-    Args:
-        client: sends it.
-        resource: the resource.
-        bearer: the credential that is asked about, where it is not the client's own.
     """
-    row = own_row(client, resource, bearer)
-    return None if row is None else row.key
+    request = own_request(resource)
+    return None if request is None else own_row(client, resource, request).key
 
 
 @dataclass(frozen=True)
@@ -230,15 +225,25 @@ class KeyedRow:
     values: Mapping[str, Any]
 
 
-def own_row(client: Client, resource: Resource, bearer: str | None = None) -> KeyedRow | None:
-    """The row that is the calling credential, or that of a bearer; see `own_key`."""
+def own_request(resource: Resource, bearer: str | None = None) -> Request | None:
+    """The request for the row that is the calling credential; None where there is none.
+
+    Args:
+        resource: the resource.
+        bearer: the credential that is asked about, where it is not the client's own.
+    """
     reference, getter = resource.self_reference, resource.getter
     if reference is None or getter is None:
         return None
     request = build_request(getter, {getter.required[0].name: reference.value})
-    if bearer is not None:
-        request = replace(request, authorization=f"Bearer {bearer}", secrets=(bearer,))
-    return keyed_row(resource, getter, client.send(request))
+    if bearer is None:
+        return request
+    return replace(request, authorization=f"Bearer {bearer}", secrets=(bearer,))
+
+
+def own_row(client: Client, resource: Resource, request: Request) -> KeyedRow:
+    """What `own_request` gives, asked anew."""
+    return keyed_row(resource, request.method, client.send(request))
 
 
 def keyed_row(resource: Resource, getter: Method, answer: Answer) -> KeyedRow:

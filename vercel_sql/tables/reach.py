@@ -34,7 +34,8 @@ def reach_arguments(
     if isinstance(entries, list) and all(
         isinstance(each, dict) and known.issuperset(each) for each in entries
     ):
-        lasting = [each for each in entries if each.get(reach.ends) == row.get(reach.ends)]
+        ends = (None, row.get(reach.ends))
+        lasting = [each for each in entries if each.get(reach.ends) in ends]
         if any(each.get(reach.kind) == reach.whole for each in lasting):
             return {}
         if len(lasting) == len(entries) == 1:

@@ -29,6 +29,7 @@ from vercel_sql.manifest import Rotation as Rules
 from vercel_sql.tables.calls import (
     KeyedRow,
     keyed_row,
+    own_request,
     own_row,
     require_answer,
     result_schema,
@@ -87,13 +88,13 @@ class Rotation:
         self._keeping = keeping
         self._where = where
         self._notice: str | None = None
-        self._old_bearer: str | None = None
+        self._doubt: Request | None = None
         self.old, is_own = self._found(str(arguments[self._rules.old]))
         if is_own:
             self._require_replaceable()
         self.requests = (
             self._creation(arguments),
-            build_request(self._getter, {self._getter.required[0].name: self._reference.value}),
+            self._question(),
             self._removal(),
         )
         self._state = RotationState(table, resource, self.old.key, is_own)
@@ -138,9 +139,11 @@ class Rotation:
         return row, self._own().key == row.key
 
     def _own(self) -> KeyedRow:
-        row = own_row(self._client, self._resource)
-        assert row is not None  # noqa: S101 - the manifest's check
-        return row
+        return own_row(self._client, self._resource, self._question())
+
+    def _question(self, bearer: str | None = None) -> Request:
+        """The request for the row of a bearer, else of what the calls are made with."""
+        return _required(own_request(self._resource, bearer))
 
     def _require_replaceable(self) -> None:
         if self._keeping.is_shared:
@@ -203,8 +206,8 @@ class Rotation:
 
     def _prove(self) -> None:
         """Asks with the new secret whose it is."""
-        row = own_row(self._client, self._resource, self._state.bearer)
-        if row is None or row.key != self._state.new:
+        proof = self._question(self._state.bearer)
+        if own_row(self._client, self._resource, proof).key != self._state.new:
             raise OperationalError("the new secret answered for another row than the new one")
         self._state.is_proven = True
 
@@ -216,7 +219,7 @@ class Rotation:
         client.current_scope.check()
         assert state.bearer is not None  # noqa: S101 - it was proven
         assert state.new is not None  # noqa: S101
-        self._old_bearer = client.credential.token
+        self._doubt = self._question(client.credential.token)
         successor = Successor(state.bearer, state.new, self._end())
         client.adopt(client.credential.replaced(successor))
         state.has_taken_over = True
@@ -269,12 +272,12 @@ class Rotation:
             raise failure or missing
 
     def _is_gone(self) -> bool:
-        if not self._state.has_taken_over:
+        if self._doubt is None:
             arguments = {self._getter.required[0].name: self.old.key}
             return send_or_missing(self._client, build_request(self._getter, arguments)) is None
         # The new secret may be one that does not see the old row; the old one itself tells.
         try:
-            own_row(self._client, self._resource, self._old_bearer)
+            own_row(self._client, self._resource, self._doubt)
         except UnauthorizedError:
             return True
         except ForbiddenError as error:

@@ -35,6 +35,7 @@ def test_methods(db):
         ("_list_auth_tokens", "exec"),
         ("verify_token", "exec"),
         ("email_login", "exec"),
+        ("rotate_token", "exec"),
     ]
     assert rows["create_auth_token"]["required"] == "data__name"
     assert rows["create_auth_token"]["optional"].split(", ") == [
@@ -74,6 +75,29 @@ def test_describe_method(db):
     rows = as_dicts(db.execute(f"DESCRIBE METHOD {T}.verify_token"))
     secrets = [(row["kind"], row["name"]) for row in rows if row["secret"] == "yes"]
     assert secrets == [("parameter", "token"), ("result", "token")]
+
+
+def test_a_procedure_of_ours_is_marked_and_tells_its_steps(db):
+    rows = {row["method"]: row for row in as_dicts(db.execute(f"SHOW METHODS IN {T}"))}
+    kind, _, requests = rows["rotate_token"]["http"].partition(": ")
+    assert kind == "procedure"
+    tokens = "/user/tokens"
+    assert requests.split(", ") == [
+        f"GET /v5{tokens}/{{tokenId}}",
+        f"POST /v3{tokens}",
+        f"GET /v5{tokens}/{{tokenId}}",
+        f"DELETE /v3{tokens}/{{tokenId}}",
+    ]
+    assert not [name for name, row in rows.items() if ":" in row["http"] and name != "rotate_token"]
+    steps = [
+        (row["name"], row["location"])
+        for row in as_dicts(db.execute(f"DESCRIBE METHOD {T}.rotate_token"))
+        if row["kind"] == "step"
+    ]
+    assert [request for _, request in steps if request] == requests.split(", ")
+    assert [name for name, _ in steps] == [
+        *("get_auth_token", "create_auth_token", "get_auth_token", None, "delete_auth_token")
+    ]
 
 
 def test_what_is_duckdbs_is_described_by_duckdb(db):

@@ -30,7 +30,7 @@ def test_every_statement_finds_the_resource(db, sent, ids, use, name):
         db.execute(f"DELETE FROM {name} WHERE user_tokens.id = ? AND true", [ids[1]]).rowcount == 1
     )
     assert db.execute(f"EXEC {name}.get_auth_token @tokenId = 'current'").fetchone()
-    assert len(db.execute(f"SHOW METHODS IN {name}").fetchall()) == 7
+    assert len(db.execute(f"SHOW METHODS IN {name}").fetchall()) == 8
     assert db.execute(f"EXPLAIN DELETE FROM {name} WHERE id = 'x'").fetchall()
     with pytest.raises(vercel_sql.NotSupportedError):
         db.execute(f"UPDATE {name} SET name = 'x'")
@@ -51,7 +51,7 @@ def test_a_local_table_of_the_same_name_wins(db, sent, kind):
             db.execute("DELETE FROM user_tokens WHERE true")
     assert sent() == []
     assert db.execute("EXEC user_tokens.get_auth_token @tokenId = 'current'").fetchone()
-    assert len(db.execute("SHOW METHODS IN user_tokens").fetchall()) == 7
+    assert len(db.execute("SHOW METHODS IN user_tokens").fetchall()) == 8
 
 
 def test_a_table_earlier_in_the_path_wins(db, sent):
