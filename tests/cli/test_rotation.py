@@ -1,0 +1,84 @@
+"""A rotation on the command line: the row is printed, whatever comes of the last step."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from .conftest import PATIENCE, environment, started
+
+T = "vercel.authentication.user_tokens"
+SELF = f"EXEC {T}.rotate_token @tokenId = 'current'"
+
+
+@pytest.fixture
+def rotate(here, sim):
+    """Rotates the calling token, or another."""
+    return lambda *options, sql=SELF: here("-o", "json", *options, "-c", sql, sim=sim)
+
+
+def test_the_row_is_printed(rotate, sim, tmp_path):
+    old = sim.token
+    ended = rotate("--save-secrets", str(tmp_path / "secrets"))
+    assert (ended.code, ended.err) == (0, "")
+    (row,) = json.loads(ended.out)
+    assert sim.state.find_token(row["tokenId"]).bearer == row["bearerToken"]
+    assert row["savedTo"] == str(tmp_path / "secrets")
+    assert (
+        row["notice"] == "The old secret still stands where it came from (VERCEL_TOKEN): replace it"
+    )
+    assert sim.state.find_bearer(old) is None
+
+
+@pytest.mark.parametrize("fmt", ["table", "csv", "json", "ndjson", "markdown"])
+def test_what_was_made_is_printed_where_the_last_step_fails(here, sim, fmt):
+    old = sim.state.add_token({"name": "deploys"})
+    sim.faults(kind="status", status=403, message="No.", method="DELETE")
+    ended = here("-o", fmt, "-c", f"EXEC {T}.rotate_token @tokenId = '{old.id}'", sim=sim)
+    assert ended.code == 1
+    new = sim.state.tokens()[0]
+    assert new.bearer in ended.out
+    assert new.bearer not in ended.err
+    for said in ("403 forbidden", "No.", f"There is a new one, {new.id}", "it works", old.id):
+        assert said in ended.err
+    assert f"To finish, run DELETE FROM {T} WHERE id = '{old.id}'" in ended.err
+    assert ended.err.rstrip().endswith("The row of the new one is in the output")
+    assert "Traceback" not in ended.err
+
+
+def test_what_the_error_says_to_run_does_it(here, sim):
+    old = sim.state.add_token({"name": "deploys"})
+    sim.faults(kind="status", status=403, method="DELETE")
+    ended = here("-o", "csv", "-c", f"EXEC {T}.rotate_token @tokenId = '{old.id}'", sim=sim)
+    finish = ended.err.partition("To finish, run ")[2].partition(";")[0]
+    assert here("-c", finish, "--expect-rows", "1", sim=sim).code == 0
+    assert sim.state.find_token(old.id) is None
+
+
+def test_read_only(rotate, sim):
+    ended = rotate("--read-only")
+    assert ended.code == 1
+    assert "this connection is read-only" in ended.err
+    assert sim.requests() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_before_the_old_one_is_revoked(sim, number):
+    sim.faults(kind="hang", path="*/current", after=1)
+    with started(["-o", "ndjson", "-c", SELF], environment(sim)) as process:
+        end = time.monotonic() + PATIENCE
+        while [r.method for r in sim.requests()] != ["GET", "POST", "GET"]:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        process.send_signal(number)
+        out, err = (text.decode() for text in process.communicate(timeout=PATIENCE))
+    assert process.returncode == 128 + number
+    (row,) = map(json.loads, out.splitlines())
+    assert sim.state.find_token(row["tokenId"]).bearer == row["bearerToken"]
+    assert row["revokedTokenId"] is None
+    assert f"There is a new one, {row['tokenId']}" in err
+    assert f"The old one, {sim.state.calling_token.id}, is as it was" in err
+    assert "Traceback" not in err
+    assert row["bearerToken"] not in err
+    assert sim.state.find_bearer(sim.token) is sim.state.calling_token
