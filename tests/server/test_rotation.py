@@ -1,4 +1,4 @@
-"""Clients of a server rotate tokens, but for the one that the server makes everybody's calls with."""
+"""Clients of a server rotate tokens, but for the one that makes everybody's calls."""
 
 from __future__ import annotations
 
