@@ -24,7 +24,7 @@ INSERT = f"INSERT INTO {TABLE} (name) VALUES ('a'), ('b') RETURNING "
         ("COLUMNS('bearer.*|^id$')", ["bearerToken", "id"], {"bearerToken"}),
         ("bearerToken, upper(name) AS n", ["bearerToken", "n"], {"bearerToken"}),
         ("bearerToken, token.name, token.type", ["bearerToken", "name", "type"], {"bearerToken"}),
-        ("bearerToken, bearerToken[:4] AS head", ["bearerToken", "head"], {"bearerToken"}),
+        ("bearerToken, bearerToken[:4] AS h", ["bearerToken", "h"], {"bearerToken", "h"}),
         ("bearerToken, [bearerToken] AS l", ["bearerToken", "l"], {"bearerToken", "l"}),
         ("row_number() OVER () AS r, bearerToken", ["r", "bearerToken"], {"bearerToken"}),
         ("bearerToken, (SELECT 42) AS x", ["bearerToken", "x"], {"bearerToken"}),

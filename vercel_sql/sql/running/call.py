@@ -19,7 +19,7 @@ from vercel_sql.sql.running.resolve import Resolver, Target
 from vercel_sql.sql.running.rotate import PreparedRotation, prepare_rotation
 from vercel_sql.sql.running.values import column_values, refuse_moment, require_parameter
 from vercel_sql.sql.statements import Exec
-from vercel_sql.tables.calls import call, refuse_own_key, written_schema
+from vercel_sql.tables.calls import call, refuse_own_key, result_columns, written_schema
 from vercel_sql.tables.writing import write_and_keep
 
 
@@ -146,7 +146,9 @@ def prepare_call(
 
 def run_read(target: Target, method: Method, arguments: dict[str, Any]) -> Outcome:
     """A call that only reads."""
-    return Outcome(call(target.catalog.client, target.resource, method, arguments))
+    rows = call(target.catalog.client, target.resource, method, arguments)
+    columns = result_columns(target.resource, method)
+    return Outcome(rows, secrets=frozenset(column.name for column in columns if column.secret))
 
 
 def _finish(target: Target, method: Method, done: list[pa.Table]) -> Outcome:

@@ -202,7 +202,8 @@ def _finish(
         raise ParameterError(
             f"RETURNING gave {result.num_rows} rows for {rows.num_rows} that were made"
         )
-    return Outcome(result, len(rows), _columns_with(result, rows, secrets))
+    found = returning.secret_columns(result, secrets) | _columns_with(result, rows, secrets)
+    return Outcome(result, len(rows), found)
 
 
 def _columns_with(result: pa.Table, rows: pa.Table, secrets: frozenset[str]) -> frozenset[str]:

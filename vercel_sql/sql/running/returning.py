@@ -15,6 +15,7 @@ from vercel_sql.sql.dialect import Kind, Lexeme
 from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import lent, table_of
+from vercel_sql.sql.running.lineage import secret_columns
 from vercel_sql.tables.catalog import quoted
 
 _LENT = "__vercel_sql_written"
@@ -77,6 +78,15 @@ class Returning:
                 f"{where}: RETURNING gives one row for each row that is made, so it takes no "
                 "aggregates, no DISTINCT and no unnest"
             )
+
+    def secret_columns(self, result: pa.Table, names: Collection[str]) -> frozenset[str]:
+        """The columns of a result that are secret, or are made from what is.
+
+        Args:
+            result: what `evaluate` gave.
+            names: the columns of the rows that are secret.
+        """
+        return secret_columns(self._text, self._qualifier, result.column_names, names)
 
     def require_secrets(self, schema: pa.Schema, names: Collection[str], where: str) -> None:
         """Finds out before the first request whether the clause gives every secret as a column.
