@@ -24,6 +24,16 @@ class Error(Exception):
     def __str__(self) -> str:
         return visible_lines(super().__str__())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[Error], args: tuple[Any, ...], state: dict[str, Any]) -> Error:
+    """An error that was pickled, whatever its class takes."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class InterfaceError(Error):
     """The package was used in a way that it does not offer: a closed cursor, a wrong argument."""
@@ -275,6 +285,14 @@ class PartialWriteError(OperationalError):
         self.columns = tuple(columns)
         self.rows = list(rows)
         self.table = table  # the same rows as a pyarrow.Table
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.rows:
+            return super().__reduce__()
+        raise TypeError(
+            f"a {type(self).__name__} is not pickled, since its rows may hold secrets: take its "
+            "rows, or have the secrets saved to a file (secrets_file=)"
+        )
 
     def placed(self, where: str) -> str:
         """The text for whoever took the rows out of the error, and put them somewhere."""

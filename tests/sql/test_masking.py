@@ -6,7 +6,7 @@ import pytest
 
 from vercel_sql.api.redaction import MASK, KnownSecrets
 from vercel_sql.sql import Parameters
-from vercel_sql.sql.masking import mask_cited, secret_values
+from vercel_sql.sql.masking import mask_cited, mask_plan, secret_values
 
 LONG = "s3cretValue0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -73,3 +73,10 @@ def test_errors_cite_no_secret_that_is_known():
     statement = f"SELECT nix, '{LONG}'"
     assert mask_cited(f"LINE 1: ...{LONG[9:]}'", statement) == f"LINE 1: ...{MASK}'"
     assert mask_cited(f"LINE 1: '{LONG}'", "SELECT 1") == f"LINE 1: '{MASK}'"
+
+
+def test_a_plan_shows_no_piece_of_a_secret():
+    boxes = f"│ token={LONG[:20]} │\n│ {LONG[20:40]} │\n│   {LONG[40:]}   │\n│ ~1 row │"
+    shown = mask_plan(boxes, STATEMENT)
+    assert "~1 row" in shown
+    assert not any(LONG[at : at + 5] in shown for at in range(len(LONG) - 4))

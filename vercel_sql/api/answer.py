@@ -9,11 +9,12 @@ from typing import Any
 from vercel_sql.api.answers import not_json
 from vercel_sql.api.decode import decode_json
 from vercel_sql.api.redaction import Redactor
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.requests import Request
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(HoldsSecrets):
     """The body of an answer with status 2xx, and what is needed to complain about it."""
 
     request: Request = field(repr=False)

@@ -27,6 +27,7 @@ from vercel_sql.api.logger import logger
 from vercel_sql.api.observers import Observers
 from vercel_sql.api.redaction import KnownSecrets
 from vercel_sql.api.redaction.structures import masked_values
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.requests import Request
 from vercel_sql.api.server_clock import ServerClock, server_clocks
 from vercel_sql.api.transport import base_url, make_http_client
@@ -47,7 +48,7 @@ _MOST_BUDGETS = 8
 _own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", default=None)
 
 
-class Client:
+class Client(HoldsSecrets):
     """Calls the methods of one provider with one credential, over one connection pool.
 
     Threads may share a client.
@@ -105,9 +106,6 @@ class Client:
     def __repr__(self) -> str:
         mode = "read-only " if self.read_only else ""
         return f"<{mode}Client of {self.urls['api']}, token from {self.credential.source}>"
-
-    def __reduce__(self) -> str | tuple[object, ...]:
-        raise TypeError("a Client holds a secret and is not pickled")
 
     @property
     def read_only(self) -> bool:

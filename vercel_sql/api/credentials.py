@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import MissingTokenError, ParameterError
 
 
@@ -59,7 +60,7 @@ class Successor:
 
 
 @dataclass(frozen=True)
-class Credential:
+class Credential(HoldsSecrets):
     """A bearer token and the place that it came from; its repr shows only the place.
 
     Attributes:
@@ -75,9 +76,6 @@ class Credential:
     sought: tuple[str, ...] = ()
     team_id: str | None = None
     predecessor: str | None = field(default=None, repr=False)
-
-    def __reduce__(self) -> str | tuple[object, ...]:
-        raise TypeError("a Credential holds a secret and is not pickled")
 
     def require(self, needed_by: str) -> None:
         """Nothing, if there is a token.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.transport import unlogged
 
 # The largest page of the API is some hundred kilobytes.
@@ -18,7 +19,7 @@ _TRICKLE = 10
 
 
 @dataclass(frozen=True)
-class Received:
+class Received(HoldsSecrets):
     """What came back.
 
     Attributes:

@@ -10,12 +10,13 @@ from urllib.parse import quote, urlencode
 
 from vercel_sql.api.decode import encode_json
 from vercel_sql.api.redaction import MASK
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import DataError
 from vercel_sql.manifest import Method, Parameter
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(HoldsSecrets):
     """A request as it will go out. Its repr masks what the manifest calls secret.
 
     Attributes:

@@ -9,12 +9,13 @@ import msgspec
 from vercel_sql.api.credentials import Successor, missing_token
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.api.official_login import official_login
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.refreshing import is_fresh, now_ms, renewed
 from vercel_sql.errors import Error, MissingTokenError, NotSupportedError, OperationalError
 from vercel_sql.manifest import Provider
 
 
-class SavedCredential:
+class SavedCredential(HoldsSecrets):
     """The saved login for an API, else the login of Vercel's own command line.
 
     Args:
@@ -41,9 +42,6 @@ class SavedCredential:
 
     def __repr__(self) -> str:
         return f"<SavedCredential: {self._source}>"
-
-    def __reduce__(self) -> str | tuple[object, ...]:
-        raise TypeError("a SavedCredential holds a secret and is not pickled")
 
     @property
     def source(self) -> str:

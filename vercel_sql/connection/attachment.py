@@ -10,6 +10,7 @@ from os import PathLike
 import duckdb
 
 from vercel_sql.api import Client, SecretsFile, find_credential
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.tables import Failures, Source
@@ -25,7 +26,7 @@ from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.writing import Keeping
 
 
-class Attachment:
+class Attachment(HoldsSecrets):
     """The catalog of one account in one DuckDB connection.
 
     Attributes:

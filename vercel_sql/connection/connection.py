@@ -15,12 +15,14 @@ from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
 from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.attachment import Attachment
 from vercel_sql.connection.cursor import Cursor, Values, wrapped
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
-from vercel_sql.sql import NO_PARAMETERS, Native, Parameters, Statement, check, parse
+from vercel_sql.sql import NO_PARAMETERS, Explain, Native, Parameters, Statement, check, parse
+from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.duck import in_transaction
 from vercel_sql.tables.catalog import quoted
@@ -35,7 +37,7 @@ _LENT = "__vercel_sql_result"
 _QUERIES = frozenset(["", "FROM", "SELECT", "TABLE", "VALUES", "WITH"])
 
 
-class Connection:
+class Connection(HoldsSecrets):
     """A DuckDB connection with an account of Vercel's in it.
 
     It is in autocommit: every statement takes effect at once. Threads may not share it.
@@ -95,9 +97,6 @@ class Connection:
     def __repr__(self) -> str:
         state = "closed" if self._closed else repr(self._catalogs[0].client)
         return f"<vercel_sql.Connection: {state}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a Connection is not pickled")
 
     def __enter__(self) -> Connection:
         return self
@@ -290,6 +289,8 @@ class Connection:
                 self._give(cursor, result)
             else:
                 self._run_native(result)
+                if isinstance(statement, Explain):
+                    self._mask_plan(statement.text, parameters)
                 if isinstance(statement, Native) and statement.first_keyword in _QUERIES:
                     cursor._take_rows(self.native)
                 else:
@@ -343,6 +344,14 @@ class Connection:
             if not self._engine.load_all():
                 raise
             self.native.execute(query.text, query.values or None)
+
+    def _mask_plan(self, statement: str, parameters: Parameters) -> None:
+        """Takes what is secret out of a plan of DuckDB's, which repeats literals and values."""
+        described = self.native.description or []
+        rows = self.native.fetchall()
+        texts = [[mask_plan(str(each), statement, parameters) for each in row] for row in rows]
+        columns = {str(each[0]): [row[at] for row in texts] for at, each in enumerate(described)}
+        self._lend(Outcome(pa.table(columns)))
 
     @contextmanager
     def _using(self) -> Iterator[None]:

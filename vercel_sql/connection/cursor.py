@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.errors import Error, InterfaceError, ProgrammingError
 from vercel_sql.sql import Parameters
@@ -30,7 +31,7 @@ Values = Mapping[str, object] | Sequence[object] | Parameters | None
 Description = list[tuple[str, Any, None, None, None, None, None]]
 
 
-class Cursor:
+class Cursor(HoldsSecrets):
     """Runs statements and gives their rows.
 
     Attributes:

@@ -13,6 +13,7 @@ from duckdb import sqltypes
 
 from vercel_sql.api import Client, SecretsFile
 from vercel_sql.api.logger import logger
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.attachment import occupy
 from vercel_sql.errors import ParameterError
@@ -56,7 +57,7 @@ class Guards:
 ALL_GUARDS = Guards()
 
 
-class Server:
+class Server(HoldsSecrets):
     """Serves the live tables of an account to Quack clients of this machine until it is closed.
 
     Args:

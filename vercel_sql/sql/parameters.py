@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import ParameterError
 from vercel_sql.sql.placeholders import Placeholder
 
@@ -23,7 +24,7 @@ class TextValue(str):
         return "<TextValue>"
 
 
-class Parameters:
+class Parameters(HoldsSecrets):
     """Values by name or by position.
 
     Names match whatever their case, as DuckDB's do. No value shows in the repr or in an error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import InterfaceError, ParameterError
 
 
@@ -27,7 +28,7 @@ class _Entry:
     outcome: tuple[Any, Exception | None] | None = None
 
 
-class Memo:
+class Memo(HoldsSecrets):
     """Carries out each request id once; threads may share it."""
 
     def __init__(self) -> None:

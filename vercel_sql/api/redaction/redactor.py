@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator
 
 from vercel_sql.api.redaction.forms import MASK, SHORTEST, secret_forms
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 
 # Where few forms are known, to look for each with `in` is fastest; beyond, an index is.
 _FEW = 100
 _MANY = 1_000
 
 
-class Redactor:
+class Redactor(HoldsSecrets):
     """Knows secrets and masks them in text; threads may share it.
 
     A secret is masked in the forms that it takes on its way: plain, base64 at each of the three
@@ -30,9 +31,6 @@ class Redactor:
 
     def __repr__(self) -> str:
         return f"<Redactor: {self._count} forms>"
-
-    def __reduce__(self) -> str | tuple[object, ...]:
-        raise TypeError("a Redactor holds secrets and is not pickled")
 
     def add(self, value: object) -> None:
         """Makes a value known as secret; what is no text, or too short, is left alone."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 
-class Unshown:
+
+class Unshown(HoldsSecrets):
     """Holds a text that may be or hold a secret.
 
     It is no string: what shortens strings for display would show a part of it.
@@ -19,6 +21,3 @@ class Unshown:
 
     def __repr__(self) -> str:
         return f"<{len(self.value)} characters, not shown>"
-
-    def __reduce__(self) -> str | tuple[object, ...]:
-        raise TypeError("what may hold a secret is not pickled")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from vercel_sql.api.redaction import MASK, Redactor, mask_known, mask_shapes
+from vercel_sql.api.redaction.forms import SHORTEST
 from vercel_sql.api.redaction.known import known_in
 from vercel_sql.api.redaction.structures import texts_in
 from vercel_sql.sql.masking.statement import holds_secrets, secret_values
@@ -15,6 +16,7 @@ from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters
 _CUT = re.compile(r"\.\.\.")
 # Characters: less of a secret than this may be left beside a cut.
 _REMAINDER = 4
+_PIECE = 5
 
 
 def mask_cited(text: str, statement: str, parameters: Parameters = NO_PARAMETERS) -> str:
@@ -25,15 +27,55 @@ def mask_cited(text: str, statement: str, parameters: Parameters = NO_PARAMETERS
         statement: the script that it is about.
         parameters: the values of its placeholders.
     """
+    hidden = _hidden(statement, parameters)
+    return mask_shapes(mask_known(_mask_cut(_redactor(hidden).mask(text), hidden)))
+
+
+def mask_plan(text: str, statement: str, parameters: Parameters = NO_PARAMETERS) -> str:
+    """A plan of DuckDB's, without what is secret in the statement or known to be secret.
+
+    Args:
+        text: the plan, in any of its formats; in boxes, long values are broken over lines.
+        statement: the script that it is of.
+        parameters: the values of its placeholders.
+    """
+    hidden = _hidden(statement, parameters)
+    masked = mask_shapes(mask_known(_redactor(hidden).mask(text)))
+    return _mask_pieces(masked, hidden)
+
+
+def _hidden(statement: str, parameters: Parameters) -> list[str]:
+    """The secrets that stand in a statement, or that it is given."""
     given = [each for name in parameters for each in texts_in(parameters[name])]
     hidden = secret_values(statement)
     if given and holds_secrets(statement):
         hidden += given
-    hidden += known_in("\n".join([statement, *given]))
-    own = Redactor()
-    for value in _with_lines(hidden):
-        own.add(value)
-    return mask_shapes(mask_known(_mask_cut(own.mask(text), hidden)))
+    return hidden + known_in("\n".join([statement, *given]))
+
+
+def _redactor(values: Iterable[str]) -> Redactor:
+    redactor = Redactor()
+    for value in _with_lines(values):
+        redactor.add(value)
+    return redactor
+
+
+def _mask_pieces(text: str, hidden: Iterable[str]) -> str:
+    """The text without pieces of values, wherever those are broken."""
+    pieces = {
+        value[at : at + _PIECE]
+        for value in hidden
+        if len(value) >= SHORTEST
+        for at in range(len(value) - _PIECE + 1)
+    }
+    shown: list[str] = []
+    done = 0
+    for at in range(len(text) - _PIECE + 1):
+        if text[at : at + _PIECE] in pieces:
+            if at >= done:
+                shown += [text[done:at], MASK]
+            done = at + _PIECE
+    return "".join([*shown, text[done:]])
 
 
 def _with_lines(values: Iterable[str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from vercel_sql.api import Request, SecretsFile
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import (
     DataError,
     NotApprovedError,
@@ -65,7 +66,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(HoldsSecrets):
     """What a statement of ours gives.
 
     Attributes:
@@ -80,7 +81,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(HoldsSecrets):
     """A write before its first request that changes something.
 
     Attributes:
