@@ -75,6 +75,13 @@ def test_errors_cite_no_secret_that_is_known():
     assert mask_cited(f"LINE 1: '{LONG}'", "SELECT 1") == f"LINE 1: '{MASK}'"
 
 
+def test_a_secret_that_another_begins_with():
+    known = KnownSecrets()
+    known.add(LONG[:15])
+    assert mask_cited(f"LINE 1: token = '{LONG[:30]}...", STATEMENT) == f"LINE 1: token = {MASK}..."
+    assert mask_cited(f"token = '{LONG}'", STATEMENT) == f"token = {MASK}"
+
+
 def test_a_plan_shows_no_piece_of_a_secret():
     boxes = f"│ token={LONG[:20]} │\n│ {LONG[20:40]} │\n│   {LONG[40:]}   │\n│ ~1 row │"
     shown = mask_plan(boxes, STATEMENT)

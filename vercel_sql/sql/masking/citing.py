@@ -28,7 +28,8 @@ def mask_cited(text: str, statement: str, parameters: Parameters = NO_PARAMETERS
         parameters: the values of its placeholders.
     """
     hidden = _hidden(statement, parameters)
-    return mask_shapes(mask_known(_mask_cut(_redactor(hidden).mask(text), hidden)))
+    # What is cut first: a secret that another begins with would take a part of that away.
+    return mask_shapes(mask_known(_redactor(hidden).mask(_mask_cut(text, hidden))))
 
 
 def mask_plan(text: str, statement: str, parameters: Parameters = NO_PARAMETERS) -> str:
