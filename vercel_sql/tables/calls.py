@@ -268,11 +268,6 @@ def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:
     reference = resource.self_reference
     if reference is None or not keys:
         return
-    if reference.value in keys:
-        raise ProgrammingError(
-            f"vercel.{resource.full_name}: a row has the {resource.key} {reference.value!r}, which "
-            "the API takes for the credential that makes these calls. Nothing was deleted"
-        )
     own = own_key(client, resource)
     if own in keys:
         raise ProgrammingError(
@@ -280,6 +275,20 @@ def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:
             "makes these calls, and it is never deleted by the way. Nothing was deleted. Leave "
             f"it out ({resource.key} <> '{own}'), or mean it: "
             f"WHERE {reference.column} = '{reference.value}'"
+        )
+
+
+def refuse_misleading_key(resource: Resource, keys: list[str]) -> None:
+    """Stops a deletion of rows one of which the API would take for something else.
+
+    Raises:
+        ProgrammingError: the key of a row is the word for the calling credential.
+    """
+    reference = resource.self_reference
+    if reference is not None and reference.value in keys:
+        raise ProgrammingError(
+            f"vercel.{resource.full_name}: a row has the {resource.key} {reference.value!r}, which "
+            "the API takes for the credential that makes these calls. Nothing was deleted"
         )
 
 

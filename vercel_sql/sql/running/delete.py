@@ -17,7 +17,12 @@ from vercel_sql.sql.running.refusals import capabilities
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.statements import Delete
-from vercel_sql.tables.calls import refuse_own_key, require_answer, send_or_missing
+from vercel_sql.tables.calls import (
+    refuse_misleading_key,
+    refuse_own_key,
+    require_answer,
+    send_or_missing,
+)
 from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.shape import TableShape
 
@@ -54,6 +59,7 @@ def prepare_delete(
         column = _key_column(target.resource, means_itself)
         keys = rows.column(column).to_pylist()
     if not means_itself:
+        refuse_misleading_key(target.resource, keys)
         refuse_own_key(target.catalog.client, target.resource, keys)
     (key_parameter,) = method.required
     requests = [build_request(method, {key_parameter.name: key}) for key in keys]
