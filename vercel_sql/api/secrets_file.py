@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vercel_sql.api.appending import append_line, objects_in, open_for_appending, sync_folder
 from vercel_sql.api.decode import encode_json
 from vercel_sql.errors import OperationalError
+from vercel_sql.manifest import Method
 
 
 class SecretsFile:
@@ -48,27 +50,24 @@ class SecretsFile:
             OperationalError: it can't be written.
         """
         made = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = encode_json({"at": made, "resource": resource, "method": method, **values}) + "\n"
+        line = encode_json({"at": made, "resource": resource, "method": method, **values})
         try:
             with self._lock:
                 handle = self._open()
                 try:
-                    self._write(handle, line.encode("utf-8"))
+                    append_line(handle, line)
+                    os.fsync(handle)
                 finally:
                     os.close(handle)
         except OSError as error:
             raise self._error(error.strerror or "unknown error") from None
 
-    def _write(self, handle: int, line: bytes) -> None:
-        written = 0
-        while written < len(line):
-            written += os.write(handle, line[written:])
-        os.fsync(handle)
-
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         try:
-            handle = os.open(self.path, flags, 0o600)
+            is_new = not self.path.exists()
+            handle = open_for_appending(self.path)
+            if is_new:
+                sync_folder(self.path.parent)
         except OSError as error:
             raise self._error(error.strerror or "unknown error") from None
         mode = stat.S_IMODE(os.fstat(handle).st_mode)
@@ -79,3 +78,16 @@ class SecretsFile:
 
     def _error(self, why: str) -> OperationalError:
         return OperationalError(f"the secrets file {self.path} can't be used: {why}")
+
+
+def answers_in(path: str | os.PathLike[str], method: Method) -> Iterator[dict[str, Any]]:
+    """What a secrets file holds of a method's answers; none where it can't be read.
+
+    Lines that are cut or no such answers are passed over: a crash may leave one.
+    """
+    try:
+        for line in objects_in(Path(path)):
+            if (line.get("resource"), line.get("method")) == (method.resource, method.name):
+                yield line
+    except OSError:
+        return

@@ -1,0 +1,90 @@
+"""Files of one JSON object a line that only grow, of mode 0600, and on the disk when it matters."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vercel_sql.api.decode import decode_json
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+# Opening a named pipe would wait for whoever writes to it.
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+
+
+def open_for_appending(path: Path, *, new: bool = False) -> int:
+    """A file to append to, made where it is missing; links are not followed.
+
+    Args:
+        path: the file.
+        new: whether it must not be there yet.
+
+    Raises:
+        OSError: it can't be opened.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK | (os.O_EXCL if new else 0)
+    return os.open(path, flags, 0o600)
+
+
+def append_line(handle: int, line: str) -> None:
+    """Writes a line, and its end, in one piece wherever the file system takes it so.
+
+    What a crash or a full disk cut off before is ended first: it must not swallow this line.
+
+    Args:
+        handle: the file, from `open_for_appending`.
+        line: the text, without line breaks.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    content = f"{'' if _ends_whole(handle) else chr(10)}{line}{chr(10)}".encode()
+    written = 0
+    while written < len(content):
+        written += os.write(handle, content[written:])
+
+
+def _ends_whole(handle: int) -> bool:
+    """Whether a file is empty, or its last line has its end."""
+    if os.lseek(handle, 0, os.SEEK_END) == 0:
+        return True
+    os.lseek(handle, -1, os.SEEK_END)
+    return os.read(handle, 1) == b"\n"
+
+
+def sync_folder(folder: Path) -> None:
+    """Returns when the names in a folder are on the disk: that of a file that was just made.
+
+    Raises:
+        OSError: they are not.
+    """
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def objects_in(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects in a file, one a line; lines that are none, or cut, are passed over.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    handle = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return
+    with open(handle, "rb") as file:
+        for line in file:
+            try:
+                found = decode_json(line)
+            except ValueError:
+                continue
+            if isinstance(found, dict):
+                yield found
