@@ -87,6 +87,10 @@ class ReadOnlyError(NotSupportedError):
     """A read-only client was asked to change something."""
 
 
+class JournalError(OperationalError):
+    """What would be lost in a crash can't be noted beforehand, so nothing was sent."""
+
+
 class NotApprovedError(ProgrammingError):
     """A write was not approved by whoever was asked, and nothing of it was sent."""
 
@@ -137,10 +141,13 @@ class UnknownOutcomeError(OperationalError):
     """A write whose answer was lost: it may have been carried out, and was not sent again.
 
     Attributes:
+        outcome_unknown: True, as for a `RequestError`.
         cause: how the answer was lost.
         orphans: the keys of the rows that may have come of it.
         revoked: the key of the one that was taken away again at once, or None.
     """
+
+    outcome_unknown = True
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.client import Client
+from vercel_sql.api.noting import Trail
 from vercel_sql.api.procedures import run_procedure
 from vercel_sql.api.requests import build_request
 from vercel_sql.errors import AnswerError
@@ -15,6 +16,8 @@ from vercel_sql.manifest import Method, vercel
 
 def call(client: Client, resource: str, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The whole answer, an object; every secret in it is known to the client's redactor.
+
+    Whoever calls what makes a secret says with `Receipts.release` what became of it.
 
     Args:
         client: sends the request.
@@ -30,13 +33,21 @@ def call(client: Client, resource: str, name: str, arguments: Mapping[str, Any])
     checked = check_arguments(method, arguments, f"vercel.{resource}: {name}")
     if method.procedure is not None:
         return run_procedure(client, method, checked)
-    answer = client.send(build_request(method, checked))
-    content = answer.json()
-    if not isinstance(content, dict):
-        raise answer.unusable("it is not an object")
-    for column in method.returns:
-        if column.secret:
-            _learn(client, content.get(column.name), column.optional, answer.unusable)
+    trail = Trail()
+    try:
+        answer = client.send(build_request(method, checked), trail)
+        content = answer.json()
+        if not isinstance(content, dict):
+            raise answer.unusable("it is not an object")
+        for column in method.returns:
+            if column.secret:
+                _learn(client, content.get(column.name), column.optional, answer.unusable)
+    except AnswerError as error:
+        trail.lost(client.redactor.mask(str(error)))
+        raise
+    if trail.entry is not None:
+        trail.entry.answered(None)
+        client.receipts.hold(trail.entry)
     return content
 
 

@@ -169,7 +169,7 @@ class CancelScope:
             self.check()
         return found
 
-    def run_to_end(self, act: Callable[[], T], grace: float) -> T:
+    def run_to_end(self, act: Callable[[], T], grace: float, overtime: float = 0.0) -> T:
         """Carries out what can't be had again: waits a little longer for it when the scope ends.
 
         A Ctrl-C that comes meanwhile cancels the scope and is not raised here; a second one is.
@@ -177,6 +177,8 @@ class CancelScope:
         Args:
             act: what to do. It goes on where nobody waits for it any more.
             grace: how many seconds longer to wait.
+            overtime: how many seconds longer where its time is over and nobody cancelled it,
+                should that be more.
 
         Raises:
             StatementCancelledError: the scope was over before.
@@ -188,11 +190,11 @@ class CancelScope:
             try:
                 outcome = self._until_over(box)
                 if outcome is _CANCELLED:
-                    outcome = self._until_late(box, grace)
+                    outcome = self._until_late(box, grace, max(grace, overtime))
             except KeyboardInterrupt as first:
                 self.interruption = first
                 self.cancel()
-                outcome = self._until_late(box, grace)
+                outcome = self._until_late(box, grace, grace)
             return cast(T, _result(outcome))
 
     def _until_over(self, box: Queue[Any]) -> Any:
@@ -202,13 +204,13 @@ class CancelScope:
         except Empty:
             return _CANCELLED
 
-    def _until_late(self, box: Queue[Any], grace: float) -> Any:
+    def _until_late(self, box: Queue[Any], grace: float, overtime: float) -> Any:
         """What came of the work after the scope ended.
 
         Raises:
             AbandonedError: nothing did in time.
         """
-        end = time.monotonic() + grace
+        end = time.monotonic() + (grace if self._is_cancelled else overtime)
         while True:
             try:
                 outcome = box.get(timeout=max(0.0, end - time.monotonic()))
@@ -217,6 +219,7 @@ class CancelScope:
                 raise AbandonedError(reason) from None
             if outcome is not _CANCELLED:
                 return outcome
+            end = min(end, time.monotonic() + grace)
 
     @contextmanager
     def _begun(self, act: Callable[[], object]) -> Iterator[Queue[Any]]:

@@ -22,9 +22,12 @@ from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import no_answer
 from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.exchange import Received, exchange
+from vercel_sql.api.journal import release_all
 from vercel_sql.api.limits import RateBudgets, rate_budgets
 from vercel_sql.api.logger import logger
+from vercel_sql.api.noting import Trail, noted
 from vercel_sql.api.observers import Observers
+from vercel_sql.api.receipts import Receipts
 from vercel_sql.api.redaction import KnownSecrets
 from vercel_sql.api.redaction.structures import masked_values
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
@@ -55,6 +58,7 @@ class Client(HoldsSecrets):
 
     Attributes:
         pages: who is told of each page of a listing.
+        receipts: answers that showed a secret, until whoever asked has surely had them.
         scope: how long the statement that runs may go on; whoever runs the next one changes it.
 
     Args:
@@ -97,6 +101,7 @@ class Client(HoldsSecrets):
         self._read_only = read_only
         self._guards = 0
         self.pages = Observers[PageEvent]()
+        self.receipts = Receipts()
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
         self._closed = False
@@ -165,11 +170,16 @@ class Client(HoldsSecrets):
         return twin
 
     def close(self) -> None:
-        """Closes the connections; the client can't be used afterwards."""
+        """Closes the connections; the client can't be used afterwards.
+
+        Whatever secrets its answers showed count as taken from now on.
+        """
         with self._lock:
             self._closed = True
             if self._http is not None:
                 self._http.close()
+        self.receipts.settle()
+        release_all()
 
     def _connections(self) -> httpx.Client:
         """The connection pool; made at the first request, and once however many threads ask.
@@ -231,12 +241,17 @@ class Client(HoldsSecrets):
             return request
         return replace(request, query=(*request.query, ("teamId", team)))
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: Request, trail: Trail | None = None) -> Answer:
         """Sends a request, again where that is safe, and gives the answer with status 2xx.
+
+        Args:
+            request: the request.
+            trail: for what makes a secret: it is given what the journal says.
 
         Raises:
             ReadOnlyError: the method is a write, and the client is read-only.
             MissingTokenError: the method needs a token and there is none.
+            JournalError: it makes a secret, and the journal can't be written; nothing was sent.
             APIError: Vercel answered with an error.
             TransportError: no answer came.
         """
@@ -245,14 +260,15 @@ class Client(HoldsSecrets):
         for secret in request.secrets:
             self.redactor.add(secret)
         bearer = self._own_bearer(request)
+        trail = trail or Trail()
         try:
-            return self._send_retrying(request, bearer)
+            return self._send_noted(request, bearer, trail)
         except (UnauthorizedError, ForbiddenError) as refused:
             renewed = self._renewed(bearer, refused)
             if renewed is None:
                 raise
         # The API refused to act for a dead token, so that even a write may be sent again.
-        return self._send_retrying(request, renewed)
+        return self._send_noted(request, renewed, trail)
 
     def _own_bearer(self, request: Request) -> str | None:
         """The connection's own token, where the request goes out with it."""
@@ -268,6 +284,16 @@ class Client(HoldsSecrets):
         renewed = self.credential.renew(bearer) if bearer is not None and is_dead else None
         self.redactor.add(renewed)
         return renewed
+
+    def _send_noted(self, request: Request, bearer: str | None, trail: Trail) -> Answer:
+        """Sends a request; what makes a secret is in the journal before it goes out."""
+        method = request.method
+        if not method.makes_secret:
+            return self._send_retrying(request, bearer)
+        self._connections()
+        url, clock = self.urls[method.server], self.clock(method.server)
+        with noted(request, url, clock, bearer, self.redactor, trail):
+            return self._send_retrying(request, bearer)
 
     def _send_retrying(self, request: Request, bearer: str | None) -> Answer:
         method = request.method

@@ -23,13 +23,12 @@ def no_answer(
     method = request.method
     unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
     unknown = not unsent and not method.reads
-    reason = redactor.mask(str(error)) or type(error).__name__
+    reason = redactor.mask(str(error)).rstrip(".") or type(error).__name__
     path = redactor.mask(request.path)
     text = f"vercel.{method.resource}: {method.name} failed: {method.http} {path} "
     text += f"at {base} got no answer: {reason}"
     if unknown:
-        text += (
-            ". It may have been carried out all the same, and was not sent again: "
-            "list the table before you repeat the statement"
-        )
+        text += ". It may have been carried out all the same, and was not sent again"
+    if unknown and method.trace is None:
+        text += ": list the table before you repeat the statement"
     return TransportError(text, method=method.http, path=path, outcome_unknown=unknown)

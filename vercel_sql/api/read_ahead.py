@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any
 
@@ -61,8 +62,12 @@ class ReadAhead:
             self._changed.notify()
 
     def _start(self, cursor: Any) -> None:
+        # In the context of who asks, whose calls may have a scope of their own.
         self._thread = threading.Thread(
-            target=self._run, args=(cursor,), name="vercel-sql-read-ahead", daemon=True
+            target=copy_context().run,
+            args=(self._run, cursor),
+            name="vercel-sql-read-ahead",
+            daemon=True,
         )
         self._thread.start()
 

@@ -21,6 +21,7 @@ from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.errors import (
     AnswerError,
     APIError,
+    JournalError,
     OperationalError,
     ServerError,
     TransportError,
@@ -96,6 +97,9 @@ def _refresh(provider: Provider, store: LoginStore, login: SavedLogin) -> SavedL
     store.write(begun)
     try:
         answer = call(client, "oauth.tokens", "refresh_tokens", arguments)
+    except JournalError:
+        store.write(login)
+        raise
     except APIError as error:
         raise _refused(store, login, error) from None
     except TransportError as error:
@@ -108,7 +112,7 @@ def _refresh(provider: Provider, store: LoginStore, login: SavedLogin) -> SavedL
     finally:
         client.close()
     fresh = with_tokens(login, answer)
-    store.write(fresh)
+    client.receipts.release(f"saved in {store.write(fresh)}")
     return fresh
 
 

@@ -55,6 +55,14 @@ class Request(HoldsSecrets):
         form = self.method.body == "form"
         return "application/x-www-form-urlencoded" if form else "application/json"
 
+    def argument(self, name: str) -> Any:
+        """The value of a parameter that goes into the query or the body; None where it has none."""
+        parameter = self.method.parameter(name)
+        if parameter is None:
+            return None
+        places = {"query": dict(self.query), "body": self.body or {}}
+        return places.get(parameter.location, {}).get(parameter.key)
+
     @property
     def shown_query(self) -> dict[str, str]:
         """The query for people, secrets masked."""

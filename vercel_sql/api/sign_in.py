@@ -17,6 +17,7 @@ from vercel_sql.api.client import Client
 from vercel_sql.api.id_tokens import discover, verify_id_token
 from vercel_sql.api.login_store import SavedLogin
 from vercel_sql.api.loopback import RedirectReceiver
+from vercel_sql.api.noting import Trail
 from vercel_sql.api.refreshing import now_ms, read_client_secret, with_tokens
 from vercel_sql.api.requests import build_request
 from vercel_sql.errors import APIError, BadRequestError, Error, NotSupportedError, OperationalError
@@ -90,6 +91,7 @@ def by_email(
     if not isinstance(begun.get("securityCode"), str):
         raise OperationalError("the answer to email_login holds no security code to compare")
     show_code(begun["securityCode"])
+    client.receipts.release("shown")
     arguments |= {"token": begun["token"]}
     deadline = time.monotonic() + seconds
     while True:
@@ -203,11 +205,16 @@ def _authorize_device(client: Client, arguments: Mapping[str, Any]) -> dict[str,
     method = find_method("oauth.sign_in", "authorize_device")
     checked = check_arguments(method, arguments, "vercel.oauth.sign_in: authorize_device")
     request = replace(build_request(method, checked), path=endpoint.removeprefix(base))
-    answer = client.send(request)
+    trail = Trail()
+    answer = client.send(request, trail)
     content = answer.json()
     if not isinstance(content, dict) or not isinstance(content.get("device_code"), str):
+        trail.lost("it names no device code")
         raise answer.unusable("it names no device code")
     client.redactor.add(content["device_code"])
+    if trail.entry is not None:
+        # Of no use to anybody before the person allows it, and for minutes only.
+        trail.entry.settled("asked")
     return content
 
 
@@ -256,6 +263,7 @@ def _revoked_on_failure(client: Client, app: App, tokens: Mapping[str, Any]) -> 
         with suppress(Error):
             revoked = {**app.credentials(), "token": tokens["access_token"]}
             call(client, "oauth.tokens", "revoke_token", revoked)
+            client.receipts.release("revoked")
         raise
 
 

@@ -92,6 +92,7 @@ def _login(arguments: argparse.Namespace) -> int:
         login = _signed_in(client, arguments)
         with store.locked():
             place = store.write(login)
+        client.receipts.release(f"saved in {place}")
     finally:
         client.close()
     who = _who(store, login, arguments.request_timeout)

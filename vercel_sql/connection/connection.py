@@ -302,6 +302,7 @@ class Connection(HoldsSecrets):
             self._watch.cancel()
             self._watch = None
         self.client.scope = CancelScope(self.timeout)
+        self.client.receipts.settle()
         if self.timeout is not None:
             # What DuckDB computes by itself knows nothing of the scope.
             self._watch = threading.Timer(self.timeout, self.native.interrupt)

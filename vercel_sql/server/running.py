@@ -108,6 +108,7 @@ class StatementRunner:
         statements = parse(text)
         if len(statements) != 1:
             raise ProgrammingError("one statement at a time, please")
+        self._attachment.client.receipts.settle()
         with self._cursor() as con:
             resolver = Resolver(con, [self._attachment])
             if self._judge is not None:

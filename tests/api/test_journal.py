@@ -1,0 +1,362 @@
+"""The journal: a create is on the disk before it is sent, and so is what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vercel_sql.api import build_request, check_arguments
+from vercel_sql.api import journal as journals
+from vercel_sql.api.journal import Journal, journal, release_all, tidy, unfinished
+from vercel_sql.api.journal_files import journal_files, journal_folder, left_behind, read_file
+from vercel_sql.api.journal_records import Answered, Unknown, Unsent
+from vercel_sql.api.noting import Trail
+from vercel_sql.errors import JournalError, ServerError, TransportError, UnauthorizedError
+
+
+@pytest.fixture(autouse=True)
+def _released() -> Iterator[None]:
+    """No file of a test's own is left open."""
+    yield
+    release_all()
+
+
+@pytest.fixture
+def folder() -> Path:
+    return journal_folder()
+
+
+@pytest.fixture
+def client(make_client, sim):
+    return make_client(sim)
+
+
+@pytest.fixture
+def send(client, method):
+    """Creates a token of a name: ``send("ci")`` gives its trail."""
+
+    def send(name: str = "ci") -> Trail:
+        create = method("create_auth_token")
+        trail = Trail()
+        try:
+            client.send(build_request(create, check_arguments(create, {"name": name}, "")), trail)
+        finally:
+            send.trail = trail
+        return trail
+
+    return send
+
+
+def intent(**more: Any) -> dict[str, Any]:
+    about = {"url": "http://x", "resource": "s.r", "method": "make", "values": {"name": "n"}}
+    return about | more
+
+
+def told(folder: Path) -> list[Any]:
+    """All stories of all files."""
+    return [story for path in journal_files(folder) for story in read_file(path)]
+
+
+# What is noted
+
+
+def test_the_intent_is_on_the_disk_while_the_request_is_under_way(send, sim, folder):
+    sim.faults(kind="latency", ms=2000, method="POST")
+    sending = threading.Thread(target=send)
+    sending.start()
+    while not sim.requests():
+        time.sleep(0.005)
+    (story,) = told(folder)
+    assert sending.is_alive()
+    assert story.outcomes == ()
+    assert story.intent.values == {"name": "ci"}
+    assert (story.intent.resource, story.intent.method) == (
+        "authentication.user_tokens",
+        "create_auth_token",
+    )
+    assert story.intent.url == sim.url
+    sending.join()
+
+
+def test_neither_the_bearer_nor_the_secret_is_noted(send, sim, folder):
+    send().entry.answered("some id")
+    (file,) = journal_files(folder)
+    text = file.read_text()
+    assert sim.token not in text
+    assert sim.state.tokens()[0].bearer not in text
+
+
+def test_a_name_that_is_a_secret_is_not_noted(send, sim, folder):
+    send(f"my {sim.token}")
+    assert sim.token not in journal_files(folder)[0].read_text()
+    assert told(folder)[0].intent.values == {}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
+def test_the_journal_is_the_owners_alone(send, folder):
+    send()
+    (file,) = journal_files(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_what_makes_no_secret_is_not_noted(client, sim, method, folder):
+    client.send(build_request(method("list_auth_tokens"), {}))
+    doomed = sim.state.tokens()[3].id
+    client.send(build_request(method("delete_auth_token"), {"tokenId": doomed}))
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "outcome"),
+    [
+        ({"kind": "drop_before"}, TransportError, Unknown),
+        ({"kind": "drop_after"}, TransportError, Unknown),
+        ({"kind": "cut_body"}, TransportError, Unknown),
+        ({"kind": "status", "status": 500}, ServerError, Unknown),
+        ({"kind": "status", "status": 401}, UnauthorizedError, Unsent),
+    ],
+    ids=str,
+)
+def test_what_became_of_it_is_noted(send, sim, folder, fault, error, outcome):
+    sim.faults(method="POST", **fault)
+    with pytest.raises(error):
+        send()
+    (story,) = told(folder)
+    assert isinstance(story.last, outcome)
+    assert story.is_open == (outcome is Unknown)
+    assert send.trail.entry.outcome == story.last
+
+
+def test_no_connection_is_as_good_as_not_sent(send, sim, folder):
+    sim.stop()
+    with pytest.raises(TransportError):
+        send()
+    assert isinstance(told(folder)[0].last, Unsent)
+
+
+# Nothing is sent that could not be noted
+
+
+def test_nothing_is_sent_where_the_journal_cannot_be_written(send, sim, folder):
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text("a file where the folder should be")
+    with pytest.raises(JournalError, match="VERCEL_SQL_STATE_DIR names another folder"):
+        send()
+    assert sim.requests() == []
+
+
+def test_what_comes_of_it_may_fail_to_be_noted(send, folder, monkeypatch, caplog):
+    entry = send().entry
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(journals.JournalFile, "append", full)
+    entry.answered("an id")
+    assert "No space left" in caplog.text
+    assert told(folder)[0].outcomes == ()
+
+
+# Its files
+
+
+def test_a_file_is_gone_when_all_has_ended(send, client, folder):
+    trail = send()
+    trail.entry.answered("an id")
+    client.receipts.take([trail.entry])
+    client.close()
+    assert journal_files(folder) == []
+
+
+def test_a_file_stays_where_something_has_no_end(send, client, sim, folder):
+    sim.faults(kind="drop_after", method="POST")
+    with pytest.raises(TransportError):
+        send()
+    client.close()
+    assert [story.is_open for story in told(folder)] == [True]
+    ((_, story),) = unfinished(folder)
+    assert story.intent.values == {"name": "ci"}
+
+
+def test_what_this_process_goes_on_with_is_not_left_behind(send, folder):
+    entry = send().entry
+    assert unfinished(folder) == []
+    entry.answered("an id")
+    assert unfinished(folder) == []  # its secret may yet be shown
+    entry.unknown("lost")
+    assert len(unfinished(folder)) == 1
+
+
+def test_a_long_file_makes_place_for_a_new_one(folder, monkeypatch):
+    monkeypatch.setattr(journals, "_LONGEST", 1000)
+    notes = Journal(folder)
+    for number in range(20):
+        notes.begin(**intent(values={"name": str(number)})).settled("given")
+    assert len(journal_files(folder)) == 1
+    assert len(told(folder)) < 20
+    notes.release()
+    assert journal_files(folder) == []
+
+
+def test_what_others_made_is_known_as_long_as_it_could_be_taken_for_an_orphan(folder):
+    waiting, other, unlike = Journal(folder), Journal(folder), Journal(folder)
+    lost = waiting.begin(**intent())
+    lost.unknown("no answer")
+    waiting.release()
+    unlike.begin(**intent(values={"name": "another"})).settled("given")
+    unlike.release()
+    made = other.begin(**intent())
+    made.answered("theirs")
+    made.settled("given")
+    other.release()
+    assert len(journal_files(folder)) == 2
+    assert waiting.known_keys() == {"theirs"}
+    ((file, _),) = unfinished(folder)
+    with file.open("a") as stream:
+        stream.write(json.dumps({"type": "settled", "id": lost.intent.id, "at": 1, "how": "x"}))
+    tidy(folder)
+    assert journal_files(folder) == []
+
+
+def test_only_what_is_under_way_is_a_rival(folder):
+    notes = Journal(folder)
+    mine = notes.begin(**intent())
+    assert notes.rivals(mine.intent) == []
+    others = [notes.begin(**intent()) for _ in range(3)]
+    others[0].answered("an id")
+    others[1].unknown("no answer")
+    notes.begin(**intent(values={"name": "another"}))
+    assert [rival.id for rival in notes.rivals(mine.intent)] == [others[2].intent.id]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b'{"type":"answered","id":"',
+        b"\x00\xff\x00\n",
+        b'[1,2]\n{"type":"of another version","id":"x"}\n{"type":"intent","id":5}\n',
+        b'{"a":' * 100_000,
+    ],
+    ids=["half a line", "bytes", "other lines", "deep"],
+)
+def test_garbage_is_passed_over(folder, garbage):
+    notes = Journal(folder)
+    notes.begin(**intent())
+    (file,) = journal_files(folder)
+    with file.open("ab") as stream:
+        stream.write(garbage)
+    notes.begin(**intent()).answered("an id")
+    assert [type(story.last) for story in told(folder)] == [type(None), Answered]
+
+
+def test_what_is_no_file_is_passed_over(folder):
+    folder.mkdir(parents=True)
+    (folder / "1-a.jsonl").mkdir()
+    os.mkfifo(folder / "2-b.jsonl")
+    assert unfinished(folder) == []
+    assert Journal(folder).known_keys() == set()
+
+
+# Threads and processes
+
+
+def test_threads_share_it(folder):
+    def make(number: int) -> None:
+        for count in range(20):
+            notes.begin(**intent(values={"name": f"{number}-{count}"})).answered("an id")
+
+    notes = Journal(folder)
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(journal_files(folder)) == 1
+    assert [type(story.last) for story in told(folder)] == [Answered] * 100
+
+
+_SCRIPT = """
+import os, sys, time
+from vercel_sql.api.journal import journal
+entry = journal().begin(url="http://x", resource="s.r", method="make", values={"name": "n"})
+"""
+
+
+def started(script: str, said: str = "0") -> tuple[subprocess.Popen[bytes], bytes]:
+    """A process that has noted an intent, and waits for an end; and what it said."""
+    text = f"{_SCRIPT}{script}\nprint({said}, flush=True)\nsys.stdin.read()\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    return process, process.stdout.readline()
+
+
+def ended(process: subprocess.Popen[bytes]) -> None:
+    process.communicate(timeout=30)
+
+
+def test_a_process_that_was_killed_leaves_what_it_had_begun(folder):
+    process, _ = started("")
+    assert unfinished(folder) == []
+    process.send_signal(signal.SIGKILL)
+    ended(process)
+    ((file, story),) = unfinished(folder)
+    assert story.outcomes == ()
+    assert file.name.startswith(f"{process.pid}-")
+
+
+def test_a_process_that_ends_has_no_file_where_all_has_ended(folder):
+    process, _ = started("entry.answered('an id'); entry.settled('given')")
+    assert len(journal_files(folder)) == 1
+    ended(process)
+    assert journal_files(folder) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are POSIX")
+def test_a_child_process_neither_frees_nor_keeps_the_parents_file(folder):
+    process, said = started(
+        "child = os.fork()\nif child == 0:\n    time.sleep(60); os._exit(0)", "child"
+    )
+    child = int(said)
+    try:
+        assert unfinished(folder) == []
+        process.kill()
+        process.wait(30)
+        for _ in range(1000):  # the child may need a moment to let go of it
+            if unfinished(folder):
+                break
+            time.sleep(0.01)
+        assert len(unfinished(folder)) == 1
+    finally:
+        os.kill(child, signal.SIGKILL)
+        ended(process)
+
+
+def test_nobody_else_may_look_alive_by_looking(folder):
+    notes = Journal(folder)
+    notes.begin(**intent()).unknown("no answer")
+    notes.release()
+    (file,) = journal_files(folder)
+    with left_behind(file) as first, left_behind(file) as second:
+        assert first
+        assert second
+
+
+def test_each_state_directory_has_its_own(monkeypatch, tmp_path):
+    before = journal()
+    assert journal() is before
+    monkeypatch.setenv("VERCEL_SQL_STATE_DIR", str(tmp_path))
+    assert journal().folder == tmp_path / "journal"

@@ -1,0 +1,293 @@
+"""The journal: before a create is sent it is on the disk that it will be, and then what came of it.
+
+So a crash can't make anybody forget a token: what was begun and has no end is looked for by
+``vercel-sql recover``. A process has one journal, which its connections and threads share, and
+keeps no file where it makes nothing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vercel_sql.api.journal_files import (
+    JournalFile,
+    journal_folder,
+    left_behind,
+    read_all,
+    read_file,
+)
+from vercel_sql.api.journal_records import (
+    Answered,
+    Intent,
+    Outcome,
+    Settled,
+    Story,
+    Unknown,
+    Unsent,
+)
+from vercel_sql.api.logger import logger
+from vercel_sql.errors import JournalError
+
+log = logger("api")
+
+# A file that is longer, in bytes, makes place for a new one as soon as nothing is open in it.
+_LONGEST = 2**20
+# For so long after a create was begun, in milliseconds, a row may still come of it: a proxy may
+# have kept the request.
+LATEST_MS = 3_600_000
+
+
+def now_ms() -> int:
+    """The time of this machine, in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Entry:
+    """One create of this process, from its intent to its end. What can't be noted is only logged.
+
+    Attributes:
+        intent: what is about to be sent.
+        outcome: what was noted last of what became of it, or None.
+
+    Args:
+        journal: where it is noted.
+        intent: what is about to be sent.
+    """
+
+    def __init__(self, journal: Journal, intent: Intent) -> None:
+        self.intent = intent
+        self.outcome: Outcome | None = None
+        self._journal = journal
+
+    @property
+    def journal(self) -> Journal:
+        """Where it is noted."""
+        return self._journal
+
+    def answered(
+        self, key: str | None, made_at: int | None = None, saved_in: str | None = None
+    ) -> None:
+        """Notes that it was carried out, and where its secret is saved by now."""
+        id_ = self.intent.id
+        answer = Answered(id=id_, at=now_ms(), key=key, made_at=made_at, saved_in=saved_in)
+        self._note(answer, ends=False)
+
+    def unsent(self, reason: str) -> None:
+        """Notes that it surely was not carried out."""
+        self._note(Unsent(id=self.intent.id, at=now_ms(), reason=reason))
+
+    def unknown(self, reason: str, candidates: Sequence[str] = ()) -> None:
+        """Notes that nobody knows whether it was carried out; `recover` may find out."""
+        id_ = self.intent.id
+        self._note(Unknown(id=id_, at=now_ms(), reason=reason, candidates=tuple(candidates)))
+
+    def settled(self, how: str) -> None:
+        """Notes that nothing is left to be done about it."""
+        self._note(Settled(id=self.intent.id, at=now_ms(), how=how))
+
+    def _note(self, outcome: Outcome, *, ends: bool = True) -> None:
+        self.outcome = outcome
+        self._journal.note(outcome, ends=ends)
+
+
+class Journal:
+    """What this process notes in one folder; threads may share it.
+
+    Attributes:
+        folder: where the files are.
+
+    Args:
+        folder: where the files are to be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file: JournalFile | None = None
+        self._lock = threading.Lock()
+        self._open: dict[str, Intent] = {}
+        self._keys: set[str] = set()
+
+    def begin(self, **about: Any) -> Entry:
+        """Notes that a create is about to be sent, and returns when that is on the disk.
+
+        Args:
+            about: the attributes of the `Intent` beside ``id`` and ``at``.
+
+        Raises:
+            JournalError: it can't be noted, so nothing may be sent.
+        """
+        intent = Intent(id=uuid.uuid4().hex, at=now_ms(), **about)
+        with self._lock:
+            try:
+                self._opened().append(intent, sync=True)
+            except OSError as error:
+                raise JournalError(
+                    f"nothing was sent: what would be lost in a crash is noted first, and "
+                    f"{self.folder} can't be written: {error.strerror or 'unknown error'} "
+                    "(VERCEL_SQL_STATE_DIR names another folder)"
+                ) from None
+            self._open[intent.id] = intent
+        return Entry(self, intent)
+
+    def _opened(self) -> JournalFile:
+        """The file, a new one where the last has grown long and nobody needs it."""
+        if self._file is not None and not self._open and self._file.size > _LONGEST:
+            self._leave()
+        if self._file is None:
+            self._file = JournalFile(self.folder)
+        return self._file
+
+    def note(self, outcome: Outcome, *, ends: bool = True) -> None:
+        """Notes what became of a create; a crash soon after may still lose it.
+
+        Args:
+            outcome: what became of it.
+            ends: whether this process has nothing more to do with it.
+        """
+        with self._lock:
+            if isinstance(outcome, Answered) and outcome.key is not None:
+                self._keys.add(outcome.key)
+            try:
+                if self._file is not None:
+                    self._file.append(outcome, sync=False)
+            except OSError as error:
+                log.warning("the journal %s can't be written: %s", self.folder, error.strerror)
+            if ends:
+                self._open.pop(outcome.id, None)
+
+    def known_keys(self) -> set[str]:
+        """The keys of all rows that this process made, and others whose files are there.
+
+        Raises:
+            OSError: the journal can't be read.
+        """
+        found = set(self._keys)
+        for _, told in read_all(self.folder):
+            found |= {story.answer.key for story in told if story.answer and story.answer.key}
+        return found
+
+    def rivals(self, intent: Intent) -> list[Intent]:
+        """Other creates that the same row might have come of, and whose answers may still come.
+
+        Raises:
+            OSError: the journal can't be read.
+        """
+        return [
+            story.intent
+            for _, told in read_all(self.folder)
+            for story in told
+            if not story.outcomes and are_rivals(intent, story.intent)
+        ]
+
+    def release(self) -> None:
+        """Lets go of the file where nothing is under way; removes it where nobody needs it."""
+        with self._lock:
+            if self._file is not None and not self._open:
+                self._leave()
+
+    def _leave(self) -> None:
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        file.close()
+        try:
+            tidy(self.folder, file.path)
+        except OSError as error:
+            log.warning("the journal %s can't be tidied: %s", self.folder, error.strerror)
+
+    def forget_after_fork(self) -> None:
+        """In a child process: the file is the parent's."""
+        self._lock = threading.Lock()
+        self._open.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def are_rivals(one: Intent, other: Intent) -> bool:
+    """Whether a row that is looked for because of one might have come of the other."""
+    return (
+        one.id != other.id
+        and bool(one.values)
+        and (one.url, one.resource, one.method) == (other.url, other.resource, other.method)
+        and one.values == other.values
+        and abs(one.at - other.at) <= LATEST_MS
+    )
+
+
+def tidy(folder: Path, own: Path | None = None) -> None:
+    """Removes the files that nobody needs: all has ended in them, and no other create waits.
+
+    What another process made is not to be taken for the row of a create that has no end, so a
+    file stays for as long as there is a create that it might be taken for.
+
+    Args:
+        folder: the journal.
+        own: a file that this process has let go of.
+
+    Raises:
+        OSError: the journal can't be read.
+    """
+    told = dict(read_all(folder))
+    waiting = [s.intent for all_ in told.values() for s in all_ if s.is_open and s.answer is None]
+    for path, all_ in told.items():
+        if any(story.is_open for story in all_):
+            continue
+        answered = [story.intent for story in all_ if story.answer is not None]
+        if any(are_rivals(one, other) for one in answered for other in waiting):
+            continue
+        with left_behind(path) as is_left:
+            # Between the reading and the lock its process may have gone on.
+            is_over = path == own or (is_left and not any(s.is_open for s in read_file(path)))
+        if is_over:
+            path.unlink(missing_ok=True)
+
+
+_journals: dict[Path, Journal] = {}
+_journals_lock = threading.Lock()
+
+
+def journal() -> Journal:
+    """The journal of this process, in the user's state directory as it is now."""
+    folder = journal_folder()
+    with _journals_lock:
+        return _journals.setdefault(folder, Journal(folder))
+
+
+def unfinished(folder: Path) -> list[tuple[Path, Story]]:
+    """The creates that nobody goes on with and whose end nobody noted, each with its file.
+
+    Raises:
+        OSError: the journal can't be read.
+    """
+    found = []
+    for path, told in read_all(folder):
+        with left_behind(path) as is_left:
+            waiting = [s for s in told if s.is_open and (is_left or not s.is_under_way)]
+        found += [(path, story) for story in waiting]
+    return found
+
+
+@atexit.register
+def release_all() -> None:
+    """Lets go of the files of this process in which nothing is under way."""
+    for each in list(_journals.values()):
+        each.release()
+
+
+def _forget_after_fork() -> None:
+    global _journals_lock  # another thread of the parent may have held it
+    _journals_lock = threading.Lock()
+    for each in _journals.values():
+        each.forget_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

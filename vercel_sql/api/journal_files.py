@@ -1,0 +1,162 @@
+"""The files of the journal, one a process that writes, and which of them were left behind."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vercel_sql.api.appending import append_line, objects_in, open_for_appending, sync_folder
+from vercel_sql.api.journal_records import Record, Story, decode_record, encode_record, stories
+from vercel_sql.api.state_dir import state_dir
+
+if sys.platform != "win32":
+    import fcntl
+
+_ENDING = ".jsonl"
+# Where there are no locks that end with their process: so long after its last record, a file
+# counts as left behind.
+_QUIET_SECONDS = 3600.0
+
+
+def journal_folder() -> Path:
+    """Where the journal of the user is; it need not be there yet."""
+    return state_dir() / "journal"
+
+
+class JournalFile:
+    """The file of this process; it is locked for as long as the process lives, or until `close`.
+
+    Args:
+        folder: the folder, which is made where it is missing.
+
+    Raises:
+        OSError: the file can't be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        begun, self.path = folder / f"{name}.new", folder / f"{name}{_ENDING}"
+        self._handle = open_for_appending(begun, new=True)
+        try:
+            # Before it has its name: else it might be taken for one that was left behind.
+            _lock(self._handle, shared=False)
+            begun.rename(self.path)
+            sync_folder(folder)
+        except OSError:
+            os.close(self._handle)
+            begun.unlink(missing_ok=True)
+            raise
+
+    def append(self, record: Record, *, sync: bool) -> None:
+        """Writes a record; with `sync`, it is on the disk when this returns.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        append_line(self._handle, encode_record(record))
+        if sync:
+            os.fsync(self._handle)
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return os.fstat(self._handle).st_size
+
+    def close(self) -> None:
+        """Lets go of the file: from now on it counts as left behind."""
+        os.close(self._handle)
+
+
+def read_file(path: Path) -> list[Story]:
+    """What a file of the journal tells; lines that are cut or unknown are passed over.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    records = (decode_record(value) for value in objects_in(path))
+    return stories(record for record in records if record is not None)
+
+
+def journal_files(folder: Path) -> list[Path]:
+    """The files of a journal, the oldest first; none where there is no journal.
+
+    Raises:
+        OSError: the folder can't be read.
+    """
+    try:
+        found = [path for path in folder.iterdir() if path.suffix == _ENDING and _is_plain(path)]
+    except FileNotFoundError:
+        return []
+    return sorted(found, key=_modified)
+
+
+def read_all(folder: Path) -> Iterator[tuple[Path, list[Story]]]:
+    """What each file of a journal tells; one that was removed meanwhile is left out.
+
+    Raises:
+        OSError: one can't be read.
+    """
+    for path in journal_files(folder):
+        with suppress(FileNotFoundError):
+            yield path, read_file(path)
+
+
+@contextmanager
+def left_behind(path: Path) -> Iterator[bool]:
+    """Whether nobody writes to a file any more; if so, nobody takes it for one in use meanwhile."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        # A lock that others may have too: several may look at once.
+        free = _lock(handle, shared=True)
+        yield time.time() - _modified(path) > _QUIET_SECONDS if free is None else free
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, *, shared: bool) -> bool | None:
+    """Locks a file until it is closed; False where another has it, None where locks are unknown."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network file systems
+        return None
+    return True
+
+
+def add_to(path: Path, record: Record) -> None:
+    """Writes a record into another's file.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        append_line(handle, encode_record(record))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a file itself: opening a pipe would wait for whoever writes to it."""
+    return path.is_file() and not path.is_symlink()
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
