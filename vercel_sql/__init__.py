@@ -50,6 +50,7 @@ from vercel_sql.errors import (
     RowCountError,
     SQLSyntaxError,
     TransportError,
+    UnknownOutcomeError,
     Warning,  # noqa: A004 - the name is PEP 249's
 )
 
@@ -95,6 +96,7 @@ __all__ = [
     "Timestamp",
     "TimestampFromTicks",
     "TransportError",
+    "UnknownOutcomeError",
     "Warning",
     "__version__",
     "apilevel",

@@ -113,10 +113,15 @@ def test_a_secrets_file_that_others_may_read(here, empty, tmp_path):
 
 
 def test_a_secrets_file_that_fills_up(command, empty, tmp_path):
-    def no_space():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    size = 100_000
+    full = tmp_path / "secrets"
+    full.touch(mode=0o600)
+    full.write_bytes(b"{}".ljust(size - 1) + b"\n")
 
-    options = ["-o", "csv", "--save-secrets", str(tmp_path / "secrets")]
+    def no_space():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    options = ["-o", "csv", "--save-secrets", str(full)]
     ended = command(*options, "-c", TEN, sim=empty, preexec_fn=no_space)
     assert ended.code == 1
     assert "secrets file" in ended.err

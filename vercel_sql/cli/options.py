@@ -32,6 +32,7 @@ def opened(arguments: argparse.Namespace, token: str | None = None) -> Connectio
         token_file=arguments.token_file,
         read_only=arguments.read_only,
         secrets_file=arguments.save_secrets,
+        on_orphan=arguments.on_orphan,
         expect_rows=arguments.expect_rows,
         max_writes=arguments.max_writes,
         timeout=arguments.timeout,
@@ -122,7 +123,19 @@ def add_guards(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="append every secret that is shown once to a file of mode 0600, before it is shown",
     )
+    add_on_orphan(parser)
     add("--read-only", action="store_true", help="refuse everything that changes something")
+
+
+def add_on_orphan(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that says what becomes of a token whose secret was lost on its way here."""
+    parser.add_argument(
+        "--on-orphan",
+        choices=("report", "revoke"),
+        default="report",
+        help="what becomes of a token that may have come of a create whose answer was lost: it is "
+        "named in the error (report), or revoked too where no other can be meant (revoke)",
+    )
 
 
 def add_logging(parser: argparse.ArgumentParser) -> None:

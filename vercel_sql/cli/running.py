@@ -24,7 +24,7 @@ from vercel_sql.errors import (
 )
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.progress import Progress, progress
-from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
+from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.running import Plan
 
 _SETTINGS = (
@@ -243,6 +243,8 @@ class Runner:
                 ". The request that was under way may have been carried out all the same: "
                 "list the table before you repeat the statement"
             )
+            if not isinstance(self._running[1], Delete):
+                text += ", or run vercel-sql recover, which tells whether a token was made"
         complain(text, self._manner.prefix)
         return self._interrupts.exit_code
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
-from vercel_sql.cli.options import add_account
+from vercel_sql.cli.options import add_account, add_on_orphan
 from vercel_sql.errors import Error, ParameterError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --allow-writes: the file, of mode 0600, to which every secret that is shown "
         "once is appended before a client sees it",
     )
+    add_on_orphan(parser)
     add(
         "--extension",
         dest="extensions",
@@ -110,6 +111,7 @@ def _serve(arguments: argparse.Namespace) -> int:
                 token=token,
                 writes=arguments.allow_writes,
                 secrets_file=secrets_file,
+                on_orphan=arguments.on_orphan,
                 extensions=arguments.extensions,
             )
             try:

@@ -22,8 +22,9 @@ from vercel_sql.tables.catalog import (
     quoted,
 )
 from vercel_sql.tables.functions import Functions
+from vercel_sql.tables.lost import OnOrphan
 from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.writing import Keeping
+from vercel_sql.tables.writing import Keeping, known_choice
 
 
 class Attachment(HoldsSecrets):
@@ -104,6 +105,7 @@ def attach(
     services: Iterable[str] | None = None,
     writes: bool = False,
     secrets_file: str | PathLike[str] | None = None,
+    on_orphan: OnOrphan = "report",
     request_timeout: float = 30.0,
 ) -> Attachment:
     """Makes ``vercel.authentication.user_tokens`` and the rest known to a DuckDB connection.
@@ -126,6 +128,8 @@ def attach(
             DuckDB may call a function more than once: the same id never acts twice.
         secrets_file: where every secret that such a function makes is saved first, as a line of
             JSON in a file of mode 0600. Required with ``writes``.
+        on_orphan: what becomes of a token that may have come of a create whose answer was lost,
+            as for `connect`.
         request_timeout: seconds for connecting, and for each wait for bytes.
 
     Raises:
@@ -139,6 +143,7 @@ def attach(
             "and a new token's secret is shown only once"
         )
     saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
+    keeping = Keeping(saved, known_choice(on_orphan))
     manifest = vercel()
     provider = manifest.provider
     urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
@@ -150,7 +155,7 @@ def attach(
         request_timeout=request_timeout,
     )
     wanted = _known_services(manifest, services)
-    attachment = make_attachment(con, name, client, manifest, Keeping(saved))
+    attachment = make_attachment(con, name, client, manifest, keeping)
     try:
         attachment.add(wanted)
     except BaseException:

@@ -11,7 +11,8 @@ from vercel_sql.connection.attachment import make_attachment
 from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.translate import translated
 from vercel_sql.manifest import vercel
-from vercel_sql.tables.writing import Keeping
+from vercel_sql.tables.lost import OnOrphan
+from vercel_sql.tables.writing import Keeping, known_choice
 
 
 def connect(
@@ -23,6 +24,7 @@ def connect(
     token_file: str | PathLike[str] | None = None,
     read_only: bool = False,
     secrets_file: str | PathLike[str] | None = None,
+    on_orphan: OnOrphan = "report",
     expect_rows: int | None = None,
     max_writes: int | None = 100,
     timeout: float | None = None,
@@ -44,6 +46,9 @@ def connect(
         read_only: refuse everything that changes something at Vercel.
         secrets_file: where every secret that is shown once is saved before its row is given, as
             a line of JSON in a file of mode 0600.
+        on_orphan: what becomes of a token that may have come of a create whose answer was lost:
+            ``report`` names it in the error, ``revoke`` revokes it too, but only where no other
+            can be meant.
         expect_rows: the number of rows that every write must change, else it is an error.
         max_writes: how many writes a statement may send at most; one that would send more is
             refused before the first. None does not limit it.
@@ -54,11 +59,12 @@ def connect(
         patience: how many seconds one request may wait for rate limits altogether.
 
     Raises:
-        ParameterError: the token or the URL is not acceptable.
+        ParameterError: the token, the URL or another value is not acceptable.
         OperationalError: the database or the secrets file can't be opened.
     """
     manifest = vercel()
     provider = manifest.provider
+    on_orphan = known_choice(on_orphan)
     saved = SecretsFile(secrets_file) if secrets_file is not None else None
     urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
     client = Client(
@@ -85,7 +91,7 @@ def connect(
         expect_rows=expect_rows,
         max_writes=max_writes,
         timeout=timeout,
-        keeping=Keeping(saved),
+        keeping=Keeping(saved, on_orphan),
     )
 
 

@@ -24,6 +24,7 @@ from vercel_sql.server.quack import has_active, listen, load_quack, stop_listeni
 from vercel_sql.server.running import NAME, StatementRunner
 from vercel_sql.server.tree import Refusal
 from vercel_sql.tables.catalog import LIVE, literal
+from vercel_sql.tables.lost import OnOrphan
 from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.writing import Keeping
 
@@ -66,6 +67,7 @@ class Server(HoldsSecrets):
         token: what clients have to know; a random one of 256 bits where it is None.
         writes: whether clients may change something at the API.
         secrets_file: where secrets that are shown once are saved first; required for writes.
+        on_orphan: what becomes of a token that may have come of a create whose answer was lost.
         extensions: extension files to load in place of the installed extension.
         guards: for tests.
 
@@ -82,6 +84,7 @@ class Server(HoldsSecrets):
         token: str | None = None,
         writes: bool = False,
         secrets_file: SecretsFile | None = None,
+        on_orphan: OnOrphan = "report",
         extensions: Sequence[Path] = (),
         guards: Guards = ALL_GUARDS,
     ) -> None:
@@ -111,7 +114,8 @@ class Server(HoldsSecrets):
         self._con = self._database.con
         try:
             load_quack(self._con, extensions)
-            keeping = Keeping(secrets_file if can_write else None, is_shared=True)
+            file = secrets_file if can_write else None
+            keeping = Keeping(file, on_orphan, is_shared=True)
             self._start(self._attach(keeping), keeping)
         except BaseException:
             self.close()

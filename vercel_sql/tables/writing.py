@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from vercel_sql.api import Client, Request, SecretsFile
+from vercel_sql.api import Answer, Client, Request, SecretsFile
 from vercel_sql.api.cancel_scope import AbandonedError
+from vercel_sql.api.journal import Entry
+from vercel_sql.api.noting import Trail
 from vercel_sql.api.state_dir import made_state_dir
-from vercel_sql.errors import OperationalError, PartialWriteError, UnknownOutcomeError
+from vercel_sql.errors import (
+    Error,
+    OperationalError,
+    ParameterError,
+    PartialWriteError,
+    UnknownOutcomeError,
+)
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.tables.calls import salvage
+from vercel_sql.tables.lost import SEARCH_SECONDS, OnOrphan, explained, secretless
+from vercel_sql.tables.orphans import Row, value_at
 
 T = TypeVar("T")
-OnOrphan: TypeAlias = Literal["report", "revoke"]
-# How many seconds a request that was sent is waited for when its statement is stopped: its answer
-# may hold a secret that is shown only once.
+# How many seconds a request that was sent is waited for when its statement is interrupted: its
+# answer may hold a secret that is shown only once.
 _GRACE = 1.0
+# And when its time is over: what came of it is looked up then, and may be revoked.
+_OVERTIME = 2 * SEARCH_SECONDS + 2
 _SECRETS_FILE = "secrets.jsonl"
 
 
@@ -52,6 +65,17 @@ def saving(keeping: Keeping) -> Keeping:
     return keeping
 
 
+def known_choice(on_orphan: str) -> OnOrphan:
+    """What to do about lost rows, where somebody who is not type-checked said it.
+
+    Raises:
+        ParameterError: it is none of what can be done.
+    """
+    if on_orphan not in ("report", "revoke"):
+        raise ParameterError(f"on_orphan is {on_orphan!r}, and takes 'report' or 'revoke'")
+    return "report" if on_orphan == "report" else "revoke"
+
+
 def write_and_keep(
     client: Client, resource: Resource, request: Request, keeping: Keeping
 ) -> pa.Table:
@@ -64,29 +88,74 @@ def write_and_keep(
         keeping: where its secrets go.
 
     Raises:
-        APIError: Vercel answered with an error.
-        TransportError: no answer came.
-        AnswerError: the answer can't be used, and has no secret.
+        APIError: Vercel refused it.
+        TransportError: it was not sent.
+        UnknownOutcomeError: it may have been carried out, and its answer is lost.
         PartialWriteError: it was carried out, and something is wrong with the answer or the file;
             the error carries the secrets.
     """
     method = request.method
-    table, problem = salvage(resource, method, client.send(request))
-    secret = [column.name for column in method.returns if column.secret]
-    for name in secret:
-        client.redactor.add(table.column(name)[0].as_py())
-    unsaved = _saved(resource, method, table, keeping) if secret else None
+    trail = Trail(None if keeping.secrets_file is None else keeping.secrets_file.path)
+    try:
+        answer = client.send(request, trail)
+        table, problem = salvage(resource, method, answer)
+    except Error as error:
+        trail.lost(client.redactor.mask(str(error)))
+        raise explained(client, resource, trail.entry, error, keeping.on_orphan) from None
+    for column in method.returns:
+        if column.secret:
+            client.redactor.add(table.column(column.name)[0].as_py())
+    if trail.entry is None:
+        if problem is not None:
+            raise kept_rows(f"{problem}. It was carried out all the same", problem, table)
+        return table
+    made = _made(method, answer)
+    if problem is not None and _lacks_secret(method, table):
+        if made is None:
+            trail.lost(client.redactor.mask(str(problem)))
+            problem = explained(client, resource, trail.entry, problem, keeping.on_orphan)
+        else:
+            problem = secretless(client, resource, trail.entry, made, problem, keeping.on_orphan)
+        raise kept_rows(str(problem), problem, table)
+    unsaved = _saved(resource, method, table, keeping)
+    place = trail.saved_in if unsaved is None else None
+    _note_answer(trail.entry, made, place)
+    client.receipts.add(trail.entry)
     problem = problem or unsaved
     if problem is not None:
-        place = keeping.secrets_file if unsaved is None else None
-        where = "kept in this error alone" if place is None else f"in {place.path}"
-        secrets = f"; what is secret is {where}" if secret else ""
-        text = f"{problem}. It was carried out all the same{secrets}"
+        where = "kept in this error alone" if place is None else f"in {place}"
+        text = f"{problem}. It was carried out all the same; what is secret is {where}"
         raise kept_rows(text, problem, table)
     return table
 
 
-def carried_out(client: Client, send: Callable[[], T]) -> T:
+def _made(method: Method, answer: Answer) -> Row | None:
+    """The row that an answer says was made, whatever else is wrong with it."""
+    if method.trace is None:
+        return None
+    try:
+        content = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    key = value_at(content, method.trace.key)
+    made_at = value_at(content, [*method.rows, method.trace.since])
+    return Row(key, made_at if isinstance(made_at, int) else 0) if isinstance(key, str) else None
+
+
+def _lacks_secret(method: Method, table: pa.Table) -> bool:
+    needed = [c.name for c in method.returns if c.secret and not c.optional]
+    return any(table.column(name)[0].as_py() is None for name in needed)
+
+
+def _note_answer(entry: Entry, made: Row | None, place: Path | None) -> None:
+    saved_in = None if place is None else str(place.absolute())
+    if made is None:
+        entry.answered(None, saved_in=saved_in)
+    else:
+        entry.answered(made.key, made.made_at, saved_in)
+
+
+def carried_out(client: Client, send: Callable[[], T], method: Method | None = None) -> T:
     """Sends one write and waits for what comes of it, a moment longer than its statement lasts.
 
     It runs on a thread of its own, which keeps what the answer shows only once: where nobody
@@ -95,19 +164,34 @@ def carried_out(client: Client, send: Callable[[], T]) -> T:
     Args:
         client: its scope is that of the statement.
         send: sends the write and keeps its secret, as `write_and_keep` does.
+        method: the method of the write, for what to do where its outcome is unknown.
 
     Raises:
         UnknownOutcomeError: the statement ended while the request was under way.
         BaseException: what `send` raised.
     """
+    answered: list[Entry] = []
+
+    def act() -> T:
+        with client.receipts.gathered(answered):
+            return send()
+
     try:
-        return client.current_scope.run_to_end(send, _GRACE)
+        result = client.current_scope.run_to_end(act, _GRACE, _OVERTIME)
     except AbandonedError as error:
+        advice = "list the table before you repeat the statement"
+        if method is not None and method.makes_secret:
+            advice = "vercel-sql recover tells what came of it, before you repeat the statement"
         raise UnknownOutcomeError(
             f"{error} while a request was under way. It may have been carried out all the "
-            "same, and was not sent again: list the table before you repeat the statement",
+            f"same, and was not sent again: {advice}",
             cause=error,
         ) from None
+    except Exception:
+        client.receipts.take(answered)  # their rows are in the error
+        raise
+    client.receipts.take(answered)
+    return result
 
 
 def _saved(
@@ -118,15 +202,12 @@ def _saved(
         return None
     names = [column.name for column in method.returns if column.stored]
     values = table.select(names).to_pylist()[0]
+    given = {name: value for name, value in values.items() if value is not None}
     try:
-        keeping.secrets_file.append(resource.full_name, method.name, _given(values))
+        keeping.secrets_file.append(resource.full_name, method.name, given)
     except OperationalError as error:
         return error
     return None
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def kept_rows(text: str, cause: BaseException, table: pa.Table | None) -> PartialWriteError:

@@ -35,7 +35,7 @@ def test_the_seventh_of_ten_fails_and_six_are_kept(db, sim, sent, authenticates)
     assert error.table.column("name").to_pylist() == [f"n{i}" for i in range(1, 7)]
     assert len(set(secrets_of(error))) == 6
     assert all(map(authenticates, secrets_of(error)))
-    assert (error.cause.status, error.cause.method) == (500, "POST")
+    assert (error.cause.cause.status, error.cause.cause.method) == (500, "POST")
     assert TABLE in str(error)
 
 
@@ -51,9 +51,9 @@ def test_the_secrets_are_in_no_text_of_the_error(db, sim):
 
 def test_the_first_that_fails_is_an_error_of_its_own(db, sim):
     sim.faults(kind="status", status=500, method="POST")
-    with pytest.raises(vercel_sql.APIError) as caught:
+    with pytest.raises(vercel_sql.UnknownOutcomeError) as caught:
         db.execute(TEN)
-    assert caught.value.status == 500
+    assert caught.value.cause.status == 500
 
 
 def test_a_returning_that_fails_on_a_value_keeps_the_rows(db, authenticates):

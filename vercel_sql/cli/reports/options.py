@@ -51,5 +51,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_logging(parser)
     # A report only reads.
     parser.set_defaults(
-        scripts=[], read_only=True, save_secrets=None, expect_rows=None, max_writes=0
+        scripts=[],
+        read_only=True,
+        save_secrets=None,
+        on_orphan="report",
+        expect_rows=None,
+        max_writes=0,
     )

@@ -148,7 +148,7 @@ class Prepared(HoldsSecrets):
         done: list[pa.Table] = []
         for number in range(len(self.requests)):
             try:
-                rows = carried_out(client, partial(self.send, number))
+                rows = carried_out(client, partial(self.send, number), self.requests[number].method)
             except PartialWriteError as error:
                 if error.table is not None:
                     done.append(error.table)

@@ -1,0 +1,344 @@
+"""Creates whose answer was lost: never sent again, and what may have come of them is named."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+
+import duckdb
+import pytest
+
+import vercel_sql
+from vercel_sql.api.journal import journal, unfinished
+
+TABLE = "vercel.authentication.user_tokens"
+LOST = [
+    {"kind": "drop_after"},
+    {"kind": "cut_body"},
+    {"kind": "garbage_body"},
+    {"kind": "garbage_body", "html": True},
+    {"kind": "body", "body": "[]"},
+    {"kind": "status", "status": 500, "acts": True},
+    {"kind": "status", "status": 408, "acts": True},
+    {"kind": "status", "status": 503, "acts": True},
+    {"kind": "redirect", "location": "/elsewhere", "acts": True},
+]
+
+
+def create(db, name="ci"):
+    return db.execute(f"INSERT INTO {TABLE} (name) VALUES (?)", [name])
+
+
+def ids_named(sim, name):
+    return [token.id for token in sim.state.tokens() if token["name"] == name]
+
+
+def lost(db, name="ci"):
+    """The error of a create whose answer was lost."""
+    with pytest.raises(vercel_sql.UnknownOutcomeError) as caught:
+        create(db, name)
+    return caught.value
+
+
+@pytest.fixture
+def elsewhere(sim):
+    """Makes a token of the same name as soon as a create has failed, as somebody else would."""
+
+    def made(event):
+        if event.method == "POST":
+            sim.state.add_token({"name": "ci"})
+
+    return lambda db: db.observed(made)
+
+
+# What is reported
+
+
+@pytest.mark.parametrize("fault", LOST, ids=str)
+def test_what_came_of_it_is_named_with_what_to_run(db, sim, sent, fault):
+    sim.faults(method="POST", **fault)
+    error = lost(db)
+    (orphan,) = ids_named(sim, "ci")
+    assert error.orphans == (orphan,)
+    assert error.revoked is None
+    assert error.outcome_unknown
+    assert "was not sent again" in str(error)
+    assert len(sent("POST")) == 1
+    statement = f"DELETE FROM {TABLE} WHERE id = '{orphan}'"
+    assert statement in str(error)
+    assert db.execute(statement).fetchall() == [(1,)]
+    assert ids_named(sim, "ci") == []
+
+
+def test_nothing_came_of_it_so_far(db, sim, sent):
+    sim.faults(kind="drop_before", method="POST")
+    error = lost(db)
+    assert error.orphans == ()
+    assert "vercel-sql recover" in str(error)
+    assert [request.method for request in sent()] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
+def test_a_refusal_is_just_that(db, sim, sent, status):
+    sim.faults(kind="status", status=status, method="POST")
+    with pytest.raises(vercel_sql.APIError):
+        create(db)
+    assert [request.method for request in sent()] == ["POST"]
+    assert unfinished(journal().folder) == []
+
+
+def test_what_was_there_before_is_not_named(db, sim):
+    sim.state.add_token({"name": "ci"}, created_at=sim.state.clock.now_ms() - 120_000)
+    sim.faults(kind="drop_after", method="POST")
+    assert lost(db).orphans == (ids_named(sim, "ci")[0],)
+
+
+def test_what_others_named_alike_at_that_time_is_named_too(db, sim, elsewhere):
+    """A token of somebody else's, made while the request was under way, can't be told apart."""
+    sim.faults(kind="drop_after", method="POST")
+    with elsewhere(db):
+        error = lost(db)
+    assert sorted(error.orphans) == sorted(ids_named(sim, "ci"))
+    assert len(error.orphans) == 2
+    assert "Find out which nobody uses" in str(error)
+
+
+def test_what_this_process_made_is_not_named(db, connect, sim):
+    create(connect())
+    create(db)
+    sim.faults(kind="drop_after", method="POST")
+    assert lost(db).orphans == (ids_named(sim, "ci")[0],)
+    assert len(ids_named(sim, "ci")) == 3
+
+
+def test_the_whole_account_is_searched(simulate):
+    """Also where it takes many pages, and many tokens were made since."""
+    sim = simulate(950)
+    db = vercel_sql.connect(sim.token, api_url=sim.url)
+    with db:
+        sim.faults(kind="drop_after", method="POST")
+        assert lost(db).orphans == tuple(ids_named(sim, "ci"))
+
+
+def test_an_account_that_cannot_be_listed(db, sim):
+    sim.faults(kind="drop_after", method="POST")
+    sim.faults(kind="status", status=403, method="GET", times=None)
+    error = lost(db)
+    assert error.orphans == ()
+    assert "could not be looked up" in str(error)
+    assert "vercel-sql recover" in str(error)
+
+
+def test_a_listing_that_fails_once_is_asked_for_again(db, sim):
+    sim.faults(kind="drop_after", method="POST")
+    sim.faults(kind="status", status=503, method="GET")
+    assert len(lost(db).orphans) == 1
+
+
+@pytest.mark.parametrize("hours", [-30, -1, 1, 30])
+def test_the_servers_clock_may_be_wrong_by_hours(simulate, hours):
+    now = time.time_ns() // 1_000_000 + hours * 3_600_000
+    sim = simulate(3, now_ms=now)
+    sim.state.add_token({"name": "ci"}, created_at=now - 120_000)
+    with vercel_sql.connect(sim.token, api_url=sim.url) as db:
+        sim.faults(kind="drop_after", method="POST")
+        assert lost(db).orphans == (ids_named(sim, "ci")[0],)
+
+
+def test_an_answer_without_the_secret_names_what_was_made(db, sim):
+    sim.faults(kind="patch", method="POST", replace_text=["bearerToken", "bearer_token"])
+    with pytest.raises(vercel_sql.PartialWriteError) as caught:
+        create(db)
+    (orphan,) = ids_named(sim, "ci")
+    assert caught.value.cause.orphans == (orphan,)
+    assert f"WHERE id = '{orphan}'" in str(caught.value)
+
+
+def test_the_rows_before_are_kept_and_the_orphan_is_named(connect, sim, tmp_path, authenticates):
+    sim.faults(kind="drop_after", method="POST", after=2)
+    db = connect(secrets_file=tmp_path / "secrets")
+    with pytest.raises(vercel_sql.PartialWriteError) as caught:
+        db.execute(f"INSERT INTO {TABLE} (name) SELECT 'n' || i FROM range(1, 6) t(i)")
+    error = caught.value
+    (orphan,) = ids_named(sim, "n3")
+    assert error.table.column("name").to_pylist() == ["n1", "n2"]
+    assert all(map(authenticates, error.table.column("bearerToken").to_pylist()))
+    assert error.cause.orphans == (orphan,)
+    assert f"WHERE id = '{orphan}'" in str(error)
+    assert len((tmp_path / "secrets").read_text().splitlines()) == 2
+
+
+def test_exec_names_it_too(db, sim):
+    sim.faults(kind="drop_after", method="POST")
+    with pytest.raises(vercel_sql.UnknownOutcomeError) as caught:
+        db.execute(f"EXEC {TABLE}.create_auth_token @name = 'ci'")
+    assert caught.value.orphans == tuple(ids_named(sim, "ci"))
+
+
+def test_a_native_function_names_it_too(attached, sim, tmp_path):
+    con = attached(sim, writes=True, secrets_file=tmp_path / "secrets")
+    sim.faults(kind="drop_after", method="POST")
+    call = "FROM vercel.authentication.create_auth_token('ci', request_id := 'r1')"
+    with pytest.raises(duckdb.Error) as caught:
+        con.execute(call).fetchall()
+    assert f"WHERE id = '{ids_named(sim, 'ci')[0]}'" in str(caught.value).replace("''", "'")
+
+
+# Time
+
+
+def test_a_statement_whose_time_is_over_still_learns_what_came_of_it(connect, sim, sent):
+    db = connect()
+    create(db, "warm")
+    db.timeout = 2.0
+    sim.faults(kind="hang", method="POST", acts=True)
+    error = lost(db)
+    assert error.orphans == tuple(ids_named(sim, "ci"))
+    assert "stopped after 2 s" in str(error)
+    assert len(sent("POST")) == 2
+
+
+def test_a_request_that_takes_too_long(connect, sim):
+    sim.faults(kind="latency", ms=3000, method="POST", acts_first=True)
+    assert lost(connect(request_timeout=0.3)).orphans == tuple(ids_named(sim, "ci"))
+
+
+def test_an_interrupt_does_not_wait_for_it_and_names_recover(db, sim, sent):
+    sim.faults(kind="hang", method="POST", acts=True)
+
+    def interrupt() -> None:
+        while not sent("POST"):
+            time.sleep(0.01)
+        db.interrupt()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    error = lost(db)
+    thread.join()
+    assert error.orphans == ()
+    assert "vercel-sql recover" in str(error)
+    assert [request.method for request in sent()] == ["POST"]
+
+
+# What is revoked
+
+
+@pytest.fixture
+def revoking(connect):
+    return connect(on_orphan="revoke")
+
+
+@pytest.mark.parametrize("fault", LOST[:4], ids=str)
+def test_the_only_one_is_revoked(revoking, sim, sent, fault):
+    sim.faults(method="POST", **fault)
+    error = lost(revoking)
+    assert ids_named(sim, "ci") == []
+    assert error.orphans == (error.revoked,)
+    assert "was revoked" in str(error)
+    assert len(sent("DELETE")) == 1
+    assert unfinished(journal().folder) == []
+
+
+def test_one_of_several_is_not(revoking, sim, sent, elsewhere):
+    sim.faults(kind="drop_after", method="POST")
+    with elsewhere(revoking):
+        error = lost(revoking)
+    assert len(error.orphans) == len(ids_named(sim, "ci")) == 2
+    assert error.revoked is None
+    assert "not certain" in str(error)
+    assert sent("DELETE") == []
+
+
+def test_none_is_revoked_while_another_create_of_that_name_is_under_way(revoking, sim, sent):
+    entry = journal().begin(
+        url=sim.url,
+        resource="authentication.user_tokens",
+        method="create_auth_token",
+        values={"name": "ci"},
+    )
+    sim.faults(kind="drop_after", method="POST")
+    error = lost(revoking)
+    entry.settled("given")
+    assert error.orphans == tuple(ids_named(sim, "ci"))
+    assert error.revoked is None
+    assert "not certain" in str(error)
+    assert sent("DELETE") == []
+
+
+def test_what_cannot_be_revoked_is_reported(revoking, sim):
+    sim.faults(kind="drop_after", method="POST")
+    sim.faults(kind="status", status=500, method="DELETE", times=None)
+    error = lost(revoking)
+    assert error.revoked is None
+    assert error.orphans == tuple(ids_named(sim, "ci"))
+    assert "could not be revoked" in str(error)
+    assert "DELETE FROM" in str(error)
+
+
+def test_what_has_no_secret_is_revoked(revoking, sim):
+    sim.faults(kind="patch", method="POST", replace_text=["bearerToken", "bearer_token"])
+    with pytest.raises(vercel_sql.PartialWriteError) as caught:
+        create(revoking)
+    assert ids_named(sim, "ci") == []
+    assert caught.value.cause.revoked
+
+
+def test_another_word_is_refused(connect, sim):
+    with pytest.raises(vercel_sql.ParameterError, match="'report' or 'revoke'"):
+        connect(on_orphan="delete")
+    with suppress(vercel_sql.Error), pytest.raises(vercel_sql.ParameterError):
+        vercel_sql.attach(duckdb.connect(), sim.token, api_url=sim.url, on_orphan="delete")
+
+
+# What the journal keeps
+
+
+def test_nothing_is_left_of_what_was_given(db):
+    create(db).fetchall()
+    assert unfinished(journal().folder) == []
+    db.close()
+    assert not list(journal().folder.glob("*"))
+
+
+def test_what_was_named_stays_until_it_is_settled(db, sim):
+    sim.faults(kind="drop_after", method="POST")
+    error = lost(db)
+    db.close()
+    ((_, story),) = unfinished(journal().folder)
+    assert story.last.candidates == error.orphans
+
+
+def test_a_secret_that_nobody_waited_for_any_more_is_not_counted_as_given(connect, sim, sent):
+    """The answer comes after the statement was given up: only the journal knows of it."""
+    db = connect()
+    sim.faults(kind="latency", ms=2500, method="POST", acts_first=True)
+
+    def interrupt() -> None:
+        while not sent("POST"):
+            time.sleep(0.01)
+        db.interrupt()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    lost(db)
+    thread.join()
+    (made,) = ids_named(sim, "ci")
+    for _ in range(1000):
+        if made in journal().known_keys():
+            break
+        time.sleep(0.01)
+    create(db, "next")
+    told = {
+        story.intent.values["name"]: story
+        for path in journal().folder.glob("*.jsonl")
+        for story in _read(path)
+    }
+    assert told["ci"].is_open
+    assert told["ci"].answer.key == made
+
+
+def _read(path):
+    from vercel_sql.api.journal_files import read_file
+
+    return read_file(path)
