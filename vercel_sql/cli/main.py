@@ -23,6 +23,7 @@ _COMMANDS = {
     "login": "log in by email (--email) or with a browser (--oauth), and save the login",
     "logout": "revoke the saved login and forget it",
     "whoami": "say who the token stands for, which teams, which token, and where it came from",
+    "recover": "say what came of creates that a crash or a lost answer cut off, and revoke orphans",
     "run": "run reports, each an SQL file, and print them or write files that are whole",
     "snapshot": "append all tokens to a history, as one run; the report changes compares two",
     "demo": "walk through list, get, audit, create and revoke on a simulated API; no account",
@@ -33,6 +34,7 @@ _USAGE = """vercel-sql [options] -c SQL | -f FILE
        vercel-sql [shell] [-h]
        vercel-sql serve [-h]
        vercel-sql login | logout | whoami [-h]
+       vercel-sql recover [--revoke]
        vercel-sql run [options] FILE…
        vercel-sql snapshot --to FILE.duckdb
        vercel-sql demo
@@ -51,7 +53,7 @@ examples:
   vercel-sql -f review.sql -o json --param 'team=My Team' > review.json
 
 exit codes: 0 fine, 1 a statement failed, 2 wrong use, 3 a report's rows
-(with --fail-if-rows or --fail-if-empty), 130 interrupted
+(with --fail-if-rows or --fail-if-empty) or recover's orphans, 130 interrupted
 """
 )
 
@@ -125,7 +127,7 @@ def _command(name: str, argv: Sequence[str]) -> int:
         description=f"{text[0].upper()}{text[1:]}.",
         allow_abbrev=False,
     )
-    if name in ("login", "logout", "whoami"):
+    if name in ("login", "logout", "whoami", "recover"):
         return _account_command(name, parser, argv)
     if name in ("shell", "serve"):
         return _door(name, parser, argv)
@@ -181,6 +183,12 @@ def _account_command(name: str, parser: argparse.ArgumentParser, argv: Sequence[
         logout.add_arguments(parser)
         arguments = _parsed(parser, argv)
         return logged(arguments, lambda: logout.run(arguments))
+    if name == "recover":
+        from vercel_sql.cli import recover
+
+        recover.add_arguments(parser)
+        arguments = _parsed(parser, argv)
+        return logged(arguments, lambda: recover.run(arguments, parser))
     from vercel_sql.cli import whoami
 
     whoami.add_arguments(parser)

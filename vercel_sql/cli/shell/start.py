@@ -12,6 +12,9 @@ from types import FrameType
 
 from vercel_sql import Connection
 from vercel_sql._version import __version__
+from vercel_sql.api import Client
+from vercel_sql.api.journal import unfinished
+from vercel_sql.api.journal_files import journal_folder
 from vercel_sql.api.state_dir import state_dir
 from vercel_sql.cli.exit_codes import FINE, WRONG_USE
 from vercel_sql.cli.options import opened
@@ -84,7 +87,7 @@ def _loop(session: Session, label: AccountLabel, *, is_demo: bool) -> int:
         completer = ShellCompleter(session.connection, DOT_COMMANDS)
         reader = _reader(session, label, completer)
         label.refresh(_FIRST_PROMPT_SECONDS)
-        _greet(label, is_demo=is_demo)
+        _greet(session.connection.client, label, is_demo=is_demo)
         while True:
             try:
                 session.enter(reader.read())
@@ -131,11 +134,25 @@ def _warn_if_unwritable(path: Path) -> None:
         complain(f"there is no history: {path}: {error.strerror or 'unknown error'}", "")
 
 
-def _greet(label: AccountLabel, *, is_demo: bool) -> None:
+def _cut_off(client: Client) -> int:
+    """How many creates at this API have no end, and nobody who goes on with them."""
+    try:
+        return sum(s.intent.url in client.urls.values() for _, s in unfinished(journal_folder()))
+    except OSError:
+        return 0
+
+
+def _greet(client: Client, label: AccountLabel, *, is_demo: bool) -> None:
     lines = [f"vercel-sql {__version__}: statements end with a semicolon, .help lists the commands"]
     if is_demo:
         lines.append(_DEMO_HINT)
     elif label.has_no_account:
         lines.append(_LOGIN_HINT)
+    cut_off = 0 if is_demo else _cut_off(client)
+    if cut_off:
+        lines.append(
+            f"{cut_off} earlier {'create was' if cut_off == 1 else 'creates were'} cut off: "
+            "vercel-sql recover says what came of it"
+        )
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
