@@ -47,6 +47,18 @@ ANSWERS = {
 }
 
 
+def original(kind, run):
+    """The error of what is run, which is of a kind; a create whose outcome is unknown says more."""
+    with pytest.raises((kind, vercel_sql.UnknownOutcomeError)) as caught:
+        run()
+    error = caught.value
+    if isinstance(error, vercel_sql.UnknownOutcomeError):
+        assert str(error.cause).rstrip(".") in str(error)
+        error = error.cause
+    assert isinstance(error, kind)
+    return error
+
+
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_every_error_on_every_verb(db, sim, verb, answer):
@@ -56,9 +68,7 @@ def test_every_error_on_every_verb(db, sim, verb, answer):
     if answer == "404" and verb in ("get", "delete"):
         assert db.execute(statement).fetchall() in ([], [(0,)])
         return
-    with pytest.raises(kind) as caught:
-        db.execute(statement).fetchall()
-    error = caught.value
+    error = original(kind, lambda: db.execute(statement).fetchall())
     assert (error.status, error.code) == (fault["status"], code)
     assert (error.method, error.path) == (http, path)
     assert fault.get("message", error.message) == error.message
@@ -78,32 +88,31 @@ def test_a_page_of_a_proxy_is_an_error_too(db, sim, verb, status):
             | {"body": page, "content_type": "text/html"}
         ]
     )
-    with pytest.raises(errors.ServerError, match="text/html") as caught:
-        db.execute(statement).fetchall()
-    assert caught.value.status == status
-    assert T in str(caught.value)
+    error = original(errors.ServerError, lambda: db.execute(statement).fetchall())
+    assert error.status == status
+    assert "text/html" in str(error)
+    assert T in str(error)
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_good_status_with_a_bad_body_is_no_empty_table(db, sim, verb):
     statement, http, path = VERBS[verb]
     sim.faults(kind="garbage_body", method=http, path=path, times=None, html=True)
-    with pytest.raises(vercel_sql.AnswerError, match=T) as caught:
-        db.execute(statement).fetchall()
+    error = original(vercel_sql.AnswerError, lambda: db.execute(statement).fetchall())
+    assert T in str(error)
     # A page with status 200 does not say whether a write was carried out.
-    assert caught.value.outcome_unknown is (http != "GET")
+    assert error.outcome_unknown is (http != "GET")
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_answer_at_all(db, sim, verb, sent):
     statement, http, path = VERBS[verb]
     sim.faults(kind="drop_after", method=http, path=path, times=None)
-    with pytest.raises(vercel_sql.TransportError) as caught:
-        db.execute(statement).fetchall()
+    error = original(vercel_sql.TransportError, lambda: db.execute(statement).fetchall())
     reads = http == "GET"
-    assert caught.value.outcome_unknown is not reads
+    assert error.outcome_unknown is not reads
     assert len([r for r in sent(http) if r.path == path]) == (2 if reads else 1)
-    assert T in str(caught.value)
+    assert T in str(error)
 
 
 def test_a_dead_server(connect, sim):
