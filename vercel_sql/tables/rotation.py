@@ -188,7 +188,9 @@ class Rotation:
         try:
             self._note(
                 carried_out(
-                    client, lambda: write_and_keep(client, self._resource, request, self._keeping)
+                    client,
+                    lambda: write_and_keep(client, self._resource, request, self._keeping),
+                    request.method,
                 )
             )
         except PartialWriteError as error:
