@@ -130,7 +130,13 @@ class RequestError(OperationalError):
 
 
 class TransportError(RequestError):
-    """No answer came: connection, TLS, proxy or time-out."""
+    """No answer came: connection, TLS, proxy or time-out.
+
+    Attributes are those of `RequestError`, and:
+        lasting: whether trying again is no use, as with a certificate that is not trusted.
+    """
+
+    lasting = False
 
 
 class CircuitOpenError(RequestError):

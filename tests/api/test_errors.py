@@ -80,12 +80,16 @@ def test_an_oauth_error(client, sim, method):
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
-    [("<html>Bad gateway</html>", "text/html"), ("", "text/plain"), ("[1]", "application/json")],
+    ("body", "kind", "words"),
+    [
+        ("<html>Bad gateway</html>", "text/html", "an HTML page, not one of Vercel's errors"),
+        ("", "text/plain", "the body is text/plain, not one of Vercel's errors"),
+        ("[1]", "application/json", "the body is application/json, not one of Vercel's errors"),
+    ],
 )
-def test_an_error_that_is_not_vercels(client, sim, method, body, kind):
+def test_an_error_that_is_not_vercels(client, sim, method, body, kind, words):
     sim.faults(kind="body", status=502, body=body, content_type=kind)
-    with pytest.raises(errors.ServerError, match=f"502 unknown_error: the body is {kind}"):
+    with pytest.raises(errors.ServerError, match=f"502 unknown_error: {words}"):
         client.send(build_request(method("list_auth_tokens"), {}))
 
 

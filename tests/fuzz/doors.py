@@ -11,8 +11,7 @@ from vercel_sql.api.calls import call
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.id_tokens import verify_id_token
 from vercel_sql.api.observers import Observers
-from vercel_sql.api.retries import with_pause
-from vercel_sql.errors import AnswerError, APIError
+from vercel_sql.errors import AnswerError
 from vercel_sql.manifest import Method, Resource, vercel
 from vercel_sql.tables.calls import own_key as read_own_key
 
@@ -82,18 +81,12 @@ def error(data: bytes) -> None:
     else:
         body = data[1:]
     _, method = found("user_tokens", "list_auth_tokens")
-    made, _ = attempt(lambda: _as_the_client_does(method, status, headers, body), ())
+    mask = redactor().mask
+    made, _ = attempt(lambda: api_error(method, method.path, status, headers, body, mask), ())
     for text in (str(made), repr(made), made.code, made.message, repr(made.extra)):
         require(SECRET not in text, "the secret is in an error of the API")
     require(len(str(made)) < 2_000, "an error without end")
     require(made.retry_after is None or made.retry_after >= 0, "a pause that is no time")
-
-
-def _as_the_client_does(
-    method: Method, status: int, headers: dict[str, str], body: bytes
-) -> APIError:
-    made = api_error(method, method.path, status, headers, body, redactor().mask)
-    return with_pause(made, headers)
 
 
 def own_key(body: bytes) -> None:

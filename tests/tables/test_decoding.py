@@ -228,7 +228,7 @@ def test_no_listing_is_never_an_empty_table(con, sim, body, words, columns):
     ("fault", "words"),
     [
         ({"kind": "garbage_body"}, "can't be used (application/json)"),
-        ({"kind": "garbage_body", "html": True}, "A proxy or a captive portal"),
+        ({"kind": "garbage_body", "html": True}, "a proxy or the login page of a network"),
         ({"kind": "cut_body", "times": None}, "got no answer"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 from vercel_sql.api.answers import not_json
 from vercel_sql.api.decode import decode_json
+from vercel_sql.api.foreign_pages import advice_about, page_of_others
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.requests import Request
@@ -22,6 +23,7 @@ class Answer(HoldsSecrets):
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     redactor: Redactor = field(default_factory=Redactor, repr=False)
+    host: str = "Vercel"
 
     def json(self) -> Any:
         """The decoded body, exactly.
@@ -36,6 +38,9 @@ class Answer(HoldsSecrets):
 
     def unusable(self, reason: str) -> Exception:
         """The error for a body that is not what was promised."""
-        mask = self.redactor.mask
-        kind = mask(self.headers.get("content-type", ""))
-        return not_json(self.request.method, mask(self.request.path), kind, mask(reason))
+        mask, kind = self.redactor.mask, self.headers.get("content-type", "")
+        page = page_of_others(self.status, self.headers, self.body)
+        advice = advice_about(self.status, self.headers, self.host)
+        foreign = f"it is {page}. {advice}" if page else ""
+        path = mask(self.request.path)
+        return not_json(self.request.method, path, mask(kind), mask(reason), mask(foreign))

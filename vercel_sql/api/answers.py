@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from vercel_sql.api.decode import decode_json
+from vercel_sql.api.foreign_pages import advice_about, leads_elsewhere, page_of_others
 from vercel_sql.api.redaction.structures import masked_values
 from vercel_sql.errors import (
     AnswerError,
@@ -33,6 +35,7 @@ _BY_STATUS: dict[int, type[APIError]] = {
     405: MethodNotAllowedError,
     429: RateLimitedError,
 }
+_FOREIGN = "unknown_error"  # the code of what is none of the API's errors
 _LONGEST_CODE = 100
 _LONGEST_MESSAGE = 500
 _DEEPEST = 50  # levels of JSON in an error, which is masked and shown
@@ -46,6 +49,24 @@ _OAUTH_HINTS = {
 }
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where an answer should have come from.
+
+    Attributes:
+        host: the server's host.
+        now: the time there, in seconds since the epoch; None takes this machine's.
+        clock_note: how wrong this machine's clock is, in words; empty where it is not.
+    """
+
+    host: str = "Vercel"
+    now: float | None = None
+    clock_note: str = ""
+
+
+_SOMEWHERE = Origin()
+
+
 def api_error(
     method: Method,
     path: str,
@@ -53,6 +74,7 @@ def api_error(
     headers: Mapping[str, str],
     body: bytes,
     mask: Callable[[str], str],
+    origin: Origin = _SOMEWHERE,
 ) -> APIError:
     """The error for an answer whose status is not 2xx.
 
@@ -63,12 +85,17 @@ def api_error(
         headers: its headers.
         body: its body.
         mask: masks secrets, which the server or the path may repeat.
+        origin: where the answer should have come from.
     """
     detail = _detail(method, mask(path), status, headers, body, mask)
     text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {detail.path} "
     text += f"answered {status} {detail.code}: {detail.message}"
-    hint = _hint(detail, headers)
-    return _class_for(status)(f"{text.rstrip(' .:')}. {hint}" if hint else text, detail)
+    pause = retry_after_seconds(detail, headers, origin.now)
+    hints = [_hint(detail, headers, body, origin.host, pause), _clock_hint(method, detail, origin)]
+    told = ". ".join(hint for hint in hints if hint)
+    error = _class_for(status)(f"{text.rstrip(' .:')}. {told}" if told else text, detail)
+    error.retry_after = pause
+    return error
 
 
 def _class_for(status: int) -> type[APIError]:
@@ -90,8 +117,9 @@ def _detail(
     code, message, extra = _read_error(body)
     if not code:
         kind = headers.get("content-type", "nothing").split(";")[0]
-        code = "unknown_error"
-        message = message or f"the body is {kind}, not one of Vercel's errors (a proxy's page?)"
+        code = _FOREIGN
+        found = page_of_others(status, headers, body) or f"the body is {kind}"
+        message = message or f"{found}, not one of Vercel's errors"
     # Masked before they are cut: nobody would know half a secret.
     code, message = mask(code)[:_LONGEST_CODE], mask(message)[:_LONGEST_MESSAGE]
     return APIErrorDetail(status, code, message, method.http, path, masked_values(extra, mask))
@@ -116,8 +144,12 @@ def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
     return "", "", {}
 
 
-def _hint(detail: APIErrorDetail, headers: Mapping[str, str]) -> str:
+def _hint(
+    detail: APIErrorDetail, headers: Mapping[str, str], body: bytes, host: str, pause: float | None
+) -> str:
     """What the reader can do about it."""
+    if detail.code == _FOREIGN:
+        return _hint_about_foreign(detail, headers, body, host)
     if detail.extra.get("invalidToken"):
         return "The token is dead: it was revoked, or it expired. Use another one"
     if detail.extra.get("missingToken"):
@@ -134,22 +166,53 @@ def _hint(detail: APIErrorDetail, headers: Mapping[str, str]) -> str:
     if detail.status == 403:
         return "The token may not do this: check its scopes and its team"
     if detail.status == 429:
-        seconds = retry_after_seconds(detail, headers)
-        return "" if seconds is None else f"The limit is free again in {seconds:.0f} s"
-    if 300 <= detail.status < 400:
-        return "Redirects are not followed, so that no credentials go elsewhere: check the API URL"
+        return "" if pause is None else f"The limit is free again in {pause:.0f} s"
     return ""
 
 
-def retry_after_seconds(detail: APIErrorDetail, headers: Mapping[str, str]) -> float | None:
+def _hint_about_foreign(
+    detail: APIErrorDetail, headers: Mapping[str, str], body: bytes, host: str
+) -> str:
+    """What the reader can do about an answer that is none of the API's errors."""
+    hints = []
+    if 300 <= detail.status < 400:
+        hints.append(
+            "Redirects are not followed, so that no credentials go elsewhere: check the API URL"
+        )
+    if leads_elsewhere(detail.status, headers, host) or page_of_others(
+        detail.status, headers, body
+    ):
+        hints.append(advice_about(detail.status, headers, host))
+    return ". ".join(hints)
+
+
+def _clock_hint(method: Method, detail: APIErrorDetail, origin: Origin) -> str:
+    """Word of a wrong clock, where the error may have come of it: about an expiry, or a dead token.
+
+    An expiry that was counted from now, by a clock that is behind, may be over already.
+    """
+    about_moment = detail.status == 400 and any(p.moment for p in method.parameters)
+    is_about_time = about_moment or detail.extra.get("invalidToken") is True
+    return origin.clock_note if is_about_time else ""
+
+
+def retry_after_seconds(
+    detail: APIErrorDetail, headers: Mapping[str, str], now: float | None = None
+) -> float | None:
     """How long the server asks to wait, in seconds from now, or None where it does not say.
 
     ``Retry-After`` may be seconds or an HTTP date; ``limit.resetMs`` (milliseconds since the
     epoch) and ``limit.reset`` (seconds) say the same in the body.
+
+    Args:
+        detail: what the server said.
+        headers: the answer's headers.
+        now: the server's time, in seconds since the epoch; None takes this machine's.
     """
+    now = datetime.now(UTC).timestamp() if now is None else now
     asked = headers.get("retry-after")
     if asked is not None:
-        seconds = _retry_after_header(asked)
+        seconds = _retry_after_header(asked, now)
         if seconds is not None:
             return seconds
     limit = detail.extra.get("limit")
@@ -157,11 +220,11 @@ def retry_after_seconds(detail: APIErrorDetail, headers: Mapping[str, str]) -> f
         for key, scale in (("resetMs", 1000), ("reset", 1)):
             moment = _finite(limit.get(key))
             if moment is not None:
-                return max(0.0, moment / scale - datetime.now(UTC).timestamp())
+                return max(0.0, moment / scale - now)
     return None
 
 
-def _retry_after_header(value: str) -> float | None:
+def _retry_after_header(value: str, now: float) -> float | None:
     seconds = _finite(value)
     if seconds is not None:
         return max(0.0, seconds)
@@ -171,7 +234,7 @@ def _retry_after_header(value: str) -> float | None:
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    return max(0.0, at.timestamp() - now)
 
 
 def _finite(value: object) -> float | None:
@@ -185,13 +248,23 @@ def _finite(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def not_json(method: Method, path: str, content_type: str, reason: str) -> AnswerError:
-    """The error for a 2xx answer whose body can't be used."""
+def not_json(
+    method: Method, path: str, content_type: str, reason: str, foreign: str = ""
+) -> AnswerError:
+    """The error for a 2xx answer whose body can't be used.
+
+    Args:
+        method: the method that was called.
+        path: the path that was asked for.
+        content_type: what the answer says that it is.
+        reason: why it can't be used.
+        foreign: what else it is than an answer of the API, and what to do about it.
+    """
     kind = content_type.split(";")[0] or "nothing"
-    proxy = " A proxy or a captive portal may have answered." if "html" in kind else ""
+    told = foreign or reason[:_LONGEST_MESSAGE]
     return AnswerError(
         f"vercel.{method.resource}: {method.name} failed: {method.http} {path} gave an answer "
-        f"that can't be used ({kind[:_LONGEST_CODE]}): {reason[:_LONGEST_MESSAGE]}.{proxy}",
+        f"that can't be used ({kind[:_LONGEST_CODE]}): {told.rstrip('.')}",
         method=method.http,
         path=path,
         outcome_unknown=not method.reads,

@@ -133,22 +133,24 @@ class CancelScope:
         self.check()
         return True
 
-    def run(self, act: Callable[[], T]) -> T:
+    def run(self, act: Callable[[], T], most: float | None = None) -> T:
         """Carries out what blocks, on another thread, and comes back at once when the scope ends.
 
         Args:
             act: what to do. It goes on where nobody waits for it any more.
+            most: how many seconds to wait at most.
 
         Raises:
             StatementCancelledError: the scope was cancelled.
             StatementTimeoutError: its time is over.
+            TimeoutError: it took longer than `most`.
             BaseException: what `act` raised.
         """
         if _waited_for.get():
             self.check()
             return act()
         with self._begun(act) as box:
-            return cast(T, _result(self._take(box)))
+            return cast(T, _result(self._take(box, most)))
 
     def take(self, box: Box) -> Any:
         """The next of what another thread puts into a box, unless the scope ends before.
@@ -160,11 +162,14 @@ class CancelScope:
         with self._told(box):
             return self._take(box)
 
-    def _take(self, box: Box) -> Any:
+    def _take(self, box: Box, most: float | None = None) -> Any:
         try:
-            found = box.get(timeout=self.remaining())
+            found = box.get(timeout=self.remaining() if most is None else self.within(most))
         except Empty:
-            raise self.timed_out() from None
+            self.check()
+            if most is None:
+                raise self.timed_out() from None
+            raise TimeoutError from None
         if found is _CANCELLED:
             self.check()
         return found

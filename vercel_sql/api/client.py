@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from hashlib import sha256
 
 import httpx
 import tenacity
@@ -18,12 +17,12 @@ from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.answers import api_error
 from vercel_sql.api.cancel_scope import CancelScope
+from vercel_sql.api.connections import Connections
 from vercel_sql.api.credentials import TokenSource
-from vercel_sql.api.diagnosis import no_answer
+from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
 from vercel_sql.api.events import PageEvent, RequestEvent
-from vercel_sql.api.exchange import Received, exchange
+from vercel_sql.api.exchange import Received, exchange, longest, not_whole
 from vercel_sql.api.journal import release_all
-from vercel_sql.api.limits import RateBudgets, rate_budgets
 from vercel_sql.api.logger import logger
 from vercel_sql.api.noting import Trail, noted
 from vercel_sql.api.observers import Observers
@@ -32,22 +31,21 @@ from vercel_sql.api.redaction import KnownSecrets
 from vercel_sql.api.redaction.structures import masked_values
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.requests import Request
-from vercel_sql.api.server_clock import ServerClock, server_clocks
-from vercel_sql.api.transport import base_url, make_http_client
+from vercel_sql.api.server_clock import ServerClock
+from vercel_sql.api.servers import Servers
+from vercel_sql.api.transport import base_url
 from vercel_sql.api.windows import Told
 from vercel_sql.errors import (
     APIError,
+    CircuitOpenError,
     ForbiddenError,
     InterfaceError,
     ReadOnlyError,
-    TransportError,
     UnauthorizedError,
 )
 from vercel_sql.manifest import Method, Provider
 
 log = logger("api")
-# How many credentials' budgets a client keeps: its own, and those that requests bring along.
-_MOST_BUDGETS = 8
 _own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", default=None)
 
 
@@ -59,7 +57,6 @@ class Client(HoldsSecrets):
     Attributes:
         pages: who is told of each page of a listing.
         receipts: answers that showed a secret, until whoever asked has surely had them.
-        scope: how long the statement that runs may go on; whoever runs the next one changes it.
 
     Args:
         provider: the manifest's provider.
@@ -92,20 +89,18 @@ class Client(HoldsSecrets):
         self.urls = {
             name: base_url(server, given.get(name)) for name, server in provider.servers.items()
         }
-        self._budgets: dict[tuple[str, bytes], RateBudgets] = {}
-        self._clocks = {name: server_clocks.get(url) for name, url in self.urls.items()}
+        self._servers = Servers(self.urls)
         self.patience = patience
         self._attempts = attempts
         self._request_timeout = request_timeout
-        self.scope = CancelScope()
+        self._scope = CancelScope()
         self._read_only = read_only
         self._guards = 0
         self.pages = Observers[PageEvent]()
         self.receipts = Receipts()
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
-        self._closed = False
-        self._http: httpx.Client | None = None
+        self._connections = Connections(self.urls.values())
         self.redactor.add(credential.token)
 
     def __repr__(self) -> str:
@@ -134,7 +129,19 @@ class Client(HoldsSecrets):
 
     def clock(self, server: str) -> ServerClock:
         """What time it is at a server of the manifest, such as a method's ``server``."""
-        return self._clocks[server]
+        return self._servers.clock(server)
+
+    @property
+    def scope(self) -> CancelScope:
+        """How long the statement that runs may go on; whoever runs the next one sets another."""
+        return self._scope
+
+    @scope.setter
+    def scope(self, scope: CancelScope) -> None:
+        if self._scope.is_over:
+            # What it left behind must not hold the connections that the next one needs.
+            self._connections.renew()
+        self._scope = scope
 
     @property
     def current_scope(self) -> CancelScope:
@@ -174,35 +181,9 @@ class Client(HoldsSecrets):
 
         Whatever secrets its answers showed count as taken from now on.
         """
-        with self._lock:
-            self._closed = True
-            if self._http is not None:
-                self._http.close()
+        self._connections.close()
         self.receipts.settle()
         release_all()
-
-    def _connections(self) -> httpx.Client:
-        """The connection pool; made at the first request, and once however many threads ask.
-
-        Raises:
-            InterfaceError: the client is closed.
-            TransportError: the environment's proxy or certificate settings can't be used.
-        """
-        with self._lock:
-            if self._closed:
-                raise InterfaceError("the connection is closed")
-            if self._http is None:
-                try:
-                    self._http = make_http_client(self.urls.values())
-                except (ValueError, ImportError, OSError) as error:
-                    # httpx's own errors for HTTPS_PROXY, SSL_CERT_FILE and their like; what they
-                    # cite may hold a proxy's password.
-                    raise TransportError(
-                        "the proxy or certificate settings of the environment (HTTPS_PROXY, "
-                        f"ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR) can't be used "
-                        f"({type(error).__name__})"
-                    ) from None
-            return self._http
 
     def refuse_if_read_only(self, method: Method) -> None:
         """The guard that everything rests on that must not change anything.
@@ -290,7 +271,7 @@ class Client(HoldsSecrets):
         method = request.method
         if not method.makes_secret:
             return self._send_retrying(request, bearer)
-        self._connections()
+        self._connections.prepare()
         url, clock = self.urls[method.server], self.clock(method.server)
         with noted(request, url, clock, bearer, self.redactor, trail):
             return self._send_retrying(request, bearer)
@@ -313,7 +294,7 @@ class Client(HoldsSecrets):
         """Sends a request once the rate limit allows it."""
         method, clock = request.method, self.clock(request.method.server)
         attempt, waited = (retrying.statistics[name] for name in ("attempt_number", "idle_for"))
-        budgets = self._budgets_for(method, headers)
+        budgets = self._servers.budgets(method, headers.get("Authorization"))
         turn = budgets.wait(method, clock, self.current_scope, self.patience - waited)
         received: Received | None = None
         try:
@@ -323,56 +304,82 @@ class Client(HoldsSecrets):
         return self._judged(request, received)
 
     def _send_once(self, request: Request, headers: httpx.Headers, attempt: int) -> Received:
-        method = request.method
-        connections = self._connections()
+        """Sends a request once, unless its server is left alone."""
+        circuit = self._servers.circuit(request.method.server)
+        admitted = circuit.admit()
+        if isinstance(admitted, str):
+            raise self._not_admitted(request, admitted)
+        failure: str | None = None
+        received: Received | None = None
         started = time.perf_counter()
-        status: int | None = None
         try:
-            received = self._exchange(connections, request, headers)
-            status = received.status
+            received = self._exchange(request, headers)
         except httpx.HTTPError as error:
-            raise no_answer(request, self.urls[method.server], error, self.redactor) from None
-        except RuntimeError:
-            if not self._closed:
-                raise
-            raise InterfaceError("the connection was closed while a request was made") from None
+            found = self._diagnosed(request, error)
+            # What our own time-out or pool cut short says nothing about the server.
+            failure = None if found.own or self.current_scope.is_over else found.reason
+            base = self.urls[request.method.server]
+            raise no_answer(request, base, found, self.redactor) from None
         finally:
             elapsed = time.perf_counter() - started
-            self._tell(request, status, elapsed * 1000, attempt)
-        self.clock(method.server).learn(received.headers.get("date"), elapsed)
+            circuit.judge(admitted, failure, received.status if received else None)
+            self._tell(request, received.status if received else None, elapsed * 1000, attempt)
+        self.clock(request.method.server).learn(received.headers.get("date"), elapsed)
         return received
 
-    def _exchange(
-        self, connections: httpx.Client, request: Request, headers: httpx.Headers
-    ) -> Received:
+    def _exchange(self, request: Request, headers: httpx.Headers) -> Received:
         """Sends a request once; what only reads is given up at once where its scope ends."""
-        scope, method = self.current_scope, request.method
+        scope, method, seconds = self.current_scope, request.method, self._request_timeout
         scope.check()
 
         def act() -> Received:
-            return exchange(
-                connections,
-                method.http,
-                self.urls[method.server] + request.target,
-                content=request.content,
-                headers=headers,
-                timeout=scope.within(self._request_timeout),
-            )
+            with self._connections.lent() as connections:
+                return exchange(
+                    connections,
+                    method.http,
+                    self.urls[method.server] + request.target,
+                    content=request.content,
+                    headers=headers,
+                    timeout=scope.within(seconds) if method.reads else seconds,
+                    wanted=lambda: not (method.reads and scope.is_over),
+                )
 
-        # The answer to a write is waited for here, and kept, also where nobody waits for us.
-        return scope.run(act) if method.reads else act()
+        try:
+            # The answer to a write is waited for, and kept, also where nobody waits for us.
+            return (scope if method.reads else CancelScope()).run(act, longest(seconds))
+        except TimeoutError:
+            self._connections.renew()
+            raise not_whole(seconds) from None
+        except RuntimeError:
+            if not self._connections.closed:
+                raise
+            raise InterfaceError("the connection was closed while a request was made") from None
+
+    def _diagnosed(self, request: Request, error: httpx.HTTPError) -> Diagnosis:
+        server = request.method.server
+        return diagnose(error, self.urls[server], self._request_timeout, f"--{server}-url")
+
+    def _not_admitted(self, request: Request, reason: str) -> CircuitOpenError:
+        """The error for a request to a server that is left alone; it was not sent."""
+        method, path = request.method, self.redactor.mask(request.path)
+        return CircuitOpenError(
+            f"vercel.{method.resource}: {method.name} was not sent ({method.http} {path}): "
+            f"{self._servers.host(method.server)} {self.redactor.mask(reason)}",
+            method=method.http,
+            path=path,
+        )
 
     def _judged(self, request: Request, received: Received) -> Answer:
         """The answer, where its status is 2xx and it can be read."""
         status, headers = received.status, received.headers
         if 200 <= status < 300:
-            answer = Answer(request, status, headers, received.body, self.redactor)
+            host = self._servers.host(request.method.server)
+            answer = Answer(request, status, headers, received.body, self.redactor, host)
             if received.problem is not None:
                 raise answer.unusable(received.problem)
             return answer
-        mask = self.redactor.mask
-        refused = api_error(request.method, request.path, status, headers, received.body, mask)
-        raise retries.with_pause(refused, headers)
+        mask, origin = self.redactor.mask, self._servers.origin(request.method.server)
+        raise api_error(request.method, request.path, status, headers, received.body, mask, origin)
 
     def _pause(self, seconds: float) -> None:
         self.current_scope.sleep(seconds)
@@ -385,20 +392,8 @@ class Client(HoldsSecrets):
     def budget(self, method: Method) -> Told | None:
         """What is left of a method's rate limit, for the connection's own token."""
         bearer = self.credential.token if method.auth else None
-        headers = httpx.Headers({"Authorization": f"Bearer {bearer}"} if bearer else {})
-        return self._budgets_for(method, headers).get(method)
-
-    def _budgets_for(self, method: Method, headers: httpx.Headers) -> RateBudgets:
-        """The budgets that all clients of the process share which send with that credential."""
-        credential = sha256(headers.get("Authorization", "").encode()).digest()
-        key = self.urls[method.server], credential
-        with self._lock:
-            found = self._budgets.pop(key, None) or rate_budgets.get(key)
-            # Those of tokens that were replaced meanwhile go one by one.
-            while len(self._budgets) >= _MOST_BUDGETS:
-                del self._budgets[next(iter(self._budgets))]
-            self._budgets[key] = found
-        return found
+        authorization = f"Bearer {bearer}" if bearer else None
+        return self._servers.budgets(method, authorization).get(method)
 
     def _tell(
         self, request: Request, status: int | None, milliseconds: float, attempt: int

@@ -2,33 +2,196 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import httpx
 
+from vercel_sql.api.connections import MOST_CONNECTIONS
+from vercel_sql.api.exchange import CONNECT_SECONDS
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.requests import Request
+from vercel_sql.api.transport import is_loopback
 from vercel_sql.errors import TransportError
 
+_LONGEST_REASON = 200
+# What can be wrong with a certificate, by OpenSSL's numbers (X509_V_ERR_…), and what to do.
+_BETWEEN = "Check the API URL, and whether something is between this machine and the server."
+_CERTIFICATES = {
+    9: ("is not valid yet", "Check this machine's clock; it may be behind."),
+    10: ("has expired", f"Check this machine's clock; it may be ahead. {_BETWEEN}"),
+    62: ("is for another host", _BETWEEN),
+    64: ("is for another address", _BETWEEN),
+}
+_UNTRUSTED = (
+    "is signed by nobody whom this machine trusts",
+    "Where a company's proxy reads along, its CA certificate has to be in a file that "
+    "SSL_CERT_FILE names, or in the directory SSL_CERT_DIR.",
+)
+_OFFLINE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 
-def no_answer(
-    request: Request, base: str, error: httpx.HTTPError, redactor: Redactor
-) -> TransportError:
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why a request got no answer.
+
+    Attributes:
+        reason: in a few words.
+        advice: what to do about it.
+        unsent: whether the server surely has not seen the request.
+        lasting: whether trying again is no use.
+        own: whether it is this process that could not send it.
+    """
+
+    reason: str
+    advice: str = ""
+    unsent: bool = True
+    lasting: bool = False
+    own: bool = False
+
+
+def diagnose(error: httpx.HTTPError, base: str, timeout: float, option: str) -> Diagnosis:
+    """What a failure of httpx means.
+
+    Args:
+        error: what httpx raised.
+        base: the base URL that the request was sent to.
+        timeout: how many seconds each wait could last.
+        option: the option that sets the base URL.
+    """
+    url = httpx.URL(base)
+    place = f"{url.host}:{url.port}" if url.port else url.host
+    proxy = None if is_loopback(url.host) else _proxy_variable()
+    by_proxy = f" {proxy} is set: it may be the proxy that can't be reached." if proxy else ""
+    match error:
+        case httpx.ProxyError():
+            return _of_proxy(str(error), proxy or "the environment")
+        case httpx.ConnectTimeout():
+            seconds = min(timeout, CONNECT_SECONDS)
+            reason = f"no connection to {place} came about within {seconds:g} s"
+            return Diagnosis(reason, f"Check the network and its firewall.{by_proxy}")
+        case httpx.ConnectError():
+            return _of_connecting(error, place, option, by_proxy)
+        case httpx.PoolTimeout():
+            reason = f"all {MOST_CONNECTIONS} connections were in use for {timeout:g} s"
+            return Diagnosis(reason, "Fewer statements at a time may help.", own=True)
+        case httpx.TimeoutException():
+            return Diagnosis(
+                _silence(error, place, timeout), "--request-timeout says how long.", unsent=False
+            )
+    return _in_the_middle(error, place)
+
+
+def no_answer(request: Request, base: str, found: Diagnosis, redactor: Redactor) -> TransportError:
     """The error for a request that got no answer.
 
     Args:
         request: the request.
         base: the base URL that it was sent to.
-        error: what httpx says.
+        found: why there was none.
         redactor: masks what is secret.
     """
     method = request.method
-    unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-    unknown = not unsent and not method.reads
-    reason = redactor.mask(str(error)).rstrip(".") or type(error).__name__
+    unknown = not found.unsent and not method.reads
     path = redactor.mask(request.path)
     text = f"vercel.{method.resource}: {method.name} failed: {method.http} {path} "
-    text += f"at {base} got no answer: {reason}"
+    text += f"at {base} got no answer: {redactor.mask(found.reason)}."
     if unknown:
-        text += ". It may have been carried out all the same, and was not sent again"
-    if unknown and method.trace is None:
-        text += ": list the table before you repeat the statement"
-    return TransportError(text, method=method.http, path=path, outcome_unknown=unknown)
+        text += " It may have been carried out all the same, and was not sent again"
+        # Where it can be looked up what came of it, somebody else says so.
+        text += "." if method.trace else ": list the table before you repeat the statement."
+    if found.advice:
+        text += f" {found.advice}"
+    failure = TransportError(
+        text.removesuffix("."), method=method.http, path=path, outcome_unknown=unknown
+    )
+    failure.lasting = found.lasting
+    return failure
+
+
+def _of_connecting(error: Exception, place: str, option: str, by_proxy: str) -> Diagnosis:
+    """Why no connection came about."""
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return _of_certificate(cause, place)
+            case ssl.SSLError():
+                return Diagnosis(
+                    f"{place} and this machine could not agree on TLS ({_short(cause)})",
+                    f"Check {option}: does that port speak https?{by_proxy}",
+                )
+            case socket.gaierror():
+                return Diagnosis(
+                    f"the name {place.partition(':')[0]} can't be resolved ({_short(cause)})",
+                    f"Check the network, its DNS and {option}.{by_proxy}",
+                )
+            case ConnectionRefusedError():
+                return Diagnosis(
+                    f"{place} refused the connection: nothing listens there",
+                    f"Check {option}.{by_proxy}",
+                )
+            case OSError(errno=number) if number in _OFFLINE:
+                reason = f"there is no way to {place} ({_short(cause)})"
+                return Diagnosis(reason, f"Is this machine online?{by_proxy}")
+    return Diagnosis(
+        f"no connection to {place} came about ({_short(error)})", f"Check {option}.{by_proxy}"
+    )
+
+
+def _of_certificate(error: ssl.SSLCertVerificationError, place: str) -> Diagnosis:
+    """Why the server's certificate is not trusted; trying again would not change that."""
+    reason, advice = _CERTIFICATES.get(error.verify_code, _UNTRUSTED)
+    return Diagnosis(f"the certificate of {place} {reason} ({_short(error)})", advice, lasting=True)
+
+
+def _of_proxy(text: str, variable: str) -> Diagnosis:
+    """Why the proxy did not let the request through; it never left for the server."""
+    advice = f"Check {variable}."
+    if text.startswith("407"):
+        advice = f"It wants credentials: {variable} takes them as http://USER:PASSWORD@HOST:PORT."
+    return Diagnosis(f"the proxy refused to connect ({_clean(text)})", advice)
+
+
+def _silence(error: httpx.TimeoutException, place: str, timeout: float) -> str:
+    if isinstance(error, httpx.WriteTimeout):
+        return f"{place} took nothing in for {timeout:g} s"
+    text = str(error)
+    # Our own word for an answer that trickles in; see `exchange`.
+    return text if text.startswith("the answer") else f"{place} was silent for {timeout:g} s"
+
+
+def _in_the_middle(error: httpx.HTTPError, place: str) -> Diagnosis:
+    """A connection that came about, and that ended too early or was no HTTP."""
+    text = _short(error)
+    if isinstance(error, httpx.RemoteProtocolError) and "illegal" in text:
+        reason = f"what {place} sent is no HTTP ({text})"
+        return Diagnosis(reason, "Check the API URL and the proxy.", unsent=False)
+    ended = isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError)
+    reason = f"the connection to {place} broke" if ended else f"{type(error).__name__}"
+    return Diagnosis(f"{reason} ({text})" if text else reason, unsent=False)
+
+
+def _proxy_variable() -> str | None:
+    """The environment variable that names the proxy for https, if there is one."""
+    names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    return next((name for name in names if os.environ.get(name)), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _short(error: BaseException) -> str:
+    """What an error says, on one line and not at length: the server may have written it."""
+    return _clean(str(error) or type(error).__name__)
+
+
+def _clean(text: str) -> str:
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(shown.split())[:_LONGEST_REASON]

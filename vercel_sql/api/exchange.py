@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx
@@ -16,6 +16,8 @@ from vercel_sql.api.transport import unlogged
 MOST_BYTES = 32 * 2**20
 # How many times as long as one wait for bytes an answer may take that keeps trickling in.
 _TRICKLE = 10
+# How long to wait for a connection at most, in seconds.
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def exchange(
     content: bytes | None,
     headers: httpx.Headers,
     timeout: float,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> Received:
     """Sends one request and reads its answer.
 
@@ -53,12 +56,13 @@ def exchange(
         content: the body.
         headers: beside those that all requests have.
         timeout: seconds for each wait for bytes.
+        wanted: says whether anybody still waits for the answer.
 
     Raises:
         httpx.HTTPError: no whole answer came.
     """
-    limits = httpx.Timeout(timeout, connect=min(timeout, 10.0))
-    end = time.monotonic() + timeout * _TRICKLE
+    limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
+    end = time.monotonic() + longest(timeout)
     with (
         unlogged(),
         connections.stream(method, url, content=content, headers=headers, timeout=limits) as answer,
@@ -67,16 +71,24 @@ def exchange(
         try:
             decoder = _decoder(answer.headers.get("content-encoding", ""))
             for piece in answer.iter_raw():
-                if time.monotonic() > end:
-                    raise httpx.ReadTimeout(
-                        f"the answer was not whole after {timeout * _TRICKLE:g} s"
-                    )
+                if time.monotonic() > end or not wanted():
+                    raise not_whole(timeout)
                 body += decoder.decode(piece, MOST_BYTES - len(body))
             decoder.finish()
         except _Unusable as error:
             # What is left of it is not read; closing the connection ends it.
             return Received(answer.status_code, answer.headers, b"", str(error))
     return Received(answer.status_code, answer.headers, bytes(body))
+
+
+def longest(timeout: float) -> float:
+    """How many seconds a request may take altogether, where each wait may take so many."""
+    return timeout * _TRICKLE
+
+
+def not_whole(timeout: float) -> httpx.ReadTimeout:
+    """The error for an answer that trickles in, when it has taken too long altogether."""
+    return httpx.ReadTimeout(f"the answer was not whole after {longest(timeout):g} s")
 
 
 class _Unusable(Exception):  # noqa: N818 - it is no error of its own, only the reason for one

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import tenacity
 
-from vercel_sql.api.answers import retry_after_seconds
 from vercel_sql.errors import APIError, TransportError
 from vercel_sql.manifest import Method
 
 _PASSING = (408, 429, 500, 502, 503, 504)
+# The network wants a login first; nobody logs in between two attempts.
+_LOGIN_FIRST = 511
 _backoff = tenacity.wait_random_exponential(multiplier=0.2, max=8)
 
 
@@ -22,18 +23,12 @@ def may_retry(method: Method, error: BaseException) -> bool:
     was made, or the API said that the request was over the limit.
     """
     if isinstance(error, TransportError):
-        return method.retry == "safe" or not error.outcome_unknown
+        return not error.lasting and (method.retry == "safe" or not error.outcome_unknown)
     if not isinstance(error, APIError):
         return False
     if method.retry == "safe":
-        return error.status in _PASSING or error.status > 504
+        return error.status in _PASSING or (error.status > 504 and error.status != _LOGIN_FIRST)
     return error.status == 429 and error.code == "rate_limited"
-
-
-def with_pause(error: APIError, headers: Mapping[str, str]) -> APIError:
-    """Notes on the error how long the server asks to wait."""
-    error.retry_after = retry_after_seconds(error.detail, headers)
-    return error
 
 
 def pause(state: tenacity.RetryCallState) -> float:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from vercel_sql.api.shared import Shared
@@ -17,6 +18,8 @@ _STEP = 1.0
 # So many answers in a row must contradict what is known before they are believed: a single one
 # may be a proxy's, or come out of a cache.
 _DISSENTERS = 3
+# From how many seconds on it is worth telling that the local clock is wrong.
+_TELLING = 5.0
 # How wrong the clock of a machine is assumed to be while no answer has told (seconds).
 _UNKNOWN = 60.0
 
@@ -101,6 +104,21 @@ class ServerClock:
             return _UNKNOWN
         return max(known.most - known.likeliest, known.likeliest - known.least)
 
+    def note(self, host: str) -> str:
+        """Word of how wrong this machine's clock is; empty where it is not, or not known.
+
+        Args:
+            host: the server, by whose clock it is.
+        """
+        skew = self.skew_seconds
+        if skew is None or abs(skew) - self.uncertainty < _TELLING:
+            return ""
+        at = datetime.fromtimestamp(self.now_ms() / 1000, UTC)
+        return (
+            f"This machine's clock is {_span(abs(skew))} {'behind' if skew > 0 else 'ahead'}: "
+            f"at {host} it is {at:%Y-%m-%d %H:%M:%S} UTC"
+        )
+
     def learn(self, date: str | None, elapsed: float) -> None:
         """Takes over what an answer's ``Date`` says.
 
@@ -148,6 +166,16 @@ class ServerClock:
             return None
         drift = (now - self._learned) * _DRIFT
         return _Range(self._known.least - drift, self._known.most + drift)
+
+
+def _span(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    left, parts = round(seconds), list[str]()
+    for name, length in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        if count or parts:
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2])
 
 
 server_clocks = Shared(ServerClock)

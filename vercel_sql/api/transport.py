@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 import platform
+import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,7 +21,7 @@ from vercel_sql.manifest import Server
 USER_AGENT = f"vercel-sql/{__version__} (Python {platform.python_version()})"
 
 
-def make_http_client(urls: Iterable[str]) -> httpx.Client:
+def make_http_client(urls: Iterable[str], context: ssl.SSLContext, most: int) -> httpx.Client:
     """A pooled client.
 
     The environment's CA bundle applies (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), and so do its
@@ -28,10 +29,10 @@ def make_http_client(urls: Iterable[str]) -> httpx.Client:
 
     Args:
         urls: the base URLs that the client is for.
+        context: the certificates that are trusted.
+        most: how many connections there may be at a time.
     """
-    # Made once: reading the CA bundle takes longer than many a request.
-    context = httpx.create_ssl_context()
-    limits = httpx.Limits(max_connections=16, max_keepalive_connections=16)
+    limits = httpx.Limits(max_connections=most, max_keepalive_connections=most)
     return httpx.Client(
         verify=context,
         limits=limits,
