@@ -39,9 +39,38 @@ def statements() -> Iterator[bytes]:
             re.findall(r"```sql\n(.*?)```", text, re.DOTALL) if path.suffix == ".md" else [text]
         )
         found.update(blocks)
+    yield from _parts()
     for text in sorted(found):
         if _BEGINS_STATEMENT.match(text) and len(text) <= _LONGEST:
             yield text.encode("utf-8", "surrogatepass")
+
+
+def _parts() -> Iterator[bytes]:
+    """Parts of statements, each for the form that it goes into."""
+    for text in (
+        '{"a": "{{ x }}", "b": [1.5, null, "c{{ y }}d"], "e": {"f": {{ z }}}}',
+        '{"a": 1, "a": 2}', '{"a": NaN}', '{"a": "\\ud800"}', "[1]", '{"a": 1e999}', "{{ all }}",
+        '{"a": 12345678901234567890.123, "b": 9007199254740993}', "[[[[]]]]", '{"{{ k }}": 1}',
+    ):  # fmt: skip
+        yield b"\xfe" + text.encode()
+    for text in (
+        "id = 'a'", "t.id IN ('a', $b)", "(tokenId = {{ x }})", "'a' = id AND \"name\" == 'b'",
+        "id = 'a' OR true", "NOT id = 'a'", "id IN ('a', NULL)", "id = $$a$$", "id = E'a'",
+    ):  # fmt: skip
+        yield b"\xfd" + text.encode()
+    for text in (
+        "NULL, 1), (2, $x",
+        "CAST(NULL AS INT), (NULL)::DATE::TEXT",
+        "NULL IS NULL, -NULL",
+    ):
+        yield b"\xfc" + text.encode()
+    for text in (
+        "@a = 'b', @c = $d",
+        "@a = 1\n@b = @ -1",
+        "@@json = $j",
+        "@a = {{ a }} || '@b = 1'",
+    ):
+        yield b"\xfb" + text.encode()
 
 
 def _texts_of(path: Path) -> Iterator[str]:

@@ -49,6 +49,12 @@ VALUES = (
     {"k": SECRET},
 )
 _MOST_POSITIONS = 40
+_FORMS = {
+    b"\xfe": "EXEC v.a.t.m @@json = '{}'",
+    b"\xfd": "DELETE FROM vercel.authentication.user_tokens AS t WHERE {}",
+    b"\xfc": "INSERT INTO v.a.t (a, b) VALUES ({})",
+    b"\xfb": "EXEC v.a.t.m {}",
+}
 
 
 def run(data: bytes) -> None:
@@ -75,13 +81,19 @@ def run(data: bytes) -> None:
 
 
 def _text(data: bytes) -> str:
-    """The bytes as text; after the byte FF as a command line would give them, broken as they are.
+    """The script of an input.
 
-    What is broken is refused at once, so most inputs should not be.
+    Its first byte may be one that no text begins with: FF, where the rest is as a command line
+    would give it, broken as it is (which is refused at once, so most inputs are not like that);
+    or one of `_FORMS`, where the rest is a part of a statement.
     """
     if data[:1] == b"\xff":
         return data[1:].decode("utf-8", "surrogateescape")
-    return data.decode("utf-8", "replace")
+    form = _FORMS.get(data[:1])
+    if form is None:
+        return data.decode("utf-8", "replace")
+    part = data[1:].decode("utf-8", "replace")
+    return form.format(part.replace("'", "''") if "json" in form else part)
 
 
 def _duckdbs(text: str) -> Sequence[duckdb.Statement] | None:
