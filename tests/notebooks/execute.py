@@ -68,7 +68,8 @@ def _environment(scratch: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VERCEL_")}
     folders = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
     folders += ("VERCEL_SQL_STATE_DIR",)
-    return kept | {name: str(scratch / name.lower()) for name in folders}
+    kept |= {name: str(scratch / name.lower()) for name in folders}
+    return kept | {"VERCEL_SQL_STATE_DIR": str(scratch / "state")}
 
 
 def _joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:

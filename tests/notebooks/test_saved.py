@@ -188,26 +188,38 @@ def test_who_must_act_names_those_who_have_left(saved):
 
 def test_the_rotation_ends_with_the_new_token_alone(saved):
     notebook = saved("3_safe_rotation")
-    (old,), (made,) = notebook.table("find"), notebook.table("make")
-    assert made["bearerToken"] == "[secret]"
-    assert made["id"] != old["id"]
-    (planned,) = notebook.table("preview")
-    assert (planned["method"], planned["path"]) == ("POST", "/v3/user/tokens")
+    (old,) = notebook.table("find")
+    planned = [line.split()[1] for line in notebook.printed("preview").splitlines()]
+    assert planned == ["GET", "GET", "POST", "GET", "DELETE"]
+    assert "Masked: bearerToken" in notebook.printed("make")
     assert notebook.printed("vault").startswith("mode 0600, with the keys ['at', 'bearerToken'")
-    assert notebook.printed("prove") == "signed in as ada-example, with the new token\n"
-    assert notebook.table("revoke") == [{"name": old["name"], "id": old["id"][:8]}]
     (left,) = notebook.table("after")
-    assert left["id"] == made["id"][:8]
-    assert left["is_the_new_one"] == "true"
+    assert left["name"] == "ci deploys, rotated"
+    assert left["id"] != old["id"][:8]
+    assert left["never_expires"] == "false"
+
+
+def test_the_calling_token_is_rotated_and_the_connection_goes_on(saved):
+    notebook = saved("3_safe_rotation")
+    assert "VERCEL_TOKEN" in notebook.printed("own")
+    (own,) = notebook.table("own-after")
+    assert own["is_current"] == "true"
 
 
 def test_the_rotation_that_fails_keeps_the_old_token(saved):
     notebook = saved("3_safe_rotation")
-    said, pipeline = notebook.printed("sabotage").splitlines()
-    assert said.startswith("kept the old token")
-    assert pipeline.endswith(": []")
-    assert [row["name"] for row in notebook.table("sabotaged")] == ["docs previews"]
-    said, pipeline = notebook.printed("again").splitlines()
-    assert said.startswith("replaced the old token")
-    assert pipeline.endswith(": ['TOKEN']")
-    assert [row["name"] for row in notebook.table("again-after")] == ["docs previews, rotated"]
+    said = notebook.printed("sabotage")
+    assert "it was not proven to work" in said
+    assert "is as it was" in said
+    new, old = notebook.table("sabotaged")
+    assert (new["age_days"], old["age_days"]) == ("0", "401")
+    assert f"There is a new one, {new['id']}" in said
+    (left,) = notebook.table("again-after")
+    assert left["age_days"] == "0"
+
+
+def test_a_step_of_ones_own_comes_before_the_last(saved):
+    notebook = saved("3_safe_rotation")
+    assert notebook.printed("installed").endswith(": ['TOKEN']\n")
+    (left,) = notebook.table("installed-after")
+    assert left["name"] == "nightly report, rotated"
