@@ -82,3 +82,16 @@ def test_ctrl_c_before_the_old_one_is_revoked(sim, number):
     assert "Traceback" not in err
     assert row["bearerToken"] not in err
     assert sim.state.find_bearer(sim.token) is sim.state.calling_token
+
+
+def test_recover_does_not_take_the_old_token_for_a_lost_one(here, sim):
+    """It may have the name of the new one, and be as young; what came of the request is named."""
+    old = sim.state.add_token({"name": "deploys"})
+    sim.faults(kind="drop_after", method="POST")
+    ended = here("-c", f"EXEC {T}.rotate_token @tokenId = '{old.id}'", sim=sim)
+    assert ended.code == 1
+    lost = sim.state.tokens()[0]
+    assert lost.id in ended.err
+    told = here("recover", sim=sim)
+    assert lost.id in told.out + told.err
+    assert old.id not in told.out + told.err

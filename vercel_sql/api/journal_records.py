@@ -23,6 +23,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
         values: the new row's columns that are known beforehand, which it can be found by.
         about: what else is sent, without what is secret.
         secrets_file: the file that its secret will be saved in.
+        there: the keys of rows that are known to have been there before; none came of it.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     values: dict[str, Any] = {}
     about: dict[str, Any] = {}
     secrets_file: str | None = None
+    there: tuple[str, ...] = ()
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="answered"):

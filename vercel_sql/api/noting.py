@@ -28,11 +28,13 @@ class Trail:
 
     Attributes:
         saved_in: the file that its secret will be saved in.
+        there: the keys of rows that are known to be there before; none will come of it.
         entry: what was noted when it was sent last; None where nothing was sent, or where its
             method makes no secret.
     """
 
     saved_in: Path | None = None
+    there: tuple[str, ...] = ()
     entry: Entry | None = None
 
     def lost(self, reason: str) -> None:
@@ -72,6 +74,7 @@ def noted(
         values=_values(request, redactor),
         about=_about(request, redactor),
         secrets_file=None if trail.saved_in is None else str(trail.saved_in.absolute()),
+        there=trail.there,
     )
     try:
         yield

@@ -69,12 +69,13 @@ def candidates(
         rows: those that there are.
         intent: the create; nothing is found where it does not say what its row is like.
         clock: the server's.
-        known: the keys of rows that came of something else.
+        known: the keys of rows that came of something else, beside those that the create knew.
     """
     if not intent.values:
         return []
     begun = clock.earliest(intent.at)
     since = begun if intent.server_at is None else min(begun, intent.server_at)
+    known = {*known, *intent.there}
     until = clock.at(intent.at) + round(clock.uncertainty * 1000) + LATEST_MS
     return [
         row

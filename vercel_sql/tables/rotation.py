@@ -189,11 +189,15 @@ class Rotation:
             self._note(
                 carried_out(
                     client,
-                    lambda: write_and_keep(client, self._resource, request, self._keeping),
+                    lambda: write_and_keep(
+                        client, self._resource, request, self._keeping, (self.old.key,)
+                    ),
                     request.method,
                 )
             )
         except PartialWriteError as error:
+            if isinstance(error.cause, UnknownOutcomeError):
+                raise error.cause from None  # there may be a row, and nobody has its secret
             if error.table is not None:
                 self._note(error.table)
             raise

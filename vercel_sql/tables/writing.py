@@ -77,7 +77,11 @@ def known_choice(on_orphan: str) -> OnOrphan:
 
 
 def write_and_keep(
-    client: Client, resource: Resource, request: Request, keeping: Keeping
+    client: Client,
+    resource: Resource,
+    request: Request,
+    keeping: Keeping,
+    there: tuple[str, ...] = (),
 ) -> pa.Table:
     """The answer to a write as a table; its secrets are on disk before this returns.
 
@@ -86,6 +90,8 @@ def write_and_keep(
         resource: the resource that the request's method is of.
         request: the write.
         keeping: where its secrets go.
+        there: the keys of rows that are known to be there before: none of them is taken for one
+            that came of this.
 
     Raises:
         APIError: Vercel refused it.
@@ -95,7 +101,7 @@ def write_and_keep(
             the error carries the secrets.
     """
     method = request.method
-    trail = Trail(None if keeping.secrets_file is None else keeping.secrets_file.path)
+    trail = Trail(None if keeping.secrets_file is None else keeping.secrets_file.path, there)
     try:
         answer = client.send(request, trail)
         table, problem = salvage(resource, method, answer)

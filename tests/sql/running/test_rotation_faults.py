@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import vercel_sql
+from vercel_sql.errors import UnknownOutcomeError
 
 T = "vercel.authentication.user_tokens"
 EXEC = f"EXEC {T}.rotate_token @tokenId = $id"
@@ -44,6 +45,7 @@ STEPS = {
     "prove": {"method": "GET", "path": "*/current", "after": 1},
     "revoke": {"method": "DELETE"},
 }
+REFUSED = ("403", "429", "429 of the API")
 ACTS = ("closed after", "cut", "garbage", "html", "500, acts", "acts and hangs", "another object")
 
 
@@ -136,6 +138,7 @@ def check(db, sim, hands, authenticates, exists):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_at_a_step(attempt, check, sim, sent, fault, step, is_own):
     old = sim.state.calling_token if is_own else sim.state.add_token({"name": "deploys"})
+    before = [token.id for token in sim.state.tokens()]
     error = attempt(old.id, {**FAULTS[fault], **STEPS[step]})
     if step == "find":
         assert not [r for r in sent() if r.method != "GET"]
@@ -145,7 +148,10 @@ def test_a_fault_at_a_step(attempt, check, sim, sent, fault, step, is_own):
     if step == "make":
         assert len(sent("POST")) == 1
         assert sent("DELETE") == []
-        assert not isinstance(error, vercel_sql.RotationError)
+        assert isinstance(error, UnknownOutcomeError) == (fault not in REFUSED)
+        orphans = [token.id for token in sim.state.tokens()[:1] if token.id not in before]
+        assert list(getattr(error, "orphans", [])) == orphans
+        assert len(orphans) == (fault in ACTS)
     elif step == "prove":
         assert isinstance(error, vercel_sql.RotationError)
         assert (error.is_proven, sent("DELETE")) == (False, [])
@@ -242,6 +248,42 @@ def test_an_answer_that_is_wrong_elsewhere_keeps_the_secret(
     assert secret not in str(error) + repr(error)
     assert "run DELETE FROM" in str(error)
     assert sent("DELETE") == []
+
+
+def test_an_answer_without_the_secret_leaves_the_old_one_and_names_the_orphan(
+    db, sim, sent, hands, authenticates
+):
+    old = sim.state.add_token({"name": "deploys"})
+    sim.faults(kind="patch", method="POST", replace_text=["bearerToken", "bearer_token"])
+    with pytest.raises(UnknownOutcomeError, match="nobody has its secret") as caught:
+        db.execute(EXEC, {"id": old.id})
+    (orphan,) = caught.value.orphans
+    assert sim.state.tokens()[0].id == orphan
+    assert f"The old one, {old.id}, is as it was" in str(caught.value)
+    assert authenticates(old.bearer)
+    assert (hands(), sent("DELETE")) == ([], [])
+
+
+def test_an_orphan_is_revoked_where_that_was_asked_for(connect, sim, sent, authenticates):
+    old = sim.state.add_token({"name": "deploys"})
+    sim.faults(kind="drop_after", method="POST")
+    with pytest.raises(UnknownOutcomeError) as caught:
+        connect(on_orphan="revoke").execute(EXEC, {"id": old.id})
+    assert sim.state.find_token(caught.value.revoked) is None
+    assert authenticates(old.bearer)
+    assert [r.path for r in sent("DELETE")] == [f"/v3/user/tokens/{caught.value.revoked}"]
+
+
+@pytest.mark.parametrize("is_own", [False, True], ids=["another", "own"])
+def test_the_old_token_is_never_taken_for_an_orphan(connect, sim, authenticates, is_own):
+    """It may have the name of the new one, and be as young."""
+    old = sim.state.add_token({"name": "deploys"})
+    db = connect(token=old.bearer if is_own else sim.token, on_orphan="revoke")
+    sim.faults(kind="drop_before", method="POST")
+    with pytest.raises(UnknownOutcomeError) as caught:
+        db.execute(EXEC, {"id": old.id})
+    assert (caught.value.orphans, caught.value.revoked) == ((), None)
+    assert authenticates(old.bearer)
 
 
 @pytest.mark.parametrize("is_own", [False, True], ids=["another", "own"])
