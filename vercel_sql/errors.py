@@ -87,6 +87,10 @@ class ReadOnlyError(NotSupportedError):
     """A read-only client was asked to change something."""
 
 
+class AuditLogError(OperationalError):
+    """The audit log can't be written: nothing was sent, or what was sent is not in it yet."""
+
+
 class JournalError(OperationalError):
     """What would be lost in a crash can't be noted beforehand, so nothing was sent."""
 

@@ -12,11 +12,16 @@ from vercel_sql.api.foreign_pages import advice_about, page_of_others
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.requests import Request
+from vercel_sql.errors import AuditLogError
 
 
 @dataclass(frozen=True)
 class Answer(HoldsSecrets):
-    """The body of an answer with status 2xx, and what is needed to complain about it."""
+    """The body of an answer with status 2xx, and what is needed to complain about it.
+
+    Attributes:
+        unnoted: why the write that it answers is not in the audit log, where it was to be.
+    """
 
     request: Request = field(repr=False)
     status: int
@@ -24,6 +29,7 @@ class Answer(HoldsSecrets):
     body: bytes = field(repr=False)
     redactor: Redactor = field(default_factory=Redactor, repr=False)
     host: str = "Vercel"
+    unnoted: AuditLogError | None = None
 
     def json(self) -> Any:
         """The decoded body, exactly.

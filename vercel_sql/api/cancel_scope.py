@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from functools import partial
 from queue import Empty, Queue, SimpleQueue
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -278,7 +279,11 @@ class _Workers:
             threading.Thread(
                 target=self._serve, args=(work,), name="vercel-sql-request", daemon=True
             ).start()
-        work.put((act, box))
+        # What the thread that asks knows about itself, such as its cause, holds there too; but
+        # nobody waits for that thread as for this one.
+        context = copy_context()
+        context.run(_waited_for.set, False)
+        work.put((partial(context.run, act), box))
 
     def _serve(self, work: Queue[Any]) -> None:
         while True:

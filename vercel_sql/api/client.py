@@ -16,6 +16,8 @@ import tenacity
 from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.answers import api_error
+from vercel_sql.api.audit_log import AuditLog
+from vercel_sql.api.auditing import Auditor, count_request
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.connections import Connections
 from vercel_sql.api.credentials import TokenSource
@@ -57,6 +59,7 @@ class Client(HoldsSecrets):
     Attributes:
         pages: who is told of each page of a listing.
         receipts: answers that showed a secret, until whoever asked has surely had them.
+        auditor: notes every write in the audit log; None where there is none.
 
     Args:
         provider: the manifest's provider.
@@ -66,6 +69,7 @@ class Client(HoldsSecrets):
         request_timeout: seconds for connecting, and for each wait for bytes.
         attempts: how often a request that may be sent again is sent at most.
         patience: how many seconds one request may wait for rate limits altogether.
+        audit_log: where every write is noted, if anywhere.
 
     Raises:
         ParameterError: a base URL is not acceptable.
@@ -81,6 +85,7 @@ class Client(HoldsSecrets):
         request_timeout: float = 30.0,
         attempts: int = 5,
         patience: float = 120.0,
+        audit_log: AuditLog | None = None,
     ) -> None:
         given = urls or {}
         self.provider = provider
@@ -95,6 +100,7 @@ class Client(HoldsSecrets):
         self._request_timeout = request_timeout
         self._scope = CancelScope()
         self._read_only = read_only
+        self.auditor = Auditor(self, audit_log) if audit_log is not None else None
         self._guards = 0
         self.pages = Observers[PageEvent]()
         self.receipts = Receipts()
@@ -173,6 +179,7 @@ class Client(HoldsSecrets):
             attempts=self._attempts,
             patience=self.patience,
         )
+        twin.auditor = self.auditor
         twin.redactor = self.redactor
         return twin
 
@@ -242,6 +249,14 @@ class Client(HoldsSecrets):
             self.redactor.add(secret)
         bearer = self._own_bearer(request)
         trail = trail or Trail()
+        if self.auditor is None or request.method.reads:
+            return self._send_renewing(request, bearer, trail)
+        return self.auditor.noted(
+            request, bearer, lambda: self._send_renewing(request, bearer, trail)
+        )
+
+    def _send_renewing(self, request: Request, bearer: str | None, trail: Trail) -> Answer:
+        """Sends a request, once more with another token where its own is dead."""
         try:
             return self._send_noted(request, bearer, trail)
         except (UnauthorizedError, ForbiddenError) as refused:
@@ -398,6 +413,7 @@ class Client(HoldsSecrets):
     def _tell(
         self, request: Request, status: int | None, milliseconds: float, attempt: int
     ) -> None:
+        count_request(status)
         if not self._observers and not log.isEnabledFor(logging.DEBUG):
             return
         method, mask = request.method, self.redactor.mask

@@ -14,13 +14,16 @@ from typing import Any
 
 import msgspec
 
+from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.calls import call
+from vercel_sql.api.causes import caused_by
 from vercel_sql.api.client import Client
 from vercel_sql.api.credentials import Credential
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.errors import (
     AnswerError,
     APIError,
+    AuditLogError,
     JournalError,
     OperationalError,
     ServerError,
@@ -43,7 +46,9 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def renewed(provider: Provider, store: LoginStore, dead: str) -> SavedLogin | None:
+def renewed(
+    provider: Provider, store: LoginStore, dead: str, audit_log: AuditLog | None = None
+) -> SavedLogin | None:
     """The login with another access token than one that is dead or about to be.
 
     Waits for whoever renews it at the moment, and then takes what they got.
@@ -52,6 +57,7 @@ def renewed(provider: Provider, store: LoginStore, dead: str) -> SavedLogin | No
         provider: the manifest's provider.
         store: where the login is.
         dead: the access token that is not to be used any longer.
+        audit_log: where the renewal is noted, if anywhere.
 
     Returns:
         None where the login can't be renewed: there is no refresh token.
@@ -69,7 +75,7 @@ def renewed(provider: Provider, store: LoginStore, dead: str) -> SavedLogin | No
         if login.refresh_token is None:
             return None
         _refuse_hopeless(login)
-        return _refresh(provider, store, login)
+        return _refresh(provider, store, login, audit_log)
 
 
 def _refuse_hopeless(login: SavedLogin) -> None:
@@ -84,10 +90,12 @@ def _refuse_hopeless(login: SavedLogin) -> None:
         )
 
 
-def _refresh(provider: Provider, store: LoginStore, login: SavedLogin) -> SavedLogin:
+def _refresh(
+    provider: Provider, store: LoginStore, login: SavedLogin, audit_log: AuditLog | None
+) -> SavedLogin:
     secret = read_client_secret(login.client_secret_file)
     urls = {"api": login.api_url, "oauth": login.oauth_url}
-    client = Client(provider, Credential(None, "nowhere"), urls=urls)
+    client = Client(provider, Credential(None, "nowhere"), urls=urls, audit_log=audit_log)
     arguments = {
         "client_id": login.client_id,
         "client_secret": secret,
@@ -96,8 +104,9 @@ def _refresh(provider: Provider, store: LoginStore, login: SavedLogin) -> SavedL
     begun = msgspec.structs.replace(login, renewal="begun")
     store.write(begun)
     try:
-        answer = call(client, "oauth.tokens", "refresh_tokens", arguments)
-    except JournalError:
+        with caused_by("renewal"):
+            answer = call(client, "oauth.tokens", "refresh_tokens", arguments)
+    except (AuditLogError, JournalError):
         store.write(login)
         raise
     except APIError as error:

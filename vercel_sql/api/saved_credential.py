@@ -6,6 +6,7 @@ import threading
 
 import msgspec
 
+from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.credentials import Successor, missing_token
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.api.official_login import official_login
@@ -23,17 +24,25 @@ class SavedCredential(HoldsSecrets):
         api_url: the base URL of the API.
         sought: the places that were looked in before.
         official: whether the official command line's login is for this API.
+        audit_log: where each renewal is noted, if anywhere.
     """
 
     team_id: str | None = None
 
     def __init__(
-        self, provider: Provider, api_url: str, sought: tuple[str, ...], *, official: bool
+        self,
+        provider: Provider,
+        api_url: str,
+        sought: tuple[str, ...],
+        *,
+        official: bool,
+        audit_log: AuditLog | None = None,
     ) -> None:
         self._provider = provider
         self._api_url = api_url
         self._sought = sought
         self._official = official
+        self._audit_log = audit_log
         self._lock = threading.Lock()
         self._store: LoginStore | None = None
         self._login: SavedLogin | None = None
@@ -179,7 +188,7 @@ class SavedCredential(HoldsSecrets):
 
     def _renewed(self, dead: str) -> str | None:
         assert self._store is not None  # noqa: S101 - it came from there
-        login = renewed(self._provider, self._store, dead)
+        login = renewed(self._provider, self._store, dead, self._audit_log)
         if login is None:
             return None
         self._login, self._token = login, login.access_token

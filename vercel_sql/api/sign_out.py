@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.calls import call
 from vercel_sql.api.client import Client
 from vercel_sql.api.credentials import Credential
@@ -26,13 +27,19 @@ class SignedOut:
     failure: str | None = None
 
 
-def sign_out(provider: Provider, store: LoginStore, request_timeout: float) -> SignedOut:
+def sign_out(
+    provider: Provider,
+    store: LoginStore,
+    request_timeout: float,
+    audit_log: AuditLog | None = None,
+) -> SignedOut:
     """Revokes the saved login and forgets it, whatever comes of the first.
 
     Args:
         provider: the manifest's provider.
         store: where the login is.
         request_timeout: seconds for connecting, and for each wait for bytes.
+        audit_log: where it is noted, if anywhere.
 
     Raises:
         OperationalError: the login can't be removed.
@@ -47,17 +54,21 @@ def sign_out(provider: Provider, store: LoginStore, request_timeout: float) -> S
             return SignedOut(None)
         login, place = found
         try:
-            failure = _revoke(provider, login, request_timeout)
+            failure = _revoke(provider, login, request_timeout, audit_log)
         finally:
             store.forget()
     return SignedOut(place, failure)
 
 
-def _revoke(provider: Provider, login: SavedLogin, request_timeout: float) -> str | None:
+def _revoke(
+    provider: Provider, login: SavedLogin, request_timeout: float, audit_log: AuditLog | None
+) -> str | None:
     """Why the login could not be revoked, or None."""
     urls = {"api": login.api_url, "oauth": login.oauth_url}
     credential = Credential(login.access_token, "the saved login")
-    client = Client(provider, credential, urls=urls, request_timeout=request_timeout)
+    client = Client(
+        provider, credential, urls=urls, request_timeout=request_timeout, audit_log=audit_log
+    )
     client.redactor.add(login.refresh_token)
     try:
         if login.kind == "oauth":

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.credentials import Credential, TokenSource, checked_token, given_credential
 from vercel_sql.api.saved_credential import SavedCredential
 from vercel_sql.api.transport import base_url
@@ -23,6 +24,7 @@ def find_credential(
     token_file: str | os.PathLike[str] | None = None,
     *,
     urls: Mapping[str, str] | None = None,
+    audit_log: AuditLog | None = None,
 ) -> TokenSource:
     """The token of the argument, of a file, of the environment variable, else of a login.
 
@@ -32,6 +34,7 @@ def find_credential(
         token_file: a file that holds a token and nothing else.
         urls: base URLs by the server's name, as for `Client`: a login is only used for the API
             that it was made for.
+        audit_log: where each renewal of a login is noted, if anywhere.
 
     Raises:
         ParameterError: the token has characters that a token can't have, or is empty.
@@ -48,7 +51,7 @@ def find_credential(
     sought = ("the argument token", "a token file", f"the environment variable {environment}")
     api_url = base_url(provider.servers["api"], (urls or {}).get("api"))
     is_own = api_url == provider.servers["api"].url
-    return SavedCredential(provider, api_url, sought, official=is_own)
+    return SavedCredential(provider, api_url, sought, official=is_own, audit_log=audit_log)
 
 
 def _read(path: str | os.PathLike[str]) -> str:

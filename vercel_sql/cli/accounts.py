@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from vercel_sql.api import Client, Credential
+from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.cli.exit_codes import FAILED, WRONG_USE
 from vercel_sql.cli.output import complain
 from vercel_sql.errors import Error, ParameterError
@@ -19,6 +20,7 @@ def anonymous_client(arguments: argparse.Namespace) -> Client:
 
     Raises:
         ParameterError: a URL is not acceptable.
+        OperationalError: the audit log can't be used.
     """
     given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
     urls = {name: url for name, url in given.items() if url}
@@ -27,6 +29,7 @@ def anonymous_client(arguments: argparse.Namespace) -> Client:
         Credential(None, "nowhere"),
         urls=urls,
         request_timeout=arguments.request_timeout,
+        audit_log=chosen_log(arguments.audit_log),
     )
 
 

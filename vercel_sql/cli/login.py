@@ -13,6 +13,7 @@ import msgspec
 
 from vercel_sql.api import Client, Credential
 from vercel_sql.api.calls import call
+from vercel_sql.api.causes import caused_by
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.api.refreshing import read_client_secret
 from vercel_sql.api.sign_in import (
@@ -89,7 +90,8 @@ def _login(arguments: argparse.Namespace) -> int:
         store = LoginStore(client.urls["api"])
         with store.locked():  # found out now, rather than with a login in hand
             before = _before(store)
-        login = _signed_in(client, arguments)
+        with caused_by("login"):
+            login = _signed_in(client, arguments)
         with store.locked():
             place = store.write(login)
         client.receipts.release(f"saved in {place}")

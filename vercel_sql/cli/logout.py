@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from vercel_sql.api.causes import caused_by
 from vercel_sql.api.login_store import LoginStore
 from vercel_sql.api.sign_out import sign_out
 from vercel_sql.cli.accounts import anonymous_client, guarded, say
@@ -28,7 +29,11 @@ def _logout(arguments: argparse.Namespace) -> int:
     client = anonymous_client(arguments)
     client.close()
     provider = vercel().provider
-    ended = sign_out(provider, LoginStore(client.urls["api"]), arguments.request_timeout)
+    audit_log = client.auditor.log if client.auditor is not None else None
+    with caused_by("logout"):
+        ended = sign_out(
+            provider, LoginStore(client.urls["api"]), arguments.request_timeout, audit_log
+        )
     if os.environ.get(provider.token_environment, "").strip():
         say(f"{provider.token_environment} is set, and is still used.")
     if ended.place is None:

@@ -33,6 +33,7 @@ def opened(arguments: argparse.Namespace, token: str | None = None) -> Connectio
         read_only=arguments.read_only,
         secrets_file=arguments.save_secrets,
         on_orphan=arguments.on_orphan,
+        audit_log=arguments.audit_log,
         expect_rows=arguments.expect_rows,
         max_writes=arguments.max_writes,
         timeout=arguments.timeout,
@@ -139,13 +140,19 @@ def add_on_orphan(parser: argparse.ArgumentParser) -> None:
 
 
 def add_logging(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say where the log goes."""
+    """Adds the options that say where the log goes, and the audit log."""
     add = parser.add_argument
     add("-v", "--verbose", action="store_true", help="log each request to standard error")
     add(
         "--log-file",
         metavar="FILE",
         help="append the whole log to a file of mode 0600: requests, waits, warnings; no secrets",
+    )
+    add(
+        "--audit-log",
+        metavar="FILE",
+        help="append a line of JSON for each write, without secrets, to a file of mode 0600; "
+        "without it, to the one that VERCEL_SQL_AUDIT_LOG names",
     )
 
 

@@ -154,13 +154,17 @@ def _leave_at_once(code: int) -> NoReturn:
 
 def _client(arguments: argparse.Namespace) -> Client:
     from vercel_sql.api import Client, find_credential
+    from vercel_sql.api.audit_log import chosen_log
     from vercel_sql.manifest import vercel
 
     provider = vercel().provider
     given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
     urls = {name: url for name, url in given.items() if url}
     token = getattr(arguments, "token", None)
-    credential = find_credential(provider, token, arguments.token_file, urls=urls)
+    audit_log = chosen_log(arguments.audit_log)
+    credential = find_credential(
+        provider, token, arguments.token_file, urls=urls, audit_log=audit_log
+    )
     credential.require("vercel-sql serve")
     return Client(
         provider,
@@ -168,6 +172,7 @@ def _client(arguments: argparse.Namespace) -> Client:
         urls=urls,
         read_only=not arguments.allow_writes,
         request_timeout=arguments.request_timeout,
+        audit_log=audit_log,
     )
 
 

@@ -46,6 +46,7 @@ def _whoami(arguments: argparse.Namespace) -> int:
         api_url=arguments.api_url,
         oauth_url=arguments.oauth_url,
         token_file=arguments.token_file,
+        audit_log=arguments.audit_log,
         read_only=True,
         request_timeout=arguments.request_timeout,
     ) as connection:

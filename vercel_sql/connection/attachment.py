@@ -10,6 +10,7 @@ from os import PathLike
 import duckdb
 
 from vercel_sql.api import Client, SecretsFile, find_credential
+from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Manifest, vercel
@@ -106,6 +107,7 @@ def attach(
     writes: bool = False,
     secrets_file: str | PathLike[str] | None = None,
     on_orphan: OnOrphan = "report",
+    audit_log: str | PathLike[str] | None = None,
     request_timeout: float = 30.0,
 ) -> Attachment:
     """Makes ``vercel.authentication.user_tokens`` and the rest known to a DuckDB connection.
@@ -130,18 +132,21 @@ def attach(
             JSON in a file of mode 0600. Required with ``writes``.
         on_orphan: what becomes of a token that may have come of a create whose answer was lost,
             as for `connect`.
+        audit_log: where every write is noted, as a line of JSON without any secret; without it,
+            in the file that ``VERCEL_SQL_AUDIT_LOG`` names, if it does.
         request_timeout: seconds for connecting, and for each wait for bytes.
 
     Raises:
         ParameterError: an argument is not acceptable, or ``writes`` lacks a ``secrets_file``.
         InterfaceError: the connection has a catalog of that name already.
-        OperationalError: the secrets file can't be used.
+        OperationalError: the secrets file or the audit log can't be used.
     """
     if writes and secrets_file is None:
         raise ParameterError(
             "attach(writes=True) needs secrets_file=…: DuckDB may drop a function's result, "
             "and a new token's secret is shown only once"
         )
+    noted = chosen_log(audit_log)
     saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
     keeping = Keeping(saved, known_choice(on_orphan))
     manifest = vercel()
@@ -149,10 +154,11 @@ def attach(
     urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
     client = Client(
         provider,
-        find_credential(provider, token, urls=urls),
+        find_credential(provider, token, urls=urls, audit_log=noted),
         urls=urls,
         read_only=not writes,
         request_timeout=request_timeout,
+        audit_log=noted,
     )
     wanted = _known_services(manifest, services)
     attachment = make_attachment(con, name, client, manifest, keeping)

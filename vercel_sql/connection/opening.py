@@ -7,6 +7,7 @@ from os import PathLike
 import duckdb
 
 from vercel_sql.api import Client, SecretsFile, find_credential
+from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.connection.attachment import make_attachment
 from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.translate import translated
@@ -25,6 +26,7 @@ def connect(
     read_only: bool = False,
     secrets_file: str | PathLike[str] | None = None,
     on_orphan: OnOrphan = "report",
+    audit_log: str | PathLike[str] | None = None,
     expect_rows: int | None = None,
     max_writes: int | None = 100,
     timeout: float | None = None,
@@ -49,6 +51,8 @@ def connect(
         on_orphan: what becomes of a token that may have come of a create whose answer was lost:
             ``report`` names it in the error, ``revoke`` revokes it too, but only where no other
             can be meant.
+        audit_log: where every write is noted, as a line of JSON without any secret; without it,
+            in the file that ``VERCEL_SQL_AUDIT_LOG`` names, if it does.
         expect_rows: the number of rows that every write must change, else it is an error.
         max_writes: how many writes a statement may send at most; one that would send more is
             refused before the first. None does not limit it.
@@ -60,21 +64,23 @@ def connect(
 
     Raises:
         ParameterError: the token, the URL or another value is not acceptable.
-        OperationalError: the database or the secrets file can't be opened.
+        OperationalError: the database, the secrets file or the audit log can't be opened.
     """
     manifest = vercel()
     provider = manifest.provider
     on_orphan = known_choice(on_orphan)
+    noted = chosen_log(audit_log)
     saved = SecretsFile(secrets_file) if secrets_file is not None else None
     urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
     client = Client(
         provider,
-        find_credential(provider, token, token_file, urls=urls),
+        find_credential(provider, token, token_file, urls=urls, audit_log=noted),
         urls=urls,
         read_only=read_only,
         request_timeout=request_timeout,
         attempts=attempts,
         patience=patience,
+        audit_log=noted,
     )
     with translated([]):
         native = duckdb.connect(str(database))

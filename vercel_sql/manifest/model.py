@@ -31,6 +31,22 @@ class Server(Entry, frozen=True, kw_only=True):
     environment: str
 
 
+class AccountRules(Entry, frozen=True, kw_only=True):
+    """How to find out whom a credential stands for.
+
+    Attributes:
+        resource: service and resource of the method.
+        method: what is called, without arguments; its answer has one row.
+        key: the field that identifies the account.
+        labels: the fields that people know it by, the best first.
+    """
+
+    resource: str
+    method: str
+    key: str
+    labels: list[str]
+
+
 class Provider(Entry, frozen=True, kw_only=True):
     """The top of the manifest: the catalog's name, its servers and its services.
 
@@ -38,6 +54,7 @@ class Provider(Entry, frozen=True, kw_only=True):
         name: the name that the catalog has in SQL.
         token_environment: the environment variable that holds the bearer token.
         token_prefixes: what bearer tokens of the newer kinds begin with.
+        account: how to find out whom a credential stands for.
         servers: the servers by the name that methods use.
         services: for each service the names of its resources, so that a name can be resolved
             without reading the service's own file.
@@ -48,6 +65,7 @@ class Provider(Entry, frozen=True, kw_only=True):
     title: str
     token_environment: str
     token_prefixes: list[str] = []
+    account: AccountRules
     servers: dict[str, Server]
     services: dict[str, list[str]]
     views: dict[str, list[str]] = {}

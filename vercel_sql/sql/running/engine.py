@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from vercel_sql.api.causes import caused_by
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.call import exec_arguments, find_method, prepare_call, run_read
 from vercel_sql.sql.running.delete import prepare_delete
@@ -62,13 +63,14 @@ class Engine:
             duckdb.Error: an error of DuckDB's, in a part of the statement that it evaluates.
         """
         self._resolver.load_services(statement.fragment)
-        try:
-            return self._run(statement, parameters, limits)
-        except (duckdb.CatalogException, duckdb.BinderException):
-            # A name may stand for a table that was not made yet. Nothing was sent so far.
-            if not self._resolver.load_all():
-                raise
-            return self._run(statement, parameters, limits)
+        with caused_by(type(statement).__name__.upper()):
+            try:
+                return self._run(statement, parameters, limits)
+            except (duckdb.CatalogException, duckdb.BinderException):
+                # A name may stand for a table that was not made yet. Nothing was sent so far.
+                if not self._resolver.load_all():
+                    raise
+                return self._run(statement, parameters, limits)
 
     def load_all(self) -> bool:
         """Makes all tables that are missing; False where none are."""

@@ -1,0 +1,49 @@
+"""Whom a client's credential stands for: asked as the manifest says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vercel_sql.api.requests import build_request
+from vercel_sql.manifest import vercel
+
+if TYPE_CHECKING:
+    from vercel_sql.api.client import Client
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who it is.
+
+    Attributes:
+        key: what identifies the account.
+        name: what people call it.
+    """
+
+    key: str
+    name: str
+
+
+def ask_account(client: Client) -> Account:
+    """Asks, which takes one request.
+
+    Raises:
+        MissingTokenError: there is no credential.
+        APIError: the credential may not ask.
+        TransportError: no answer came.
+        AnswerError: the answer names nobody.
+    """
+    rules = client.provider.account
+    service, _, resource = rules.resource.partition(".")
+    method = vercel().service(service).resources[resource].methods[rules.method]
+    answer = client.send(build_request(method, {}))
+    row: Any = answer.json()
+    for name in method.rows:
+        row = row.get(name) if isinstance(row, dict) else None
+    row = row if isinstance(row, dict) else {}
+    key = row.get(rules.key)
+    if not isinstance(key, str):
+        raise answer.unusable(f"it has no {rules.key}")
+    labels = [row.get(label) for label in rules.labels]
+    return Account(key, next((text for text in labels if isinstance(text, str) and text), key))

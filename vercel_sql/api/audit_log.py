@@ -1,0 +1,128 @@
+"""The audit log: a line for each write that was sent, or that was about to be."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vercel_sql.api.appending import append_line, open_for_appending, sync_folder
+from vercel_sql.api.decode import encode_json
+from vercel_sql.api.logger import logger
+from vercel_sql.errors import AuditLogError
+
+log = logger("api")
+
+ENVIRONMENT = "VERCEL_SQL_AUDIT_LOG"
+"""The environment variable that names the file where no option does."""
+
+
+class AuditLog:
+    """A file of mode 0600 to which a line of JSON is appended for each write; it holds no secret.
+
+    Processes and threads may share one. What it can't take stays in memory, and goes to the file
+    before the next write is sent; until then none is.
+
+    Args:
+        path: the file; it is made where it is missing.
+
+    Raises:
+        AuditLogError: it can't be written, or others may write it too.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+        self._lock = threading.Lock()
+        self._waiting: list[str] = []
+        # Found out now, before the first request, rather than with an answer in hand.
+        self.require()
+
+    def __repr__(self) -> str:
+        return f"<AuditLog {self.path}>"
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a write was carried out that is not in the file yet."""
+        return bool(self._waiting)
+
+    def require(self) -> None:
+        """Makes sure that the next line can be taken; called before a write is sent.
+
+        Raises:
+            AuditLogError: it can't be, so nothing may be sent.
+        """
+        with self._lock:
+            try:
+                self._append()
+            except OSError as error:
+                raise AuditLogError(f"{self._unusable(error)}. Nothing was sent") from None
+
+    def append(self, record: Mapping[str, Any]) -> AuditLogError | None:
+        """Writes a line and returns when it is on the disk; gives what hindered it.
+
+        Args:
+            record: what is noted, without any secret.
+        """
+        line = encode_json(dict(record))
+        with self._lock:
+            self._waiting.append(line)
+            try:
+                self._append()
+            except OSError as error:
+                problem = AuditLogError(
+                    f"{self._unusable(error)}: a write that was sent is not in it yet. No other "
+                    "is sent before it is"
+                )
+                log.warning("%s", problem)
+                return problem
+        return None
+
+    def _append(self) -> None:
+        """Writes what waits; what was written waits no more.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        is_new = not self.path.exists()
+        handle = open_for_appending(self.path)
+        try:
+            _refuse_unsafe(handle)
+            while self._waiting:
+                append_line(handle, self._waiting[0])
+                os.fsync(handle)
+                del self._waiting[0]
+        finally:
+            os.close(handle)
+        if is_new:
+            sync_folder(self.path.absolute().parent)
+
+    def _unusable(self, error: OSError) -> str:
+        return f"the audit log {self.path} can't be used: {error.strerror or 'unknown error'}"
+
+
+def _refuse_unsafe(handle: int) -> None:
+    """Refuses what is no file, and one that others could change.
+
+    Raises:
+        OSError: it is so.
+    """
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    if os.name == "posix" and mode & 0o022:
+        reason = f"others may write it (mode {stat.S_IMODE(mode):04o}); run chmod go-w on it"
+        raise OSError(errno.EACCES, reason)
+
+
+def chosen_log(path: str | os.PathLike[str] | None) -> AuditLog | None:
+    """The log that an option names, else the environment variable; None where neither does.
+
+    Raises:
+        AuditLogError: it can't be used.
+    """
+    named = path or os.environ.get(ENVIRONMENT, "").strip()
+    return AuditLog(named) if named else None
