@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +16,7 @@ from vercel_sql.api.account import ask_account
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.causes import cause
 from vercel_sql.api.decode import decode_json
+from vercel_sql.api.noting import fingerprint, is_unsent
 from vercel_sql.api.redaction import MASK
 from vercel_sql.api.requests import Request
 from vercel_sql.errors import APIError, AuditLogError, Error, StatementCancelledError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 Outcome: TypeAlias = Literal["done", "refused", "unknown", "not sent"]
 
 _LONGEST = 200  # characters of a key or a reason
-_FINGERPRINT = 16  # hexadecimal digits
 
 
 @dataclass
@@ -76,6 +76,7 @@ class Auditor:
         self.log = log
         self._client = client
         self._accounts: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<Auditor: {self.log!r}>"
@@ -116,7 +117,7 @@ class Auditor:
         if bearer is not None:
             credential = {
                 "source": self._client.credential.source,
-                "sha256": _fingerprint(bearer),
+                "sha256": fingerprint(bearer),
             }
         return {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -133,20 +134,21 @@ class Auditor:
         if bearer is None:
             own = request.authorization is not None
             return _nobody("the request has credentials of its own" if own else "it needs none")
-        fingerprint = _fingerprint(bearer)
-        if fingerprint not in self._accounts:
-            try:
-                found = ask_account(self._client)
-            except StatementCancelledError:
-                raise
-            except Error as error:
-                account = _nobody(self._client.redactor.mask(str(error)))
-                if not isinstance(error, APIError):
-                    return account  # asked again for the next one
-            else:
-                account = {"id": found.key, "name": found.name, "reason": None}
-            self._accounts[fingerprint] = account
-        return self._accounts[fingerprint]
+        key = fingerprint(bearer)
+        with self._lock:
+            if key not in self._accounts:
+                try:
+                    found = ask_account(self._client)
+                except StatementCancelledError:
+                    raise
+                except Error as error:
+                    account = _nobody(self._client.redactor.mask(str(error)))
+                    if not isinstance(error, APIError):
+                        return account  # asked again for the next one
+                else:
+                    account = {"id": found.key, "name": found.name, "reason": None}
+                self._accounts[key] = account
+            return self._accounts[key]
 
     def _note(
         self, about: dict[str, Any], tally: Tally, outcome: Outcome, key: str | None
@@ -167,19 +169,13 @@ def _nobody(reason: str) -> dict[str, Any]:
     return {"id": None, "name": None, "reason": reason[:_LONGEST]}
 
 
-def _fingerprint(bearer: str) -> str:
-    """What tells a token from others without being of use to anybody."""
-    return hashlib.sha256(bearer.encode()).hexdigest()[:_FINGERPRINT]
-
-
 def _outcome(error: BaseException, tally: Tally) -> Outcome:
     """What a failure says about the write."""
     if tally.requests == 0:
         return "not sent"
-    if isinstance(error, APIError):
-        # A redirect, a time-out or a failure may come from between here and the API.
-        return "refused" if 400 <= error.status < 500 and error.status != 408 else "unknown"
-    return "unknown" if getattr(error, "outcome_unknown", True) else "not sent"
+    if not is_unsent(error):
+        return "unknown"
+    return "refused" if isinstance(error, APIError) else "not sent"
 
 
 def _content(answer: Answer) -> dict[str, Any] | None:

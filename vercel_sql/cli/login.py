@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from vercel_sql.api import Client, Credential
+from vercel_sql.api.account import ask_account
 from vercel_sql.api.calls import call
 from vercel_sql.api.causes import caused_by
 from vercel_sql.api.login_store import LoginStore, SavedLogin
@@ -25,7 +26,7 @@ from vercel_sql.api.sign_in import (
     by_email,
 )
 from vercel_sql.cli.accounts import anonymous_client, guarded, say
-from vercel_sql.cli.exit_codes import FINE
+from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers, seconds
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.manifest import vercel
@@ -107,7 +108,8 @@ def _login(arguments: argparse.Namespace) -> int:
     environment = client.provider.token_environment
     if os.environ.get(environment, "").strip():
         say(f"{environment} is set, and comes before this login.")
-    return FINE
+    is_behind = client.auditor is not None and client.auditor.log.is_behind
+    return FAILED if is_behind else FINE
 
 
 def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:
@@ -202,14 +204,12 @@ def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | 
     try:
         if login.kind == "token":
             _note_token(client, store, login)
-        answer = call(client, "user.user", "get_auth_user", {})
+        return ask_account(client).name
     except Error as error:
         say(f"(who it is could not be asked: {error})")
         return None
     finally:
         client.close()
-    user = answer.get("user")
-    return str(user.get("username") or user.get("email")) if isinstance(user, dict) else None
 
 
 def _note_token(client: Client, store: LoginStore, login: SavedLogin) -> None:

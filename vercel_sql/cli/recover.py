@@ -87,22 +87,26 @@ def _recover(arguments: argparse.Namespace) -> int:
 
 def _client(arguments: argparse.Namespace) -> Client:
     from vercel_sql.api import Client, find_credential
+    from vercel_sql.api.audit_log import chosen_log
     from vercel_sql.manifest import vercel
 
     provider = vercel().provider
     given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
     urls = {name: url for name, url in given.items() if url}
+    audit_log = chosen_log(arguments.audit_log)
     return Client(
         provider,
-        find_credential(provider, None, arguments.token_file, urls=urls),
+        find_credential(provider, None, arguments.token_file, urls=urls, audit_log=audit_log),
         urls=urls,
         read_only=not arguments.revoke,
         request_timeout=arguments.request_timeout,
+        audit_log=audit_log,
     )
 
 
 def _revoked(client: Client, findings: Sequence[Finding], *, ask: bool) -> list[Finding]:
     """The findings, with those that are orphans for certain revoked, where the person says so."""
+    from vercel_sql.api.causes import caused_by
     from vercel_sql.cli.output import complain
     from vercel_sql.tables.orphans import revoke
     from vercel_sql.tables.recovery import Fate
@@ -114,7 +118,8 @@ def _revoked(client: Client, findings: Sequence[Finding], *, ask: bool) -> list[
     for key, finding in orphans.items():
         assert finding.resource is not None  # noqa: S101 - its rows are from there
         try:
-            revoke(client, finding.resource, key)
+            with caused_by("recover"):
+                revoke(client, finding.resource, key)
         except Error as error:
             complain(f"{key} could not be revoked: {error}")
         else:

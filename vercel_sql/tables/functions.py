@@ -18,6 +18,7 @@ from duckdb import sqltypes
 from duckdb.func import FunctionNullHandling
 
 from vercel_sql.api import build_request, check_arguments, encode_json
+from vercel_sql.api.causes import caused_by
 from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import Method, Resource, Service
 from vercel_sql.tables.calls import call, refuse_own_key, result_columns
@@ -132,7 +133,8 @@ class Functions:
             given = dict(zip(names, values, strict=True))
             try:
                 if writes:
-                    return _outcome(self._write(resource, method, given))
+                    with caused_by("function"):
+                        return _outcome(self._write(resource, method, given))
                 checked = check_arguments(method, given, f"{resource.service}.{method.name}()")
                 return _outcome(_rows(call(self._source.client, resource, method, checked)))
             except Exception as error:

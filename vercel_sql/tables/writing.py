@@ -105,6 +105,7 @@ def write_and_keep(
     try:
         answer = client.send(request, trail)
         table, problem = salvage(resource, method, answer)
+        problem = problem or answer.unnoted
     except Error as error:
         trail.lost(client.redactor.mask(str(error)))
         raise explained(client, resource, trail.entry, error, keeping.on_orphan) from None

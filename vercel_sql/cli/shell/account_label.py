@@ -8,6 +8,7 @@ from collections.abc import Callable
 import httpx
 
 from vercel_sql.api import Client
+from vercel_sql.api.account import ask_account
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.transport import is_loopback
 from vercel_sql.errors import (
@@ -19,7 +20,6 @@ from vercel_sql.errors import (
 )
 from vercel_sql.escapes import visible
 from vercel_sql.manifest import vercel
-from vercel_sql.tables.calls import call
 
 _SECONDS = 5.0  # for one request: whoever is offline shall be told soon
 _NO_ACCOUNT, _REFUSED, _OFFLINE = "no account", "token refused", "offline"
@@ -105,11 +105,8 @@ class AccountLabel:
             request_timeout=_SECONDS,
             attempts=1,
         )
-        resource = vercel().service("user").resources["user"]
-        method = resource.lister
-        assert method is not None  # noqa: S101 - the manifest has it
         try:
-            (row,) = call(client, resource, method, {}).to_pylist()
+            return ask_account(client).name
         except MissingTokenError:
             return _NO_ACCOUNT
         except (UnauthorizedError, ForbiddenError):
@@ -120,7 +117,6 @@ class AccountLabel:
             return ""  # a statement will say what is wrong
         finally:
             client.close()
-        return str(row["username"] or row["email"] or row["id"])
 
 
 def _answers_as_simulator(api_url: str) -> bool:
