@@ -38,6 +38,7 @@ class AuditLog:
         self.path = Path(path).expanduser()
         self._lock = threading.Lock()
         self._waiting: list[str] = []
+        self._problem: AuditLogError | None = None
         # Found out now, before the first request, rather than with an answer in hand.
         self.require()
 
@@ -45,9 +46,9 @@ class AuditLog:
         return f"<AuditLog {self.path}>"
 
     @property
-    def is_behind(self) -> bool:
-        """Whether a write was carried out that is not in the file yet."""
-        return bool(self._waiting)
+    def problem(self) -> AuditLogError | None:
+        """Why a write that was sent is not in the file yet; None where all are."""
+        return self._problem if self._waiting else None
 
     def require(self) -> None:
         """Makes sure that the next line can be taken; called before a write is sent.
@@ -73,13 +74,12 @@ class AuditLog:
             try:
                 self._append()
             except OSError as error:
-                problem = AuditLogError(
-                    f"{self._unusable(error)}: a write that was sent is not in it yet. No other "
-                    "is sent before it is"
+                self._problem = AuditLogError(
+                    f"{self._unusable(error)}: a write that was sent is not in it yet, and no "
+                    "other is sent before it is"
                 )
-                log.warning("%s", problem)
-                return problem
-        return None
+                log.warning("%s", self._problem)
+        return self.problem
 
     def _append(self) -> None:
         """Writes what waits; what was written waits no more.

@@ -179,8 +179,7 @@ class Client(HoldsSecrets):
             attempts=self._attempts,
             patience=self.patience,
         )
-        twin.auditor = self.auditor
-        twin.redactor = self.redactor
+        twin.auditor, twin.redactor = self.auditor, self.redactor
         return twin
 
     def close(self) -> None:

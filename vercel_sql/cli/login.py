@@ -108,7 +108,7 @@ def _login(arguments: argparse.Namespace) -> int:
     environment = client.provider.token_environment
     if os.environ.get(environment, "").strip():
         say(f"{environment} is set, and comes before this login.")
-    is_behind = client.auditor is not None and client.auditor.log.is_behind
+    is_behind = client.auditor is not None and client.auditor.log.problem is not None
     return FAILED if is_behind else FINE
 
 

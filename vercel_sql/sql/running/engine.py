@@ -28,6 +28,7 @@ from vercel_sql.sql.statements import (
     Statement,
     Write,
 )
+from vercel_sql.tables.writing import kept_rows
 
 __all__ = ["Engine", "Limits", "NativeQuery", "Outcome"]
 
@@ -65,12 +66,28 @@ class Engine:
         self._resolver.load_services(statement.fragment)
         with caused_by(type(statement).__name__.upper()):
             try:
-                return self._run(statement, parameters, limits)
+                result = self._run(statement, parameters, limits)
             except (duckdb.CatalogException, duckdb.BinderException):
                 # A name may stand for a table that was not made yet. Nothing was sent so far.
                 if not self._resolver.load_all():
                     raise
-                return self._run(statement, parameters, limits)
+                result = self._run(statement, parameters, limits)
+        if isinstance(result, Outcome) and result.changed is not None:
+            self._require_noted(result)
+        return result
+
+    def _require_noted(self, outcome: Outcome) -> None:
+        """Says so where a write was carried out that is not in the audit log.
+
+        Raises:
+            PartialWriteError: it is so; the error has the statement's rows.
+        """
+        for catalog in self._catalogs:
+            auditor = catalog.client.auditor
+            problem = auditor.log.problem if auditor is not None else None
+            if problem is not None:
+                text = f"{problem}. The statement was carried out, and its rows are in this error"
+                raise kept_rows(text, problem, outcome.table)
 
     def load_all(self) -> bool:
         """Makes all tables that are missing; False where none are."""
