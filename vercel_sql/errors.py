@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from vercel_sql.escapes import visible_lines
 
@@ -100,7 +100,17 @@ class NotApprovedError(ProgrammingError):
 
 
 class TooManyWritesError(ProgrammingError):
-    """A statement would send more writes than it may, and nothing of it was sent."""
+    """A statement would send more writes than it may; what would be too many was not sent.
+
+    Attributes:
+        writes: how many it would have sent altogether, as far as is known.
+        limit: how many it may send.
+    """
+
+    def __init__(self, message: str, *, writes: int = 0, limit: int = 0) -> None:
+        super().__init__(message)
+        self.writes = writes
+        self.limit = limit
 
 
 class StatementCancelledError(OperationalError):
@@ -138,9 +148,11 @@ class TransportError(RequestError):
 
     Attributes are those of `RequestError`, and:
         lasting: whether trying again is no use, as with a certificate that is not trusted.
+        timed_out: True where it was not waited for any longer, and the server may still be at it.
     """
 
     lasting = False
+    timed_out = False
 
 
 class CircuitOpenError(RequestError):
@@ -207,9 +219,12 @@ class APIError(OperationalError):
 
     Attributes are those of `APIErrorDetail`, and:
         retry_after: how many seconds the server asks to wait, or None where it does not say.
+        outcome_unknown: True where it was looked up whether the request changed something all the
+            same, and that could not be found out.
     """
 
     retry_after: float | None = None
+    outcome_unknown: bool = False
 
     def __init__(self, text: str, detail: APIErrorDetail) -> None:
         super().__init__(text)
@@ -278,15 +293,38 @@ class RedirectError(APIError):
     """3xx: redirects are not followed, since credentials would go with them."""
 
 
+@dataclass(frozen=True)
+class FailedWrite:
+    """One request of a statement that was not carried out, or may not have been.
+
+    Attributes:
+        row: what tells its row from the others: its key, or its number.
+        error: what went wrong.
+    """
+
+    row: str
+    error: BaseException
+
+
 class PartialWriteError(OperationalError):
     """A statement with several requests failed after some of them had been carried out.
+
+    Rows are told apart by their keys where they have some, as in a DELETE, else by their numbers
+    (``row 7``).
 
     Attributes:
         columns: the names of the columns of ``rows``.
         rows: the result rows of what was done before the failure. They may hold secrets that are
             shown once: the message and the repr never include them.
         cause: what stopped the statement.
+        done: what was carried out.
+        missing: what was to be deleted, and was gone already.
+        failed: what was not carried out, and why.
+        unknown: what may have been carried out all the same, since its answer was lost.
+        not_started: what was not sent any more, or was put off by a rate limit and not sent again.
     """
+
+    KEPT: ClassVar = ", and are kept in this error"
 
     def __init__(
         self,
@@ -296,12 +334,22 @@ class PartialWriteError(OperationalError):
         columns: Sequence[str] = (),
         rows: Sequence[tuple[Any, ...]] = (),
         table: Any = None,
+        done: Sequence[str] = (),
+        missing: Sequence[str] = (),
+        failed: Sequence[FailedWrite] = (),
+        unknown: Sequence[FailedWrite] = (),
+        not_started: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.cause = cause
         self.columns = tuple(columns)
         self.rows = list(rows)
         self.table = table  # the same rows as a pyarrow.Table
+        self.done = tuple(done)
+        self.missing = tuple(missing)
+        self.failed = tuple(failed)
+        self.unknown = tuple(unknown)
+        self.not_started = tuple(not_started)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self.rows:
@@ -313,7 +361,7 @@ class PartialWriteError(OperationalError):
 
     def placed(self, where: str) -> str:
         """The text for whoever took the rows out of the error, and put them somewhere."""
-        text = str(self).removesuffix(", and are kept in this error")
+        text = str(self).removesuffix(self.KEPT)
         if not self.rows:
             return text
         return f"{text}; {'its row is' if len(self.rows) == 1 else 'their rows are'} {where}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ class Progress:
         self._bar = bar
         self._counts_writes_only = False
         self._requests = self._pages = self._rows = 0
+        self._lock = (
+            threading.RLock()
+        )  # requests that run side by side are told of by their threads
 
     def expect(self, total: int) -> None:
         """From now on counts the requests that change something, of which there will be so many."""
@@ -48,24 +52,27 @@ class Progress:
 
     def count(self, event: RequestEvent) -> None:
         """Counts a request."""
-        if not self._counts_writes_only:
-            self._requests += 1
-            self._advance(event.api_method)
-        elif event.effect == "write" and event.attempt == 1:
-            self._bar.set_description_str(event.api_method, refresh=False)
-            self._bar.update()
+        with self._lock:
+            if not self._counts_writes_only:
+                self._requests += 1
+                self._advance(event.api_method)
+            elif event.effect == "write" and event.attempt == 1:
+                self._bar.set_description_str(event.api_method, refresh=False)
+                self._bar.update()
 
     def count_page(self, event: PageEvent) -> None:
         """Counts a page of a listing and its rows."""
-        if not self._counts_writes_only:
-            self._pages += 1
-            self._rows += event.rows
-            self._advance(event.api_method)
+        with self._lock:
+            if not self._counts_writes_only:
+                self._pages += 1
+                self._rows += event.rows
+                self._advance(event.api_method)
 
     def say(self, text: str) -> None:
         """Says on the line what the statement waits for, at once."""
-        self._bar.delay = 0  # else the line is not cleared at the end
-        self._bar.set_description_str(text)
+        with self._lock:
+            self._bar.delay = 0  # else the line is not cleared at the end
+            self._bar.set_description_str(text)
 
     def _advance(self, api_method: str) -> None:
         done = _counted(self._requests, "request")

@@ -4,6 +4,7 @@ from vercel_sql.api.answer import Answer
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.client import Client
+from vercel_sql.api.connections import MOST_CONNECTIONS
 from vercel_sql.api.credentials import Credential, TokenSource, given_credential
 from vercel_sql.api.decode import decode_json, encode_json
 from vercel_sql.api.events import PageEvent, RequestEvent
@@ -15,6 +16,7 @@ from vercel_sql.api.sources import find_credential
 
 __all__ = [
     "MASK",
+    "MOST_CONNECTIONS",
     "Answer",
     "CancelScope",
     "Client",

@@ -88,6 +88,15 @@ class CancelScope:
             for box in self._waiting:
                 box.put(_CANCELLED)
 
+    def part(self) -> CancelScope:
+        """A scope that is over no later by time, and that can be cancelled without this one.
+
+        Who cancels this one is not heard in it: whoever made it passes that on.
+        """
+        part = CancelScope()
+        part.timeout, part._end = self.timeout, self._end
+        return part
+
     def check(self) -> None:
         """Goes on only where it is not over.
 
@@ -126,7 +135,7 @@ class CancelScope:
             raise StatementTimeoutError(
                 f"{self.timed_out()}: the next thing to do was {seconds:.1f} s away"
             )
-        with self._told(Queue() if box is None else box) as told:
+        with self.told(Queue() if box is None else box) as told:
             try:
                 told.get(timeout=max(0.0, seconds))
             except Empty:
@@ -160,7 +169,7 @@ class CancelScope:
             StatementCancelledError: the scope was cancelled.
             StatementTimeoutError: its time is over.
         """
-        with self._told(box):
+        with self.told(box):
             return self._take(box)
 
     def _take(self, box: Box, most: float | None = None) -> Any:
@@ -232,18 +241,18 @@ class CancelScope:
         """What comes of some work is put into the box, and so is word that the scope ended."""
         self.check()
         with self._box() as box:
-            _workers.begin(act, box)
+            workers.begin(act, box)
             yield box
 
     @contextmanager
     def _box(self) -> Iterator[Queue[Any]]:
         # No SimpleQueue: after a Ctrl-C within its get, the next get may miss what is put.
         box: Queue[Any] = Queue()
-        with self._told(box):
+        with self.told(box):
             yield box
 
     @contextmanager
-    def _told(self, box: Box) -> Iterator[Box]:
+    def told(self, box: Box) -> Iterator[Box]:
         """Puts word into a box when the scope is cancelled."""
         with self._lock:
             self._waiting.add(box)
@@ -304,4 +313,4 @@ class _Workers:
                 return
 
 
-_workers = _Workers()
+workers = _Workers()

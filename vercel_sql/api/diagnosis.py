@@ -110,6 +110,7 @@ def no_answer(request: Request, base: str, found: Diagnosis, redactor: Redactor)
         text.removesuffix("."), method=method.http, path=path, outcome_unknown=unknown
     )
     failure.lasting = found.lasting
+    failure.timed_out = isinstance(error, httpx.TimeoutException)
     return failure
 
 

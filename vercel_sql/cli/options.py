@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vercel_sql import Connection
@@ -36,6 +36,7 @@ def opened(arguments: argparse.Namespace, token: str | None = None) -> Connectio
         audit_log=arguments.audit_log,
         expect_rows=arguments.expect_rows,
         max_writes=arguments.max_writes,
+        parallel_deletes=arguments.parallel_deletes,
         timeout=arguments.timeout,
         request_timeout=arguments.request_timeout,
     )
@@ -111,12 +112,13 @@ def add_guards(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="fail where an INSERT, DELETE or writing EXEC changes another number of rows",
     )
+    add_max_writes(parser)
     add(
-        "--max-writes",
+        "--parallel-deletes",
         type=_count,
-        default=100,
+        default=8,
         metavar="N",
-        help="refuse a statement that would send more writes, before its first (100)",
+        help="how many rows a DELETE takes away at a time, 1 to 16 (8)",
     )
     add_timeout(parser)
     add(
@@ -153,6 +155,24 @@ def add_logging(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="append a line of JSON for each write, without secrets, to a file of mode 0600; "
         "without it, to the one that VERCEL_SQL_AUDIT_LOG names",
+    )
+
+
+def guard_defaults() -> dict[str, Any]:
+    """What the options of `add_guards` are where nobody gives them."""
+    parser = argparse.ArgumentParser()
+    add_guards(parser)
+    return vars(parser.parse_args([]))
+
+
+def add_max_writes(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that says how many writes a statement may send."""
+    parser.add_argument(
+        "--max-writes",
+        type=_count,
+        default=100,
+        metavar="N",
+        help="refuse a statement that would send more writes, before its first (100)",
     )
 
 

@@ -11,12 +11,13 @@ from vercel_sql.cli.inputs import read_inputs
 from vercel_sql.cli.options import opened
 from vercel_sql.cli.output import Printer, complain
 from vercel_sql.cli.running import Manner, Runner
-from vercel_sql.errors import Error, MissingTokenError
+from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError
 
 _WITHOUT_LOGIN = (
     "The command line takes it from --token-file FILE, VERCEL_TOKEN or a login; "
     "to try things out without one, run vercel-sql demo."
 )
+_MORE_WRITES = "(here: --max-writes N)"
 _UNBOUND = "Values are given as --param NAME=VALUE."
 
 
@@ -34,7 +35,7 @@ def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
     with connection:
         manner = Manner(
             watched=not arguments.verbose,
-            hints={MissingTokenError: _WITHOUT_LOGIN},
+            hints={MissingTokenError: _WITHOUT_LOGIN, TooManyWritesError: _MORE_WRITES},
             unbound=_UNBOUND,
         )
         runner = Runner(connection, Printer(arguments.format), manner, inputs.hidden)

@@ -25,7 +25,7 @@ from vercel_sql.errors import (
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.progress import Progress, progress
 from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
-from vercel_sql.sql.running import Plan
+from vercel_sql.sql.running import Plan, what_is_left
 
 _SETTINGS = (
     # The renderers write every type exactly, and for that have to be given it exactly.
@@ -217,13 +217,18 @@ class Runner:
                 complain(str(unwritten), self._manner.prefix)
         was_stopped = self._interrupts.came and not isinstance(error.cause, APIError)
         if was_stopped and not isinstance(error, RotationError):
-            return self._interrupted(done)
+            return self._interrupted(error)
         text = error.placed("in the output")
         self.complain(f"{self._place()}{text}")
         return self._interrupts.exit_code if was_stopped else FAILED
 
     def _secret_columns(self, table: pa.Table) -> frozenset[str]:
-        """The columns with a value that is known as secret; all, should there be none."""
+        """The columns with a value that is known as secret; all, should there be none.
+
+        What was deleted has none that anybody would want to keep.
+        """
+        if self._running and isinstance(self._running[1], Delete):
+            return frozenset()
         mask = self._connection.client.redactor.mask
         found = [
             name
@@ -232,20 +237,20 @@ class Runner:
         ]
         return frozenset(found or table.column_names)
 
-    def _interrupted(self, done: int = 0) -> int:
+    def _interrupted(self, error: PartialWriteError | None = None) -> int:
         text = f"{self._place()}interrupted" if self._running else "interrupted"
-        if done:
-            text += (
-                f" after {done} {'row was' if done == 1 else 'rows were'} carried out (see above)"
-            )
-        if self._running and isinstance(self._running[1], Write | Exec):
+        if error is not None:
+            done = 0 if error.table is None else error.table.num_rows
+            text += f" after {done} {'row was' if done == 1 else 'rows were'} carried out"
+            text = ". ".join([f"{text} (see above)" if done else text, *what_is_left(error)])
+        elif self._running and isinstance(self._running[1], Write | Exec):
             text += (
                 ". The request that was under way may have been carried out all the same: "
                 "list the table before you repeat the statement"
             )
             if not isinstance(self._running[1], Delete):
                 text += ", or run vercel-sql recover, which tells whether a token was made"
-        complain(text, self._manner.prefix)
+        self.complain(text)
         return self._interrupts.exit_code
 
     def _failed(self, error: Exception, place: str) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import FrameType
 
+from vercel_sql.errors import PartialWriteError
+
 _FRAMES_OF = frozenset(["h11", "httpcore", "httpx", "tenacity", "vercel_sql"])
 """The packages whose variables are cleared; a caller's own functions keep theirs."""
 
@@ -51,5 +53,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(each))
         yield each
-        led = (each.__cause__, each.__context__, getattr(each, "cause", None))
+        led = [each.__cause__, each.__context__, getattr(each, "cause", None)]
+        if isinstance(each, PartialWriteError):
+            led += [write.error for write in (*each.failed, *each.unknown)]
         left += [other for other in led if isinstance(other, BaseException)]

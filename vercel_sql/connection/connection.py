@@ -18,13 +18,15 @@ from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.attachment import Attachment
-from vercel_sql.connection.cursor import Cursor, Values, wrapped
+from vercel_sql.connection.batch import Batch
+from vercel_sql.connection.cursor import Cursor, Values, counted, wrapped
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
 from vercel_sql.sql import NO_PARAMETERS, Explain, Native, Parameters, Statement, check, parse
 from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.duck import in_transaction
+from vercel_sql.tables.allowance import Allowance
 from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.writing import Keeping, kept_rows
 
@@ -51,6 +53,7 @@ class Connection(HoldsSecrets):
             first request, and says whether to go on; where it gives False, the statement ends
             with a `NotApprovedError`. None allows all.
         max_writes: how many writes a statement may send at most; None allows any number.
+        parallel_deletes: how many rows a DELETE takes away at a time.
         timeout: how many seconds a statement may take altogether; None does not limit it.
     """
 
@@ -73,12 +76,14 @@ class Connection(HoldsSecrets):
         *,
         expect_rows: int | None,
         max_writes: int | None,
+        parallel_deletes: int,
         timeout: float | None,
         keeping: Keeping,
     ) -> None:
         self.native = native
         self.expect_rows = expect_rows
         self.max_writes = max_writes
+        self.parallel_deletes = parallel_deletes
         self.timeout = timeout
         self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
@@ -145,8 +150,9 @@ class Connection(HoldsSecrets):
     def executemany(self, operation: str, seq_of_parameters: Iterable[Values]) -> Cursor:
         """Runs a script once for each set of parameters; see `Cursor.executemany`."""
         hidden, each = Unshown(operation), map(wrapped, seq_of_parameters)
+        sets = counted(seq_of_parameters)
         del operation, seq_of_parameters
-        self._own_cursor = self.cursor()._executemany(hidden, each)
+        self._own_cursor = self.cursor()._executemany(hidden, each, sets)
         return self._own_cursor
 
     def fetchone(self) -> tuple[Any, ...] | None:
@@ -255,7 +261,11 @@ class Connection(HoldsSecrets):
             _open.discard(self)
 
     def _run_script(
-        self, cursor: Cursor, operation: Unshown, parameters: Parameters, *, rows_kept: bool = True
+        self,
+        cursor: Cursor,
+        operation: Unshown,
+        parameters: Parameters,
+        batch: Batch | None = None,
     ) -> None:
         self._check_open()
         with self._lock:
@@ -265,27 +275,53 @@ class Connection(HoldsSecrets):
                 check(statements, parameters)
             for statement in statements:
                 self._free_for(cursor)
-                self._run(cursor, statement, parameters, rows_kept)
+                self._run(cursor, statement, parameters, batch)
+
+    @contextmanager
+    def _batch(self, operation: Unshown, sets: int | None) -> Iterator[Batch]:
+        """What many runs of a script share; where one fails, the error has what the others wrote.
+
+        Args:
+            operation: the script.
+            sets: how many sets of parameters there are, where that is known.
+
+        Raises:
+            TooManyWritesError: there are more sets of parameters than writes that may be sent.
+        """
+        self._check_open()
+        batch = Batch(self.max_writes)
+        if sets is not None and self.max_writes is not None:
+            with self._lock, translated(self._catalogs, operation.value):
+                writing = sum(map(self._engine.changes, parse(operation.value)))
+            batch.refuse_too_many(sets, writing)
+        try:
+            yield batch
+        except (errors.Error, KeyboardInterrupt) as error:
+            with translated(self._catalogs):
+                raise batch.error(error) from None
 
     def _run(
         self,
         cursor: Cursor,
         statement: Statement,
         parameters: Parameters,
-        rows_kept: bool = True,
+        batch: Batch | None = None,
     ) -> None:
         limits = Limits(
             self.expect_rows,
             self._keeping,
-            rows_kept,
-            self.approve,
-            max_writes=self.max_writes,
+            rows_kept=batch is None,
+            approve=self.approve,
+            allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
+            parallel_deletes=self.parallel_deletes,
         )
         self._begin_scope()
         self._statement, self._parameters = Unshown(statement.text), parameters
         with self._translated():
             result = self._engine.run(statement, parameters, limits)
             if isinstance(result, Outcome):
+                if batch is not None:
+                    batch.note(result)
                 self._give(cursor, result)
             else:
                 self._run_native(result)

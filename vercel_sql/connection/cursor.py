@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -110,18 +110,25 @@ class Cursor(HoldsSecrets):
 
         Raises:
             ProgrammingError: it would make a secret that is shown once, and that is saved nowhere.
+            TooManyWritesError: all runs together would send more writes than ``max_writes``.
+            PartialWriteError: a run failed after others were carried out; it has their rows.
             Error: as for `execute`.
         """
         hidden, each = Unshown(operation), map(wrapped, seq_of_parameters)
+        sets = counted(seq_of_parameters)
         del operation, seq_of_parameters
-        return self._executemany(hidden, each)
+        return self._executemany(hidden, each, sets)
 
-    def _executemany(self, operation: Unshown, each: Iterable[Parameters]) -> Cursor:
+    def _executemany(
+        self, operation: Unshown, each: Iterable[Parameters], sets: int | None
+    ) -> Cursor:
         self._check_open()
         changed = 0
-        for parameters in each:
-            self._connection._run_script(self, operation, parameters, rows_kept=False)
-            changed += max(self._rowcount, 0)
+        with self._connection._batch(operation, sets) as batch:
+            for parameters in each:
+                self._connection._run_script(self, operation, parameters, batch)
+                batch.run_is_over()
+                changed += max(self._rowcount, 0)
         self._rowcount = changed
         return self
 
@@ -281,6 +288,11 @@ class Cursor(HoldsSecrets):
 def wrapped(parameters: Values) -> Parameters:
     """The values of a caller, under a repr that shows none."""
     return parameters if isinstance(parameters, Parameters) else Parameters(parameters)
+
+
+def counted(sets: Iterable[Values]) -> int | None:
+    """How many sets of parameters there are, where that is known before the last."""
+    return len(sets) if isinstance(sets, Sized) else None
 
 
 @contextmanager

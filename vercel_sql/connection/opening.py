@@ -6,11 +6,12 @@ from os import PathLike
 
 import duckdb
 
-from vercel_sql.api import Client, SecretsFile, find_credential
+from vercel_sql.api import MOST_CONNECTIONS, Client, SecretsFile, find_credential
 from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.connection.attachment import make_attachment
 from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.translate import translated
+from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import vercel
 from vercel_sql.tables.lost import OnOrphan
 from vercel_sql.tables.writing import Keeping, known_choice
@@ -29,6 +30,7 @@ def connect(
     audit_log: str | PathLike[str] | None = None,
     expect_rows: int | None = None,
     max_writes: int | None = 100,
+    parallel_deletes: int = 8,
     timeout: float | None = None,
     request_timeout: float = 30.0,
     attempts: int = 5,
@@ -55,7 +57,8 @@ def connect(
             in the file that ``VERCEL_SQL_AUDIT_LOG`` names, if it does.
         expect_rows: the number of rows that every write must change, else it is an error.
         max_writes: how many writes a statement may send at most; one that would send more is
-            refused before the first. None does not limit it.
+            refused before the first. None does not limit it. ``executemany`` counts as one.
+        parallel_deletes: how many rows a DELETE takes away at a time, 1 to 16.
         timeout: how many seconds a statement may take altogether, until its last row was read;
             None does not limit it.
         request_timeout: seconds for connecting, and for each wait for bytes.
@@ -66,6 +69,7 @@ def connect(
         ParameterError: the token, the URL or another value is not acceptable.
         OperationalError: the database, the secrets file or the audit log can't be opened.
     """
+    _check_counts(max_writes, parallel_deletes)
     manifest = vercel()
     provider = manifest.provider
     on_orphan = known_choice(on_orphan)
@@ -96,9 +100,17 @@ def connect(
         attachment,
         expect_rows=expect_rows,
         max_writes=max_writes,
+        parallel_deletes=parallel_deletes,
         timeout=timeout,
         keeping=Keeping(saved, on_orphan),
     )
+
+
+def _check_counts(max_writes: int | None, parallel_deletes: int) -> None:
+    if max_writes is not None and max_writes < 0:
+        raise ParameterError("max_writes is a number from 0 on, or None for no limit")
+    if not 1 <= parallel_deletes <= MOST_CONNECTIONS:
+        raise ParameterError(f"parallel_deletes is a number from 1 to {MOST_CONNECTIONS}")
 
 
 def _turn_bar_off(native: duckdb.DuckDBPyConnection) -> None:

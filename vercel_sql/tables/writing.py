@@ -30,7 +30,7 @@ from vercel_sql.tables.orphans import Row, value_at
 T = TypeVar("T")
 # How many seconds a request that was sent is waited for when its statement is interrupted: its
 # answer may hold a secret that is shown only once.
-_GRACE = 1.0
+GRACE = 1.0
 # And when its time is over: what came of it is looked up then, and may be revoked.
 _OVERTIME = 2 * SEARCH_SECONDS + 2
 _SECRETS_FILE = "secrets.jsonl"
@@ -184,21 +184,26 @@ def carried_out(client: Client, send: Callable[[], T], method: Method | None = N
             return send()
 
     try:
-        result = client.current_scope.run_to_end(act, _GRACE, _OVERTIME)
+        result = client.current_scope.run_to_end(act, GRACE, _OVERTIME)
     except AbandonedError as error:
-        advice = "list the table before you repeat the statement"
-        if method is not None and method.makes_secret:
-            advice = "vercel-sql recover tells what came of it, before you repeat the statement"
-        raise UnknownOutcomeError(
-            f"{error} while a request was under way. It may have been carried out all the "
-            f"same, and was not sent again: {advice}",
-            cause=error,
-        ) from None
+        raise unknown_outcome(error, method) from None
     except Exception:
         client.receipts.take(answered)  # their rows are in the error
         raise
     client.receipts.take(answered)
     return result
+
+
+def unknown_outcome(error: AbandonedError, method: Method | None = None) -> UnknownOutcomeError:
+    """The error for a write that nobody waits for any more."""
+    advice = "list the table before you repeat the statement"
+    if method is not None and method.makes_secret:
+        advice = "vercel-sql recover tells what came of it, before you repeat the statement"
+    return UnknownOutcomeError(
+        f"{error} while a request was under way. It may have been carried out all the "
+        f"same, and was not sent again: {advice}",
+        cause=error,
+    )
 
 
 def _saved(

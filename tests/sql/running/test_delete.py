@@ -32,10 +32,9 @@ def test_a_constant_is_deleted_without_looking(db, ids, sent, gone, column):
 def test_a_list_of_constants_is_deleted_without_looking(db, ids, sent, gone):
     listed = ", ".join(f"'{id_}'" for id_ in [*ids[:3], ids[0]])
     assert db.execute(f"DELETE FROM {TABLE} WHERE id IN ({listed})").rowcount == 3
-    assert calls(sent) == [
-        ("GET", "/v5/user/tokens/current"),
-        *(("DELETE", f"/v3/user/tokens/{id_}") for id_ in ids[:3]),
-    ]
+    guard, *deletions = calls(sent)
+    assert guard == ("GET", "/v5/user/tokens/current")
+    assert sorted(deletions) == sorted(("DELETE", f"/v3/user/tokens/{id_}") for id_ in ids[:3])
     assert gone() == set(ids[:3])
 
 
@@ -96,7 +95,7 @@ def test_without_returning_it_gives_the_count(db, ids):
 def test_what_is_gone_already_counts_as_not_deleted(db, ids, sent):
     cursor = db.execute(f"DELETE FROM {TABLE} WHERE id IN ('nobody', ?, 'no one')", [ids[0]])
     assert cursor.rowcount == 1
-    assert [r.status for r in sent("DELETE")] == [404, 200, 404]
+    assert sorted(r.status for r in sent("DELETE")) == [200, 404, 404]
     assert db.execute(f"DELETE FROM {TABLE} WHERE id = ?", [ids[0]]).rowcount == 0
 
 

@@ -58,9 +58,9 @@ def used(parameters):
 
 
 def in_order(requests):
-    """Reads may be side by side, in any order; writes are one after the other."""
-    reads = sorted((each for each in requests if each[0] == "GET"), key=repr)
-    return reads + [each for each in requests if each[0] != "GET"]
+    """Reads and deletions may be side by side, in any order; the rest is one after the other."""
+    either = sorted((each for each in requests if each[0] in ("GET", "DELETE")), key=repr)
+    return either + [each for each in requests if each[0] not in ("GET", "DELETE")]
 
 
 def shown(rows):

@@ -165,15 +165,6 @@ def test_the_secrets_file_has_what_was_made_before_the_failure(connect, sim, tmp
     assert len((tmp_path / "secrets").read_text().splitlines()) == 6
 
 
-def test_a_delete_that_fails_midway_tells_what_is_gone(db, sim, ids, exists):
-    sim.faults(kind="status", status=500, method="DELETE", after=2)
-    with pytest.raises(vercel_sql.PartialWriteError, match="row 3 of 5") as caught:
-        db.execute(f"DELETE FROM {TABLE} WHERE id IN (SELECT unnest(?))", [ids[:5]])
-    gone = [row[caught.value.columns.index("id")] for row in caught.value.rows]
-    assert len(gone) == 2
-    assert [id_ for id_ in ids if not exists(id_)] == sorted(gone, key=ids.index)
-
-
 def test_exec_keeps_the_secret_of_an_answer_that_is_wrong_elsewhere(db, sim, authenticates):
     sim.faults(kind="patch", method="POST", patch={"token": {"createdAt": "yesterday"}})
     with pytest.raises(vercel_sql.PartialWriteError) as caught:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from vercel_sql.cli.options import add_connection, add_logging, add_parameters, add_timeout
+from vercel_sql.cli.options import (
+    add_connection,
+    add_logging,
+    add_parameters,
+    add_timeout,
+    guard_defaults,
+)
 from vercel_sql.cli.reports.outputs import BINARY, SUFFIXES
 
 _EPILOG = """\
@@ -50,11 +56,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_connection(parser)
     add_logging(parser)
     # A report only reads.
-    parser.set_defaults(
-        scripts=[],
-        read_only=True,
-        save_secrets=None,
-        on_orphan="report",
-        expect_rows=None,
-        max_writes=0,
-    )
+    parser.set_defaults(scripts=[], **{**guard_defaults(), "read_only": True, "max_writes": 0})

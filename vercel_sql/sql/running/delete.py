@@ -1,29 +1,25 @@
-"""DELETE from a resource: find what matches, refuse what must not go, then delete one by one."""
+"""DELETE from a resource: find what matches, refuse what must not go, then delete side by side."""
 
 from __future__ import annotations
 
 import duckdb
 import pyarrow as pa
 
-from vercel_sql.api import Request, build_request, check_arguments
+from vercel_sql.api import build_request, check_arguments
 from vercel_sql.api.requests import fits_path
 from vercel_sql.errors import NotSupportedError, ProgrammingError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.matches import ConstantMatch
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import lent, refuse_transaction, table_of
-from vercel_sql.sql.running.prepared import Outcome, Prepared
+from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
 from vercel_sql.sql.running.refusals import capabilities
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.statements import Delete
-from vercel_sql.tables.calls import (
-    refuse_misleading_key,
-    refuse_own_key,
-    require_answer,
-    send_or_missing,
-)
+from vercel_sql.tables.calls import refuse_misleading_key, refuse_own_key, send_or_missing
 from vercel_sql.tables.catalog import quoted
+from vercel_sql.tables.deleting import delete_row, settle_deletion
 from vercel_sql.tables.shape import TableShape
 
 _LENT = "__vercel_sql_matched"
@@ -34,6 +30,7 @@ def prepare_delete(
     target: Target,
     statement: Delete,
     parameters: Parameters,
+    limits: Limits,
 ) -> Prepared:
     """Everything up to the first deletion: what matches is read, and the own token refused.
 
@@ -63,15 +60,25 @@ def prepare_delete(
         refuse_own_key(target.catalog.client, target.resource, keys)
     (key_parameter,) = method.required
     requests = [build_request(method, {key_parameter.name: key}) for key in keys]
-    matched = rows if rows is not None else _just_keys(keys)
+    matched = rows if rows is not None else _just_keys(target.resource, keys)
+    client = target.catalog.client
+
+    def settle(number: int, error: BaseException) -> pa.Table:
+        settle_deletion(client, target.resource, keys[number], error, was_seen=rows is not None)
+        return _row(matched, number)
+
     return Prepared(
         where,
         target,
         requests,
-        lambda number: _send(target, requests[number], matched.slice(number, 1)),
+        lambda number: _row(matched, number) if delete_row(client, requests[number]) else None,
         lambda done: _finish(returning, done, matched),
         returns=returning is not None,
         matches=lambda: _rows_as_json(con, target, keys, rows, means_itself),
+        keys=keys,
+        keep=lambda done: _kept(target.resource, returning, done),
+        side_by_side=limits.parallel_deletes,
+        settle=settle,
     )
 
 
@@ -183,18 +190,23 @@ def _matching(
     return rows.take(pa.array(list(first.values()), pa.int64()))
 
 
-def _just_keys(keys: list[str]) -> pa.Table:
-    return pa.table({"key": pa.array(keys, pa.string())})
+def _just_keys(resource: Resource, keys: list[str]) -> pa.Table:
+    return pa.table({resource.key: pa.array(keys, pa.string())})
 
 
-def _send(target: Target, request: Request, row: pa.Table) -> pa.Table | None:
-    """Deletes one; None where it was gone already."""
-    answer = send_or_missing(target.catalog.client, request)
-    if answer is None:
-        return None
-    # A proxy's page with status 200 must not pass for a deletion.
-    require_answer(request.method, answer)
-    return row
+def _row(rows: pa.Table, number: int) -> pa.Table:
+    return rows.slice(number, 1)
+
+
+def _kept(resource: Resource, returning: Returning | None, done: list[pa.Table]) -> pa.Table:
+    """What an error gives of the rows that were deleted: RETURNING if it can, else their keys."""
+    rows = pa.concat_tables(done)
+    if returning is not None:
+        try:
+            return returning.evaluate(rows)
+        except duckdb.Error:
+            return rows
+    return rows.select([resource.key])
 
 
 def _finish(returning: Returning | None, done: list[pa.Table], matched: pa.Table) -> Outcome:

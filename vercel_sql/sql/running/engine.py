@@ -89,6 +89,17 @@ class Engine:
                 text = f"{problem}. The statement was carried out, and its rows are in this error"
                 raise kept_rows(text, problem, outcome.table)
 
+    def changes(self, statement: Statement) -> bool:
+        """Whether a statement is one that changes something at the API.
+
+        Raises:
+            ProgrammingError: it names a method that is not there.
+        """
+        self._resolver.load_services(statement.fragment)
+        if isinstance(statement, Exec):
+            return not find_method(self._resolver, statement.name)[1].reads
+        return isinstance(statement, Write) and bool(self._resolver.resource(statement.target))
+
     def load_all(self) -> bool:
         """Makes all tables that are missing; False where none are."""
         return self._resolver.load_all()
@@ -117,7 +128,7 @@ class Engine:
         if isinstance(statement, Insert):
             return prepare_insert(self._con, target, statement, parameters, limits)
         if isinstance(statement, Delete):
-            return prepare_delete(self._con, target, statement, parameters)
+            return prepare_delete(self._con, target, statement, parameters, limits)
         raise refuse(target, statement)
 
     def _exec(self, statement: Exec, parameters: Parameters, limits: Limits) -> Outcome:
@@ -134,7 +145,7 @@ class Engine:
         if isinstance(inner, Exec):
             target, _ = find_method(self._resolver, inner.name)
             prepare = self._prepare_exec(inner, parameters, limits)
-            return explain_write(target.catalog.client, prepare, statement)
+            return explain_write(target.catalog.client, prepare, statement, limits.allowance)
         if isinstance(inner, Write):
             write_target = self._resolver.resource(inner.target)
             if write_target is None:
@@ -143,6 +154,7 @@ class Engine:
                 write_target.catalog.client,
                 lambda: self._prepare_write(write_target, inner, parameters, limits),
                 statement,
+                limits.allowance,
             )
         return explain_query(self._con, self._catalogs, statement, parameters)
 

@@ -21,6 +21,7 @@ from vercel_sql.sql.running.plan import as_json, in_words
 from vercel_sql.sql.running.prepared import Outcome
 from vercel_sql.sql.running.resolve import Catalog, Target
 from vercel_sql.sql.statements import Explain
+from vercel_sql.tables.allowance import Allowance
 from vercel_sql.tables.catalog import literal
 from vercel_sql.tables.predicates import Call, Field, Literal, Node
 from vercel_sql.tables.routes import choose_route
@@ -36,6 +37,14 @@ class Explained(Protocol):
     """A write before its first request that changes something."""
 
     @property
+    def what(self) -> str:
+        """The statement in a few words, for errors."""
+
+    @property
+    def write_count(self) -> int:
+        """How many of its requests change something."""
+
+    @property
     def target(self) -> Target:
         """The resource."""
 
@@ -49,7 +58,10 @@ class Explained(Protocol):
 
 
 def explain_write(
-    client: Client, prepare: Callable[[], Explained | None], explain: Explain
+    client: Client,
+    prepare: Callable[[], Explained | None],
+    explain: Explain,
+    allowance: Allowance,
 ) -> Outcome:
     """The requests of a write or an EXEC: its reads are carried out, its writes only listed.
 
@@ -57,6 +69,8 @@ def explain_write(
         client: the client that would send them; nothing that changes anything passes meanwhile.
         prepare: prepares the write, or carries out what only reads and gives None.
         explain: the statement.
+        allowance: what the write may send. Where that is less than it would, its requests are
+            listed all the same, with a note that it would be refused.
 
     Raises:
         NotSupportedError: ANALYZE, which would carry it out.
@@ -68,9 +82,14 @@ def explain_write(
         with client.observed(events.append):
             prepared = prepare()
         rows = [_sent(event) for event in events if event.attempt == 1]
-        if prepared is not None:
-            rows += _planned(prepared)
-    return _outcome(client, rows)
+        if prepared is None:
+            return _outcome(client, rows)
+        planned = list(_planned(prepared))
+    refusal = allowance.refusal(prepared.what, prepared.write_count)
+    if refusal is None:
+        return _outcome(client, rows + planned)
+    notes = [*([None] * len(rows)), *([f"refused: {refusal}"] * len(planned))]
+    return _with_notes(_outcome(client, rows + planned), notes)
 
 
 def _sent(event: RequestEvent) -> tuple[Any, ...]:
@@ -98,6 +117,10 @@ def _outcome(client: Client, rows: Sequence[tuple[Any, ...]]) -> Outcome:
         masked = [client.redactor.mask(v) if isinstance(v, str) else v for v in column]
         arrays.append(pa.array(masked, pa.string()))
     return Outcome(pa.Table.from_arrays(arrays, names=_COLUMNS))
+
+
+def _with_notes(outcome: Outcome, notes: Sequence[str | None]) -> Outcome:
+    return Outcome(outcome.table.append_column("note", pa.array(notes, pa.string())))
 
 
 def explain_query(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
 
 from vercel_sql.api import Request, SecretsFile
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.api.side_by_side import Ended, SideBySide
 from vercel_sql.errors import (
     DataError,
     NotApprovedError,
@@ -22,7 +24,12 @@ from vercel_sql.errors import (
 from vercel_sql.manifest import Method
 from vercel_sql.sql.running.plan import Plan, in_words
 from vercel_sql.sql.running.resolve import Target
-from vercel_sql.tables.writing import Keeping, carried_out, kept_rows
+from vercel_sql.sql.running.tally import Tally, tally_of
+from vercel_sql.tables.allowance import Allowance
+from vercel_sql.tables.writing import GRACE, Keeping, carried_out
+
+_Ended: TypeAlias = tuple[list[Ended[pa.Table | None] | None], BaseException | None]
+"""How each request ended, None where it was not sent; and what stopped the statement, if known."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,16 @@ class Limits:
         keeping: where secrets that are shown once are saved first, and what becomes of lost rows.
         rows_kept: whether the caller is given the rows; ``executemany`` drops them.
         approve: is told what a write is about to send, and says whether to go on; None allows all.
-        max_writes: how many writes a statement may send at most; None allows any number.
+        allowance: how many writes the statement may still send.
+        parallel_deletes: how many rows are deleted at a time.
     """
 
     expect_rows: int | None = None
     keeping: Keeping = field(default_factory=Keeping)
     rows_kept: bool = True
     approve: Callable[[Plan], bool] | None = None
-    max_writes: int | None = None
+    allowance: Allowance = field(default_factory=Allowance)
+    parallel_deletes: int = 8
 
     @property
     def secrets_file(self) -> SecretsFile | None:
@@ -73,11 +82,15 @@ class Outcome(HoldsSecrets):
         table: its rows.
         changed: how many rows it changed; None where it changed nothing by nature.
         secrets: the columns whose values are shown this once.
+        written: the rows that it wrote or deleted, for an error that comes later.
+        done: what tells these rows from others.
     """
 
     table: pa.Table = field(repr=False)
     changed: int | None = None
     secrets: frozenset[str] = frozenset()
+    written: pa.Table | None = field(default=None, repr=False)
+    done: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,12 @@ class Prepared(HoldsSecrets):
         returns: whether the statement gives rows and not only their number.
         matches: finds for each request the row that it is about, as JSON text; None where there
             is none. It may read from the API, so it is asked only where somebody wants to see it.
+        keys: what tells the rows of the requests apart; their numbers, where it is empty.
+        keep: what an error gives of the rows that were carried out; all of them, where it is None.
+        side_by_side: how many requests may be under way at a time, where their order is all the
+            same; None sends one after the other.
+        settle: finds out what came of a request that failed, where that is open; gives its rows,
+            or raises what is to be told.
     """
 
     what: str
@@ -102,6 +121,15 @@ class Prepared(HoldsSecrets):
     finish: Callable[[list[pa.Table]], Outcome]
     returns: bool = True
     matches: Callable[[], Sequence[str | None]] | None = None
+    keys: Sequence[str] = ()
+    keep: Callable[[list[pa.Table]], pa.Table] | None = None
+    side_by_side: int | None = None
+    settle: Callable[[int, BaseException], pa.Table | None] | None = None
+
+    @property
+    def write_count(self) -> int:
+        """How many requests that change something it sends."""
+        return len(self.requests)
 
     def refuse_other_count(self, expected: int | None) -> None:
         """Stops, before the first request, a write to another number of rows than expected.
@@ -134,46 +162,91 @@ class Prepared(HoldsSecrets):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
     def run(self, limits: Limits) -> Outcome:
-        """Sends the requests one after the other.
+        """Sends the requests, as many at a time as may be.
 
         Raises:
+            TooManyWritesError: these are more than the statement may send.
             NotApprovedError: the caller did not approve it.
-            PartialWriteError: a request failed after others were carried out.
+            PartialWriteError: a request failed after others were carried out, or one of several
+                that run side by side.
             RowCountError: another number of rows was changed than expected.
+            Error: what went wrong where nothing was carried out.
         """
         self.refuse_other_count(limits.expect_rows)
+        limits.allowance.take(self.what, self.write_count)
         self.refuse_unapproved(limits.approve)
+        ended, cause = self._in_order() if self.side_by_side is None else self._side_by_side()
+        tally = tally_of(self._names(), ended)
+        if not tally.is_whole:
+            raise self._stopped(tally, cause)
+        outcome = self._finished(tally)
+        if limits.expect_rows is not None and outcome.changed != limits.expect_rows:
+            raise self._miscounted(outcome, tally, limits.expect_rows)
+        interruption = self.target.catalog.client.current_scope.interruption
+        if interruption is not None:
+            # It came while the last was waited for. Its rows are given, and it is not forgotten.
+            raise self._interrupted(outcome, tally, interruption)
+        written = outcome.table if self.returns else self._kept(tally)
+        return replace(outcome, written=written, done=tuple(tally.done))
+
+    def _in_order(self) -> _Ended:
+        """Sends one after the other, up to the first that fails."""
         client = self.target.catalog.client
         scope = client.current_scope
-        done: list[pa.Table] = []
-        for number in range(len(self.requests)):
+        ended: list[Ended[pa.Table | None] | None] = [None] * len(self.requests)
+        for number in range(len(ended)):
             try:
-                rows = carried_out(client, partial(self.send, number), self.requests[number].method)
-            except PartialWriteError as error:
-                if error.table is not None:
-                    done.append(error.table)
-                raise self._partial(done, number, error.cause) from None
+                sent = carried_out(client, partial(self.send, number), self.requests[number].method)
+                ended[number] = Ended(sent)
             except (Exception, KeyboardInterrupt) as error:
-                if not done:
-                    raise
-                raise self._partial(done, number, error) from None
-            if rows is not None:
-                done.append(rows)
-            if scope.is_cancelled and number + 1 < len(self.requests):
-                cause = scope.interruption or StatementCancelledError("it was interrupted")
-                raise self._error(done, "it was interrupted", cause) if done else cause
-        outcome = self._finished(done)
-        if limits.expect_rows is not None and outcome.changed != limits.expect_rows:
-            raise self._miscounted(outcome, done, limits.expect_rows)
-        return outcome
+                ended[number] = Ended(error=error)
+                return ended, error
+            if scope.is_cancelled:
+                break
+        return ended, scope.interruption
 
-    def _finished(self, done: list[pa.Table]) -> Outcome:
+    def _side_by_side(self) -> _Ended:
+        """Sends several at a time, and begins no more once one failed."""
+        sending = SideBySide(
+            self.target.catalog.client,
+            self.send,
+            len(self.requests),
+            most=self.side_by_side or 1,
+            grace=GRACE,
+            settle=self.settle,
+        )
+        return sending.run(), sending.stopped_by
+
+    def _names(self) -> Sequence[str]:
+        count = len(self.requests)
+        return self.keys or [f"row {number} of {count}" for number in range(1, count + 1)]
+
+    def _stopped(self, tally: Tally, cause: BaseException | None) -> BaseException:
+        """The error for a write of which something is left."""
+        if isinstance(cause, PartialWriteError):
+            cause = cause.cause
+        cause = cause or StatementCancelledError("it was interrupted")
+        wrong = [*tally.failed, *tally.unknown]
+        if not tally.done and (self.side_by_side is None or tally.count == 1 or not wrong):
+            return wrong[0].error if wrong else cause
+        told = isinstance(cause, KeyboardInterrupt | StatementCancelledError) or not wrong
+        reason = f"{str(cause) or 'it was interrupted'}. " if told else ""
+        return tally.error(f"{self.what}: {reason}{tally.in_words()}", cause, self._kept(tally))
+
+    def _kept(self, tally: Tally) -> pa.Table | None:
+        """The rows that were carried out, as an error gives them."""
+        if not tally.tables:
+            return None
+        return self.keep(tally.tables) if self.keep else pa.concat_tables(tally.tables)
+
+    def _finished(self, tally: Tally) -> Outcome:
         try:
-            return self.finish(done)
+            return self.finish(tally.tables)
         except Exception as error:
             # The requests are carried out: whatever fails now, their rows are not lost.
             cause = self._masked(error)
-            raise self._error(done, f"the result could not be made: {cause}", cause) from None
+            text = f"{self.what}: the result could not be made: {cause}. {tally.in_words()}"
+            raise tally.error(text, cause, self._kept(tally)) from None
 
     def _masked(self, error: Exception) -> Exception:
         """The error; DuckDB's without the values in it, which may be secrets."""
@@ -182,28 +255,23 @@ class Prepared(HoldsSecrets):
         error.args = (self.target.catalog.client.redactor.mask(str(error)),)
         return DataError(str(error))
 
-    def _partial(
-        self, done: list[pa.Table], number: int, error: BaseException
-    ) -> PartialWriteError:
-        reason = str(error) or type(error).__name__
-        count = len(self.requests)
-        return self._error(done, f"row {number + 1} of {count} failed: {reason}", error)
-
-    def _error(self, done: list[pa.Table], reason: str, error: BaseException) -> PartialWriteError:
-        count = sum(len(rows) for rows in done)
-        return kept_rows(
-            f"{self.what}: {reason}. {count} of {len(self.requests)} were carried out before, "
-            "and are kept in this error",
-            error,
-            pa.concat_tables(done) if done else None,
-        )
+    def _interrupted(
+        self, outcome: Outcome, tally: Tally, interruption: KeyboardInterrupt
+    ) -> BaseException:
+        if not tally.done:
+            return interruption
+        table = outcome.table if self.returns else self._kept(tally)
+        text = f"{self.what}: it was interrupted. {tally.in_words()}"
+        return tally.error(text, interruption, table)
 
     def _miscounted(
-        self, outcome: Outcome, done: list[pa.Table], expected: int
+        self, outcome: Outcome, tally: Tally, expected: int
     ) -> RowCountError | PartialWriteError:
         error = RowCountError(
             f"{self.what}: {outcome.changed} rows were changed, and {expected} "
             f"{'was' if expected == 1 else 'were'} expected; the others were gone already"
         )
+        if not tally.done or not self.returns:
+            return error
         # A RETURNING was asked to say which rows those were, so it still does.
-        return kept_rows(str(error), error, outcome.table) if done and self.returns else error
+        return tally.error(str(error), error, outcome.table)

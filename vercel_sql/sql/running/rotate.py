@@ -37,6 +37,11 @@ class PreparedRotation:
         return self.rotation.requests
 
     @property
+    def write_count(self) -> int:
+        """How many of them change something."""
+        return sum(not each.method.reads for each in self.requests)
+
+    @property
     def matches(self) -> Callable[[], Sequence[str | None]]:
         """Finds for each request the row that it is about: the last one takes the old row away."""
         others = [None] * (len(self.requests) - 1)
@@ -56,6 +61,7 @@ class PreparedRotation:
                 f"{self.what}: 1 row would be changed, and {limits.expect_rows} were expected. "
                 "Nothing was changed"
             )
+        limits.allowance.take(self.what, self.write_count)
         self._refuse_unapproved(limits.approve)
         secrets = frozenset(column.name for column in self.method.returns if column.secret)
         return Outcome(self.rotation.run(), 1, secrets)
@@ -65,8 +71,8 @@ class PreparedRotation:
             return
         client = self.target.catalog.client
         shown = tuple(client.redactor.mask(in_words(client, each)) for each in self.requests)
-        writes = sum(not each.method.reads for each in self.requests)
-        if not approve(Plan(self.what, len(shown), shown, rows=1, writes=writes)):
+        plan = Plan(self.what, len(shown), shown, rows=1, writes=self.write_count)
+        if not approve(plan):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
 
