@@ -177,6 +177,7 @@ def serving(account: Simulator, folder: Path, files: list[Path]) -> Iterator[Cal
             *,
             writes: bool = False,
             guards: Guards = ALL_GUARDS,
+            max_writes: int = 100,
             **options: Any,
         ) -> Server:
             account = account or default
@@ -196,6 +197,7 @@ def serving(account: Simulator, folder: Path, files: list[Path]) -> Iterator[Cal
                 token=SERVER_TOKEN,
                 writes=writes,
                 secrets_file=secrets,
+                max_writes=max_writes,
                 extensions=files,
                 guards=guards,
             )

@@ -193,6 +193,48 @@ def test_a_secret_is_saved_even_where_the_rest_of_the_answer_is_broken(writer, s
     assert lines(secrets)[0]["bearerToken"] == sim.state.tokens()[0].bearer
 
 
+# How many
+
+
+def test_a_statement_stops_at_its_limit_and_the_next_has_its_own(attached, sim, secrets):
+    con = attached(sim, writes=True, secrets_file=secrets, max_writes=5)
+    many = f"SELECT c.token.id FROM range(?) r(i), LATERAL (SELECT * {CREATE}('n' || i, "
+    with pytest.raises(duckdb.Error, match="5 writes were sent, and max_writes allows 5") as caught:
+        con.execute(f"{many} request_id := 'a' || i)) c", [8]).fetchall()
+    assert "one more was not sent" in str(caught.value)
+    assert len(writes(sim)) == len(lines(secrets)) == 5
+    # Those that were sent count no more; the others are sent now, under the same ids.
+    assert len(con.execute(f"{many} request_id := 'a' || i)) c", [8]).fetchall()) == 8
+    assert len(writes(sim)) == len(lines(secrets)) == 8
+
+
+@pytest.mark.parametrize("transaction", [False, True])
+def test_each_statement_counts_by_itself(attached, sim, secrets, transaction):
+    con = attached(sim, writes=True, secrets_file=secrets, max_writes=2)
+    if transaction:
+        con.execute("BEGIN")
+    con.execute(f"PREPARE made AS {CREATE}($1, request_id := $1)")
+    doomed = [token.id for token in sim.state.tokens() if token is not sim.state.calling_token]
+    for n in range(3):
+        con.execute(f"{CREATE}('x', request_id := 'p{n}')").fetchall()
+        con.execute(f"EXECUTE made('q{n}')").fetchall()
+        both = f"SELECT (SELECT bearerToken {CREATE}('x', request_id := 'r{n}'))"
+        con.execute(f"{both}, (SELECT tokenId {DELETE}('{doomed[n]}', request_id := 's{n}'))")
+    if transaction:
+        con.execute("COMMIT")
+    assert len(writes(sim)) == 12
+
+
+def test_a_hundred_unless_it_is_said(attached, sim, secrets):
+    many = f"SELECT count(*) FROM range(101) r(i), LATERAL (SELECT * {CREATE}('n', "
+    con = attached(sim, writes=True, secrets_file=secrets)
+    with pytest.raises(duckdb.Error, match="100 writes were sent"):
+        con.execute(f"{many} request_id := 'a' || i)) c").fetchall()
+    other = attached(sim, writes=True, secrets_file=secrets, max_writes=None)
+    assert other.execute(f"{many} request_id := 'a' || i)) c").fetchall() == [(101,)]
+    assert len(writes(sim)) == 100 + 101
+
+
 # The login
 
 

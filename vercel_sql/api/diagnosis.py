@@ -45,6 +45,7 @@ class Diagnosis:
         unsent: whether the server surely has not seen the request.
         lasting: whether trying again is no use.
         own: whether it is this process that could not send it.
+        timed_out: whether it was not waited for any longer, and the server may still be at it.
     """
 
     reason: str
@@ -52,6 +53,7 @@ class Diagnosis:
     unsent: bool = True
     lasting: bool = False
     own: bool = False
+    timed_out: bool = False
 
 
 def diagnose(error: httpx.HTTPError, base: str, timeout: float, option: str) -> Diagnosis:
@@ -81,7 +83,10 @@ def diagnose(error: httpx.HTTPError, base: str, timeout: float, option: str) -> 
             return Diagnosis(reason, "Fewer statements at a time may help.", own=True)
         case httpx.TimeoutException():
             return Diagnosis(
-                _silence(error, place, timeout), "--request-timeout says how long.", unsent=False
+                _silence(error, place, timeout),
+                "--request-timeout says how long.",
+                unsent=False,
+                timed_out=True,
             )
     return _in_the_middle(error, place)
 
@@ -110,7 +115,7 @@ def no_answer(request: Request, base: str, found: Diagnosis, redactor: Redactor)
         text.removesuffix("."), method=method.http, path=path, outcome_unknown=unknown
     )
     failure.lasting = found.lasting
-    failure.timed_out = isinstance(error, httpx.TimeoutException)
+    failure.timed_out = found.timed_out
     return failure
 
 

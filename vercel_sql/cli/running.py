@@ -208,9 +208,7 @@ class Runner:
 
     def _partly_failed(self, error: PartialWriteError) -> int:
         """Writes what was done: it can't be undone, and its secrets are shown only once."""
-        done = 0
         if error.table is not None:
-            done = error.table.num_rows
             try:
                 self._writer.write(error.table, self._secret_columns(error.table))
             except OutputError as unwritten:

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
-from vercel_sql.cli.options import add_account, add_on_orphan
+from vercel_sql.cli.options import add_account, add_max_writes, add_on_orphan
 from vercel_sql.errors import Error, ParameterError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "once is appended before a client sees it",
     )
     add_on_orphan(parser)
+    add_max_writes(parser)
     add(
         "--extension",
         dest="extensions",
@@ -112,6 +113,7 @@ def _serve(arguments: argparse.Namespace) -> int:
                 writes=arguments.allow_writes,
                 secrets_file=secrets_file,
                 on_orphan=arguments.on_orphan,
+                max_writes=arguments.max_writes,
                 extensions=arguments.extensions,
             )
             try:

@@ -15,6 +15,7 @@ from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.tables import Failures, Source
+from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import (
     create_catalog,
     create_live_schema,
@@ -46,6 +47,7 @@ class Attachment(HoldsSecrets):
         keeping: Keeping,
         *,
         memo: Memo | None = None,
+        allowances: Allowances | None = None,
         caller: str | None = None,
     ) -> None:
         self.name = name
@@ -54,7 +56,10 @@ class Attachment(HoldsSecrets):
         self.failures = Failures()
         self.con = con
         self._source = Source(client, self.failures)
-        self._functions = Functions(con, name, self._source, keeping, memo or Memo(), caller)
+        allowances = allowances or Allowances(None)
+        self._functions = Functions(
+            con, name, self._source, keeping, memo or Memo(), allowances, caller
+        )
         self._services: set[str] = set()
         self._lock = threading.Lock()
 
@@ -108,6 +113,7 @@ def attach(
     secrets_file: str | PathLike[str] | None = None,
     on_orphan: OnOrphan = "report",
     audit_log: str | PathLike[str] | None = None,
+    max_writes: int | None = 100,
     request_timeout: float = 30.0,
 ) -> Attachment:
     """Makes ``vercel.authentication.user_tokens`` and the rest known to a DuckDB connection.
@@ -134,6 +140,8 @@ def attach(
             as for `connect`.
         audit_log: where every write is noted, as a line of JSON without any secret; without it,
             in the file that ``VERCEL_SQL_AUDIT_LOG`` names, if it does.
+        max_writes: how many writes these functions may send in one statement of DuckDB's, which
+            comes to them call by call: it stops there. None does not limit it.
         request_timeout: seconds for connecting, and for each wait for bytes.
 
     Raises:
@@ -161,7 +169,7 @@ def attach(
         audit_log=noted,
     )
     wanted = _known_services(manifest, services)
-    attachment = make_attachment(con, name, client, manifest, keeping)
+    attachment = make_attachment(con, name, client, manifest, keeping, Allowances(max_writes))
     try:
         attachment.add(wanted)
     except BaseException:
@@ -189,6 +197,7 @@ def make_attachment(
     client: Client,
     manifest: Manifest,
     keeping: Keeping,
+    allowances: Allowances | None = None,
 ) -> Attachment:
     """An attachment without tables yet.
 
@@ -202,7 +211,7 @@ def make_attachment(
             "its file's name without the ending): rename that one, or attach() with another name="
         )
     create_catalog(con, name)
-    return Attachment(con, name, client, manifest, keeping)
+    return Attachment(con, name, client, manifest, keeping, allowances=allowances)
 
 
 def occupy(
@@ -212,6 +221,7 @@ def occupy(
     manifest: Manifest,
     keeping: Keeping,
     memo: Memo,
+    allowances: Allowances,
 ) -> Attachment:
     """An attachment without tables yet, in a connection's own empty database of that name.
 
@@ -220,7 +230,14 @@ def occupy(
     create_live_schema(con, name)
     # A function that makes a secret may be called by many; each is given only its own.
     return Attachment(
-        con, name, client, manifest, keeping, memo=memo, caller="current_connection_id()"
+        con,
+        name,
+        client,
+        manifest,
+        keeping,
+        memo=memo,
+        allowances=allowances,
+        caller="current_connection_id()",
     )
 
 

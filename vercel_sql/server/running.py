@@ -31,6 +31,8 @@ from vercel_sql.server.rehearsal import Rehearsal
 from vercel_sql.server.tree import Refusal
 from vercel_sql.sql import NO_PARAMETERS, Exec, Explain, Statement, Write, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Resolver
+from vercel_sql.tables.allowance import Allowances
+from vercel_sql.tables.functions import CURRENT_STATEMENT
 from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.writing import Keeping
 
@@ -50,6 +52,7 @@ class StatementRunner:
         writes: whether clients may change something.
         keeping: where secrets that are shown once are saved first, and what of lost rows.
         memo: what each request id gave.
+        allowances: how many writes each statement may send.
     """
 
     def __init__(
@@ -61,13 +64,15 @@ class StatementRunner:
         writes: bool,
         keeping: Keeping,
         memo: Memo,
+        allowances: Allowances,
     ) -> None:
         self._con = con
         self._attachment = attachment
         self._judge = judge
         self._writes = writes
-        self._limits = Limits(keeping=keeping)
+        self._keeping = keeping
         self._memo = memo
+        self._allowances = allowances
         # DuckDB 1.5 has no reference of its own, and its threads may outlive its connection.
         self._function = self._call
         self._cancels: set[Callable[[], None]] = set()
@@ -78,12 +83,13 @@ class StatementRunner:
         self._con.create_function(
             _PYTHON_NAME,
             self._function,
-            [sqltypes.VARCHAR, sqltypes.VARCHAR, sqltypes.UBIGINT],
+            [sqltypes.VARCHAR, sqltypes.VARCHAR, sqltypes.UBIGINT, sqltypes.VARCHAR],
             self._con.type("STRUCT(rows VARCHAR[], error VARCHAR)"),
             null_handling=FunctionNullHandling.SPECIAL,
             side_effects=True,
         )
-        call = f"{_PYTHON_NAME}(statement, request_id, current_connection_id()::UBIGINT)"
+        hidden = f"current_connection_id()::UBIGINT, {CURRENT_STATEMENT}"
+        call = f"{_PYTHON_NAME}(statement, request_id, {hidden})"
         # The inner unnest keeps DuckDB from calling once for each mention of the outcome.
         rows = "CASE WHEN outcome.error IS NULL THEN outcome.rows ELSE error(outcome.error) END"
         self._con.execute(
@@ -97,14 +103,19 @@ class StatementRunner:
             for cancel in self._cancels:
                 cancel()
 
-    def _call(self, statement: str | None, request_id: str | None, caller: int) -> dict[str, Any]:
+    def _call(
+        self, statement: str | None, request_id: str | None, caller: int, query: str
+    ) -> dict[str, Any]:
+        limits = Limits(keeping=self._keeping, allowance=self._allowances.of(query))
         try:
             with translated([self._attachment], statement or ""):
-                return {"rows": self._run(statement or "", request_id, caller), "error": None}
+                rows = self._run(statement or "", request_id, caller, limits)
+                return {"rows": rows, "error": None}
         except (Error, Refusal) as error:
-            return {"rows": [], "error": self._attachment.client.redactor.mask(_words(error))}
+            mask = self._attachment.client.redactor.mask
+            return {"rows": [], "error": mask(_words(error, mask))}
 
-    def _run(self, text: str, request_id: str | None, caller: int) -> list[str]:
+    def _run(self, text: str, request_id: str | None, caller: int, limits: Limits) -> list[str]:
         statements = parse(text)
         if len(statements) != 1:
             raise ProgrammingError("one statement at a time, please")
@@ -114,7 +125,7 @@ class StatementRunner:
             if self._judge is not None:
                 DialectJudge(self._judge, resolver, writes=self._writes).check(statements[0])
             if not changes(resolver, statements[0]):
-                return self._read(con, statements[0])
+                return self._read(con, statements[0], limits)
             if not request_id:
                 raise ParameterError(
                     "what changes something needs request_id := '…', any text of your own for "
@@ -122,7 +133,7 @@ class StatementRunner:
                 )
             fingerprint = hashlib.sha256(text.encode()).hexdigest()
             rows: list[str] = self._memo.once(
-                request_id, fingerprint, lambda: self._rows(con, statements[0]), caller
+                request_id, fingerprint, lambda: self._rows(con, statements[0], limits), caller
             )
             return rows
 
@@ -134,12 +145,14 @@ class StatementRunner:
         finally:
             con.close()
 
-    def _read(self, con: duckdb.DuckDBPyConnection, statement: Statement) -> list[str]:
+    def _read(
+        self, con: duckdb.DuckDBPyConnection, statement: Statement, limits: Limits
+    ) -> list[str]:
         try:
             with self._cancelled_by(con.interrupt):
                 if isinstance(statement, Explain) and isinstance(statement.inner, Exec | Write):
-                    return self._rehearsed(statement)
-                return self._rows(con, statement)
+                    return self._rehearsed(statement, limits)
+                return self._rows(con, statement, limits)
         except duckdb.InterruptException:
             raise InterfaceError("the statement was cancelled: the server is stopping") from None
 
@@ -154,9 +167,11 @@ class StatementRunner:
             with self._lock:
                 self._cancels.remove(cancel)
 
-    def _rows(self, con: duckdb.DuckDBPyConnection, statement: Statement) -> list[str]:
+    def _rows(
+        self, con: duckdb.DuckDBPyConnection, statement: Statement, limits: Limits
+    ) -> list[str]:
         """The rows of a statement, each as a JSON object."""
-        result = Engine(con, [self._attachment]).run(statement, NO_PARAMETERS, self._limits)
+        result = Engine(con, [self._attachment]).run(statement, NO_PARAMETERS, limits)
         if isinstance(result, NativeQuery):
             if isinstance(statement, Explain):
                 keys = [column[0] for column in con.execute(result.text).description]
@@ -164,9 +179,9 @@ class StatementRunner:
             return _json_rows(con, result.text)
         return _lines(result)
 
-    def _rehearsed(self, statement: Explain) -> list[str]:
+    def _rehearsed(self, statement: Explain, limits: Limits) -> list[str]:
         with Rehearsal(self._attachment) as stage, self._cancelled_by(stage.cancel):
-            return _lines(stage.explain(statement, self._limits))
+            return _lines(stage.explain(statement, limits))
 
 
 def _lines(outcome: Outcome) -> list[str]:
@@ -185,9 +200,12 @@ def _json_rows(con: duckdb.DuckDBPyConnection, query: str) -> list[str]:
     return [row[0] for row in con.execute(text).fetchall()]
 
 
-def _words(error: Error | Refusal) -> str:
+def _words(error: Error | Refusal, mask: Callable[[str], str]) -> str:
     if isinstance(error, Refusal):
         return f"this server does not run that: {error}"
     if isinstance(error, PartialWriteError):
-        return str(error).replace("are kept in this error", "are in the server's secrets file")
+        text = str(error).removesuffix(error.KEPT)
+        if any(mask(str(v)) != str(v) for row in error.rows for v in row):
+            text += "; what is secret is in the server's secrets file"
+        return text
     return str(error)

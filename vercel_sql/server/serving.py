@@ -23,6 +23,7 @@ from vercel_sql.server.judge import Judge
 from vercel_sql.server.quack import has_active, listen, load_quack, stop_listening, uri_of
 from vercel_sql.server.running import NAME, StatementRunner
 from vercel_sql.server.tree import Refusal
+from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import LIVE, literal
 from vercel_sql.tables.lost import OnOrphan
 from vercel_sql.tables.memo import Memo
@@ -68,6 +69,7 @@ class Server(HoldsSecrets):
         writes: whether clients may change something at the API.
         secrets_file: where secrets that are shown once are saved first; required for writes.
         on_orphan: what becomes of a token that may have come of a create whose answer was lost.
+        max_writes: how many writes a client's statement may send; None does not limit it.
         extensions: extension files to load in place of the installed extension.
         guards: for tests.
 
@@ -85,6 +87,7 @@ class Server(HoldsSecrets):
         writes: bool = False,
         secrets_file: SecretsFile | None = None,
         on_orphan: OnOrphan = "report",
+        max_writes: int | None = 100,
         extensions: Sequence[Path] = (),
         guards: Guards = ALL_GUARDS,
     ) -> None:
@@ -102,6 +105,7 @@ class Server(HoldsSecrets):
         self._client = client
         client.redactor.add(self.token)
         self._memo = Memo()
+        self._allowances = Allowances(max_writes, "the server's --max-writes")
         self._lock = threading.Lock()
         self._serving = False
         self._stopping = False
@@ -196,7 +200,9 @@ class Server(HoldsSecrets):
                 quiet_since = now
 
     def _attach(self, keeping: Keeping) -> Attachment:
-        attachment = occupy(self._con, _CATALOG, self._client, vercel(), keeping, self._memo)
+        attachment = occupy(
+            self._con, _CATALOG, self._client, vercel(), keeping, self._memo, self._allowances
+        )
         # At once: a database in a file waits for the disk at the end of each transaction.
         self._con.execute("BEGIN")
         attachment.add(attachment.missing)
@@ -223,6 +229,7 @@ class Server(HoldsSecrets):
             writes=self._writes,
             keeping=keeping,
             memo=self._memo,
+            allowances=self._allowances,
         )
         self._runner.create()
         listen(self._con, self._port, self.token)

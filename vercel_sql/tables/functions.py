@@ -21,6 +21,7 @@ from vercel_sql.api import build_request, check_arguments, encode_json
 from vercel_sql.api.causes import caused_by
 from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import Method, Resource, Service
+from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.calls import call, refuse_own_key, result_columns
 from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.memo import Memo
@@ -28,7 +29,13 @@ from vercel_sql.tables.rotation import Rotation
 from vercel_sql.tables.source import Source
 from vercel_sql.tables.writing import Keeping, write_and_keep
 
-_CALLER = "__caller"
+_CALLER, _STATEMENT = "__caller", "__statement"
+CURRENT_STATEMENT = "concat(txid_current(), '/', current_query_id())"
+"""SQL that tells a statement of DuckDB's from all others of the database.
+
+The second number alone does that, within a transaction too, but a prepared statement that is
+executed again would have that of its first execution. The first makes DuckDB plan it anew.
+"""
 
 
 class Functions:
@@ -41,6 +48,7 @@ class Functions:
         keeping: where secrets go; with a file for them, the functions that change something are
             made too.
         memo: what each request id gave.
+        allowances: how many writes each statement may send.
         caller: SQL that says who calls, where callers must not be given each other's secrets.
     """
 
@@ -51,6 +59,7 @@ class Functions:
         source: Source,
         keeping: Keeping,
         memo: Memo,
+        allowances: Allowances,
         caller: str | None = None,
     ) -> None:
         self._con = con
@@ -59,6 +68,7 @@ class Functions:
         self._source = source
         self._keeping = keeping
         self._memo = memo
+        self._allowances = allowances
         self._registered: list[str] = []
 
     def create(self, service: Service) -> None:
@@ -102,9 +112,10 @@ class Functions:
         name = f"__{self._catalog}_{resource.service}_{resource.name}_{method.name}"
         columns = result_columns(resource, method)
         members = ", ".join(f"{quoted(c.name)} {_udf_type(c.type)}" for c in columns)
-        given = [p.name for p in method.given] + (["request_id", _CALLER] if writes else [])
+        hidden = {_CALLER: self._caller, _STATEMENT: CURRENT_STATEMENT}
+        given = [p.name for p in method.given] + (["request_id", *hidden] if writes else [])
         types = [_parameter_type(p.type) for p in method.given]
-        types += [sqltypes.VARCHAR, sqltypes.UBIGINT] if writes else []
+        types += [sqltypes.VARCHAR, sqltypes.UBIGINT, sqltypes.VARCHAR] if writes else []
         self._con.create_function(
             name,
             self._python_function(resource, method, given, writes),
@@ -114,7 +125,7 @@ class Functions:
             side_effects=True,
         )
         self._registered.append(name)
-        passed = [self._caller if n == _CALLER else quoted(n) for n in given]
+        passed = [hidden.get(each) or quoted(each) for each in given]
         call_text = f"{quoted(name)}({', '.join(passed)})"
         shown = ", ".join(
             f"r.{quoted(c.name)}{'::JSON' if c.type == 'JSON' else ''} AS {quoted(c.name)}"
@@ -152,17 +163,20 @@ class Functions:
     ) -> list[dict[str, Any]]:
         where = f"{resource.service}.{method.name}()"
         request_id, caller = given.pop("request_id"), given.pop(_CALLER)
+        allowance = self._allowances.of(given.pop(_STATEMENT))
         if not request_id:
             raise ParameterError(f"{where}: request_id is missing; it makes a second call harmless")
         # A macro passes NULL for what is left out, so none of them is one that somebody wrote.
         there = {name: value for name, value in given.items() if value is not None}
         checked = check_arguments(method, there, where)
         self._source.client.refuse_if_read_only(method)
+
+        def send() -> pa.Table:
+            allowance.take(f"{self._catalog}.{where}", 1)
+            return self._send(resource, method, checked)
+
         fingerprint = _fingerprint(method, checked)
-        result = self._memo.once(
-            str(request_id), fingerprint, lambda: self._send(resource, method, checked), caller
-        )
-        return _rows(result)
+        return _rows(self._memo.once(str(request_id), fingerprint, send, caller))
 
     def _send(self, resource: Resource, method: Method, checked: Mapping[str, Any]) -> pa.Table:
         client = self._source.client

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
-from vercel_sql.errors import InterfaceError, ParameterError
+from vercel_sql.errors import InterfaceError, ParameterError, TooManyWritesError
 
 
 @dataclass
@@ -38,9 +38,16 @@ class Memo(HoldsSecrets):
         self._closed = False
 
     def once(
-        self, request_id: str, fingerprint: str, act: Callable[[], Any], caller: object = None
+        self,
+        request_id: str,
+        fingerprint: str,
+        act: Callable[[], Any],
+        caller: object = None,
     ) -> Any:
         """Acts the first time that an id is seen; later gives the same result or error.
+
+        A refusal for too many writes is not remembered: nothing was sent, and the same id may
+        still be carried out by another statement.
 
         Args:
             request_id: the id.
@@ -51,6 +58,7 @@ class Memo(HoldsSecrets):
         Raises:
             ParameterError: the id was used for another call, or by another caller.
             InterfaceError: nothing more is carried out.
+            TooManyWritesError: the statement may not send it.
         """
         with self._changed:
             entry = self._entries.setdefault(request_id, _Entry(fingerprint, caller))
@@ -82,6 +90,8 @@ class Memo(HoldsSecrets):
             self._running += 1
         try:
             return act(), None
+        except TooManyWritesError:
+            raise
         except Exception as error:
             return None, error
         finally:
