@@ -97,6 +97,28 @@ def test_the_whole_dialect(run, ids, exists):
     assert run(f"%vercel SUMMARIZE SELECT name FROM {TABLE}").value.columns
 
 
+def test_how_many_writes_a_statement_may_send(run, ids, exists):
+    three = f"DELETE FROM {TABLE} WHERE id IN ({', '.join(map(repr, ids[:3]))})"
+    ran = run(f"%vercel --max-writes 2 {three}")
+    assert isinstance(ran.error, vercel_sql.errors.TooManyWritesError)
+    assert "3 writes, and max_writes allows 2" in ran.out
+    assert "%vercel --max-writes N" in ran.out
+    assert all(map(exists, ids[:3]))
+    # It is for that cell alone.
+    assert run(f"%vercel {three}").value.fetchall() == [(3,)]
+    assert "--max-writes takes a whole number" in run("%vercel --max-writes some SELECT 1").out
+
+
+def test_a_deletion_that_fails_in_the_middle_shows_what_is_gone(run, sim, ids, exists):
+    sim.faults(kind="status", status=403, method="DELETE", after=12)
+    ran = run(f"%vercel DELETE FROM {TABLE} WHERE id IN (SELECT unnest($wanted))", wanted=ids)
+    assert isinstance(ran.error, vercel_sql.PartialWriteError)
+    gone = [id_ for id_ in ids if not exists(id_)]
+    assert run("_vercel_1.df().id.tolist()").value == gone == list(ran.error.done)
+    assert f"{len(gone)} of 30 were carried out; their rows are in _vercel_1" in ran.out
+    assert f"Not started: {len(ran.error.not_started)} (" in ran.out
+
+
 def test_it_says_which_account_is_used(run, sim):
     out = run("%vercel").out
     assert out == f"ada-example (ada@example.com) at {sim.url}, by VERCEL_TOKEN\n"

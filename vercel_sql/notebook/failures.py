@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.redaction.structures import texts_in
-from vercel_sql.errors import Error, MissingTokenError
+from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError
 from vercel_sql.notebook.masking import Mask
 from vercel_sql.sql import Parameters
 
-_OTHER_WAY = " Or give the notebook a connection of your own: %vercel --connection NAME."
+_HINTS: dict[type[Error], str] = {
+    MissingTokenError: " Or give the notebook a connection of your own: %vercel --connection NAME.",
+    TooManyWritesError: " (here: %vercel --max-writes N)",
+}
 
 
 def shortened(error: BaseException, mask: Mask) -> BaseException:
@@ -19,7 +22,7 @@ def shortened(error: BaseException, mask: Mask) -> BaseException:
     It stays what it is, so that code around the magic can catch it.
     """
     if isinstance(error, Error):
-        hint = _OTHER_WAY if isinstance(error, MissingTokenError) else ""
+        hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
         error.args = (mask(f"{error}{hint}"),)
     lines = [f"{type(error).__name__}: {error}".removesuffix(": ")]
     # IPython asks an error for this before it makes a traceback.

@@ -10,7 +10,7 @@ from vercel_sql.errors import InterfaceError
 
 KINDS = ("table", "relation", "pandas", "polars", "arrow")
 _FLAGS = ("--quiet", "--show-secrets")
-_VALUED = ("--as", "--save", "--connection")
+_VALUED = ("--as", "--save", "--connection", "--max-writes")
 
 # A word of two dashes and a letter; "-- text" is a comment of SQL's.
 _OPTION = re.compile(r"\s*(--[A-Za-z][\w-]*)(?:=(\S*)|(?=\s|$))")
@@ -26,6 +26,7 @@ class Options:
         kind: what a result is given as, one of `KINDS`.
         save: the variable that the result becomes, if any.
         connection: the variable with the connection that is used from now on, if it is said.
+        max_writes: how many writes each statement may send, if it is said.
         quiet: whether results are not shown.
         show_secrets: whether secrets are shown as they are.
         sql: the rest of the line.
@@ -34,6 +35,7 @@ class Options:
     kind: str
     save: str | None
     connection: str | None
+    max_writes: int | None
     quiet: bool
     show_secrets: bool
     sql: str
@@ -62,6 +64,7 @@ def read_options(line: str) -> Options:
         kind=given.get("--as", "table"),
         save=given.get("--save"),
         connection=given.get("--connection"),
+        max_writes=int(given["--max-writes"]) if "--max-writes" in given else None,
         quiet="--quiet" in given,
         show_secrets="--show-secrets" in given,
         sql=rest,
@@ -81,5 +84,8 @@ def _check(name: str, value: str | None) -> None:
     elif name == "--as":
         if value not in KINDS:
             raise InterfaceError(f"--as takes {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    elif name == "--max-writes":
+        if value is None or not (value.isascii() and value.isdecimal()):
+            raise InterfaceError("--max-writes takes a whole number, 0 or more")
     elif value is None or not value.isidentifier():
         raise InterfaceError(f"{name} takes the name of a variable")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -94,7 +94,10 @@ class Session:
         self._parameters = values_for(statements, self._variables)
         # Jupyter's button sends the signal of Ctrl-C.
         self._interrupts = Interrupts(self.connection.interrupt, [signal.SIGINT])
-        with tables_lent(self.connection, statements, self._variables):
+        with (
+            tables_lent(self.connection, statements, self._variables),
+            _allowing(self.connection, options.max_writes),
+        ):
             try:
                 with self._interrupts.listening():
                     return self._run(options, statements)
@@ -213,6 +216,17 @@ def say(*lines: str) -> None:
     """Writes lines into the notebook's output."""
     for line in lines:
         print(line)  # noqa: T201 - a cell's standard output is the notebook
+
+
+@contextmanager
+def _allowing(connection: Connection, max_writes: int | None) -> Iterator[None]:
+    """Lets statements send so many writes, if it is said, while the context lasts."""
+    before = connection.max_writes
+    connection.max_writes = before if max_writes is None else max_writes
+    try:
+        yield
+    finally:
+        connection.max_writes = before
 
 
 def _place(statement: Statement) -> str:

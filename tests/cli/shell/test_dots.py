@@ -11,8 +11,8 @@ from vercel_sql.cli.shell.dot import CommandError
 
 TABLE = "vercel.authentication.user_tokens"
 TESTED = """
-.account .confirm .exit .headers .help .maxrows .mode .once .output .quit .read .requests .schema
-.tables .timer .width
+.account .confirm .exit .headers .help .maxrows .maxwrites .mode .once .output .quit .read .requests
+.schema .tables .timer .width
 """
 
 
@@ -102,6 +102,18 @@ def test_headers_maxrows_and_width(shell):
     assert "│    17 │" in shell.enter("FROM range(30);").rsplit("FROM", 1)[1]
     shell.enter(".mode column", ".width 20")
     assert "-" * 20 in shell.enter("SELECT 'x' AS a;")
+
+
+def test_maxwrites(shell, ids, received):
+    assert "current max writes: 100" in shell.enter(".maxwrites")
+    shell.enter(".confirm off", ".maxwrites 1")
+    assert "current max writes: 1" in shell.enter(".maxwrites")
+    two = f"DELETE FROM {TABLE} WHERE id IN ('{ids[0]}', '{ids[1]}');"
+    assert "(here: .maxwrites COUNT)" in " ".join(shell.enter(two).split())
+    assert received("DELETE") == []
+    shell.enter(".maxwrites 2", two)
+    assert len(received("DELETE")) == 2
+    assert "usage: .maxwrites [COUNT]" in shell.enter(".maxwrites none")
 
 
 def test_timer(shell):

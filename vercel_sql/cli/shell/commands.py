@@ -85,6 +85,12 @@ DOT_COMMANDS: tuple[DotCommand, ...] = (
         ".maxrows", "[COUNT]", "how many rows a box shows, 0 for all (40)", dot_output.set_max_rows
     ),
     DotCommand(
+        ".maxwrites",
+        "[COUNT]",
+        "how many writes a statement may send (100)",
+        dot_account.set_max_writes,
+    ),
+    DotCommand(
         ".mode",
         "[MODE]",
         "how results look (duckbox); alone: which modes there are",

@@ -1,4 +1,4 @@
-"""The dot commands about the API: ``.requests`` and ``.account``."""
+"""The dot commands about the API: ``.requests``, ``.maxwrites`` and ``.account``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vercel_sql.api import RequestEvent
 from vercel_sql.cli.output import terminal_width
-from vercel_sql.cli.shell.dot import at_most
+from vercel_sql.cli.shell.dot import UsageError, at_most
 from vercel_sql.cli.whoami import account, account_lines
 from vercel_sql.manifest import Method, vercel
 
@@ -77,6 +77,18 @@ def _budgets(session: Session) -> Iterator[str]:
 def _method(resource: str, name: str) -> Method | None:
     service, _, own_name = resource.partition(".")
     return vercel().service(service).resources[own_name].methods.get(name)
+
+
+def set_max_writes(session: Session, arguments: Sequence[str]) -> None:
+    """``.maxwrites``: says how many writes a statement may send."""
+    count = at_most(1, arguments)
+    if count is None:
+        most = session.connection.max_writes
+        session.say(f"current max writes: {'any number' if most is None else most}")
+        return
+    if not (count.isascii() and count.isdecimal()):
+        raise UsageError
+    session.connection.max_writes = int(count)
 
 
 def show_account(session: Session, arguments: Sequence[str]) -> None:
