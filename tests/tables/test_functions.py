@@ -225,6 +225,15 @@ def test_each_statement_counts_by_itself(attached, sim, secrets, transaction):
     assert len(writes(sim)) == 12
 
 
+def test_a_rotation_counts_as_the_two_that_it_sends(attached, sim, secrets):
+    con = attached(sim, writes=True, secrets_file=secrets, max_writes=1)
+    old = sim.state.add_token({"name": "deploys"})
+    call = f"FROM vercel.authentication.rotate_token('{old.id}', request_id := 'r')"
+    with pytest.raises(duckdb.Error, match="it would send 2 writes, and max_writes allows 1"):
+        con.execute(call)
+    assert writes(sim) == []
+
+
 def test_a_hundred_unless_it_is_said(attached, sim, secrets):
     many = f"SELECT count(*) FROM range(101) r(i), LATERAL (SELECT * {CREATE}('n', "
     con = attached(sim, writes=True, secrets_file=secrets)

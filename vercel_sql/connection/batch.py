@@ -25,21 +25,22 @@ class Batch:
         self._done: list[str] = []
         self._runs = 0
 
-    def refuse_too_many(self, sets: int, writing: int) -> None:
+    def refuse_too_many(self, sets: int, each: int) -> None:
         """Stops, before the first, what may send too many writes; nothing is taken yet.
 
         Args:
             sets: how many sets of parameters there are.
-            writing: how many statements of the script change something at the API.
+            each: how many writes the script sends for one of them, if each statement is about a
+                row.
 
         Raises:
-            TooManyWritesError: at one write for each, it would.
+            TooManyWritesError: it would send too many.
         """
-        most, count = self.allowance.most, sets * writing
+        most, count = self.allowance.most, sets * each
         if most is not None and count > most:
             raise TooManyWritesError(
                 f"executemany: {sets} sets of parameters would send {count} writes, if each sends "
-                f"{writing}, and {SETTING} allows {most}. Nothing was sent. If you mean it, raise "
+                f"{each}, and {SETTING} allows {most}. Nothing was sent. If you mean it, raise "
                 f"{SETTING} to {count} or more",
                 writes=count,
                 limit=most,

@@ -292,8 +292,8 @@ class Connection(HoldsSecrets):
         batch = Batch(self.max_writes)
         if sets is not None and self.max_writes is not None:
             with self._lock, translated(self._catalogs, operation.value):
-                writing = sum(map(self._engine.changes, parse(operation.value)))
-            batch.refuse_too_many(sets, writing)
+                each = sum(map(self._engine.write_count, parse(operation.value)))
+            batch.refuse_too_many(sets, each)
         try:
             yield batch
         except (errors.Error, KeyboardInterrupt) as error:

@@ -231,6 +231,13 @@ class Method(Entry, frozen=True, kw_only=True):
         """Whether the method changes nothing."""
         return self.effect == "read"
 
+    @property
+    def write_count(self) -> int:
+        """How many requests that change something one call sends at most."""
+        if self.reads:
+            return 0
+        return 1 if self.rotation is None else 2
+
     @cached_property
     def given(self) -> tuple[Parameter, ...]:
         """The parameters that a caller gives: all but the constants."""

@@ -172,7 +172,7 @@ class Functions:
         self._source.client.refuse_if_read_only(method)
 
         def send() -> pa.Table:
-            allowance.take(f"{self._catalog}.{where}", 1)
+            allowance.take(f"{self._catalog}.{where}", method.write_count)
             return self._send(resource, method, checked)
 
         fingerprint = _fingerprint(method, checked)

@@ -80,6 +80,18 @@ def test_what_is_no_such_number(connect, wrong):
         connect(parallel_deletes=17)
 
 
+def test_a_rotation_counts_as_the_two_that_it_sends(connect, ids, sent):
+    rotate = f"EXEC {TABLE}.rotate_token @tokenId = ?, @name = 'new'"
+    db = connect(max_writes=1)
+    with pytest.raises(TooManyWritesError, match="it would send 2 writes, and max_writes allows 1"):
+        db.execute(rotate, ids[:1])
+    assert "2 writes" in db.execute(f"EXPLAIN {rotate}", ids[:1]).fetchall()[-1][-1]
+    db.max_writes = 5
+    with pytest.raises(TooManyWritesError, match="3 sets of parameters would send 6 writes"):
+        db.executemany(rotate, [[id_] for id_ in ids[:3]])
+    assert writes(sent) == []
+
+
 # EXPLAIN
 
 

@@ -89,16 +89,17 @@ class Engine:
                 text = f"{problem}. The statement was carried out, and its rows are in this error"
                 raise kept_rows(text, problem, outcome.table)
 
-    def changes(self, statement: Statement) -> bool:
-        """Whether a statement is one that changes something at the API.
+    def write_count(self, statement: Statement) -> int:
+        """How many requests that change something a statement sends for one row; 0 if none ever.
 
         Raises:
             ProgrammingError: it names a method that is not there.
         """
         self._resolver.load_services(statement.fragment)
         if isinstance(statement, Exec):
-            return not find_method(self._resolver, statement.name)[1].reads
-        return isinstance(statement, Write) and bool(self._resolver.resource(statement.target))
+            return find_method(self._resolver, statement.name)[1].write_count
+        is_ours = isinstance(statement, Write) and self._resolver.resource(statement.target)
+        return 1 if is_ours else 0
 
     def load_all(self) -> bool:
         """Makes all tables that are missing; False where none are."""

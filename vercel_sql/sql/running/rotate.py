@@ -64,7 +64,8 @@ class PreparedRotation:
         limits.allowance.take(self.what, self.write_count)
         self._refuse_unapproved(limits.approve)
         secrets = frozenset(column.name for column in self.method.returns if column.secret)
-        return Outcome(self.rotation.run(), 1, secrets)
+        table = self.rotation.run()
+        return Outcome(table, 1, secrets, written=table)
 
     def _refuse_unapproved(self, approve: Callable[[Plan], bool] | None) -> None:
         if approve is None:
