@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.errors import DataError, ParameterError
 from vercel_sql.manifest import Method, Parameter
 
@@ -19,7 +20,9 @@ _INT64 = range(-(2**63), 2**63)
 _DIGITS = 20  # more than a 64-bit integer has
 
 
-def check_arguments(method: Method, arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
+def check_arguments(
+    method: Method, arguments: Mapping[str, Any], where: str, clock: ServerClock | None = None
+) -> dict[str, Any]:
     """The arguments under the parameters' own names, each of the type that the manifest says.
 
     A None is left out, as if the argument had not been given, but for parameters that take a NULL
@@ -29,6 +32,7 @@ def check_arguments(method: Method, arguments: Mapping[str, Any], where: str) ->
         method: the method that is to be called.
         arguments: the values by name; names match whatever their case.
         where: what the error is to name, such as ``INSERT INTO vercel.a.b, row 2``.
+        clock: the server's, by which moments lie in the future; else it is this machine's.
 
     Raises:
         ParameterError: an argument is unknown, given twice, or missing.
@@ -42,7 +46,7 @@ def check_arguments(method: Method, arguments: Mapping[str, Any], where: str) ->
     for name, value in named.items():
         parameter = _known(method, name)
         if value is not None:
-            checked[name] = convert(parameter, value, f"{where}: {name}")
+            checked[name] = convert(parameter, value, f"{where}: {name}", clock)
         elif parameter.null == "value":
             checked[name] = None
     return checked
@@ -86,14 +90,14 @@ def _usage(method: Method) -> str:
     return "; ".join(parts)
 
 
-def convert(parameter: Parameter, value: Any, where: str) -> Any:
+def convert(parameter: Parameter, value: Any, where: str, clock: ServerClock | None = None) -> Any:
     """One value as the type that its parameter has.
 
     Raises:
         DataError: the value is of a wrong type, or the manifest rules it out.
     """
     converted = _CONVERSIONS[parameter.type](value, parameter, where)
-    _check_limits(parameter, converted, where)
+    _check_limits(parameter, converted, where, clock)
     return converted
 
 
@@ -182,11 +186,11 @@ def _double(value: Any, _parameter: Parameter, where: str) -> float:
 _CONVERSIONS = {"VARCHAR": _text, "BIGINT": _integer, "BOOLEAN": _boolean, "DOUBLE": _double}
 
 
-def _check_limits(parameter: Parameter, value: Any, where: str) -> None:
+def _check_limits(parameter: Parameter, value: Any, where: str, clock: ServerClock | None) -> None:
     if isinstance(value, str):
         _check_text(parameter, value, where)
     elif parameter.moment:
-        _check_moment(parameter, value, where)
+        _check_moment(parameter, value, where, clock)
     elif parameter.minimum is not None and value < parameter.minimum:
         raise DataError(f"{where} is at least {parameter.minimum}")
     elif parameter.maximum is not None and value > parameter.maximum:
@@ -207,8 +211,8 @@ def _check_text(parameter: Parameter, value: str, where: str) -> None:
         raise DataError(f"{where}: {value!r} can't stand in a path")
 
 
-def _check_moment(parameter: Parameter, value: int, where: str) -> None:
-    now = time.time_ns() // 1_000_000
+def _check_moment(parameter: Parameter, value: int, where: str, clock: ServerClock | None) -> None:
+    now = time.time_ns() // 1_000_000 if clock is None else clock.cautious_ms()
     if value >= _YEAR_10000_MS:
         raise DataError(
             f"{where} takes milliseconds since the epoch; {value} lies beyond the year 9999 "
@@ -222,7 +226,9 @@ def _check_moment(parameter: Parameter, value: int, where: str) -> None:
             f"{value * 1000} is the same moment in milliseconds"
         )
     at = datetime.fromtimestamp(value / 1000, UTC).isoformat() if value > -(10**13) else "long ago"
-    raise DataError(f"{where} lies in the past: {value} is {at}, and it is {now} now")
+    note = "" if clock is None else clock.note("the server")
+    told = f"{where} lies in the past: {value} is {at}, and it is {now} now"
+    raise DataError(f"{told}. {note}" if note else told)
 
 
 def _wanted(parameter: Parameter) -> str:

@@ -30,7 +30,8 @@ def call(client: Client, resource: str, name: str, arguments: Mapping[str, Any])
         AnswerError: the answer is not an object, or a secret of it is not there.
     """
     method = find_method(resource, name)
-    checked = check_arguments(method, arguments, f"vercel.{resource}: {name}")
+    where = f"vercel.{resource}: {name}"
+    checked = check_arguments(method, arguments, where, client.clock(method.server))
     if method.procedure is not None:
         return run_procedure(client, method, checked)
     trail = Trail()

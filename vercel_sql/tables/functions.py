@@ -168,7 +168,8 @@ class Functions:
             raise ParameterError(f"{where}: request_id is missing; it makes a second call harmless")
         # A macro passes NULL for what is left out, so none of them is one that somebody wrote.
         there = {name: value for name, value in given.items() if value is not None}
-        checked = check_arguments(method, there, where)
+        clock = self._source.client.clock(method.server)
+        checked = check_arguments(method, there, where, clock)
         self._source.client.refuse_if_read_only(method)
 
         def send() -> pa.Table:

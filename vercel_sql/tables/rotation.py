@@ -172,9 +172,9 @@ class Rotation:
         if rules.reach is not None:
             reach = reach_arguments(rules.reach, self._resource, row, given, self._where)
         creator = _required(self._resource.creator)
-        return build_request(
-            creator, check_arguments(creator, {**carried, **reach, **given}, self._where)
-        )
+        everything = {**carried, **reach, **given}
+        clock = self._client.clock(creator.server)
+        return build_request(creator, check_arguments(creator, everything, self._where, clock))
 
     def _removal(self) -> Request:
         remover = _required(self._resource.remover)

@@ -59,7 +59,7 @@ def exec_arguments(
         if name in given:
             raise ParameterError(f"{where}: {name} is given twice")
         given[name] = value
-    return check_arguments(method, given, where)
+    return check_arguments(method, given, where, target.catalog.client.clock(method.server))
 
 
 def _written(

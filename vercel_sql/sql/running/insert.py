@@ -51,8 +51,9 @@ def prepare_insert(
     source = _source_rows(con, statement, parameters)
     columns = _columns(method, statement, source, where)
     rows = _arguments(columns, source, statement, parameters, where)
+    clock = target.catalog.client.clock(method.server)
     checked = [
-        check_arguments(method, row, f"{where}, row {number}")
+        check_arguments(method, row, f"{where}, row {number}", clock)
         for number, row in enumerate(rows, start=1)
     ]
     requests = [build_request(method, arguments) for arguments in checked]
