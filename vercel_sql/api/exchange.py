@@ -73,6 +73,8 @@ def exchange(
             for piece in answer.iter_raw():
                 if time.monotonic() > end or not wanted():
                     raise not_whole(timeout)
+                if answer.num_bytes_downloaded > MOST_BYTES:
+                    raise _too_long()  # what is unpacked may be nothing, for ever
                 body += decoder.decode(piece, MOST_BYTES - len(body))
             decoder.finish()
         except _Unusable as error:
