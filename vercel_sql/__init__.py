@@ -49,6 +49,7 @@ from vercel_sql.errors import (
     RotationError,
     RowCountError,
     SQLSyntaxError,
+    TooManyWritesError,
     TransportError,
     UnknownOutcomeError,
     Warning,  # noqa: A004 - the name is PEP 249's
@@ -95,6 +96,7 @@ __all__ = [
     "TimeFromTicks",
     "Timestamp",
     "TimestampFromTicks",
+    "TooManyWritesError",
     "TransportError",
     "UnknownOutcomeError",
     "Warning",

@@ -130,7 +130,10 @@ def what_is_left(of: Tally | PartialWriteError) -> list[str]:
         if len(of.failed) > _NAMED:
             told.append(f"{len(of.failed) - _NAMED} more failed")
         parts.append("; ".join(told))
-    if of.unknown:
+    if len(of.unknown) == 1:
+        # Its error says that it may have been carried out all the same, and what to do.
+        parts.append(f"{of.unknown[0].row} failed: {_words(of.unknown[0].error)}")
+    elif of.unknown:
         names, first = _named([each.row for each in of.unknown]), of.unknown[0].error
         parts.append(f"Whether it was carried out is unknown of {names}: {_words(first)}")
     if of.not_started:
