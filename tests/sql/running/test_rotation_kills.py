@@ -2,20 +2,16 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import vercel_sql
 from vercel_sql.api.login_store import LoginStore, SavedLogin
-
-from .operators import Operator
 
 T = "vercel.authentication.user_tokens"
 PATIENCE = 60
@@ -36,17 +32,7 @@ with vercel_sql.connect() as db, db.observed(kill):
     db.execute("EXEC vercel.authentication.user_tokens.rotate_token @tokenId = $id",
                {"id": sys.argv[1]}).fetchall()
 """
-# Rotates on and on, and says so when it has begun.
-ROTATE_ON = """
-import vercel_sql
-
-with vercel_sql.connect() as db:
-    while True:
-        db.execute("EXEC vercel.authentication.user_tokens.rotate_token @tokenId = 'current'")
-        print(flush=True)
-"""
 NEVER = 99
-KILLS = 12
 REQUESTS = ["find", "whose", "make", "prove", "revoke"]
 
 
@@ -133,25 +119,3 @@ def test_the_next_process_with_the_saved_login_works(kill, sim, moment, has_take
         assert db.execute(f"SELECT id FROM {T} WHERE tokenId = 'current'").fetchall()
     saved, _ = store.read()
     assert (saved.access_token != sim.token) == has_taken_over
-
-
-def test_killed_at_any_moment(simulate):
-    """With the secrets file alone, somebody always goes on: 12 times, at random moments."""
-    sim, moments = simulate(0, latency_ms=3), random.Random(7)
-    operator, token, under_way = Operator(sim), sim.token, Counter()
-    for _ in range(KILLS):
-        env = {**os.environ, "VERCEL_API_URL": sim.url, "VERCEL_TOKEN": token}
-        command = [sys.executable, "-c", ROTATE_ON]
-        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
-            try:
-                assert process.stdout.readline()
-                time.sleep(moments.uniform(0, 0.06))
-            finally:
-                process.kill()
-        under_way[sim.requests()[-1].method] += 1
-        token = operator.working()[-1].bearer
-        operator.tidy(token)
-        sim.clear_requests()
-    assert operator.lost == []
-    assert operator.revoked >= KILLS
-    assert sum(under_way.values()) == KILLS
