@@ -353,7 +353,7 @@ def test_it_stops_before_the_next_step(connect, sim, sent, check, how, is_own, s
         db.execute(EXEC, {"id": old.id}).fetchall()
     except (vercel_sql.Error, KeyboardInterrupt) as raised:
         error = raised
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50  # and not the whole minute
     thread.join()
     sim.clear_faults()
     if step == "revoke" and not slow:
