@@ -13,6 +13,11 @@ PROVIDER = """
 name = "vercel"
 title = "Vercel"
 token_environment = "VERCEL_TOKEN"
+[account]
+resource = "s.r"
+method = "get"
+key = "id"
+labels = []
 [servers.api]
 url = "https://api.vercel.com"
 environment = "VERCEL_API_URL"
