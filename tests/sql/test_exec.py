@@ -170,7 +170,7 @@ def test_json_may_be_one_parameter(written):
 
 
 def test_a_list_has_no_text_to_put_into_a_string():
-    with pytest.raises(ParameterError, match="must be a string or a number, not list"):
+    with pytest.raises(ParameterError, match="must be a string or a finite number, not list"):
         json_of('{"a": "x{{ p }}"}', {"p": ["SECRET"]})
 
 

@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vercel_sql.sql.dialect import Lexeme
-from vercel_sql.sql.fragments import Fragment
 
 _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 
 
-def unwrapped(fragment: Fragment) -> Sequence[Lexeme]:
-    """The tokens of a fragment without the parentheses around all of it."""
-    lexemes = fragment.lexemes
-    while len(lexemes) > 2 and lexemes[0].raw == "(" and matching(lexemes, 0) == len(lexemes) - 1:
-        lexemes = lexemes[1:-1]
-    return lexemes
+def unwrapped(lexemes: Sequence[Lexeme]) -> Sequence[Lexeme]:
+    """Tokens without the parentheses around all of them."""
+    closing, last, around = _closing(lexemes), len(lexemes) - 1, 0
+    while 2 * around < last - 1 and lexemes[around].raw == "(":
+        if closing.get(around) != last - around:
+            break
+        around += 1
+    return lexemes[around : len(lexemes) - around]
+
+
+def _closing(lexemes: Sequence[Lexeme]) -> dict[int, int]:
+    """For each opening bracket the index of the one that closes it; one pass, however deep."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for index, lexeme in enumerate(lexemes):
+        if lexeme.raw in _OPEN:
+            opened.append(index)
+        elif lexeme.raw in _CLOSE and opened:
+            found[opened.pop()] = index
+    return found
 
 
 def flat(lexemes: Sequence[Lexeme]) -> Iterator[tuple[int, Lexeme]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vercel_sql.sql.brackets import matching, split, top_level
+from vercel_sql.sql.brackets import matching, split, top_level, unwrapped
 from vercel_sql.sql.dialect import Kind, Lexeme
 from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
@@ -30,6 +30,8 @@ _OPERATORS = frozenset(
     ]
 )
 _IN_TYPES = frozenset("()[].") | {"::"}
+
+_DEEPEST = 20  # casts within casts: what is deeper is not called constant
 
 NOT_CONSTANT = object()
 """What `Constants.value` gives for anything but a constant: None is the value of a placeholder."""
@@ -70,30 +72,30 @@ class Constants:
 
     def is_null(self, lexemes: Sequence[Lexeme]) -> bool:
         """Whether these tokens are NULL, in parentheses or cast to some type or not."""
-        while len(lexemes) > 2 and lexemes[0].raw == "(" and lexemes[-1].raw == ")":
-            if matching(lexemes, 0) != len(lexemes) - 1:
-                break
-            lexemes = lexemes[1:-1]
-        if len(lexemes) == 1 and lexemes[0].upper == "NULL":
-            return True
-        if self.value(lexemes) is None:
-            return True
-        for index, lexeme in top_level(lexemes):
-            if lexeme.raw == "::":
-                return self.is_null(lexemes[:index]) and _is_type(lexemes[index + 1 :])
-        return self._is_null_cast(lexemes)
-
-    def _is_null_cast(self, lexemes: Sequence[Lexeme]) -> bool:
-        """``CAST(NULL AS t)`` or ``TRY_CAST(NULL AS t)``."""
-        if len(lexemes) < 6 or lexemes[0].upper not in ("CAST", "TRY_CAST"):
-            return False
-        if lexemes[1].raw != "(" or matching(lexemes, 1) != len(lexemes) - 1:
-            return False
-        inner = lexemes[2:-1]
-        for index, lexeme in top_level(inner):
-            if lexeme.upper == "AS":
-                return self.is_null(inner[:index])
+        for _ in range(_DEEPEST):
+            lexemes = unwrapped(lexemes)
+            if len(lexemes) == 1 and lexemes[0].upper == "NULL":
+                return True
+            if self.value(lexemes) is None:
+                return True
+            inner = _uncast(lexemes)
+            if inner is None:
+                return False
+            lexemes = inner
         return False
+
+
+def _uncast(lexemes: Sequence[Lexeme]) -> Sequence[Lexeme] | None:
+    """What is cast to some type; None where it is no cast."""
+    for index, lexeme in top_level(lexemes):
+        if lexeme.raw == "::":
+            return lexemes[:index] if _is_type(lexemes[index + 1 :]) else None
+    if len(lexemes) < 6 or lexemes[0].upper not in ("CAST", "TRY_CAST"):
+        return None
+    if lexemes[1].raw != "(" or matching(lexemes, 1) != len(lexemes) - 1:
+        return None
+    inner = lexemes[2:-1]
+    return next((inner[:at] for at, lexeme in top_level(inner) if lexeme.upper == "AS"), None)
 
 
 def _is_type(lexemes: Sequence[Lexeme]) -> bool:

@@ -41,7 +41,7 @@ def constant_match(
         parameters: the values of placeholders.
     """
     reader = Constants(where, parameters)
-    lexemes = unwrapped(where)
+    lexemes = unwrapped(where.lexemes)
     for index, lexeme in enumerate(lexemes):
         if lexeme.raw in ("=", "=="):
             left, right = lexemes[:index], lexemes[index + 1 :]
@@ -78,7 +78,7 @@ def constant_equalities(
 
 def _conjuncts(where: Fragment) -> list[Fragment]:
     """The parts between the ANDs that stand in no brackets but those around all of it."""
-    around = (len(where.lexemes) - len(unwrapped(where))) // 2
+    around = (len(where.lexemes) - len(unwrapped(where.lexemes))) // 2
     where = where.slice(where.first + around, where.stop - around)
     parts, start = [], where.first
     for index, lexeme in top_level(where.lexemes):

@@ -51,7 +51,7 @@ class LiteralNulls:
 
 def literal_nulls(source: Fragment, parameters: Parameters) -> LiteralNulls | None:
     """The literal NULLs of a query, or None where its columns can't be told from its text."""
-    query = _without_with(unwrapped(source))
+    query = _without_with(unwrapped(source.lexemes))
     words = {lexeme.upper for _, lexeme in top_level(query)}
     if not query or words & _SET_OPERATIONS:
         return None

@@ -21,7 +21,7 @@ def read_exec(reader: Reader) -> Exec | None:
     name = reader.name()
     if name is None:
         raise reader.expected("the name of a method after EXEC")
-    arguments: list[Argument] = []
+    arguments: dict[str, Argument] = {}
     json: JSONArgument | None = None
     while not reader.at_end:
         _expect_argument(reader, first=not arguments and json is None)
@@ -29,14 +29,15 @@ def read_exec(reader: Reader) -> Exec | None:
         if _begins_json(reader):
             json = _json(reader, json)
         else:
-            arguments.append(_argument(reader, arguments))
+            _add_argument(reader, arguments)
         if json and arguments:
             position = reader.since(at).position
             raise SQLSyntaxError(
                 f"@@json stands for all arguments, so none can join it at {position}."
             )
         _separator(reader)
-    return Exec(fragment=reader.statement, name=name, arguments=tuple(arguments), json=json)
+    given = tuple(arguments.values())
+    return Exec(fragment=reader.statement, name=name, arguments=given, json=json)
 
 
 def _expect_argument(reader: Reader, *, first: bool) -> None:
@@ -60,15 +61,16 @@ def _json(reader: Reader, earlier: JSONArgument | None) -> JSONArgument:
     return read_json(_value(reader, "@@json"))
 
 
-def _argument(reader: Reader, earlier: list[Argument]) -> Argument:
+def _add_argument(reader: Reader, earlier: dict[str, Argument]) -> None:
+    """Read an argument, and put it to those that are there, by its name in lower case."""
     start = reader.index
     reader.take_symbol("@")
     name = reader.identifier()
     if name is None:
         raise reader.expected("the name of an argument after @")
-    if name.lower() in {each.name.lower() for each in earlier}:
+    if name.lower() in earlier:
         raise SQLSyntaxError(f"@{name} is given twice, at {reader.since(start).position}.")
-    return Argument(name, _value(reader, f"@{name}"))
+    earlier[name.lower()] = Argument(name, _value(reader, f"@{name}"))
 
 
 def _value(reader: Reader, name: str) -> Fragment:
