@@ -75,7 +75,9 @@ def test_the_intent_is_on_the_disk_while_the_request_is_under_way(send, sim, fol
     sim.faults(kind="latency", ms=2000, method="POST")
     sending = threading.Thread(target=send)
     sending.start()
-    while not sim.requests():
+    for _ in range(6000):
+        if sim.requests():
+            break
         time.sleep(0.005)
     (story,) = told(folder)
     assert sending.is_alive()

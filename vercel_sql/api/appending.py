@@ -13,6 +13,7 @@ from vercel_sql.api.decode import decode_json
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 # Opening a named pipe would wait for whoever writes to it.
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+_AS_IT_IS = getattr(os, "O_BINARY", 0)
 
 
 def open_for_appending(path: Path, *, new: bool = False) -> int:
@@ -25,8 +26,8 @@ def open_for_appending(path: Path, *, new: bool = False) -> int:
     Raises:
         OSError: it can't be opened.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK | (os.O_EXCL if new else 0)
-    return os.open(path, flags, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK | _AS_IT_IS
+    return os.open(path, flags | (os.O_EXCL if new else 0), 0o600)
 
 
 def append_line(handle: int, line: str) -> None:

@@ -22,6 +22,7 @@ from vercel_sql.api.journal_files import (
     left_behind,
     read_all,
     read_file,
+    remove_unbegun,
 )
 from vercel_sql.api.journal_records import (
     Answered,
@@ -64,6 +65,7 @@ class Entry:
     def __init__(self, journal: Journal, intent: Intent) -> None:
         self.intent = intent
         self.outcome: Outcome | None = None
+        self._is_given_up = False
         self._journal = journal
 
     @property
@@ -77,7 +79,12 @@ class Entry:
         """Notes that it was carried out, and where its secret is saved by now."""
         id_ = self.intent.id
         answer = Answered(id=id_, at=now_ms(), key=key, made_at=made_at, saved_in=saved_in)
-        self._note(answer, ends=False)
+        self._note(answer, ends=self._is_given_up)
+
+    def given_up(self, reason: str) -> None:
+        """Notes that nobody waits for the answer any more, which may come all the same."""
+        self._is_given_up = True
+        self._note(Unknown(id=self.intent.id, at=now_ms(), reason=reason), ends=False)
 
     def unsent(self, reason: str) -> None:
         """Notes that it surely was not carried out."""
@@ -235,6 +242,7 @@ def tidy(folder: Path, own: Path | None = None) -> None:
     Raises:
         OSError: the journal can't be read.
     """
+    remove_unbegun(folder)
     told = dict(read_all(folder))
     waiting = [s.intent for all_ in told.values() for s in all_ if s.is_open and s.answer is None]
     for path, all_ in told.items():
@@ -270,7 +278,7 @@ def unfinished(folder: Path) -> list[tuple[Path, Story]]:
     found = []
     for path, told in read_all(folder):
         with left_behind(path) as is_left:
-            waiting = [s for s in told if s.is_open and (is_left or not s.is_under_way)]
+            waiting = [s for s in told if s.is_open and (is_left or s.is_given_up)]
         found += [(path, story) for story in waiting]
     return found
 

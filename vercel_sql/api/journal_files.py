@@ -18,6 +18,7 @@ if sys.platform != "win32":
     import fcntl
 
 _ENDING = ".jsonl"
+_BEGUN = ".new"
 # Where there are no locks that end with their process: so long after its last record, a file
 # counts as left behind.
 _QUIET_SECONDS = 3600.0
@@ -41,12 +42,13 @@ class JournalFile:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        begun, self.path = folder / f"{name}.new", folder / f"{name}{_ENDING}"
+        self.path = folder / f"{name}{_ENDING}"
+        # It is locked before it has its name: else it might be taken for one that was left behind.
+        begun = self.path if sys.platform == "win32" else folder / f"{name}{_BEGUN}"
         self._handle = open_for_appending(begun, new=True)
         try:
-            # Before it has its name: else it might be taken for one that was left behind.
             _lock(self._handle, shared=False)
-            begun.rename(self.path)
+            begun.replace(self.path)
             sync_folder(folder)
         except OSError:
             os.close(self._handle)
@@ -96,6 +98,17 @@ def journal_files(folder: Path) -> list[Path]:
     return sorted(found, key=_modified)
 
 
+def remove_unbegun(folder: Path) -> None:
+    """Removes what is left of processes that were killed before their files had their names.
+
+    Raises:
+        OSError: the folder can't be read.
+    """
+    for path in folder.glob(f"*{_BEGUN}"):
+        if time.time() - _modified(path) > _QUIET_SECONDS:
+            path.unlink(missing_ok=True)
+
+
 def read_all(folder: Path) -> Iterator[tuple[Path, list[Story]]]:
     """What each file of a journal tells; one that was removed meanwhile is left out.
 
@@ -137,12 +150,14 @@ def _lock(handle: int, *, shared: bool) -> bool | None:
 
 
 def add_to(path: Path, record: Record) -> None:
-    """Writes a record into another's file.
+    """Writes a record into another's file, where that is still there.
 
     Raises:
         OSError: it can't be written.
     """
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+    if not path.exists():
+        return
+    handle = open_for_appending(path)
     try:
         append_line(handle, encode_record(record))
         os.fsync(handle)

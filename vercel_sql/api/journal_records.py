@@ -127,9 +127,9 @@ class Story:
         return not any(isinstance(o, Settled | Unsent) for o in self.outcomes)
 
     @property
-    def is_under_way(self) -> bool:
-        """Whether a process that still lives is the one that has to go on with it."""
-        return self.is_open and not isinstance(self.last, Unknown)
+    def is_given_up(self) -> bool:
+        """Whether nobody waits for an answer any more, or is given what a late one shows."""
+        return any(isinstance(outcome, Unknown) for outcome in self.outcomes)
 
 
 def encode_record(record: Record) -> str:

@@ -115,6 +115,7 @@ def _values(request: Request, redactor: Redactor) -> dict[str, Any]:
 
 
 def _about(request: Request, redactor: Redactor) -> dict[str, Any]:
+    """What else is sent, as far as it is no secret."""
     shown = {**request.shown_query, **(request.shown_body or {})}
     texts = {name: redactor.mask(str(value)) for name, value in shown.items() if value != MASK}
     return {name: text[:_LONGEST_VALUE] for name, text in texts.items()}

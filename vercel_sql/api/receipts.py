@@ -11,10 +11,32 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from vercel_sql.api.journal import Entry
+from vercel_sql.api.noting import Trail
 
-_batch: ContextVar[list[Entry] | None] = ContextVar("vercel_sql_receipts", default=None)
+
+@dataclass
+class Batch:
+    """What one thread sent and what was answered, for somebody who waits for it.
+
+    Attributes:
+        trails: what it sends, or has sent.
+        answered: the creates whose secrets it was shown.
+    """
+
+    trails: list[Trail] = field(default_factory=list)
+    answered: list[Entry] = field(default_factory=list)
+
+    def give_up(self, reason: str) -> None:
+        """Notes that nobody waits for it any more: whatever comes, nobody is given it."""
+        for trail in self.trails:
+            if trail.entry is not None:
+                trail.entry.given_up(reason)
+
+
+_batch: ContextVar[Batch | None] = ContextVar("vercel_sql_receipts", default=None)
 
 
 class Receipts:
@@ -25,29 +47,33 @@ class Receipts:
         self._held: list[Entry] = []
         self._lock = threading.Lock()
 
-    def add(self, entry: Entry | None) -> None:
-        """Takes a create that was answered: within `gathered`, for whoever gathers."""
-        if entry is None:
-            return
+    def begin(self, trail: Trail) -> None:
+        """Takes a write that is about to be sent: within `gathered`, for whoever waits for it."""
         batch = _batch.get()
         if batch is not None:
-            batch.append(entry)
+            batch.trails.append(trail)
+
+    def add(self, entry: Entry) -> None:
+        """Takes a create that was answered: within `gathered`, for whoever waits for it."""
+        batch = _batch.get()
+        if batch is not None:
+            batch.answered.append(entry)
         else:
             self.take([entry])
 
     @contextmanager
-    def gathered(self, batch: list[Entry]) -> Iterator[None]:
-        """Puts what this thread adds into a list, for somebody who may not wait for it any more."""
+    def gathered(self, batch: Batch) -> Iterator[None]:
+        """Puts what this thread begins and adds into a batch."""
         token = _batch.set(batch)
         try:
             yield
         finally:
             _batch.reset(token)
 
-    def take(self, batch: list[Entry]) -> None:
+    def take(self, entries: list[Entry]) -> None:
         """Takes creates whose answers are with whoever asked for them."""
         with self._lock:
-            self._entries += batch
+            self._entries += entries
 
     def settle(self) -> None:
         """Notes that all that was taken has surely reached whoever asked for it."""

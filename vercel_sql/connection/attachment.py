@@ -26,7 +26,7 @@ from vercel_sql.tables.catalog import (
 from vercel_sql.tables.functions import Functions
 from vercel_sql.tables.lost import OnOrphan
 from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.writing import Keeping, known_choice
+from vercel_sql.tables.writing import Keeping, checked_on_orphan
 
 
 class Attachment(HoldsSecrets):
@@ -156,7 +156,7 @@ def attach(
         )
     noted = chosen_log(audit_log)
     saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
-    keeping = Keeping(saved, known_choice(on_orphan))
+    keeping = Keeping(saved, checked_on_orphan(on_orphan))
     manifest = vercel()
     provider = manifest.provider
     urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}

@@ -14,7 +14,7 @@ from vercel_sql.connection.translate import translated
 from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import vercel
 from vercel_sql.tables.lost import OnOrphan
-from vercel_sql.tables.writing import Keeping, known_choice
+from vercel_sql.tables.writing import Keeping, checked_on_orphan
 
 
 def connect(
@@ -72,7 +72,7 @@ def connect(
     _check_counts(max_writes, parallel_deletes)
     manifest = vercel()
     provider = manifest.provider
-    on_orphan = known_choice(on_orphan)
+    on_orphan = checked_on_orphan(on_orphan)
     noted = chosen_log(audit_log)
     saved = SecretsFile(secrets_file) if secrets_file is not None else None
     urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}

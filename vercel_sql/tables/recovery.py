@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -123,8 +122,7 @@ def settle(finding: Finding) -> None:
         OSError: it can't be written.
     """
     record = Settled(id=finding.intent.id, at=now_ms(), how=finding.fate.value)
-    with suppress(FileNotFoundError):
-        add_to(finding.file, record)
+    add_to(finding.file, record)
 
 
 class _Case:
@@ -146,7 +144,8 @@ class _Case:
     @property
     def named(self) -> Collection[str]:
         """The keys that were named as what may have come of it."""
-        return self.story.last.candidates if isinstance(self.story.last, Unknown) else ()
+        told = [each for each in self.story.outcomes if isinstance(each, Unknown)]
+        return told[-1].candidates if told else ()
 
     @property
     def needs_listing(self) -> bool:
@@ -206,7 +205,8 @@ def _finding(case: _Case, account: _Account) -> Finding:
         return found(Fate.ELSEWHERE)
     if case.answer is not None:
         there = [row for row in account.rows(case) if row.key == case.answer.key]
-        return found(Fate.SHOWN, there) if there else found(Fate.GONE, _row_of(case.answer))
+        fate = Fate.ORPHAN if case.story.is_given_up else Fate.SHOWN
+        return found(fate, there) if there else found(Fate.GONE, _row_of(case.answer))
     clock = account.client.clock(case.method.server)
     rows = candidates(account.rows(case), case.intent, clock, account.answered)
     rows += [row for row in account.rows(case) if row.key in case.named and row not in rows]

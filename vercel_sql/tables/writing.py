@@ -14,6 +14,7 @@ from vercel_sql.api import Answer, Client, Request, SecretsFile
 from vercel_sql.api.cancel_scope import AbandonedError
 from vercel_sql.api.journal import Entry
 from vercel_sql.api.noting import Trail
+from vercel_sql.api.receipts import Batch
 from vercel_sql.api.state_dir import made_state_dir
 from vercel_sql.errors import (
     Error,
@@ -65,7 +66,7 @@ def saving(keeping: Keeping) -> Keeping:
     return keeping
 
 
-def known_choice(on_orphan: str) -> OnOrphan:
+def checked_on_orphan(on_orphan: str) -> OnOrphan:
     """What to do about lost rows, where somebody who is not type-checked said it.
 
     Raises:
@@ -102,6 +103,7 @@ def write_and_keep(
     """
     method = request.method
     trail = Trail(None if keeping.secrets_file is None else keeping.secrets_file.path, there)
+    client.receipts.begin(trail)
     try:
         answer = client.send(request, trail)
         table, problem = salvage(resource, method, answer)
@@ -177,20 +179,24 @@ def carried_out(client: Client, send: Callable[[], T], method: Method | None = N
         UnknownOutcomeError: the statement ended while the request was under way.
         BaseException: what `send` raised.
     """
-    answered: list[Entry] = []
+    batch = Batch()
 
     def act() -> T:
-        with client.receipts.gathered(answered):
+        with client.receipts.gathered(batch):
             return send()
 
     try:
         result = client.current_scope.run_to_end(act, GRACE, _OVERTIME)
     except AbandonedError as error:
+        batch.give_up(str(error))
         raise unknown_outcome(error, method) from None
     except Exception:
-        client.receipts.take(answered)  # their rows are in the error
+        client.receipts.take(batch.answered)  # their rows are in the error
         raise
-    client.receipts.take(answered)
+    except KeyboardInterrupt:
+        batch.give_up("it was interrupted")
+        raise
+    client.receipts.take(batch.answered)
     return result
 
 

@@ -1,0 +1,398 @@
+"""``vercel-sql recover``: what came of creates that a crash or a lost answer cut off."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from vercel_sql.api.journal_files import journal_files, journal_folder
+
+from .conftest import COMMAND, PATIENCE, environment, started
+
+TABLE = "vercel.authentication.user_tokens"
+INSERT = f"INSERT INTO {TABLE} (name) VALUES ('ci')"
+FINE, FAILED, WRONG_USE, ORPHANS = 0, 1, 2, 3
+
+
+def named(sim, name="ci") -> list[str]:
+    return [token.id for token in sim.state.tokens() if token["name"] == name]
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits until something is so."""
+    for _ in range(PATIENCE * 100):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come to that")
+
+
+@pytest.fixture
+def killed(sim) -> Callable[..., None]:
+    """Kills the command in the middle of a create: ``killed(acts=True)``, before any answer."""
+
+    def kill(*options: str, sql: str = INSERT, method: str = "POST", **fault: Any) -> None:
+        sim.clear_requests()
+        sim.faults(**{"kind": "hang", "method": method, **fault})
+        with started([*options, "-c", sql], environment(sim)) as process:
+            until(lambda: any(request.method == method for request in sim.requests()))
+            until(lambda: not fault.get("acts") or named(sim))
+            process.kill()
+
+    return kill
+
+
+@pytest.fixture
+def answered(sim) -> Callable[..., None]:
+    """Kills a process when it has the answer, and before it has shown it to anybody."""
+
+    def kill(**options: Any) -> None:
+        script = (
+            "import sys, vercel_sql\n"
+            f"db = vercel_sql.connect({sim.token!r}, api_url={sim.url!r}, **{options!r})\n"
+            f"db.execute({INSERT!r})\n"
+            "print('made', flush=True)\n"
+            "sys.stdin.read()\n"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert process.stdout.readline() == b"made\n"
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+
+    return kill
+
+
+@pytest.fixture
+def recover(here, sim) -> Callable[..., tuple[int, list[dict[str, Any]]]]:
+    """The exit code and the lines of the command."""
+
+    def run(*options: str) -> tuple[int, list[dict[str, Any]]]:
+        ended = here("recover", "-o", "json", *options, sim=sim)
+        run.err = ended.err
+        return ended.code, json.loads(ended.out) if ended.out.strip() else []
+
+    return run
+
+
+def files() -> list[Path]:
+    return journal_files(journal_folder())
+
+
+def aged() -> None:
+    """Makes all creates begin ten minutes earlier."""
+    for file in files():
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        for line in lines:
+            for name in {"at", "server_at"} & line.keys():
+                line[name] -= 600_000
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+# What came of it
+
+
+def test_nothing_to_tell(here, sim):
+    ended = here("recover", sim=sim)
+    assert (ended.code, ended.out) == (FINE, "")
+    assert "Nothing was cut off" in ended.err
+    assert sim.requests() == []
+
+
+def test_a_token_whose_secret_is_lost(recover, killed, sim):
+    killed(acts=True)
+    code, [line] = recover()
+    (orphan,) = named(sim)
+    assert code == ORPHANS
+    assert line["id"] == orphan
+    assert line["outcome"] == "made, and its secret is lost"
+    assert line["named"] == "name ci"
+    assert line["next"] == f"DELETE FROM {TABLE} WHERE id = '{orphan}'"
+    assert recover()[1] == [line]
+
+
+def test_it_is_over_when_somebody_revoked_it(here, recover, killed, sim):
+    killed(acts=True)
+    _, [line] = recover()
+    assert here("-c", line["next"], sim=sim).code == FINE
+    aged()
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (FINE, "nothing came of it")
+    assert recover() == (FINE, [])
+    assert files() == []
+
+
+def test_nothing_has_come_of_it_yet(recover, killed):
+    killed()
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (ORPHANS, "nothing came of it yet")
+    aged()
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (FINE, "nothing came of it")
+    assert recover() == (FINE, [])
+
+
+def test_a_token_whose_secret_is_saved(recover, answered, sim, tmp_path, authenticates):
+    file = tmp_path / "secrets"
+    answered(secrets_file=str(file))
+    sim.stop()  # the journal alone knows it
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (FINE, "made, and its secret is saved")
+    assert line["secret"] == str(file)
+    assert line["id"] == json.loads(file.read_text())["token"]["id"]
+    assert recover() == (FINE, [])
+    assert files() == []
+
+
+def test_a_secret_that_was_saved_before_the_journal_knew(recover, answered, sim, tmp_path):
+    """The crash came between the two."""
+    file = tmp_path / "secrets"
+    answered(secrets_file=str(file))
+    (journal,) = files()
+    journal.write_text(journal.read_text().splitlines()[0] + '\n{"type":"ans')
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (FINE, "made, and its secret is saved")
+    assert (line["id"], line["secret"]) == (named(sim)[0], str(file))
+
+
+def test_a_secret_that_was_half_saved(recover, answered, sim, tmp_path):
+    file = tmp_path / "secrets"
+    answered(secrets_file=str(file))
+    (journal,) = files()
+    journal.write_text(journal.read_text().splitlines()[0] + "\n")
+    file.write_text(file.read_text()[:60])
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (ORPHANS, "made, and its secret is lost")
+    assert line["id"] == named(sim)[0]
+
+
+def test_a_secret_that_may_not_have_been_shown(recover, answered, here, sim):
+    answered()
+    code, [line] = recover("--revoke", "--yes")
+    assert code == ORPHANS
+    assert line["outcome"].startswith("made; its secret was not saved")
+    assert line["next"].endswith(f"DELETE FROM {TABLE} WHERE id = '{named(sim)[0]}'")
+    here("-c", line["next"].partition(": ")[2], sim=sim)
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (FINE, "made, and gone by now")
+    assert recover() == (FINE, [])
+
+
+def test_what_cannot_be_looked_up_is_told_once(recover, killed):
+    killed(sql=f"EXEC {TABLE}.email_login @email = 'a@example.com'")
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (ORPHANS, "can't be looked up")
+    assert line["method"] == "authentication.user_tokens.email_login"
+    assert line["named"] == "email a@example.com"
+    assert recover() == (FINE, [])
+
+
+def test_one_of_several_may_have_come_of_it(recover, killed, sim):
+    killed(acts=True)
+    sim.state.add_token({"name": "ci"})
+    code, lines = recover("--revoke", "--yes")
+    assert code == ORPHANS
+    assert {line["outcome"] for line in lines} == {"may have been made"}
+    assert sorted(line["id"] for line in lines) == sorted(named(sim))
+    assert len(named(sim)) == 2
+
+
+def test_what_others_made_since_is_not_taken_for_it(recover, here, killed, sim):
+    killed()
+    for _ in range(2):
+        assert here("-c", INSERT, sim=sim).code == FINE
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (ORPHANS, "nothing came of it yet")
+    aged()
+    assert recover()[0] == FINE
+    assert files() == []
+
+
+def test_several_of_one_name(recover, killed, sim):
+    killed(acts=True)
+    killed(acts=True)
+    first, second = reversed(named(sim))
+    _, lines = recover("--revoke", "--yes")
+    # Both may have come of the first, and only the second of the second.
+    assert sorted((line["outcome"], line["id"]) for line in lines) == sorted(
+        [
+            ("may have been made", first),
+            ("may have been made", second),
+            ("made, and revoked now", second),
+        ]
+    )
+    code, [line] = recover("--revoke", "--yes")
+    assert (code, line["id"], named(sim)) == (FINE, first, [])
+
+
+def test_a_create_whose_answer_was_lost_while_its_process_lives(recover, connect, sim):
+    sim.faults(kind="drop_after", method="POST")
+    db = connect()
+    with pytest.raises(db.OperationalError):
+        db.execute(INSERT)
+    _, [line] = recover("--revoke", "--yes")
+    assert (line["outcome"], named(sim)) == ("made, and revoked now", [])
+    db.close()
+    assert files() == []
+
+
+def test_an_answer_that_came_when_nobody_waited_for_it_any_more(recover, connect, sim):
+    sim.faults(kind="latency", ms=2500, method="POST", acts_first=True)
+    db = connect()
+    interrupting = threading.Thread(target=lambda: (until(sim.requests), db.interrupt()))
+    interrupting.start()
+    with pytest.raises(db.OperationalError, match="vercel-sql recover"):
+        db.execute(INSERT)
+    interrupting.join()
+    assert recover()[1][0]["id"] == named(sim)[0]
+    until(lambda: '"answered"' in files()[0].read_text())
+    code, [line] = recover("--revoke", "--yes")
+    assert (code, line["outcome"], named(sim)) == (FINE, "made, and revoked now", [])
+
+
+def test_what_is_under_way_is_not_cut_off(recover, sim):
+    sim.faults(kind="hang", method="POST", acts=True)
+    with started(["-c", INSERT], environment(sim)):
+        until(lambda: named(sim))
+        assert recover() == (FINE, [])
+    assert recover()[0] == ORPHANS
+
+
+# What is done about it
+
+
+def test_orphans_are_revoked(recover, killed, sim):
+    killed(acts=True)
+    code, [line] = recover("--revoke", "--yes")
+    assert (code, line["outcome"], line["next"]) == (FINE, "made, and revoked now", None)
+    assert named(sim) == []
+    assert recover() == (FINE, [])
+
+
+def test_one_that_cannot_be_revoked_is_still_an_orphan(recover, killed, sim):
+    killed(acts=True)
+    sim.faults(kind="status", status=403, method="DELETE")
+    code, [line] = recover("--revoke", "--yes")
+    assert (code, line["outcome"]) == (ORPHANS, "made, and its secret is lost")
+    assert "could not be revoked" in recover.err
+
+
+def test_nothing_is_revoked_unasked(here, killed, sim):
+    killed(acts=True)
+    ended = here("recover", "--revoke", sim=sim)
+    assert ended.code == WRONG_USE
+    assert "--yes" in ended.err
+    assert len(named(sim)) == 1
+
+
+@pytest.mark.parametrize(("answer", "left", "code"), [("y", 0, FINE), ("", 1, ORPHANS)])
+def test_on_a_terminal_it_asks(killed, sim, answer, left, code):
+    killed(acts=True)
+    child = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], "recover", "--revoke"],
+        env=environment(sim, TERM="dumb"),
+        dimensions=(40, 100),
+        timeout=PATIENCE,
+        encoding="utf-8",
+    )
+    child.expect_exact("Go on? [y/N] ")
+    assert named(sim)[0] in child.before
+    child.sendline(answer)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert len(named(sim)) == left
+    assert child.exitstatus == code
+    # However narrow the terminal, what has to be copied is whole.
+    assert not left or f"DELETE FROM {TABLE} WHERE id = '{named(sim)[0]}'" in child.before
+
+
+def test_all_is_forgotten_when_somebody_says_so(recover, killed, answered, sim):
+    killed(acts=True)
+    answered()
+    code, lines = recover("--forget")
+    assert (code, len(lines)) == (FINE, 2)
+    assert recover() == (FINE, [])
+    assert len(named(sim)) == 2
+
+
+@pytest.mark.parametrize("options", [["--yes"], ["--forget", "--revoke", "--yes"]])
+def test_options_that_do_not_go_together(here, sim, options):
+    assert here("recover", *options, sim=sim).code == WRONG_USE
+
+
+# Whose it is
+
+
+def test_another_token_may_be_of_another_account(here, recover, killed, sim, tmp_path):
+    killed(acts=True)
+    other = tmp_path / "token"
+    other.write_text(sim.state.add_token({"name": "other"}).bearer)
+    code, [line] = recover("--token-file", str(other))
+    assert (code, line["outcome"]) == (ORPHANS, "made with another token")
+    assert line["id"] is None
+    code, [line] = recover("--token-file", str(other), "--any-token")
+    assert line["id"] == named(sim)[0]
+
+
+def test_another_api_is_none_of_its_business(here, killed, sim, simulate):
+    killed(acts=True)
+    other = simulate(1)
+    ended = here("recover", sim=other)
+    assert (ended.code, ended.out) == (FINE, "")
+    assert other.requests() == []
+    assert len(files()) == 1
+
+
+# What may hinder it
+
+
+def test_an_account_that_cannot_be_listed_settles_nothing(recover, killed, answered, sim, tmp_path):
+    killed(acts=True)
+    answered(secrets_file=str(tmp_path / "secrets"))
+    sim.faults(kind="status", status=403, method="GET", times=None)
+    before = [file.read_text() for file in files()]
+    code, lines = recover()
+    assert code == FAILED
+    assert [line["outcome"] for line in lines] == [
+        "made, and its secret is saved",
+        "could not be looked up",
+    ]
+    assert "403" in recover.err
+    assert [file.read_text() for file in files()] == before
+
+
+def test_no_token_is_an_error_that_says_where_it_was_sought(here, killed, sim):
+    killed(acts=True)
+    ended = here("recover", "--api-url", sim.url)
+    assert ended.code == FAILED
+    assert "vercel-sql login" in ended.err
+
+
+def test_a_name_that_would_steer_a_terminal(here, killed, sim):
+    name = "a\x1b[31mred"
+    sim.faults(kind="hang", method="POST", acts=True)
+    with started(["-c", f"INSERT INTO {TABLE} (name) VALUES ('{name}')"], environment(sim)):
+        until(lambda: named(sim, name))
+    ended = here("recover", sim=sim)
+    assert named(sim, name)[0] in ended.out
+    assert "\x1b" not in ended.out + ended.err
+
+
+def test_the_shell_says_that_something_was_cut_off(killed, sim):
+    killed(acts=True)
+    child = pexpect.spawn(
+        COMMAND[0], [*COMMAND[1:], "shell"], env=environment(sim, TERM="dumb"), timeout=PATIENCE
+    )
+    child.expect_exact(b"1 earlier create was cut off: vercel-sql recover")
+    child.close(force=True)
