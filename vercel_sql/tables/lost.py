@@ -72,9 +72,17 @@ def explained(
 
 
 def secretless(
-    client: Client, resource: Resource, entry: Entry, made: Row, error: Error, on_orphan: OnOrphan
+    client: Client,
+    resource: Resource,
+    entry: Entry | None,
+    error: Error,
+    on_orphan: OnOrphan,
+    *,
+    made: Row,
 ) -> Error:
     """The error of a write that was carried out, and whose answer names the row but no secret."""
+    if entry is None:
+        return error
     return _told(client, resource, entry, _Search([made]), error, str(error), on_orphan)
 
 

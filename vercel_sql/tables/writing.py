@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -120,11 +121,9 @@ def write_and_keep(
         return table
     made = _made(method, answer)
     if problem is not None and _lacks_secret(method, table):
-        if made is None:
-            trail.lost(client.redactor.mask(str(problem)))
-            problem = explained(client, resource, trail.entry, problem, keeping.on_orphan)
-        else:
-            problem = secretless(client, resource, trail.entry, made, problem, keeping.on_orphan)
+        trail.lost(client.redactor.mask(str(problem)))
+        report = explained if made is None else partial(secretless, made=made)
+        problem = report(client, resource, trail.entry, problem, keeping.on_orphan)
         raise kept_rows(str(problem), problem, table)
     unsaved = _saved(resource, method, table, keeping)
     place = trail.saved_in if unsaved is None else None
