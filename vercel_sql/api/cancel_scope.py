@@ -15,6 +15,9 @@ from vercel_sql.errors import StatementCancelledError, StatementTimeoutError
 
 T = TypeVar("T")
 Box: TypeAlias = Queue[Any] | SimpleQueue[Any]
+# How many seconds a write that was sent is waited for when its statement is stopped: its answer
+# may hold a secret that is shown only once.
+GRACE = 1.0
 _CANCELLED = object()
 _waited_for: ContextVar[bool] = ContextVar("vercel_sql_waited_for", default=False)
 # How many threads without work are kept; beyond that, one ends with its work.

@@ -18,7 +18,7 @@ from vercel_sql.api.answer import Answer
 from vercel_sql.api.answers import api_error
 from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.auditing import Auditor, count_request
-from vercel_sql.api.cancel_scope import CancelScope
+from vercel_sql.api.cancel_scope import GRACE, CancelScope
 from vercel_sql.api.connections import Connections
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
@@ -343,8 +343,9 @@ class Client(HoldsSecrets):
 
     def _exchange(self, request: Request, headers: httpx.Headers) -> Received:
         """Sends a request once; what only reads is given up at once where its scope ends."""
-        scope, method, seconds = self.current_scope, request.method, self._request_timeout
+        scope, method = self.current_scope, request.method
         scope.check()
+        each, altogether = self._waits(method)
 
         def act() -> Received:
             with self._connections.lent() as connections:
@@ -354,20 +355,33 @@ class Client(HoldsSecrets):
                     self.urls[method.server] + request.target,
                     content=request.content,
                     headers=headers,
-                    timeout=scope.within(seconds) if method.reads else seconds,
+                    timeout=each,
                     wanted=lambda: not (method.reads and scope.is_over),
                 )
 
         try:
             # The answer to a write is waited for, and kept, also where nobody waits for us.
-            return (scope if method.reads else CancelScope()).run(act, longest(seconds))
+            return (scope if method.reads else CancelScope()).run(act, altogether)
         except TimeoutError:
             self._connections.renew()
-            raise not_whole(seconds) from None
+            raise not_whole(altogether) from None
         except RuntimeError:
             if not self._connections.closed:
                 raise
             raise InterfaceError("the connection was closed while a request was made") from None
+
+    def _waits(self, method: Method) -> tuple[float, float]:
+        """How many seconds each wait for bytes may take, and a request altogether.
+
+        A create ends soon after its statement, since what came of it is looked up then.
+        """
+        scope, seconds = self.current_scope, self._request_timeout
+        left = scope.remaining()
+        if method.reads:
+            return scope.within(seconds), longest(seconds)
+        if method.trace is None or left is None:
+            return seconds, longest(seconds)
+        return min(seconds, left + GRACE), min(longest(seconds), left + GRACE)
 
     def _diagnosed(self, request: Request, error: httpx.HTTPError) -> Diagnosis:
         server = request.method.server

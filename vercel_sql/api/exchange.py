@@ -72,7 +72,7 @@ def exchange(
             decoder = _decoder(answer.headers.get("content-encoding", ""))
             for piece in answer.iter_raw():
                 if time.monotonic() > end or not wanted():
-                    raise not_whole(timeout)
+                    raise not_whole(longest(timeout))
                 if answer.num_bytes_downloaded > MOST_BYTES:
                     raise _too_long()  # what is unpacked may be nothing, for ever
                 body += decoder.decode(piece, MOST_BYTES - len(body))
@@ -88,9 +88,9 @@ def longest(timeout: float) -> float:
     return timeout * _TRICKLE
 
 
-def not_whole(timeout: float) -> httpx.ReadTimeout:
-    """The error for an answer that trickles in, when it has taken too long altogether."""
-    return httpx.ReadTimeout(f"the answer was not whole after {longest(timeout):g} s")
+def not_whole(seconds: float) -> httpx.ReadTimeout:
+    """The error for an answer that trickles in, when it has taken so long altogether."""
+    return httpx.ReadTimeout(f"the answer was not whole after {seconds:g} s")
 
 
 class _Unusable(Exception):  # noqa: N818 - it is no error of its own, only the reason for one

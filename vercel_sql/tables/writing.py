@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from vercel_sql.api import Answer, Client, Request, SecretsFile
-from vercel_sql.api.cancel_scope import AbandonedError
+from vercel_sql.api.cancel_scope import GRACE, AbandonedError
 from vercel_sql.api.journal import Entry
 from vercel_sql.api.noting import Trail
 from vercel_sql.api.receipts import Batch
@@ -30,11 +30,9 @@ from vercel_sql.tables.lost import SEARCH_SECONDS, OnOrphan, explained, secretle
 from vercel_sql.tables.orphans import Row, value_at
 
 T = TypeVar("T")
-# How many seconds a request that was sent is waited for when its statement is interrupted: its
-# answer may hold a secret that is shown only once.
-GRACE = 1.0
-# And when its time is over: what came of it is looked up then, and may be revoked.
-_OVERTIME = 2 * SEARCH_SECONDS + 2
+# How many seconds a create is waited for when the time of its statement is over: what came of it
+# is looked up then, and may be revoked.
+_OVERTIME = GRACE + 2 * SEARCH_SECONDS + 1
 _SECRETS_FILE = "secrets.jsonl"
 
 
@@ -185,7 +183,8 @@ def carried_out(client: Client, send: Callable[[], T], method: Method | None = N
             return send()
 
     try:
-        result = client.current_scope.run_to_end(act, GRACE, _OVERTIME)
+        overtime = _OVERTIME if method is not None and method.trace is not None else GRACE
+        result = client.current_scope.run_to_end(act, GRACE, overtime)
     except AbandonedError as error:
         batch.give_up(str(error))
         raise unknown_outcome(error, method) from None

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from vercel_sql.api import Request, SecretsFile
+from vercel_sql.api.cancel_scope import GRACE
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.side_by_side import Ended, SideBySide
 from vercel_sql.errors import (
@@ -26,7 +27,7 @@ from vercel_sql.sql.running.plan import Plan, in_words
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.tally import Tally, tally_of
 from vercel_sql.tables.allowance import Allowance
-from vercel_sql.tables.writing import GRACE, Keeping, carried_out
+from vercel_sql.tables.writing import Keeping, carried_out
 
 _Ended: TypeAlias = tuple[list[Ended[pa.Table | None] | None], BaseException | None]
 """How each request ended, None where it was not sent; and what stopped the statement, if known."""
