@@ -15,7 +15,7 @@ from vercel_sql.tables.pages import Page, exact_fields, field_reader, page_reade
 from vercel_sql.tables.shape import Fields, TableShape
 
 from . import reference
-from .doors import Answers, answer, found
+from .doors import answer, answers, found
 from .oracles import attempt, require
 from .reference import NotExact
 
@@ -192,7 +192,7 @@ def walked(resource: str, method: str, data: bytes) -> None:
     _, called = found(resource, method)
     listing = _listing(resource, method)
     bodies = data.split(b"\0")[:8]
-    client: Any = Answers(bodies)
+    client = answers(*bodies)
     given: list[str] = []
 
     def walk_through() -> bool:
@@ -219,7 +219,7 @@ def _pages(listing: Listing, bodies: list[bytes]) -> int:
 def called(resource: str, method: str, data: bytes) -> None:
     """A paged method called as a whole."""
     owner, calls = found(resource, method)
-    client: Any = Answers(data.split(b"\0")[:8])
+    client = answers(*data.split(b"\0")[:8])
     table, _ = attempt(lambda: call(client, owner, calls, {}))
     require(table is None or isinstance(table, pa.Table), "no table")
 
