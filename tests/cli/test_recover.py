@@ -326,6 +326,15 @@ def test_all_is_forgotten_when_somebody_says_so(recover, killed, answered, sim):
     assert len(named(sim)) == 2
 
 
+def test_what_is_gone_for_good_can_be_forgotten(recover, killed, sim):
+    killed()
+    sim.stop()
+    assert recover()[0] == FAILED
+    code, [line] = recover("--forget")
+    assert (code, line["outcome"]) == (FINE, "could not be looked up")
+    assert recover() == (FINE, [])
+
+
 @pytest.mark.parametrize("options", [["--yes"], ["--forget", "--revoke", "--yes"]])
 def test_options_that_do_not_go_together(here, sim, options):
     assert here("recover", *options, sim=sim).code == WRONG_USE
@@ -350,6 +359,7 @@ def test_another_api_is_none_of_its_business(here, killed, sim, simulate):
     other = simulate(1)
     ended = here("recover", sim=other)
     assert (ended.code, ended.out) == (FINE, "")
+    assert f"at {sim.url}: --api-url URL" in ended.err
     assert other.requests() == []
     assert len(files()) == 1
 

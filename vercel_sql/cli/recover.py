@@ -150,10 +150,14 @@ def _told(client: Client, arguments: argparse.Namespace, examined: Examination) 
         # What has to be copied is never cut, however narrow the terminal.
         Printer(arguments.format).write(table, frozenset(["id", "next"]))
     else:
-        say("Nothing was cut off: all creates here have an end.")
+        say("Nothing was cut off: all creates at this API have an end.")
+    if examined.urls:
+        say(f"Others were cut off at {', '.join(examined.urls)}: --api-url URL looks into them.")
     if examined.failure is not None:
-        complain(f"the account could not be looked into, so nothing is settled: {examined.failure}")
-        return FAILED
+        settled = "" if arguments.forget else ", so nothing is settled"
+        complain(f"the account could not be looked into{settled}: {examined.failure}")
+        if not arguments.forget:
+            return FAILED
     for finding in findings:
         if finding.is_final or arguments.forget:
             settle(finding)

@@ -76,10 +76,12 @@ class Examination:
 
     Attributes:
         findings: one for each create.
+        urls: other APIs that have some, which are not looked into.
         failure: why the account could not be listed; then nothing is certain.
     """
 
     findings: Sequence[Finding]
+    urls: Sequence[str] = ()
     failure: Error | None = None
 
 
@@ -98,7 +100,8 @@ def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examinati
     """
     here = set(client.urls.values())
     told = [_Case(*each, manifest) for each in unfinished(journal().folder)]
-    cases = [case for case in told if case.story.intent.url in here]
+    cases = [case for case in told if case.intent.url in here]
+    others = sorted({case.intent.url for case in told} - here)
     account = _Account(client, any_token)
     try:
         for case in cases:
@@ -111,8 +114,8 @@ def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examinati
             for case in cases
             if case.needs_listing
         ]
-        return Examination(findings, error)
-    return Examination([_finding(case, account) for case in cases])
+        return Examination(findings, others, error)
+    return Examination([_finding(case, account) for case in cases], others)
 
 
 def settle(finding: Finding) -> None:
