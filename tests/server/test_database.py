@@ -11,6 +11,7 @@ import pytest
 from vercel_sql.connection.attachment import occupy
 from vercel_sql.manifest import vercel
 from vercel_sql.server.database import Database, lock
+from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.writing import Keeping
 
@@ -27,7 +28,9 @@ def test_every_connection_stands_in_the_catalog_and_reads_the_tables(
 ) -> None:
     database = Database("vercel", unsigned=False)
     try:
-        attachment = occupy(database.con, "vercel", make_client(sim), vercel(), Keeping(), Memo())
+        attachment = occupy(
+            database.con, "vercel", make_client(sim), vercel(), Keeping(), Memo(), Allowances(None)
+        )
         attachment.add(attachment.missing)
         database.watch()
         lock(database.con)
