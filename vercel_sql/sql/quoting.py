@@ -9,6 +9,8 @@ something of the same length: every offset stays true.
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,6 +18,12 @@ _BLANKS = frozenset(
     " \t\n\v\f\r\xa0\u202f\u205f\u2060\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200C)))
 )
 """What DuckDB takes for a blank: not all that Python's `str.isspace` does, and more besides."""
+
+_BETWEEN_WORDS = "".join({" ", *string.punctuation} - {"_", "$"}) + "".join(_BLANKS)
+_WORD = re.compile(f"[^{re.escape(_BETWEEN_WORDS)}]+")
+"""An identifier, keyword or number, from any character of it on."""
+
+_LINE_END = re.compile(r"[\r\n]")
 
 _LETTER = "\xaa"
 """Stands for what DuckDB takes for a part of a word and the tokenizer for a blank or symbol."""
@@ -48,10 +56,6 @@ def begins_word(char: str) -> bool:
     if " " <= char < "\x7f":
         return char.isalpha() or char == "_"
     return char not in _BLANKS
-
-
-def _continues_word(char: str) -> bool:
-    return begins_word(char) or "0" <= char <= "9" or char == "$"
 
 
 def _blank(text: str) -> str:
@@ -87,8 +91,8 @@ class _Scanner:
             char = self.text[self.position]
             if handler := self.handlers.get(char):
                 handler()
-            elif _continues_word(char):
-                self.word()
+            elif word := _WORD.match(self.text, self.position):
+                self.word(word[0])
             else:
                 self.keep(self.position + 1)
         self.result.masked = "".join(self.pieces)
@@ -108,29 +112,23 @@ class _Scanner:
         self.result.opened = self.position
         self.keep(len(self.text))
 
-    def word(self) -> None:
+    def word(self, word: str) -> None:
         """An identifier, keyword or number; ``E`` before a quote makes backslashes escape."""
-        end = self.position + 1
-        while end < len(self.text) and _continues_word(self.text[end]):
-            end += 1
-        word = self.text[self.position : end]
         self.pieces.append(word if word.isprintable() else _lettered(word))
-        self.position = end
-        if word in ("e", "E") and self.text.startswith("'", end):
+        self.position += len(word)
+        if word in ("e", "E") and self.text.startswith("'", self.position):
             self.quote("'", "a string", escapes=True)
 
     def quote(self, mark: str, what: str, *, escapes: bool = False) -> None:
         """A string or quoted name, in which the doubled mark stands for itself."""
         end = self.position + 1
-        while end < len(self.text):
-            if escapes and self.text[end] == "\\":
-                end += 2
-            elif self.text[end] != mark:
-                end += 1
-            elif self.text.startswith(mark, end + 1):
-                end += 2
+        while (close := self.text.find(mark, end)) >= 0:
+            if escapes and (escape := self.text.find("\\", end, close)) >= 0:
+                end = escape + 2
+            elif self.text.startswith(mark, close + 1):
+                end = close + 2
             else:
-                self.keep(end + 1)
+                self.keep(close + 1)
                 return
         self.leave_open(what)
 
@@ -138,10 +136,8 @@ class _Scanner:
         if not self.text.startswith("--", self.position):
             self.keep(self.position + 1)
             return
-        end = self.position
-        while end < len(self.text) and self.text[end] not in "\r\n":
-            end += 1
-        self.mask(end)
+        line_end = _LINE_END.search(self.text, self.position)
+        self.mask(line_end.start() if line_end else len(self.text))
 
     def slash(self) -> None:
         """A block comment, which may hold others."""
