@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+
+from vercel_sql.cli.output import OutputError, rescued
 
 from .test_terminal import PROGRESS, on_a_terminal
 
@@ -184,3 +189,20 @@ def test_a_snapshot(hostile, tmp_path):
     shown(hostile, "snapshot", "--to", str(tmp_path / "history.duckdb"))
     hostile.faults({**FAULTS["an error"], "times": None})
     shown(hostile, "snapshot", "--to", str(tmp_path / "history.duckdb"), code=1)
+
+
+class Watched(io.StringIO):
+    """Standard error that a person watches."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_rows_that_could_not_be_written_where_they_belong(monkeypatch):
+    monkeypatch.setattr("sys.stderr", Watched())
+    table = pa.table({"bearerToken": ["vcp_shownOnce"], "name": [ALL]})
+    with pytest.raises(OutputError), rescued(table, frozenset({"bearerToken"})):
+        raise OSError(28, "No space left on device")
+    text = sys.stderr.getvalue()
+    assert "vcp_shownOnce" in text
+    assert not STEERS.findall(text)
