@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from vercel_sql.api import CancelScope, Client
-from vercel_sql.api.journal import Entry
+from vercel_sql.api.journal import Entry, now_ms
 from vercel_sql.api.journal_records import Unknown
 from vercel_sql.errors import Error, TransportError, UnknownOutcomeError
 from vercel_sql.manifest import Method, Resource
@@ -94,7 +94,7 @@ def _searched(client: Client, resource: Resource, method: Method, entry: Entry) 
     # noted that it is about to.
     known = entry.journal.known_keys() | saved_keys(intent.secrets_file, method)
     rivals = len(entry.journal.rivals(intent))
-    return _Search(candidates(rows, intent, client.clock(method.server), known), rivals)
+    return _Search(candidates(rows, intent, client.clock(method.server), known, now_ms()), rivals)
 
 
 def _told(

@@ -61,7 +61,11 @@ def _row(resource: Resource, trace: Trace, fields: dict[str, Any]) -> Row | None
 
 
 def candidates(
-    rows: Iterable[Row], intent: Intent, clock: ServerClock, known: Collection[str]
+    rows: Iterable[Row],
+    intent: Intent,
+    clock: ServerClock,
+    known: Collection[str],
+    ended_at: int | None = None,
 ) -> list[Row]:
     """The rows that may have come of a create, and not from any other that is known.
 
@@ -70,13 +74,15 @@ def candidates(
         intent: the create; nothing is found where it does not say what its row is like.
         clock: the server's.
         known: the keys of rows that came of something else, beside those that the create knew.
+        ended_at: when it was given up, in milliseconds since the epoch by this machine's clock.
     """
     if not intent.values:
         return []
     begun = clock.earliest(intent.at)
     since = begun if intent.server_at is None else min(begun, intent.server_at)
     known = {*known, *intent.there}
-    until = clock.at(intent.at) + round(clock.uncertainty * 1000) + LATEST_MS
+    last = max(clock.at(ended_at or intent.at), intent.server_at or 0)
+    until = last + round(clock.uncertainty * 1000) + LATEST_MS
     return [
         row
         for row in rows

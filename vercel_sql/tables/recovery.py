@@ -211,7 +211,8 @@ def _finding(case: _Case, account: _Account) -> Finding:
         fate = Fate.ORPHAN if case.story.is_given_up else Fate.SHOWN
         return found(fate, there) if there else found(Fate.GONE, _row_of(case.answer))
     clock = account.client.clock(case.method.server)
-    rows = candidates(account.rows(case), case.intent, clock, account.answered)
+    ended_at = None if case.story.last is None else case.story.last.at
+    rows = candidates(account.rows(case), case.intent, clock, account.answered, ended_at)
     rows += [row for row in account.rows(case) if row.key in case.named and row not in rows]
     saved = saved_keys(case.intent.secrets_file, case.method)
     lost = [row for row in rows if row.key not in saved]
