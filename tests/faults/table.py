@@ -24,8 +24,8 @@ Written by `python -m tests.faults.table`, and compared with what happens by the
 befalls each operation on a simulated account of 251 tokens: **list** counts them (three pages; the
 fault is on the second), **get** reads one, **create** makes three with a secrets file (the fault
 begins at the second), **delete** revokes three (one after the other here; the fault begins at the
-second), **exec** begins an email login, and **login** is `vercel-sql login --email` (the fault is on
-the question whether it was confirmed). A request is sent twice at most here, and waited for 2 s.
+second), **exec** begins an email login, and **login** is `vercel-sql login --email` (the fault is
+on the question whether it was confirmed). A request is sent twice at most here, and waited for 2 s.
 
 *Lost* says what became of all that the server did: a token that was made is on disk with a secret
 that works, or is named by the error or by `vercel-sql recover`. Nothing else happens in any cell.
