@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vercel_sql.api.logger import logger
+from vercel_sql.api.logger import IS_RAISED, logger
 from vercel_sql.errors import OperationalError
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -47,6 +47,9 @@ def on_standard_error(*, verbose: bool) -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.DEBUG if verbose else logging.WARNING)
     handler.setFormatter(_InUTC() if verbose else logging.Formatter("vercel-sql: %(message)s"))
+    if not verbose:
+        # What an error says too is said by whoever shows that.
+        handler.addFilter(lambda record: not getattr(record, IS_RAISED, False))
     return handler
 
 

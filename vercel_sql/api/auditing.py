@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Outcome: TypeAlias = Literal["done", "refused", "unknown", "not sent"]
 
-_LONGEST = 200  # characters of a key or a reason
+_LONGEST = 200  # characters of a key
 
 
 @dataclass
@@ -142,9 +142,10 @@ class Auditor:
                 except StatementCancelledError:
                     raise
                 except Error as error:
-                    account = _nobody(self._client.redactor.mask(str(error)))
+                    # Not the error's text: a server may write anything there.
                     if not isinstance(error, APIError):
-                        return account  # asked again for the next one
+                        return _nobody(f"not asked: {type(error).__name__}")  # but for the next
+                    account = _nobody(f"not told: {error.status}")
                 else:
                     account = {"id": found.key, "name": found.name, "reason": None}
                 self._accounts[key] = account
@@ -166,7 +167,7 @@ class Auditor:
 
 
 def _nobody(reason: str) -> dict[str, Any]:
-    return {"id": None, "name": None, "reason": reason[:_LONGEST]}
+    return {"id": None, "name": None, "reason": reason}
 
 
 def _outcome(error: BaseException, tally: Tally) -> Outcome:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from vercel_sql.api.logger import logger
 from vercel_sql.api.shared import Shared
+
+log = logger("api")
 
 # From this status on it is the server that failed.
 _FAILED = 500
@@ -75,6 +78,8 @@ class Circuit:
             if failure is not None:
                 self._fail(admitted, failure)
             elif status is not None:
+                if self._pause:
+                    log.info("the server that was left alone answers again")
                 self._failures, self._pause, self._probe = 0, 0.0, None
             elif admitted is self._probe:
                 self._probe = None
@@ -90,6 +95,12 @@ class Circuit:
     def _open(self, pause: float) -> None:
         self._pause, self._probe = pause, None
         self._closes = self._monotonic() + pause
+        log.info(
+            "%d failures in a row: the server is left alone for %.0f s, last: %s",
+            self._failures,
+            pause,
+            self._last,
+        )
 
 
 circuits = Shared(Circuit)

@@ -30,7 +30,6 @@ from vercel_sql.api.noting import Trail, noted
 from vercel_sql.api.observers import Observers
 from vercel_sql.api.receipts import Receipts
 from vercel_sql.api.redaction import KnownSecrets
-from vercel_sql.api.redaction.structures import masked_values
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.requests import Request
 from vercel_sql.api.server_clock import ServerClock
@@ -337,7 +336,7 @@ class Client(HoldsSecrets):
         finally:
             elapsed = time.perf_counter() - started
             circuit.judge(admitted, failure, received.status if received else None)
-            self._tell(request, received.status if received else None, elapsed * 1000, attempt)
+            self._tell(request, received, elapsed * 1000, attempt)
         self.clock(request.method.server).learn(received.headers.get("date"), elapsed)
         return received
 
@@ -424,33 +423,18 @@ class Client(HoldsSecrets):
         return self._servers.budgets(method, authorization).get(method)
 
     def _tell(
-        self, request: Request, status: int | None, milliseconds: float, attempt: int
+        self, request: Request, received: Received | None, milliseconds: float, attempt: int
     ) -> None:
+        """Counts a request that was sent, and tells observers and the log of it."""
+        status = received.status if received is not None else None
         count_request(status)
-        if not self._observers and not log.isEnabledFor(logging.DEBUG):
+        is_logged = log.isEnabledFor(logging.DEBUG)
+        if not self._observers and not is_logged:
             return
-        method, mask = request.method, self.redactor.mask
-        body = request.shown_body
-        event = RequestEvent(
-            method.http,
-            mask(request.path),
-            masked_values(request.shown_query, mask),
-            None if body is None else masked_values(body, mask),
-            method.resource,
-            method.name,
-            method.effect,
-            status,
-            milliseconds,
-            attempt,
-        )
-        log.debug(
-            "%s %s -> %s in %.1f ms (attempt %d)",
-            event.method,
-            event.path,
-            status if status is not None else "no answer",
-            milliseconds,
-            attempt,
-        )
+        event = RequestEvent.of(request, self.redactor.mask, status, milliseconds, attempt)
+        if is_logged:
+            left = Told.read(received.headers) if received is not None else None
+            log.debug("%s", event.in_words(left))
         self._observers.tell(event)
 
 

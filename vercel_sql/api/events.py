@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from vercel_sql.api.redaction.structures import masked_values
+from vercel_sql.api.requests import Request
+from vercel_sql.api.windows import Told
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,41 @@ class RequestEvent:
     status: int | None
     milliseconds: float
     attempt: int
+
+    @classmethod
+    def of(
+        cls,
+        request: Request,
+        mask: Callable[[str], str],
+        status: int | None,
+        milliseconds: float,
+        attempt: int,
+    ) -> RequestEvent:
+        """What may be told of a request: everything, with secrets masked."""
+        method, body = request.method, request.shown_body
+        return cls(
+            method.http,
+            mask(request.path),
+            masked_values(request.shown_query, mask),
+            None if body is None else masked_values(body, mask),
+            method.resource,
+            method.name,
+            method.effect,
+            status,
+            milliseconds,
+            attempt,
+        )
+
+    def in_words(self, left: Told | None) -> str:
+        """A line for the log.
+
+        Args:
+            left: what the answer says is left of the rate limit, if anything.
+        """
+        status = "no answer" if self.status is None else self.status
+        budget = f", {left.remaining} of {left.limit} left" if left is not None else ""
+        took = f"{self.milliseconds:.1f} ms (attempt {self.attempt}{budget})"
+        return f"{self.method} {self.path} -> {status} in {took}"
 
 
 @dataclass(frozen=True)

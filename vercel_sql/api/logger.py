@@ -14,10 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from vercel_sql.api.redaction import mask_known, mask_shapes
+from vercel_sql.errors import Error
 from vercel_sql.escapes import visible
 
 NAME = "vercel_sql"
 """The logger that all others of the package are below."""
+
+IS_RAISED = "is_raised"
+"""The attribute of records whose text somebody is also told by an error."""
 
 _INDENT = "    "
 
@@ -35,6 +39,21 @@ def logger(room: str = "") -> logging.Logger:
     found = logging.getLogger(f"{NAME}.{room}" if room else NAME)
     found.addFilter(_masking)
     return found
+
+
+@contextmanager
+def warning_of(log: logging.Logger, *kinds: type[Error]) -> Iterator[None]:
+    """Logs errors that leave somebody with something to do, and raises them all the same.
+
+    Args:
+        log: where they are logged.
+        kinds: which errors.
+    """
+    try:
+        yield
+    except kinds as error:
+        log.warning("%s", error, extra={IS_RAISED: True})
+        raise
 
 
 class _Masking(logging.Filter):

@@ -14,6 +14,7 @@ import pyarrow as pa
 from vercel_sql.api import Answer, Client, Request, SecretsFile
 from vercel_sql.api.cancel_scope import GRACE, AbandonedError
 from vercel_sql.api.journal import Entry
+from vercel_sql.api.logger import logger, warning_of
 from vercel_sql.api.noting import Trail
 from vercel_sql.api.receipts import Batch
 from vercel_sql.api.state_dir import made_state_dir
@@ -29,6 +30,7 @@ from vercel_sql.tables.calls import salvage
 from vercel_sql.tables.lost import SEARCH_SECONDS, OnOrphan, explained, secretless
 from vercel_sql.tables.orphans import Row, value_at
 
+log = logger("tables")
 T = TypeVar("T")
 # How many seconds a create is waited for when the time of its statement is over: what came of it
 # is looked up then, and may be revoked.
@@ -76,6 +78,7 @@ def checked_on_orphan(on_orphan: str) -> OnOrphan:
     return "report" if on_orphan == "report" else "revoke"
 
 
+@warning_of(log, UnknownOutcomeError, PartialWriteError)
 def write_and_keep(
     client: Client,
     resource: Resource,
