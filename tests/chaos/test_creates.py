@@ -167,7 +167,7 @@ def saved_bearers(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_no_token_is_lost_or_doubled(
     operators: Callable[[Simulator], Operator], tmp_path: Path
 ) -> None:

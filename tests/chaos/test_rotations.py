@@ -196,7 +196,7 @@ def plan(seed: int) -> list[str]:
     return points
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_at_no_moment_is_there_no_working_token(
     operators: Callable[[Simulator], Operator], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
