@@ -56,7 +56,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def start(target: str, work: Path, minutes: float) -> subprocess.Popen[bytes]:
+def start(target: str, work: Path, minutes: float, options: list[str]) -> subprocess.Popen[bytes]:
     """Starts a target over the corpus that is there, and its seeds."""
     corpus, dictionary, found = work / "corpus", work / "dictionary", work / "found"
     found.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def start(target: str, work: Path, minutes: float) -> subprocess.Popen[bytes]:
     subprocess.run([sys.executable, "-c", write], cwd=ROOT, env=_environment(), check=True)
     command = [sys.executable, "-m", "tests.fuzz.driver", target, str(found), *_OPTIONS]
     command += [f"-max_total_time={round(minutes * 60)}", f"-dict={dictionary}"]
-    command += [f"-artifact_prefix={found}/", str(corpus)]
+    command += [f"-artifact_prefix={found}/", *options, str(corpus)]
     with (work / "log").open("wb") as log:
         return subprocess.Popen(command, cwd=ROOT, env=_environment(), stdout=log, stderr=log)
 
@@ -112,14 +112,16 @@ def coverage(target: str, work: Path) -> str:
 
 def main() -> int:
     """Fuzzes, and prints what came of it; gives the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="any other options are libFuzzer's, such as -handle_int=0"
+    )
     parser.add_argument("--minutes", type=float, default=60, help="for how long (default: 60)")
     parser.add_argument("--work", type=Path, default=ROOT / ".fuzz", help="corpus and findings")
     parser.add_argument("--target", choices=MODULES, action="append", help="only this one")
-    given = parser.parse_args()
+    given, options = parser.parse_known_args()
     targets = given.target or list(MODULES)
     work = {target: given.work.resolve() / target for target in targets}
-    running = {target: start(target, work[target], given.minutes) for target in targets}
+    running = {target: start(target, work[target], given.minutes, options) for target in targets}
     try:
         codes = {target: process.wait() for target, process in running.items()}
     finally:

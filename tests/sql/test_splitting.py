@@ -1,5 +1,6 @@
 """A script is split where DuckDB itself splits it."""
 
+import unicodedata
 from pathlib import Path
 
 import duckdb
@@ -158,3 +159,40 @@ def test_native_statements_tell_their_words():
     (statement,) = parse('select * from "Vercel".authentication.user_tokens')
     assert statement.first_keyword == "SELECT"
     assert {"vercel", "authentication", "user_tokens"} <= statement.tokens_text
+
+
+SPECIAL = [
+    character
+    for character in map(chr, [*range(1, 0x3100), 0xFEFF, 0xFFFD, 0x1F600, 0xE0001])
+    if unicodedata.category(character)[0] in "CZ" or character in "_$#@\\é€日"
+]
+"""Blanks, controls and invisible characters, and some others."""
+
+
+def alias_in_duckdb(query):
+    """The name of its last column, or None where DuckDB refuses it."""
+    try:
+        return CONNECTION.execute(query).description[-1][0]
+    except duckdb.Error:
+        return None
+
+
+def test_words_and_blanks_are_duckdbs_whatever_the_character():
+    refused = 0
+    for character in SPECIAL:
+        query = f"SELECT 1 AS a{character}b"
+        name = alias_in_duckdb(query)
+        refused += name is None
+        if name is not None:
+            (statement,) = parse(query)
+            words = [lexeme.raw for lexeme in statement.fragment.lexemes[3:]]
+            assert (words == [f"a{character}b"]) == (name == f"a{character}b"), ascii(character)
+    assert refused < len(SPECIAL) / 2
+
+
+def test_dollar_quotes_are_duckdbs_whatever_the_character():
+    for character in set(SPECIAL) - {"$"}:
+        for tag in (character, f"a{character}b"):
+            query = f"SELECT ${tag}$ ; ${tag}$ AS x"
+            is_string = alias_in_duckdb(query) == "x"
+            assert (len(parse(query)) == 1) == is_string, ascii(tag)

@@ -23,6 +23,9 @@ _BETWEEN_WORDS = "".join({" ", *string.punctuation} - {"_", "$"}) + "".join(_BLA
 _WORD = re.compile(f"[^{re.escape(_BETWEEN_WORDS)}]+")
 """An identifier, keyword or number, from any character of it on."""
 
+_DOLLAR_TAG = re.compile(r"\$([a-zA-Z_\x80-\U0010ffff][a-zA-Z0-9_\x80-\U0010ffff]*)?\$")
+"""What opens and closes a dollar quote. In here what is no ASCII is no blank to DuckDB."""
+
 _LINE_END = re.compile(r"[\r\n]")
 
 _LETTER = "\xaa"
@@ -52,7 +55,7 @@ def scan(text: str) -> Quoting:
 
 
 def begins_word(char: str) -> bool:
-    """Whether an identifier or a dollar quote's tag can begin with this character."""
+    """Whether an identifier can begin with this character."""
     if " " <= char < "\x7f":
         return char.isalpha() or char == "_"
     return char not in _BLANKS
@@ -156,21 +159,16 @@ class _Scanner:
 
     def dollar(self) -> None:
         """A dollar-quoted string, or else the dollar of a parameter."""
-        tag_end = self.position + 1
-        while tag_end < len(self.text) and self.text[tag_end] != "$":
-            char = self.text[tag_end]
-            if not (begins_word(char) or ("0" <= char <= "9" and tag_end > self.position + 1)):
-                break
-            tag_end += 1
-        if not self.text.startswith("$", tag_end):
+        opening = _DOLLAR_TAG.match(self.text, self.position)
+        if opening is None:
             self.keep(self.position + 1)
             return
-        tag = self.text[self.position : tag_end + 1]
-        close = self.text.find(tag, tag_end + 1)
+        tag = opening[0]
+        close = self.text.find(tag, opening.end())
         if close < 0:
             self.leave_open("a dollar-quoted string")
             return
-        self.result.dollars[self.position] = self.text[tag_end + 1 : close]
+        self.result.dollars[self.position] = self.text[opening.end() : close]
         end = close + len(tag)
         self.pieces.append("'" + _blank(self.text[self.position + 1 : end - 1]) + "'")
         self.position = end
