@@ -112,16 +112,17 @@ def coverage(target: str, work: Path) -> str:
 
 def main() -> int:
     """Fuzzes, and prints what came of it; gives the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog="any other options are libFuzzer's, such as -handle_int=0"
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60, help="for how long (default: 60)")
     parser.add_argument("--work", type=Path, default=ROOT / ".fuzz", help="corpus and findings")
     parser.add_argument("--target", choices=MODULES, action="append", help="only this one")
-    given, options = parser.parse_known_args()
+    parser.add_argument("options", nargs="*", help="after --: libFuzzer's, such as -handle_int=0")
+    given = parser.parse_args()
     targets = given.target or list(MODULES)
     work = {target: given.work.resolve() / target for target in targets}
-    running = {target: start(target, work[target], given.minutes, options) for target in targets}
+    running = {
+        target: start(target, work[target], given.minutes, given.options) for target in targets
+    }
     try:
         codes = {target: process.wait() for target, process in running.items()}
     finally:
