@@ -26,7 +26,8 @@ settings.register_profile(
 settings.load_profile("suite")
 
 TABLE = "vercel.authentication.user_tokens"
-_OURS = ("VERCEL_TOKEN", "VERCEL_API_URL", "VERCEL_OAUTH_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_OURS = ("VERCEL_TOKEN", "VERCEL_API_URL", "VERCEL_OAUTH_URL", "VERCEL_SQL_AUDIT_LOG")
+_OURS += ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 

@@ -7,6 +7,8 @@ import random
 import string
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vercel_sql.api.redaction import MASK, KnownSecrets, Redactor, mask_known, mask_shapes
 from vercel_sql.api.redaction.known import known_in
@@ -52,6 +54,34 @@ def test_many_and_few_mask_the_same(crowd):
     text = f"a {odd} b {odd!r} c {odd.encode().hex()} plain-secretplain-secret"
     assert few.mask(text) == crowd.mask(text)
     assert odd not in few.mask(text)
+
+
+# Few letters, so that secrets share beginnings, lie within one another and overlap.
+SECRETS = st.lists(st.text("ab'%é", min_size=6, max_size=12), min_size=1, max_size=8)
+
+
+@given(SECRETS, st.lists(st.integers(0, 40), max_size=12), st.booleans())
+def test_no_secret_is_left_wherever_it_stands(secrets, places, many):
+    """Whole secrets and parts of them, one after the other and overlapping."""
+    redactor = Redactor()
+    for secret in (*secrets, *(made_up(300) if many else [])):
+        redactor.add(secret)
+    text = "x".join(
+        secrets[at % len(secrets)][at % 3 :] + secrets[at % 7 % len(secrets)] for at in places
+    )
+    masked = redactor.mask(text)
+    assert not [secret for secret in secrets if secret in masked.replace(MASK, "\0")]
+
+
+@given(SECRETS, st.text("ab'%é x", max_size=80))
+def test_few_and_many_agree_on_any_text(secrets, text):
+    few, many = Redactor(), Redactor()
+    for secret in secrets:
+        few.add(secret)
+        many.add(secret)
+    for secret in made_up(300):
+        many.add(secret)
+    assert few.mask(text) == many.mask(text)
 
 
 def test_one_connection_masks_the_secrets_of_another():

@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import vercel_sql
@@ -19,6 +20,7 @@ from vercel_sql.api import SecretsFile, build_request
 from vercel_sql.errors import APIError, APIErrorDetail, NotFoundError, UnknownOutcomeError
 from vercel_sql.sql import Parameters
 from vercel_sql.sql.running import Outcome
+from vercel_sql.sql.running.prepared import Prepared
 from vercel_sql.tables.memo import Memo
 
 T = "vercel.authentication.user_tokens"
@@ -164,6 +166,21 @@ def test_what_holds_secrets_shows_none(things, sim):
     for thing in things:
         text = "\n".join(shown(thing))
         assert not [secret for secret in secrets if secret in text], type(thing)
+
+
+def test_a_write_that_is_ready_to_go_shows_none(db, monkeypatch):
+    seen = []
+
+    def run(prepared, _limits):
+        seen.append(prepared)
+        return Outcome(pa.table({"n": [1]}))
+
+    monkeypatch.setattr(Prepared, "run", run)
+    db.execute(f"EXEC {T}.verify_token @token = '{SECRET}'")
+    (prepared,) = seen
+    assert SECRET not in "\n".join(shown(prepared, depth=4))
+    with pytest.raises(TypeError, match="not pickled"):
+        copy.copy(prepared)
 
 
 def test_what_holds_secrets_is_not_pickled_and_not_copied(things):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import duckdb
@@ -51,6 +52,8 @@ def test_what_a_server_leaves_behind(at_home, served, sim, fault):
     machine.show_folder(server.folder)
     assert b"GET" in machine.log.read_bytes()
     machine.search()
+    noted = [json.loads(line) for line in (machine.home / "audit.jsonl").read_text().splitlines()]
+    assert {"INSERT", "function", "EXEC"} <= {line["statement"] for line in noted}
     if fault is None:
         made = [event.bearer for event in sim.history() if event.name in ("s", "f")]
         assert [bearer for bearer in made if bearer in server.secrets.read_text()] == made

@@ -51,16 +51,12 @@ class Redactor(HoldsSecrets):
                     known.add(form)
             self._count += len(forms)
             if self._count <= _MANY:
-                # The longest first, so that a secret within another leaves no remainder.
-                every = dict.fromkeys((*self._few, *forms))
-                self._few = tuple(sorted(every, key=len, reverse=True))
+                self._few = (*self._few, *forms)
 
     def mask(self, text: str) -> str:
         """The text with every known secret replaced."""
-        if self._count <= min(max(_FEW, len(text)), _MANY):
-            for form in self._few:
-                if form in text:
-                    text = text.replace(form, MASK)
+        few = self._count <= min(max(_FEW, len(text)), _MANY)
+        if few and not any(form in text for form in self._few):
             return text
         return self._mask_by_index(text)
 
