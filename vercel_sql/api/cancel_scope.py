@@ -91,6 +91,11 @@ class CancelScope:
             for box in self._waiting:
                 box.put(_CANCELLED)
 
+    def interrupt(self, signal: KeyboardInterrupt) -> None:
+        """Ends it because of a Ctrl-C, which is raised when the statement has ended."""
+        self.interruption = self.interruption or signal
+        self.cancel()
+
     def part(self) -> CancelScope:
         """A scope that is over no later by time, and that can be cancelled without this one.
 
@@ -210,8 +215,7 @@ class CancelScope:
                 if outcome is _CANCELLED:
                     outcome = self._until_late(box, grace, max(grace, overtime))
             except KeyboardInterrupt as first:
-                self.interruption = first
-                self.cancel()
+                self.interrupt(first)
                 outcome = self._until_late(box, grace, grace)
             return cast(T, _result(outcome))
 

@@ -19,7 +19,10 @@ from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.attachment import Attachment
 from vercel_sql.connection.batch import Batch
+from vercel_sql.connection.course import Course
+from vercel_sql.connection.ctrl_c import rest
 from vercel_sql.connection.cursor import Cursor, Values, counted, wrapped
+from vercel_sql.connection.lent import Lent
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
 from vercel_sql.sql import NO_PARAMETERS, Explain, Native, Parameters, Statement, check, parse
@@ -27,14 +30,12 @@ from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.duck import in_transaction
 from vercel_sql.tables.allowance import Allowance
-from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.writing import Keeping, kept_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-_LENT = "__vercel_sql_result"
 # Statements whose rows are what was asked for, and never DuckDB's word for what it did.
 _QUERIES = frozenset(["", "FROM", "SELECT", "TABLE", "VALUES", "WITH"])
 
@@ -91,9 +92,9 @@ class Connection(HoldsSecrets):
         self._keeping = keeping
         self._active: weakref.ref[Cursor] | None = None
         self._lock = threading.RLock()
-        self._watch: threading.Timer | None = None
         self._closed = False
-        self._lent = False
+        self._lent = Lent(native)
+        self._course = Course(attachment.client.scope, native)
         self._statement = Unshown("")
         self._parameters = NO_PARAMETERS
         self._own_cursor = Cursor(self)
@@ -227,8 +228,7 @@ class Connection(HoldsSecrets):
         A write that was sent is waited for a moment, since its answer can't be had again.
         """
         self._check_open()
-        self.client.scope.cancel()
-        self.native.interrupt()
+        self._course.cancel()
 
     def adopt(self, access_token: str, team_id: str | None = None) -> None:
         """Makes the calls with another token from now on, such as that of a code exchange.
@@ -253,8 +253,7 @@ class Connection(HoldsSecrets):
             if self._closed:
                 return
             self._closed = True
-            if self._watch is not None:
-                self._watch.cancel()
+            rest()
             for catalog in self._catalogs:
                 catalog.client.close()
             self.native.close()
@@ -315,35 +314,30 @@ class Connection(HoldsSecrets):
             allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
             parallel_deletes=self.parallel_deletes,
         )
-        self._begin_scope()
+        # The time of the statement runs until its last row was read.
+        self._course = course = Course(CancelScope(self.timeout), self.native)
+        self.client.scope = course.scope
+        self.client.receipts.settle()
         self._statement, self._parameters = Unshown(statement.text), parameters
-        with self._translated():
-            result = self._engine.run(statement, parameters, limits)
+        with course.running(), self._translated():
+            with course.stoppable():
+                result = self._engine.run(statement, parameters, limits)
+                if isinstance(result, NativeQuery):
+                    self._run_native(result)
+                    self._take(cursor, statement, parameters)
             if isinstance(result, Outcome):
                 if batch is not None:
                     batch.note(result)
                 self._give(cursor, result)
-            else:
-                self._run_native(result)
-                if isinstance(statement, Explain):
-                    self._mask_plan(statement.text, parameters)
-                if isinstance(statement, Native) and statement.first_keyword in _QUERIES:
-                    cursor._take_rows(self.native)
-                else:
-                    cursor._take_any(self.native)
 
-    def _begin_scope(self) -> None:
-        """Lets the time of a statement run; it goes on until its last row was read."""
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-        self.client.scope = CancelScope(self.timeout)
-        self.client.receipts.settle()
-        if self.timeout is not None:
-            # What DuckDB computes by itself knows nothing of the scope.
-            self._watch = threading.Timer(self.timeout, self.native.interrupt)
-            self._watch.daemon = True
-            self._watch.start()
+    def _take(self, cursor: Cursor, statement: Statement, parameters: Parameters) -> None:
+        """Lets a cursor take over what DuckDB gave for a statement."""
+        if isinstance(statement, Explain):
+            self._mask_plan(statement.text, parameters)
+        if isinstance(statement, Native) and statement.first_keyword in _QUERIES:
+            cursor._take_rows(self.native)
+        else:
+            cursor._take_any(self.native)
 
     def _give(self, cursor: Cursor, outcome: Outcome) -> None:
         """Puts a result of ours into DuckDB, so that it is fetched like any other.
@@ -352,7 +346,8 @@ class Connection(HoldsSecrets):
             PartialWriteError: DuckDB did not take the rows of a write; the error has them.
         """
         try:
-            self._lend(outcome)
+            self._lend(outcome.table)
+            self._course.ctrl_c.check()
         except (Exception, KeyboardInterrupt) as error:
             if outcome.changed is None:
                 raise
@@ -364,16 +359,12 @@ class Connection(HoldsSecrets):
             ) from None
         cursor._take_rows(self.native, outcome.changed, outcome.secrets)
 
-    def _lend(self, outcome: Outcome) -> None:
-        names = outcome.table.column_names
-        # DuckDB 1.5 can't scan a table of Arrow with two columns of one name.
-        places = [f"c{place}" for place in range(len(names))]
-        shown = ", ".join(f"{p} AS {quoted(name)}" for p, name in zip(places, names, strict=True))
-        self.native.register(_LENT, outcome.table.rename_columns(places))
-        self._lent = True
-        self.native.execute(f"SELECT {shown} FROM {_LENT}")
+    def _lend(self, table: pa.Table) -> None:
+        self._course.is_computed = True
+        self._lent.give(table)
 
     def _run_native(self, query: NativeQuery) -> None:
+        self._course.is_computed = False
         try:
             self.native.execute(query.text, query.values or None)
         except (duckdb.CatalogException, duckdb.BinderException):
@@ -388,13 +379,27 @@ class Connection(HoldsSecrets):
         rows = self.native.fetchall()
         texts = [[mask_plan(str(each), statement, parameters) for each in row] for row in rows]
         columns = {str(each[0]): [row[at] for row in texts] for at, each in enumerate(described)}
-        self._lend(Outcome(pa.table(columns)))
+        self._lend(pa.table(columns))
 
     @contextmanager
-    def _using(self) -> Iterator[None]:
-        """Lets a cursor read its result, with errors as this package's."""
+    def _using(self, cursor: Cursor, *, to_end: bool = False) -> Iterator[None]:
+        """Lets a cursor read its result, to its end or not, with errors as this package's."""
         self._check_open()
-        with self._lock, self._translated():
+        with self._lock, self._reading(cursor):
+            yield
+        if to_end:
+            rest()
+
+    @contextmanager
+    def _reading(self, cursor: Cursor) -> Iterator[None]:
+        """Lets rows be read; those that DuckDB still has to compute, only while there is time."""
+        course = self._course
+        if course.is_computed or not cursor._reads_natively:
+            with self._translated():
+                yield
+            return
+        with course.ctrl_c, self._translated(), course.stoppable():
+            course.scope.check()
             yield
 
     def _translated(self) -> translated:
@@ -406,7 +411,7 @@ class Connection(HoldsSecrets):
         active = self._active() if self._active is not None else None
         if active is not None and active is not cursor:
             try:
-                with self._translated():
+                with self._reading(active):
                     active._park()
             except errors.Error as error:
                 active._fail(error)
@@ -415,9 +420,7 @@ class Connection(HoldsSecrets):
         if hasattr(self.native, "abort"):
             # DuckDB 2.0 does nothing else while a result is unread.
             self.native.abort()
-        if self._lent:
-            self.native.unregister(_LENT)
-            self._lent = False
+        self._lent.take_back()
 
     def _forget(self, cursor: Cursor) -> None:
         if self._active is not None and self._active() is cursor:

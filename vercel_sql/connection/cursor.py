@@ -138,7 +138,7 @@ class Cursor(HoldsSecrets):
         Raises:
             ProgrammingError: there is no result.
         """
-        with self._connection._using():
+        with self._connection._using(self):
             parked = self._set_aside()
             if parked is not None:
                 return parked.popleft() if parked else None
@@ -152,7 +152,7 @@ class Cursor(HoldsSecrets):
             ProgrammingError: there is no result.
         """
         count = self.arraysize if size is None else size
-        with self._connection._using():
+        with self._connection._using(self):
             parked = self._set_aside()
             if parked is not None:
                 return [parked.popleft() for _ in range(min(count, len(parked)))]
@@ -164,7 +164,7 @@ class Cursor(HoldsSecrets):
         Raises:
             ProgrammingError: there is no result.
         """
-        with self._connection._using():
+        with self._connection._using(self, to_end=True):
             parked = self._set_aside()
             if parked is not None:
                 self._parked = deque()
@@ -173,7 +173,7 @@ class Cursor(HoldsSecrets):
 
     def df(self) -> pd.DataFrame:
         """The rows that are left as a pandas DataFrame."""
-        with self._connection._using():
+        with self._connection._using(self, to_end=True):
             frame: pd.DataFrame = self._unparked().df()
             return frame
 
@@ -186,7 +186,7 @@ class Cursor(HoldsSecrets):
 
     def arrow(self) -> pa.Table:
         """The rows that are left as a pyarrow Table."""
-        with self._connection._using(), _no_copy_warning():
+        with self._connection._using(self, to_end=True), _no_copy_warning():
             return self._unparked().to_arrow_table()
 
     def setinputsizes(self, sizes: Sequence[Any]) -> None:
@@ -243,6 +243,11 @@ class Cursor(HoldsSecrets):
         else:
             # What DuckDB gives for CREATE TABLE.
             self._native, self._description = None, None
+
+    @property
+    def _reads_natively(self) -> bool:
+        """Whether its rows are still in DuckDB, and not set aside."""
+        return self._native is not None and self._parked is None and self._failure is None
 
     def _park(self) -> None:
         """Sets the unread rows aside, so that the DuckDB connection is free."""

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from vercel_sql.api import Answer, Client, build_request, walk
-from vercel_sql.errors import NotFoundError, ProgrammingError
+from vercel_sql.errors import NotFoundError, ProgrammingError, StatementCancelledError
 from vercel_sql.manifest import Column, Method, Resource
 from vercel_sql.tables.failures import Failures, ScanFailed
 from vercel_sql.tables.pages import exact_fields, field_reader, page_reader, rows_at
@@ -88,9 +88,16 @@ class Scan:
     def _batches(self) -> Iterator[pa.RecordBatch]:
         try:
             yield from self._run()
+        except KeyboardInterrupt:
+            # On its way through Arrow it would become an error like any other.
+            self._client.current_scope.interruption = KeyboardInterrupt()
+            raise self._failed(StatementCancelledError("the statement was interrupted")) from None
         except Exception as error:
-            self._failures.keep(error)
-            raise ScanFailed(str(error)) from None
+            raise self._failed(error) from None
+
+    def _failed(self, error: Exception) -> ScanFailed:
+        self._failures.keep(error)
+        return ScanFailed(str(error))
 
     def _run(self) -> Iterator[pa.RecordBatch]:
         node = None if self._predicate is None else parse_expression(self._predicate)
