@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from ..stuck import PROMPT as WITHIN
+from ..stuck import SITUATIONS, stuck_in
 from .conftest import PATIENCE, environment, started
 
 TABLE = "vercel.authentication.user_tokens"
@@ -94,6 +96,26 @@ def test_a_long_computation_within_duckdb(sim):
     assert (code, out) == (130, "")
     assert err == "vercel-sql: in the statement at 1:1: interrupted\n"
     assert took < PROMPT
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_whatever_a_statement_waits_for(name):
+    with stuck_in(name) as stuck:
+        env = environment(
+            VERCEL_TOKEN=stuck.token, VERCEL_API_URL=stuck.url, VERCEL_OAUTH_URL=stuck.url
+        )
+        arguments = ["-o", "csv", "-c", "SELECT 42 AS begun", "-c", stuck.sql, "-c", "SELECT 43"]
+        with started(arguments, env) as process:
+            assert [process.stdout.readline() for _ in range(2)] == [b"begun\n", b"42\n"]
+            stuck.wait()
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=PATIENCE)
+            took = time.monotonic() - began
+    assert (process.returncode, out) == (130, b"")
+    assert err.startswith(b"vercel-sql: in the statement at 1:1 of -c no. 2: interrupted")
+    assert len(err.splitlines()) == 1
+    assert took < WITHIN
 
 
 def test_waiting_for_standard_input():

@@ -343,7 +343,8 @@ class Connection(HoldsSecrets):
         """Puts a result of ours into DuckDB, so that it is fetched like any other.
 
         Raises:
-            PartialWriteError: DuckDB did not take the rows of a write; the error has them.
+            PartialWriteError: DuckDB did not take the rows of a write, or a Ctrl-C came meanwhile;
+                the error has them.
         """
         try:
             self._lend(outcome.table)
@@ -351,9 +352,10 @@ class Connection(HoldsSecrets):
         except (Exception, KeyboardInterrupt) as error:
             if outcome.changed is None:
                 raise
+            stopped = isinstance(error, KeyboardInterrupt)
+            reason = "then interrupted" if stopped else f"DuckDB did not take its rows: {error}"
             raise kept_rows(
-                f"the statement was carried out, and its result could not be given: {error!r}. "
-                "Its rows are kept in this error",
+                f"the statement was carried out, and {reason}. Its rows are kept in this error",
                 error,
                 outcome.table,
             ) from None

@@ -43,6 +43,7 @@ class CtrlC:
         self.came = False
         self._scope = scope
         self._is_handled = False
+        self._later: threading.Timer | None = None
 
     def __enter__(self) -> CtrlC:
         _listener.begin(self)
@@ -51,11 +52,16 @@ class CtrlC:
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         _listener.end()
         if error is None and self.came:
-            threading.Timer(_LATER, interrupt_main).start()
+            self._later = threading.Timer(_LATER, interrupt_main)
+            self._later.daemon = True
+            self._later.start()
         # DuckDB's word for a signal is a RuntimeError; a scan's Python code may have met it, too.
         if isinstance(error, StatementCancelledError | RuntimeError) and (
             self.came or self._scope.interruption is not None
         ):
+            if self._later is not None:
+                # One Ctrl-C is raised once.
+                self._later.cancel()
             raise KeyboardInterrupt from None
 
     def check(self) -> None:

@@ -290,7 +290,7 @@ def test_the_history(shell, tmp_path, open_terminal, sim):
     assert shell.wait_for_end() == 0
     folder = tmp_path / "state"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    (file,) = [path for path in folder.iterdir() if path.stat().st_size]
+    file = folder / "history"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     text = file.read_text()
     assert "SELECT 'remembered' AS word;" in text

@@ -120,7 +120,7 @@ def test_ctrl_c_keeps_the_rows_so_far(db, authenticates):
 
 
 @pytest.mark.parametrize("failure", [duckdb.Error("no room"), KeyboardInterrupt()])
-def test_rows_that_duckdb_does_not_take_are_kept(db, authenticates, failure):
+def test_rows_that_duckdb_does_not_take_are_kept(db, authenticates, failure, monkeypatch):
     class Full:
         """A DuckDB connection that takes no more tables once the result is to be given."""
 
@@ -133,7 +133,7 @@ def test_rows_that_duckdb_does_not_take_are_kept(db, authenticates, failure):
         def register(self, *_arguments):
             raise failure
 
-    db.native = Full(db.native)
+    monkeypatch.setattr(db._lent, "_native", Full(db.native))
     with pytest.raises(vercel_sql.PartialWriteError, match="rows are kept") as caught:
         db.execute(TEN)
     assert len(caught.value.rows) == 10
