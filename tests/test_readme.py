@@ -106,7 +106,14 @@ def test_sql(account: Simulator, sql: str) -> None:
 
 
 @pytest.mark.parametrize("source", blocks("python"))
-def test_python(account: Simulator, source: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python(
+    account: Simulator,
+    source: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
     exec(compile(source, "README.md", "exec"), {"given": installed(account, "integration")})
     assert capsys.readouterr().out
 

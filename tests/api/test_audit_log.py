@@ -20,7 +20,7 @@ from vercel_sql.api.causes import caused_by
 from vercel_sql.errors import APIError, AuditLogError, TransportError
 from vercel_sql.manifest import vercel
 
-KEYS = ["at", "api", "account", "credential", "statement", "resource", "method"]
+KEYS = ["time", "api", "account", "credential", "statement", "resource", "method"]
 KEYS += ["id", "status", "outcome", "requests"]
 
 
@@ -46,7 +46,7 @@ def test_a_create_is_noted_with_the_key_of_its_row(sim, client, method, lines, p
     made = answer.json()
     assert list(line) == KEYS
     assert line == {
-        "at": line["at"],
+        "time": line["time"],
         "api": sim.url,
         "account": {"id": sim.state.user["id"], "name": "ada-example", "reason": None},
         "credential": {
@@ -61,7 +61,7 @@ def test_a_create_is_noted_with_the_key_of_its_row(sim, client, method, lines, p
         "outcome": "done",
         "requests": 1,
     }
-    assert line["at"].endswith("Z")
+    assert line["time"].endswith("Z")
     text = path.read_text()
     assert sim.token not in text
     assert made["bearerToken"] not in text

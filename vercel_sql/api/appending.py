@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from vercel_sql.api.decode import decode_json
 
+if sys.platform != "win32":
+    import fcntl
+
+# How long another process is waited for at most: whoever holds a lock for longer writes no line.
+_TURN_SECONDS = 1.0
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 # Opening a named pipe would wait for whoever writes to it.
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
@@ -28,6 +35,29 @@ def open_for_appending(path: Path, *, new: bool = False) -> int:
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK | _AS_IT_IS
     return os.open(path, flags | (os.O_EXCL if new else 0), 0o600)
+
+
+def lock(handle: int, *, shared: bool) -> bool | None:
+    """Locks a file until it is closed; False where another has it, None where locks are unknown."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network file systems
+        return None
+    return True
+
+
+def take_turn(handle: int) -> None:
+    """Waits until no other process writes to a file, and keeps them waiting until it is closed.
+
+    While a line is written, others may see a part of it, and take it for one that was cut off.
+    """
+    end = time.monotonic() + _TURN_SECONDS
+    while lock(handle, shared=False) is False and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 def append_line(handle: int, line: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vercel_sql.api.appending import append_line, open_for_appending, sync_folder
+from vercel_sql.api.appending import append_line, open_for_appending, sync_folder, take_turn
 from vercel_sql.api.decode import encode_json
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import AuditLogError
@@ -91,6 +91,7 @@ class AuditLog:
         handle = open_for_appending(self.path)
         try:
             _refuse_unsafe(handle)
+            take_turn(handle)
             while self._waiting:
                 append_line(handle, self._waiting[0])
                 os.fsync(handle)

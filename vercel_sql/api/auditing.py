@@ -120,7 +120,7 @@ class Auditor:
                 "sha256": fingerprint(bearer),
             }
         return {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "api": self._client.urls[method.server],
             "account": self._account(request, bearer),
             "credential": credential,

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vercel_sql.api.appending import append_line, objects_in, open_for_appending, sync_folder
+from vercel_sql.api.appending import (
+    append_line,
+    lock,
+    objects_in,
+    open_for_appending,
+    sync_folder,
+)
 from vercel_sql.api.journal_records import Record, Story, decode_record, encode_record, stories
 from vercel_sql.api.state_dir import state_dir
-
-if sys.platform != "win32":
-    import fcntl
 
 _ENDING = ".jsonl"
 _BEGUN = ".new"
@@ -47,7 +50,7 @@ class JournalFile:
         begun = self.path if sys.platform == "win32" else folder / f"{name}{_BEGUN}"
         self._handle = open_for_appending(begun, new=True)
         try:
-            _lock(self._handle, shared=False)
+            lock(self._handle, shared=False)
             begun.replace(self.path)
             sync_folder(folder)
         except OSError:
@@ -130,23 +133,10 @@ def left_behind(path: Path) -> Iterator[bool]:
         return
     try:
         # A lock that others may have too: several may look at once.
-        free = _lock(handle, shared=True)
+        free = lock(handle, shared=True)
         yield time.time() - _modified(path) > _QUIET_SECONDS if free is None else free
     finally:
         os.close(handle)
-
-
-def _lock(handle: int, *, shared: bool) -> bool | None:
-    """Locks a file until it is closed; False where another has it, None where locks are unknown."""
-    if sys.platform == "win32":
-        return None
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # some network file systems
-        return None
-    return True
 
 
 def add_to(path: Path, record: Record) -> None:

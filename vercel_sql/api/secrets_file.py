@@ -10,7 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vercel_sql.api.appending import append_line, objects_in, open_for_appending, sync_folder
+from vercel_sql.api.appending import (
+    append_line,
+    objects_in,
+    open_for_appending,
+    sync_folder,
+    take_turn,
+)
 from vercel_sql.api.decode import encode_json
 from vercel_sql.errors import OperationalError
 from vercel_sql.manifest import Method
@@ -55,6 +61,7 @@ class SecretsFile:
             with self._lock:
                 handle = self._open()
                 try:
+                    take_turn(handle)
                     append_line(handle, line)
                     os.fsync(handle)
                 finally:
