@@ -59,9 +59,10 @@ def test_rows_that_are_read_lazily_end_with_the_statement(simulate):
     sim = simulate(1000)
     sim.faults(kind="hang", ms=LONG * 1000, path="/v6/*", times=None, after=3)
     with vercel_sql.connect(sim.token, api_url=sim.url, timeout=2) as con:
-        cursor = con.execute(f"SELECT id FROM {TABLE}")
         began = time.monotonic()
         with pytest.raises(errors.StatementTimeoutError):
+            # DuckDB 1.5 reads ahead before it gives the first row.
+            cursor = con.execute(f"SELECT id FROM {TABLE}")
             for _row in range(1000):
                 assert cursor.fetchone()
         assert time.monotonic() - began < PROMPT

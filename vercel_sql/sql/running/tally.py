@@ -17,7 +17,7 @@ from vercel_sql.errors import (
     StatementCancelledError,
     UnknownOutcomeError,
 )
-from vercel_sql.tables.writing import unknown_outcome
+from vercel_sql.tables.writing import rows_of, unknown_outcome
 
 # How many of many are named in a message; the attributes of the error have them all.
 _NAMED = 3
@@ -65,12 +65,11 @@ class Tally:
             cause: what stopped the statement.
             table: the rows that were carried out, as the caller is given them.
         """
-        columns = [] if table is None else [column.to_pylist() for column in table.columns]
         return PartialWriteError(
             text,
             cause=cause,
             columns=() if table is None else table.column_names,
-            rows=list(zip(*columns, strict=True)),
+            rows=() if table is None else rows_of(table),
             table=table,
             done=self.done,
             missing=self.missing,
