@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vercel_sql.errors import Error
 from vercel_sql.sql import Native, complete, parse
+from vercel_sql.sql.dialect import Kind
 
 CORPUS = Path(__file__).with_name("duckdb_statements.sql").read_text().strip().split("\n\n")
 CONNECTION = duckdb.connect()
@@ -196,3 +197,18 @@ def test_dollar_quotes_are_duckdbs_whatever_the_character():
             query = f"SELECT ${tag}$ ; ${tag}$ AS x"
             is_string = alias_in_duckdb(query) == "x"
             assert (len(parse(query)) == 1) == is_string, ascii(tag)
+
+
+NUMBERS = ["1", "1_0", "1e5", "1.5", ".5", "1e+5", "$1", "$10", "x.1"]
+NO_NUMBERS = ["1a", "1_", "1__0", "1e", "1e5a", "0x1F", "0b1", "1é", "a1", "a", "$1a", "$1_"]
+
+
+@pytest.mark.parametrize("before", [*NUMBERS, *NO_NUMBERS])
+def test_a_dollar_quote_may_follow_a_number_and_no_name(before):
+    query = f"SELECT {before}$$;$$"
+    at = query.index("$$;$$")
+    theirs = {
+        place for place, kind in duckdb.tokenize(query) if kind == duckdb.token_type.string_const
+    }
+    ours = [x.start for x in parse(query)[0].fragment.lexemes if x.kind is Kind.DOLLAR]
+    assert (at in theirs, at in ours) == (before in NUMBERS,) * 2

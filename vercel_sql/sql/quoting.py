@@ -23,6 +23,9 @@ _BETWEEN_WORDS = "".join({" ", *string.punctuation} - {"_", "$"}) + "".join(_BLA
 _WORD = re.compile(f"[^{re.escape(_BETWEEN_WORDS)}]+")
 """An identifier, keyword or number, from any character of it on."""
 
+_NUMBER = re.compile(r"(?:(?<=\$)\d+|(?<!\$)\d+(?:_\d+)*(?:[eE]\d+)?)(?=\$)", re.ASCII)
+"""A number with a dollar after it, which is no part of it; an identifier may have one inside."""
+
 _DOLLAR_TAG = re.compile(r"\$([a-zA-Z_\x80-\U0010ffff][a-zA-Z0-9_\x80-\U0010ffff]*)?\$")
 """What opens and closes a dollar quote. In here what is no ASCII is no blank to DuckDB."""
 
@@ -94,6 +97,8 @@ class _Scanner:
             char = self.text[self.position]
             if handler := self.handlers.get(char):
                 handler()
+            elif number := _NUMBER.match(self.text, self.position):
+                self.keep(number.end())
             elif word := _WORD.match(self.text, self.position):
                 self.word(word[0])
             else:
