@@ -142,6 +142,8 @@ def test_missing_values_are_found_before_anything_runs():
     refused("EXPLAIN SELECT {{ a }}", None, r"\{\{ a \}\} has no value")
     refused("SELECT ?, ?", ["SECRET"], r"more values by position than the 1")
     refused("SELECT ?", None, r"\? \(number 1\) has no value")
+    many = ", ".join(f"$p{number}" for number in range(1000))
+    refused(f"SELECT {many}", {}, r"placeholders \$p0, .*, \$p7 and 992 more have no value")
 
 
 def test_a_parameter_that_nothing_uses_is_refused():

@@ -9,6 +9,9 @@ from vercel_sql.errors import ParameterError
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.statements import Native, Need, Statement
 
+# How many placeholders a message names at most.
+_NAMED = 8
+
 
 def check(statements: Sequence[Statement], parameters: Parameters) -> None:
     """Refuse a script whose placeholders and parameters do not fit together.
@@ -66,7 +69,10 @@ def _refuse_missing(needs: Iterable[Need], parameters: Parameters) -> None:
         )
     what = "placeholder" if len(missing) == 1 else "placeholders"
     have = "has" if len(missing) == 1 else "have"
-    raise ParameterError(f"The {what} {', '.join(missing)} {have} no value.")
+    named = ", ".join(list(missing)[:_NAMED])
+    more = len(missing) - _NAMED
+    named += f" and {more} more" if more > 0 else ""
+    raise ParameterError(f"The {what} {named} {have} no value.")
 
 
 def _refuse_unused(needs: Sequence[Need], parameters: Parameters) -> None:
