@@ -149,7 +149,8 @@ def _list(value: Any, column_type: pa.DataType) -> list[Any]:
 def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise _wrong(value, "an integer")
-    if isinstance(value, Decimal) and (abs(value.adjusted()) > 20 or value != int(value)):
+    # Zero is zero, whatever its exponent; others of many digits are not worth computing.
+    if isinstance(value, Decimal) and value and (abs(value.adjusted()) > 20 or value != int(value)):
         raise _wrong(value, "an integer")
     number = int(value)
     if number not in _INT64:
