@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +91,41 @@ def test_what_a_write_gave_can_be_read_whenever_its_reader_comes(simulate):
         con.interrupt()
         ((bearer,),) = cursor.fetchall()
         assert bearer in [token.bearer for token in sim.state.tokens()]
+
+
+def test_a_write_that_was_given_up_is_not_sent_again_within_a_later_statement(simulate):
+    sim = simulate(3)
+    where = {"method": "POST", "path": "/v3/user/tokens"}
+    sim.faults(kind="latency", ms=2000, **where)
+    again = {"code": "rate_limited", "headers": {"Retry-After": "1"}}
+    sim.faults(kind="status", status=429, **again, **where)
+
+    def posts():
+        return [each for each in sim.requests() if each.method == "POST"]
+
+    def journal():
+        files = Path(os.environ["VERCEL_SQL_STATE_DIR"], "journal").iterdir()
+        return "".join(each.read_text() for each in files)
+
+    with vercel_sql.connect(sim.token, api_url=sim.url) as con:
+        # Interrupted as soon as it is there; its answer comes after it was given up.
+        ending = threading.Thread(target=lambda: (_until(posts), con.interrupt()))
+        ending.start()
+        with pytest.raises(errors.UnknownOutcomeError):
+            con.execute(f"INSERT INTO {TABLE} (name) VALUES ('once')")
+        ending.join()
+        assert con.execute("SELECT 1").fetchall() == [(1,)]
+        _until(lambda: len(posts()) > 1 or '"unsent"' in journal())
+        assert len(posts()) == 1
+        named = f"SELECT count(*) FROM {TABLE} WHERE name = 'once'"
+        assert con.execute(named).fetchall() == [(0,)]
+
+
+def _until(condition):
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_rows_that_were_set_aside_can_be_read_after_another_statement_ended(simulate):

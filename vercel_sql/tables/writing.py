@@ -179,15 +179,16 @@ def carried_out(client: Client, send: Callable[[], T], method: Method | None = N
         UnknownOutcomeError: the statement ended while the request was under way.
         BaseException: what `send` raised.
     """
-    batch = Batch()
+    batch, scope = Batch(), client.current_scope
 
     def act() -> T:
-        with client.receipts.gathered(batch):
+        # Whatever statement runs by then: this one's end is the end of all that it sends.
+        with client.apart(scope), client.receipts.gathered(batch):
             return send()
 
     try:
         overtime = _OVERTIME if method is not None and method.trace is not None else GRACE
-        result = client.current_scope.run_to_end(act, GRACE, overtime)
+        result = scope.run_to_end(act, GRACE, overtime)
     except AbandonedError as error:
         batch.give_up(str(error))
         raise unknown_outcome(error, method) from None
