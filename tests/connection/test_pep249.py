@@ -213,6 +213,32 @@ def test_executemany_never_makes_a_secret_that_it_drops(connect, sent, tmp_path,
     assert len((tmp_path / "secrets").read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"INSERT INTO {T} (name) VALUES ('a') RETURNING bearerToken",
+        f"EXEC {T}.create_auth_token @name = 'a'",
+    ],
+)
+@pytest.mark.parametrize("then", ["SELECT 1", "SELECT error('no')"])
+def test_a_script_never_makes_a_secret_that_it_drops(connect, sent, tmp_path, statement, then):
+    with pytest.raises(vercel_sql.ProgrammingError, match="a script drops the rows of all"):
+        connect().execute(f"{statement}; {then}")
+    assert sent() == []
+    saved = connect(secrets_file=tmp_path / "secrets")
+    saved.execute(f"{statement}; SELECT 1")
+    assert len((tmp_path / "secrets").read_text().splitlines()) == 1
+
+
+def test_a_script_gives_the_secret_of_its_last_statement_and_explains_any(connect, sent):
+    insert = f"INSERT INTO {T} (name) VALUES ('a') RETURNING bearerToken"
+    assert connect().execute(f"EXPLAIN {insert}; SELECT 1").fetchall() == [(1,)]
+    assert sent("POST") == []
+    ((bearer,),) = connect().execute(f"SELECT 1; {insert}; -- that is all").fetchall()
+    assert bearer
+    assert len(sent("POST")) == 1
+
+
 def test_a_closed_connection_is_unusable(connect):
     # "The connection will be unusable from this point forward; an Error (or subclass) exception
     # will be raised if any operation is attempted … The same applies to all cursor objects."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pyarrow as pa
 
 from vercel_sql.errors import Error, PartialWriteError, TooManyWritesError
@@ -18,6 +20,8 @@ class Batch:
     Attributes:
         allowance: what they may still send.
     """
+
+    DROPPED: ClassVar = "executemany drops the rows"
 
     def __init__(self, max_writes: int | None) -> None:
         self.allowance = Allowance(max_writes)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # Statements whose rows are what was asked for, and never DuckDB's word for what it did.
 _QUERIES = frozenset(["", "FROM", "SELECT", "TABLE", "VALUES", "WITH"])
+_DROPPED = "a script drops the rows of all its statements but the last"
 
 
 class Connection(HoldsSecrets):
@@ -274,7 +275,7 @@ class Connection(HoldsSecrets):
                 check(statements, parameters)
             for statement in statements:
                 self._free_for(cursor)
-                self._run(cursor, statement, parameters, batch)
+                self._run(cursor, statement, parameters, batch, statement is statements[-1])
 
     @contextmanager
     def _batch(self, operation: Unshown, sets: int | None) -> Iterator[Batch]:
@@ -305,11 +306,13 @@ class Connection(HoldsSecrets):
         statement: Statement,
         parameters: Parameters,
         batch: Batch | None = None,
+        is_last: bool = True,
     ) -> None:
+        dropped = None if is_last or isinstance(statement, Explain) else _DROPPED
         limits = Limits(
             self.expect_rows,
             self._keeping,
-            rows_kept=batch is None,
+            rows_dropped=dropped if batch is None else batch.DROPPED,
             approve=self.approve,
             allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
             parallel_deletes=self.parallel_deletes,

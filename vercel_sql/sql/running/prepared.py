@@ -40,7 +40,7 @@ class Limits:
     Attributes:
         expect_rows: the number of rows that a write must change; None allows any.
         keeping: where secrets that are shown once are saved first, and what becomes of lost rows.
-        rows_kept: whether the caller is given the rows; ``executemany`` drops them.
+        rows_dropped: what drops the rows, in words; None where the caller is given them.
         approve: is told what a write is about to send, and says whether to go on; None allows all.
         allowance: how many writes the statement may still send.
         parallel_deletes: how many rows are deleted at a time.
@@ -48,7 +48,7 @@ class Limits:
 
     expect_rows: int | None = None
     keeping: Keeping = field(default_factory=Keeping)
-    rows_kept: bool = True
+    rows_dropped: str | None = None
     approve: Callable[[Plan], bool] | None = None
     allowance: Allowance = field(default_factory=Allowance)
     parallel_deletes: int = 8
@@ -64,13 +64,13 @@ class Limits:
         Raises:
             ProgrammingError: the method's answer has a secret, and it is neither given nor saved.
         """
-        if self.rows_kept or self.secrets_file is not None:
+        if self.rows_dropped is None or self.secrets_file is not None:
             return
         secret = ", ".join(column.name for column in method.returns if column.secret)
         if secret:
             raise ProgrammingError(
-                f"{where}: executemany drops the rows, and {secret} is shown this once and never "
-                "again. Use one INSERT … SELECT, or execute in a loop, or connect with "
+                f"{where}: {self.rows_dropped}, and {secret} is shown this once and never again. "
+                "Use one INSERT … SELECT, or an execute of its own, or connect with "
                 "secrets_file=…"
             )
 
