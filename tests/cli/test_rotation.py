@@ -56,6 +56,39 @@ def test_what_the_error_says_to_run_does_it(here, sim):
     assert sim.state.find_token(old.id) is None
 
 
+def test_what_to_run_for_the_calling_token_begins_with_its_place(here, rotate, sim, monkeypatch):
+    old = sim.state.calling_token
+    sim.faults(kind="status", status=500, method="DELETE", times=None)
+    ended = rotate()
+    assert ended.code == 1
+    finish = (
+        "To finish, put the new secret where the old one came from (VERCEL_TOKEN), then run "
+        f"DELETE FROM {T} WHERE id = '{old.id}'"
+    )
+    assert finish in ended.err
+    (row,) = json.loads(ended.out)
+    sim.clear_faults()
+    delete = finish.partition("then run ")[2]
+    # In another process the old secret is still the calling one, and does not delete itself.
+    assert here("-c", delete, sim=sim).code == 1
+    monkeypatch.setenv("VERCEL_TOKEN", row["bearerToken"])
+    monkeypatch.setenv("VERCEL_API_URL", sim.url)
+    assert here("-c", delete, "--expect-rows", "1").code == 0
+    assert sim.state.find_token(old.id) is None
+
+
+@pytest.mark.parametrize("of", ["current", "another"])
+def test_a_row_that_could_not_be_read(rotate, sim, of):
+    id_ = "current" if of == "current" else sim.state.add_token({"name": "deploys"}).id
+    sim.faults(kind="status", status=500, method="GET", times=None)
+    ended = rotate(sql=f"EXEC {T}.rotate_token @tokenId = '{id_}'")
+    assert (ended.code, ended.out) == (1, "")
+    assert f": EXEC {T}.rotate_token: vercel.authentication.user_tokens: get_auth_" in ended.err
+    assert ended.err.count("EXEC") == 1
+    assert "500 internal_server_error" in ended.err
+    assert ended.err.endswith(". Nothing was changed\n")
+
+
 def test_read_only(rotate, sim):
     ended = rotate("--read-only")
     assert ended.code == 1

@@ -64,8 +64,9 @@ def test_null_is_the_same_as_left_out(writer, sim, writes):
     """A macro can't tell them apart: what never expires is made by the statement alone."""
     old = sim.state.add_token({"name": "deploys", "expiresAt": LATER})
     for number, more in enumerate(("", ", expiresAt := NULL")):
-        with pytest.raises(duckdb.Error, match="was not said"):
+        with pytest.raises(duckdb.Error, match="was not said") as caught:
             writer.execute(f"{ROTATE}('{old.id}'{more}, request_id := 'r{number}')").fetchall()
+        assert str(caught.value).endswith(". Add expiresAt := …")
     assert writes() == []
     query = f"{ROTATE}('{old.id}', expiresAt := {LATER + 1}, request_id := 'r')"
     assert writer.execute(f"SELECT token.expiresAt {query}").fetchone() == (LATER + 1,)

@@ -27,6 +27,7 @@ from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.rotation import Rotation
 from vercel_sql.tables.source import Source
+from vercel_sql.tables.spelling import FUNCTION
 from vercel_sql.tables.writing import Keeping, write_and_keep
 
 _CALLER, _STATEMENT = "__caller", "__statement"
@@ -203,6 +204,7 @@ class Functions:
             self._keeping,
             where=where,
             table=table,
+            spelling=FUNCTION,
         ).run()
 
 

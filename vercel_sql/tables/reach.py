@@ -10,10 +10,16 @@ import pyarrow as pa
 from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import Reach, Resource
 from vercel_sql.tables.shape import arrow_types
+from vercel_sql.tables.spelling import Spelling
 
 
 def reach_arguments(
-    reach: Reach, resource: Resource, row: Mapping[str, Any], given: Mapping[str, Any], where: str
+    reach: Reach,
+    resource: Resource,
+    row: Mapping[str, Any],
+    given: Mapping[str, Any],
+    where: str,
+    spelling: Spelling,
 ) -> dict[str, str]:
     """The arguments of the creator that ask for what an old row reaches, and for no more.
 
@@ -23,6 +29,7 @@ def reach_arguments(
         row: the old row, decoded.
         given: the caller's arguments; they may settle the matter.
         where: what an error is to name.
+        spelling: how the caller writes arguments.
 
     Raises:
         ParameterError: no arguments give the same; the caller has to say what is wanted.
@@ -44,7 +51,7 @@ def reach_arguments(
             value = entry.get(name) if name is not None else None
             if name is not None and isinstance(value, str) and value:
                 return {name: value}
-    raise _unsettled(reach, where)
+    raise _unsettled(reach, where, spelling)
 
 
 def _entry_fields(resource: Resource, column: str) -> set[str]:
@@ -54,11 +61,11 @@ def _entry_fields(resource: Resource, column: str) -> set[str]:
     return {entry.field(i).name for i in range(entry.num_fields)}
 
 
-def _unsettled(reach: Reach, where: str) -> ParameterError:
-    first, *others = reach.settled_by
-    or_others = "".join(f" or {name}" for name in others)
+def _unsettled(reach: Reach, where: str, spelling: Spelling) -> ParameterError:
+    each = " or ".join(spelling.given(name, "'…'") for name in reach.settled_by)
+    null = spelling.or_null(reach.settled_by[0], "for everything that the user reaches")
     return ParameterError(
         f"{where}: what the old one reaches ({reach.column}) can't be asked for as it is, and the "
-        f"new one is not to reach more by the way. Nothing was changed. Say what it is to reach: "
-        f"{first}{or_others} = '…', or {first} = NULL for everything that the user reaches"
+        "new one is not to reach more by the way. Nothing was changed. Say what it is to reach: "
+        f"{each}{null}"
     )

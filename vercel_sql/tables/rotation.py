@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from vercel_sql.errors import (
 )
 from vercel_sql.manifest import Method, Resource, SelfReference
 from vercel_sql.manifest import Rotation as Rules
+from vercel_sql.tables import orphans
 from vercel_sql.tables.calls import (
     KeyedRow,
     keyed_row,
@@ -37,6 +38,7 @@ from vercel_sql.tables.calls import (
 )
 from vercel_sql.tables.reach import reach_arguments
 from vercel_sql.tables.rotation_state import RotationState
+from vercel_sql.tables.spelling import EXEC, Spelling
 from vercel_sql.tables.writing import Keeping, carried_out, rows_of, saving, write_and_keep
 
 # How many seconds it may take to find out what became of a revocation whose answer was lost.
@@ -58,6 +60,7 @@ class Rotation:
         keeping: where the secret goes; without a file, into one in the user's state directory.
         where: what errors are to name.
         table: the name of the table in SQL, for what errors tell to run.
+        spelling: how the caller writes arguments, for what errors tell to add.
 
     Attributes:
         old: the row that is to be replaced.
@@ -81,15 +84,17 @@ class Rotation:
         *,
         where: str,
         table: str,
+        spelling: Spelling = EXEC,
     ) -> None:
         self._client = client
         self._resource = resource
         self._method = method
         self._keeping = keeping
         self._where = where
-        self._notice: str | None = None
+        self._spelling = spelling
+        self._place: str | None = None
         self._doubt: Request | None = None
-        self.old, is_own = self._found(str(arguments[self._rules.old]))
+        self.old, is_own = self._read(str(arguments[self._rules.old]))
         if is_own:
             self._require_replaceable()
         self.requests = (
@@ -97,7 +102,7 @@ class Rotation:
             self._question(),
             self._removal(),
         )
-        self._state = RotationState(table, resource, self.old.key, is_own)
+        self._state = RotationState(table, resource, self.old.key, is_own, self._place)
 
     def run(self) -> pa.Table:
         """Carries it out; gives the method's answer, one row.
@@ -122,21 +127,33 @@ class Rotation:
 
     # Before the first write
 
-    def _found(self, asked: str) -> tuple[KeyedRow, bool]:
+    def _read(self, asked: str) -> tuple[KeyedRow, bool]:
         """The old row, and whether it is what the calls are made with."""
-        if asked == self._reference.value:
-            return self._own(), True
-        name = self._getter.required[0].name
-        arguments = check_arguments(self._getter, {name: asked}, self._where)
+        request: Request | None = None
+        if asked != self._reference.value:
+            name = self._getter.required[0].name
+            arguments = check_arguments(self._getter, {name: asked}, self._where)
+            request = build_request(self._getter, arguments)
         try:
-            answer = self._client.send(build_request(self._getter, arguments))
+            if request is None:
+                return self._own(), True
+            row = self._found(asked, request)
+            return row, self._own().key == row.key
+        except Error as error:
+            reason = str(error).removesuffix(".")
+            error.args = (f"{self._where}: {reason}. Nothing was changed",)
+            raise
+
+    def _found(self, asked: str, request: Request) -> KeyedRow:
+        try:
+            answer = self._client.send(request)
         except NotFoundError as error:
-            text = f"{self._where}: there is no {name} {asked!r}. Nothing was changed"
-            raise NotFoundError(text, error.detail) from None
+            name = self._getter.required[0].name
+            raise NotFoundError(f"there is no {name} {asked!r}", error.detail) from None
         row = keyed_row(self._resource, self._getter, answer)
         if row.key != asked:
             raise answer.unusable(f"it is about another {self._resource.key}")
-        return row, self._own().key == row.key
+        return row
 
     def _own(self) -> KeyedRow:
         return own_row(self._client, self._resource, self._question())
@@ -153,28 +170,33 @@ class Rotation:
                 "the server gets it from, and start the server again"
             )
         self._client.credential.require_replaceable(self._where)
-        place = self._client.credential.fixed_at
-        if place is not None:
-            self._notice = f"The old secret still stands where it came from ({place}): replace it"
+        self._place = self._client.credential.fixed_at
 
     def _creation(self, arguments: Mapping[str, Any]) -> Request:
         rules, row = self._rules, self.old.values
         given = {name: value for name, value in arguments.items() if name != rules.old}
         for name, column in rules.stated.items():
             if row.get(column) is not None and name not in given:
-                raise ParameterError(
-                    f"{self._where}: the old one has an end ({column} is {row[column]}), and it "
-                    f"was not said when the new one is to end. Nothing was changed. Add {name} = "
-                    f"…, or {name} = NULL for one without an end"
-                )
+                raise self._endless(name, row[column])
         carried = {name: row.get(column) for name, column in rules.carried.items()}
         reach: Mapping[str, str] = {}
         if rules.reach is not None:
-            reach = reach_arguments(rules.reach, self._resource, row, given, self._where)
+            reach = reach_arguments(
+                rules.reach, self._resource, row, given, self._where, self._spelling
+            )
         creator = _required(self._resource.creator)
         everything = {**carried, **reach, **given}
         clock = self._client.clock(creator.server)
         return build_request(creator, check_arguments(creator, everything, self._where, clock))
+
+    def _endless(self, name: str, end: int) -> ParameterError:
+        """The error where nobody said when the new row is to end, and the old one has an end."""
+        null = self._spelling.or_null(name, "for one without an end")
+        return ParameterError(
+            f"{self._where}: the old one has an end, {orphans.in_words(end)} ({end}), and it was "
+            "not said when the new one is to end. Nothing was changed. "
+            f"Add {self._spelling.given(name)}{null}"
+        )
 
     def _removal(self) -> Request:
         remover = _required(self._resource.remover)
@@ -303,7 +325,7 @@ class Rotation:
             gives["made"]: state.new,
             gives["removed"]: state.old if state.removal == "done" else None,
             gives["saved"]: state.saved_to,
-            gives["notice"]: self._notice if state.has_taken_over else None,
+            gives["notice"]: self._notice,
         }
         schema = result_schema(self._resource, self._method)
         arrays = [
@@ -335,6 +357,19 @@ class Rotation:
         if interruption is not None and not isinstance(error, UnknownOutcomeError):
             return interruption
         return error
+
+    @property
+    def _notice(self) -> str | None:
+        """What is left to do by hand once the calls are made with the new secret."""
+        place = self._place
+        if place is None or not self._state.has_taken_over:
+            return None
+        return f"The old secret still stands where it came from ({place}): replace it"
+
+    @property
+    def notes(self) -> Sequence[str | None]:
+        """What a request itself does not show, for each of them."""
+        return (None, "with the new secret, to see that it works", None)
 
     @property
     def _rules(self) -> Rules:

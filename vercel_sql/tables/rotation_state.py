@@ -20,6 +20,8 @@ class RotationState:
         resource: the resource behind it.
         old: the key of the row that is replaced.
         is_own: whether that is what the calls were made with when it began.
+        place: where its secret stands and is not changed from here, such as an environment
+            variable; None where the new one takes its place there too.
         made: the new row, as the answer to the creation gave it.
         new: the key of the new row.
         bearer: the new secret.
@@ -34,6 +36,7 @@ class RotationState:
     resource: Resource
     old: str
     is_own: bool
+    place: str | None = None
     made: pa.Table | None = field(default=None, repr=False)
     new: str | None = None
     bearer: str | None = field(default=None, repr=False)
@@ -70,15 +73,22 @@ class RotationState:
         if self.removal == "unknown":
             key = self.resource.key
             query = f"SELECT {key} FROM {self.table} WHERE {key} = {literal(self.old)}"
-            return f"To find out, run {query}; where it gives a row, run {self._removing(self.old)}"
+            look = f"{self._first()}run {query}"
+            return f"To find out, {look}; where it gives a row, run {self._removing(self.old)}"
         finish = f"run {self._removing(self.old)}"
-        if self.is_own and not self.has_taken_over:
-            finish = f"connect with the new secret and {finish}"
         if self.has_taken_over:
-            return f"To finish, {finish}"
+            return f"To finish, {self._first()}{finish}"
+        if self.is_own:
+            finish = f"connect with the new secret and {finish}"
         if self.is_proven:
             return f"To finish, {finish}; to go back, {self._going_back()}"
         return f"To go back, {self._going_back()}; to finish, once the new one works, {finish}"
+
+    def _first(self) -> str:
+        """What to do before anything else is run, which may begin with the old secret again."""
+        if self.place is None or not self.has_taken_over:
+            return ""
+        return f"put the new secret where the old one came from ({self.place}), then "
 
     def _going_back(self) -> str:
         if self.new is not None:

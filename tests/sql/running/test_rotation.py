@@ -196,11 +196,24 @@ def test_what_was_begun_with_the_old_one_goes_on_with_the_new(rotate, db):
 
 def test_an_end_is_never_lost_in_silence(db, add, sent, sim):
     old = add(expiresAt=LATER, scopes=[{"type": "user", "origin": "manual", "expiresAt": LATER}])
-    with pytest.raises(vercel_sql.ParameterError, match="expiresAt = NULL") as caught:
+    with pytest.raises(vercel_sql.ParameterError, match="@expiresAt = NULL") as caught:
         db.execute(BY_ID, {"id": old.id})
     assert "Nothing was changed" in str(caught.value)
+    assert f"2096-10-02 07:06:40 UTC ({LATER})" in str(caught.value)
     assert writes(sent()) == []
     assert sim.state.find_token(old.id) is old
+
+
+def test_what_the_error_says_to_add_can_be_added(db, rotate, add):
+    old = add(expiresAt=LATER)
+    with pytest.raises(vercel_sql.ParameterError) as caught:
+        db.execute(BY_ID, {"id": old.id})
+    _, _, more = str(caught.value).partition(". Add ")
+    given, _, null = more.partition(" …, or ")
+    assert rotate(f"{BY_ID}, {given} {LATER}", {"id": old.id})["token"]["expiresAt"] == LATER
+    null = null.removesuffix(" for one without an end")
+    row = rotate(f"{BY_ID}, {null}", {"id": add(expiresAt=LATER).id})
+    assert row["token"]["expiresAt"] is None
 
 
 @pytest.mark.parametrize(
@@ -262,7 +275,7 @@ def scopes_that_cannot_be_asked_for(team):
 def test_what_can_not_be_asked_for_has_to_be_said(db, rotate, add, sent, team, case):
     scopes = scopes_that_cannot_be_asked_for(team)[case]
     old = add(scopes=scopes)
-    with pytest.raises(vercel_sql.ParameterError, match="teamId or slug = ") as caught:
+    with pytest.raises(vercel_sql.ParameterError, match="@teamId = '…' or @slug = '…'") as caught:
         db.execute(BY_ID, {"id": old.id})
     assert "Nothing was changed" in str(caught.value)
     assert writes(sent()) == []
@@ -373,7 +386,7 @@ def test_whoever_has_to_approve_sees_the_three_requests(db, add, sent):
     assert (plan.count, plan.rows, plan.writes) == (3, 1, 2)
     assert plan.first == (
         'POST /v3/user/tokens with {"name": "deploys"}',
-        "GET /v5/user/tokens/current",
+        "GET /v5/user/tokens/current (with the new secret, to see that it works)",
         f"DELETE /v3/user/tokens/{old.id}",
     )
     assert writes(sent()) == []
@@ -411,4 +424,15 @@ def test_what_is_explained_is_what_is_sent(db, sim, add, sent, team, default_fil
 def test_explain_shows_the_row_that_will_go(db, add):
     old = add()
     *_, removal = db.execute(f"EXPLAIN {BY_ID}", {"id": old.id}).fetchall()
-    assert json.loads(removal[-1])["name"] == "deploys"
+    assert json.loads(removal[-2])["name"] == "deploys"
+
+
+def test_explain_tells_the_proof_from_the_question_before(db):
+    cursor = db.execute(f"EXPLAIN {SELF}")
+    assert cursor.description[-1][0] == "note"
+    assert [(row[1], row[-1]) for row in cursor.fetchall()] == [
+        ("GET", None),
+        ("POST", None),
+        ("GET", "with the new secret, to see that it works"),
+        ("DELETE", None),
+    ]

@@ -56,6 +56,10 @@ class Explained(Protocol):
     def matches(self) -> Callable[[], Sequence[str | None]] | None:
         """Finds for each request the row that it is about, as JSON text."""
 
+    @property
+    def notes(self) -> Sequence[str | None]:
+        """What a request itself does not show, for each of them; empty if there is nothing."""
+
 
 def explain_write(
     client: Client,
@@ -86,10 +90,9 @@ def explain_write(
             return _outcome(client, rows)
         planned = list(_planned(prepared))
     refusal = allowance.refusal(prepared.what, prepared.write_count)
-    if refusal is None:
-        return _outcome(client, rows + planned)
-    notes = [*([None] * len(rows)), *([f"refused: {refusal}"] * len(planned))]
-    return _with_notes(_outcome(client, rows + planned), notes)
+    notes = prepared.notes if refusal is None else [f"refused: {refusal}"] * len(planned)
+    outcome = _outcome(client, rows + planned)
+    return _with_notes(outcome, [*([None] * len(rows)), *notes]) if notes else outcome
 
 
 def _sent(event: RequestEvent) -> tuple[Any, ...]:

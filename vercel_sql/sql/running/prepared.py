@@ -107,6 +107,7 @@ class Prepared(HoldsSecrets):
         returns: whether the statement gives rows and not only their number.
         matches: finds for each request the row that it is about, as JSON text; None where there
             is none. It may read from the API, so it is asked only where somebody wants to see it.
+        notes: what a request itself does not show, for each of them; empty if there is nothing.
         keys: what tells the rows of the requests apart; their numbers, where it is empty.
         keep: what an error gives of the rows that were carried out; all of them, where it is None.
         side_by_side: how many requests may be under way at a time, where their order is all the
@@ -122,6 +123,7 @@ class Prepared(HoldsSecrets):
     finish: Callable[[list[pa.Table]], Outcome]
     returns: bool = True
     matches: Callable[[], Sequence[str | None]] | None = None
+    notes: Sequence[str | None] = ()
     keys: Sequence[str] = ()
     keep: Callable[[list[pa.Table]], pa.Table] | None = None
     side_by_side: int | None = None

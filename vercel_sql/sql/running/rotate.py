@@ -47,6 +47,11 @@ class PreparedRotation:
         others = [None] * (len(self.requests) - 1)
         return lambda: [*others, as_json(self.rotation.old.values)]
 
+    @property
+    def notes(self) -> Sequence[str | None]:
+        """What a request itself does not show, for each of them."""
+        return self.rotation.notes
+
     def run(self, limits: Limits) -> Outcome:
         """Carries it out; see `Rotation.run`.
 
@@ -71,8 +76,12 @@ class PreparedRotation:
         if approve is None:
             return
         client = self.target.catalog.client
-        shown = tuple(client.redactor.mask(in_words(client, each)) for each in self.requests)
-        plan = Plan(self.what, len(shown), shown, rows=1, writes=self.write_count)
+        shown = [client.redactor.mask(in_words(client, each)) for each in self.requests]
+        told = tuple(
+            f"{text} ({note})" if note else text
+            for text, note in zip(shown, self.notes, strict=True)
+        )
+        plan = Plan(self.what, len(told), told, rows=1, writes=self.write_count)
         if not approve(plan):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
