@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import re
+import sys
+import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -96,6 +99,37 @@ def test_what_it_links_to_is_there(saved, name):
     prose = "\n".join(cell.source for cell in saved(name).cells if cell.cell_type == "markdown")
     for target in re.findall(r"\]\(([^)]+)\)", prose):
         assert (FOLDER / target).exists(), target
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_says_to_install_is_all_that_it_needs(saved, name):
+    cells = saved(name).cells
+    (command,) = re.findall(r"`pip install (.+?)`", "\n".join(cell.source for cell in cells))
+    package = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["project"]
+    extra, *others = command.split()
+    assert extra == '".[notebook]"'
+    required = [*package["dependencies"], *package["optional-dependencies"]["notebook"]]
+    installed = {re.match(r"[\w-]+", each)[0] for each in required} | {*others, "vercel_sql"}
+    needed = set().union(*(imported_by(cell.source) for cell in saved(name).code))
+    assert needed - sys.stdlib_module_names <= installed
+
+
+def imported_by(source):
+    """The packages that a cell needs; its magics are left out."""
+    lines = source.splitlines()
+    if lines[0].startswith("%%"):
+        return set()
+    plain = "\n".join("pass" if re.match(r"(\w+ = )?%", line) else line for line in lines)
+    found = set()
+    for node in ast.walk(ast.parse(plain)):
+        match node:
+            case ast.Import(names):
+                found |= {alias.name.partition(".")[0] for alias in names}
+            case ast.ImportFrom(str(module)):
+                found.add(module.partition(".")[0])
+            case ast.Attribute(attr="df"):
+                found.add("pandas")
+    return found
 
 
 @pytest.mark.parametrize("cell", ["idle-plot", "reach-plot", "expiry-plot"])
