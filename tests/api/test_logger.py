@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import io
 import logging
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,3 +110,25 @@ def test_all_loggers_of_the_package_are_had_from_one_place():
     ]
     # The other one is not ours: httpx's, which is kept from logging our URLs.
     assert sorted(found) == ["api/logger.py", "api/transport.py"]
+
+
+def test_what_an_error_says_is_not_said_twice_in_plain_python(sim):
+    """Without any handler, Python's last resort would write each warning to standard error."""
+    sim.faults(kind="drop_after", method="POST")
+    program = f"""
+import vercel_sql
+con = vercel_sql.connect({sim.token!r}, api_url={sim.url!r})
+insert = "INSERT INTO vercel.authentication.user_tokens (name) VALUES ('a')"
+try:
+    con.execute(insert)
+except vercel_sql.UnknownOutcomeError as error:
+    print(error)
+"""
+    heard = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert b"may have been carried out" in heard.stdout
+    assert heard.stderr == b""
+    sim.faults(kind="drop_after", method="POST")
+    # Who sets up logging hears it all the same.
+    program = f"import logging; logging.basicConfig()\n{program}"
+    heard = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert heard.stderr.startswith(b"WARNING:vercel_sql.tables:")

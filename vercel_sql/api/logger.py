@@ -100,6 +100,8 @@ class _Masking(logging.Filter):
 
 
 _masking = _Masking()
+# Who has set up no logging is told by errors alone, and not by Python's last resort as well.
+logger().addHandler(logging.NullHandler())
 
 
 def also_masking(mask: Mask) -> AbstractContextManager[None]:

@@ -115,7 +115,7 @@ def add_guards(parser: argparse.ArgumentParser) -> None:
     add_max_writes(parser)
     add(
         "--parallel-deletes",
-        type=_count,
+        type=_parallel,
         default=8,
         metavar="N",
         help="how many rows a DELETE takes away at a time, 1 to 16 (8)",
@@ -189,6 +189,14 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text} is no whole number, 0 or more")
+    return int(text)
+
+
+def _parallel(text: str) -> int:
+    from vercel_sql.api import MOST_CONNECTIONS
+
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_CONNECTIONS):
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to {MOST_CONNECTIONS}")
     return int(text)
 
 

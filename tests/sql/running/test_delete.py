@@ -248,7 +248,9 @@ def test_expected_rows_are_counted_before_where_they_are_known(connect, ids, sen
 
 def test_and_afterwards_where_they_are_not(connect, ids, gone):
     db = connect(expect_rows=2)
-    with pytest.raises(vercel_sql.RowCountError, match="1 rows were changed, and 2"):
+    with pytest.raises(
+        vercel_sql.RowCountError, match="1 row was changed, and 2 were expected; the"
+    ):
         db.execute(f"DELETE FROM {TABLE} WHERE id IN (?, 'mistyped')", [ids[0]])
     assert gone() == {ids[0]}
 
@@ -259,7 +261,7 @@ def test_expected_rows_hold_for_insert_and_exec(connect, sent):
         f"INSERT INTO {TABLE} (name) VALUES ('a')",
         f"EXEC {TABLE}.create_auth_token @name = 'a'",
     ):
-        with pytest.raises(vercel_sql.RowCountError, match="1 rows would be changed"):
+        with pytest.raises(vercel_sql.RowCountError, match="1 row would be changed"):
             db.execute(statement)
     assert sent() == []
 

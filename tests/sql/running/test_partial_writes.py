@@ -196,7 +196,7 @@ def test_another_count_than_expected_keeps_the_rows_that_returning_asked_for(con
     db = connect(expect_rows=2)
     first, second = [t.id for t in sim.state.tokens() if t.id != sim.state.calling_token.id][:2]
     sim.faults(kind="status", status=404, code="not_found", method="DELETE", path=f"*{second}")
-    with pytest.raises(vercel_sql.PartialWriteError, match="1 rows were changed") as caught:
+    with pytest.raises(vercel_sql.PartialWriteError, match="1 row was changed") as caught:
         db.execute(f"DELETE FROM {TABLE} WHERE id IN (?, ?) RETURNING id", [first, second])
     assert isinstance(caught.value.cause, vercel_sql.RowCountError)
     assert caught.value.rows == [(first,)]

@@ -142,8 +142,8 @@ class Prepared(HoldsSecrets):
         """
         if expected is not None and len(self.requests) != expected:
             raise RowCountError(
-                f"{self.what}: {len(self.requests)} rows would be changed, and {expected} "
-                f"{'was' if expected == 1 else 'were'} expected. Nothing was changed"
+                f"{self.what}: {_rows(len(self.requests))} would be changed, and {expected} "
+                f"{_were(expected)} expected. Nothing was changed"
             )
 
     def refuse_unapproved(self, approve: Callable[[Plan], bool] | None) -> None:
@@ -270,11 +270,21 @@ class Prepared(HoldsSecrets):
     def _miscounted(
         self, outcome: Outcome, tally: Tally, expected: int
     ) -> RowCountError | PartialWriteError:
+        changed = outcome.changed or 0
+        gone = "the other was" if tally.count - changed == 1 else "the others were"
         error = RowCountError(
-            f"{self.what}: {outcome.changed} rows were changed, and {expected} "
-            f"{'was' if expected == 1 else 'were'} expected; the others were gone already"
+            f"{self.what}: {_rows(changed)} {_were(changed)} changed, and {expected} "
+            f"{_were(expected)} expected; {gone} gone already"
         )
         if not tally.done or not self.returns:
             return error
         # A RETURNING was asked to say which rows those were, so it still does.
         return tally.error(str(error), error, outcome.table)
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'' if count == 1 else 's'}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"

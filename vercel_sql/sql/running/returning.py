@@ -108,7 +108,8 @@ class Returning:
         if lost:
             raise ParameterError(
                 f"{where}: RETURNING must have {', '.join(lost)} itself as a column: it is shown "
-                "this once and never again. Add it, or have the secrets saved to a file"
+                "this once and never again. Add it, or have the secrets saved to a file "
+                "(--save-secrets, secrets_file=)"
             )
 
     def _columns(self, names: Collection[str]) -> Iterator[str]:
