@@ -10,7 +10,7 @@ import time
 import pytest
 
 from ..cli.conftest import PATIENCE, environment
-from ..stuck import LONG, PROMPT, SITUATIONS, TABLE, stuck_in
+from ..stuck import LONG, PROMPT, SITUATIONS, TABLE, Stuck, stuck_in
 
 _CONNECT = """
 import os, signal, sys
@@ -39,13 +39,40 @@ print("begins", flush=True)
 print(con.execute(sys.argv[1]).fetchall())
 """
 
+AFTER_AN_EVENT_LOOP = f"""{_CONNECT}
+import asyncio
+
+async def handle_a_signal():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print, "ends")
+
+con.execute("SELECT 1").fetchone()  # not read to its end
+asyncio.run(handle_a_signal())
+print("begins", flush=True)
+try:
+    con.execute(sys.argv[1]).fetchall()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+ASKS = f"""{_CONNECT}
+def asked(plan):
+    print("begins", flush=True)
+    return sys.stdin.readline() == "yes"
+
+con.approve = asked
+try:
+    con.execute("INSERT INTO vercel.authentication.user_tokens (name) VALUES ('a')")
+except KeyboardInterrupt:
+    print("interrupted")
+print(con.execute("SELECT 42").fetchall())
+"""
+
 
 def ended(script, stuck, moment):
     """Sends Ctrl-C to a script; gives its code, both its streams and the seconds it took."""
     env = environment(VERCEL_TOKEN=stuck.token, VERCEL_API_URL=stuck.url)
     command = [sys.executable, "-c", script, stuck.sql]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True) as process:
+    streams = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.PIPE)
+    with subprocess.Popen(command, env=env, **streams, text=True) as process:
         try:
             assert process.stdout.readline() == "begins\n"
             moment()
@@ -85,3 +112,19 @@ def test_a_script_that_handles_it_by_itself_goes_on(simulate):
     assert out.startswith("its own\n")
     assert out.endswith("[(30030000000,)]\n")
     assert took < LONG
+
+
+def test_it_ends_a_statement_after_an_event_loop_had_the_signals():
+    with stuck_in("an answer") as stuck:
+        code, out, err, took = ended(AFTER_AN_EVENT_LOOP, stuck, stuck.wait)
+    assert (code, out, err) == (0, "interrupted\n", "")
+    assert took < PROMPT
+
+
+def test_it_answers_the_question_that_approve_asks(simulate):
+    sim = simulate(3)
+    stuck = Stuck(sim.url, sim.token, "")
+    code, out, err, took = ended(ASKS, stuck, lambda: time.sleep(0.2))
+    assert (code, out, err) == (0, "interrupted\n[(42,)]\n", "")
+    assert took < PROMPT
+    assert sim.requests() == []

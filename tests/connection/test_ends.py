@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import vercel_sql
@@ -147,6 +148,34 @@ def test_an_interrupt_with_nothing_to_end_ends_nothing_later(simulate):
         assert con.execute("SELECT 1").fetchall() == [(1,)]
         con.interrupt()
         assert con.execute(f"SELECT count(*) FROM {TABLE}").fetchall() == [(4,)]
+
+
+def test_duckdbs_own_connection_has_no_part_in_the_end_of_a_statement(simulate):
+    sim = simulate(3)
+    rows = f"SELECT count(*) FROM {TABLE}"
+    with vercel_sql.connect(sim.token, api_url=sim.url, timeout=1) as con:
+        assert con.execute(rows).fetchone() == (4,)
+        held = con.duckdb
+        time.sleep(1.1)
+        assert con.duckdb.execute(rows).fetchall() == [(4,)]
+        assert con.execute(rows).fetchall() == [(4,)]
+        time.sleep(1.1)
+        assert held.execute(rows).fetchall() == [(4,)]
+        con.interrupt()
+        assert held.execute(rows).fetchall() == [(4,)]
+
+
+def test_an_interrupt_ends_what_duckdbs_own_connection_requests(simulate):
+    sim = simulate(3)
+    sim.faults(kind="hang", ms=LONG * 1000, path="/v6/*")
+    with vercel_sql.connect(sim.token, api_url=sim.url) as con:
+        ending = threading.Thread(target=lambda: (_until(sim.requests), con.interrupt()))
+        ending.start()
+        began = time.monotonic()
+        with pytest.raises(duckdb.Error, match="was interrupted"):
+            con.duckdb.execute(f"SELECT count(*) FROM {TABLE}").fetchall()
+        ending.join()
+        assert time.monotonic() - began < PROMPT
 
 
 def test_every_statement_has_its_own_time(simulate):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -321,3 +322,6 @@ class _Workers:
 
 
 workers = _Workers()
+if hasattr(os, "register_at_fork"):
+    # The threads do not come along.
+    os.register_at_fork(after_in_child=workers.__init__)  # type: ignore[misc]

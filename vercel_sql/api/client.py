@@ -97,7 +97,8 @@ class Client(HoldsSecrets):
         self.patience = patience
         self._attempts = attempts
         self._request_timeout = request_timeout
-        self._scope = CancelScope()
+        self._scope: CancelScope | None = None
+        self._idle = CancelScope()
         self._read_only = read_only
         self.auditor = Auditor(self, audit_log) if audit_log is not None else None
         self._guards = 0
@@ -138,15 +139,28 @@ class Client(HoldsSecrets):
 
     @property
     def scope(self) -> CancelScope:
-        """How long the statement that runs may go on; whoever runs the next one sets another."""
-        return self._scope
+        """How long the statement that runs may go on; where none does, there is no limit."""
+        return self._scope or self._idle
 
     @scope.setter
     def scope(self, scope: CancelScope) -> None:
-        if self._scope.is_over:
+        self._renew_after(self.scope)
+        self._scope = scope
+
+    def leave_scope(self) -> None:
+        """No statement runs from now on: its end is not that of who uses DuckDB itself."""
+        self._renew_after(self.scope)
+        self._scope = None
+
+    def interrupt_idle(self) -> None:
+        """Ends what is under way outside of statements, and nothing that begins later."""
+        idle, self._idle = self._idle, CancelScope()
+        idle.cancel()
+
+    def _renew_after(self, scope: CancelScope) -> None:
+        if scope.is_over:
             # What it left behind must not hold the connections that the next one needs.
             self._connections.renew()
-        self._scope = scope
 
     @property
     def current_scope(self) -> CancelScope:

@@ -64,7 +64,7 @@ def walk(
     yield page, listing.accept(page)
     if page.cursor is None:
         return
-    ahead = ReadAhead(listing.fetch, page.cursor, lambda: client.current_scope)
+    ahead = ReadAhead(listing.fetch, page.cursor, lambda: listing.scope)
     try:
         while True:
             page = ahead.next()
@@ -87,6 +87,8 @@ class _Listing:
     ) -> None:
         assert method.paging is not None  # noqa: S101 - the caller asks only paged methods
         self._client = client
+        # Of the statement that asks: its end is the end of the listing, whatever runs by then.
+        self.scope = client.current_scope
         self._method = method
         self._paging: Paging = method.paging
         self._arguments = arguments
@@ -99,7 +101,9 @@ class _Listing:
         extra: dict[str, Any] = {self._paging.size_parameter: self._paging.size}
         if cursor is not None:
             extra[self._paging.parameter] = cursor
-        return self._read(self._client.send(build_request(self._method, self._arguments, extra)))
+        request = build_request(self._method, self._arguments, extra)
+        with self._client.apart(self.scope):
+            return self._read(self._client.send(request))
 
     def accept(self, page: PageContent) -> list[int] | None:
         """The positions of the rows that are new, after the page has been checked."""

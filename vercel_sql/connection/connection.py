@@ -95,7 +95,7 @@ class Connection(HoldsSecrets):
         self._lock = threading.RLock()
         self._closed = False
         self._lent = Lent(native)
-        self._course = Course(attachment.client.scope, native)
+        self._course = Course(CancelScope(), attachment.client, native)
         self._statement = Unshown("")
         self._parameters = NO_PARAMETERS
         self._own_cursor = Cursor(self)
@@ -124,6 +124,7 @@ class Connection(HoldsSecrets):
         no statement has named so far is made now, which takes a moment the first time.
         """
         with self._lock, translated(self._catalogs):
+            self.client.leave_scope()
             if not self._closed and any(catalog.missing for catalog in self._catalogs):
                 self._free_for(self.cursor())
                 if not in_transaction(self.native):
@@ -308,18 +309,17 @@ class Connection(HoldsSecrets):
         batch: Batch | None = None,
         is_last: bool = True,
     ) -> None:
+        # The time of the statement runs until its last row was read.
+        self._course = course = Course(CancelScope(self.timeout), self.client, self.native)
         dropped = None if is_last or isinstance(statement, Explain) else _DROPPED
         limits = Limits(
             self.expect_rows,
             self._keeping,
             rows_dropped=dropped if batch is None else batch.DROPPED,
-            approve=self.approve,
+            approve=course.asked(self.approve),
             allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
             parallel_deletes=self.parallel_deletes,
         )
-        # The time of the statement runs until its last row was read.
-        self._course = course = Course(CancelScope(self.timeout), self.native)
-        self.client.scope = course.scope
         self.client.receipts.settle()
         self._statement, self._parameters = Unshown(statement.text), parameters
         with course.running(), self._translated():
@@ -393,7 +393,13 @@ class Connection(HoldsSecrets):
         with self._lock, self._reading(cursor):
             yield
         if to_end:
-            rest()
+            self._was_read(cursor)
+
+    def _was_read(self, cursor: Cursor) -> None:
+        """A cursor gave the last of its rows."""
+        with self._lock:
+            if cursor._reads_natively:
+                self._course.end()
 
     @contextmanager
     def _reading(self, cursor: Cursor) -> Iterator[None]:

@@ -12,16 +12,26 @@ import signal
 import socket
 import threading
 from _thread import interrupt_main
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from vercel_sql.api import CancelScope
 from vercel_sql.connection.stopping import stopping
-from vercel_sql.errors import StatementCancelledError
+from vercel_sql.errors import (
+    DataError,
+    NotSupportedError,
+    ProgrammingError,
+    StatementCancelledError,
+)
 
 # How long the main thread waits for the listening one at most, in seconds.
 _SETTLED = 0.2
 # How long a result has to reach its caller, in seconds.
 _LATER = 0.02
+# Errors of what wrote nothing, so that the Ctrl-C takes their place. DuckDB's word for a signal is
+# a RuntimeError; a scan's Python code may have met it, too.
+_SAY_LESS = (StatementCancelledError, RuntimeError, ProgrammingError, NotSupportedError, DataError)
 
 
 class CtrlC:
@@ -55,14 +65,20 @@ class CtrlC:
             self._later = threading.Timer(_LATER, interrupt_main)
             self._later.daemon = True
             self._later.start()
-        # DuckDB's word for a signal is a RuntimeError; a scan's Python code may have met it, too.
-        if isinstance(error, StatementCancelledError | RuntimeError) and (
-            self.came or self._scope.interruption is not None
-        ):
+        if isinstance(error, _SAY_LESS) and (self.came or self._scope.interruption is not None):
             if self._later is not None:
                 # One Ctrl-C is raised once.
                 self._later.cancel()
             raise KeyboardInterrupt from None
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Leaves the signal to Python for a while, in which the caller's own code runs."""
+        _listener.end()
+        try:
+            yield
+        finally:
+            _listener.begin(self)
 
     def check(self) -> None:
         """Raises KeyboardInterrupt where the signal came."""
@@ -93,7 +109,7 @@ class _Listener:
 
     def begin(self, ctrl_c: CtrlC) -> None:
         """The main thread is busy with a statement from now on."""
-        if threading.current_thread() is threading.main_thread() and (self._is_on or self._on()):
+        if threading.current_thread() is threading.main_thread() and (self._stays() or self._on()):
             self._busy = ctrl_c
 
     def end(self) -> None:
@@ -111,6 +127,26 @@ class _Listener:
             signal.set_wakeup_fd(other)
         if signal.getsignal(signal.SIGINT) == self._handle:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _stays(self) -> bool:
+        """Whether it was on and still is: others may have taken the signal since.
+
+        An event loop takes only the word of signals, and at its end leaves nobody who hears it.
+        """
+        if not self._is_on:
+            return False
+        own = self._fileno()
+        other = signal.set_wakeup_fd(own, warn_on_full_buffer=False)
+        if signal.getsignal(signal.SIGINT) == self._handle and other in (own, -1):
+            return True
+        signal.set_wakeup_fd(other)
+        self.rest()
+        return False
+
+    def after_fork(self) -> None:
+        """In the child: the thread did not come along, and what it hears is not for the parent."""
+        self.rest()
+        self.__init__()  # type: ignore[misc]
 
     def _on(self) -> bool:
         """Takes the signal over, if nobody else has."""
@@ -144,8 +180,11 @@ class _Listener:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         busy = self._busy
         # So that what was heard late does not end the statement after this one.
-        self._heard.wait(_SETTLED)
+        was_heard = self._heard.wait(_SETTLED)
         self._heard.clear()
+        if busy is not None and not was_heard:
+            # Not on this thread, which may be in the middle of what the scope locks.
+            threading.Thread(target=busy.hear, name="vercel-sql-ctrl-c-late", daemon=True).start()
         if busy is None:
             signal.default_int_handler(number, frame)
         else:
@@ -155,5 +194,4 @@ class _Listener:
 _listener = _Listener()
 rest = _listener.rest
 if hasattr(os, "register_at_fork"):
-    # The thread does not come along, and what it hears is not for the parent.
-    os.register_at_fork(after_in_child=_listener.__init__)  # type: ignore[misc]
+    os.register_at_fork(after_in_child=_listener.after_fork)

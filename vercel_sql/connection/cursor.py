@@ -143,7 +143,9 @@ class Cursor(HoldsSecrets):
             if parked is not None:
                 return parked.popleft() if parked else None
             row: tuple[Any, ...] | None = self._result().fetchone()
-            return row
+        if row is None:
+            self._connection._was_read(self)
+        return row
 
     def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
         """The next rows, at most ``size`` (`arraysize` where it is None); empty at the end.
@@ -156,7 +158,10 @@ class Cursor(HoldsSecrets):
             parked = self._set_aside()
             if parked is not None:
                 return [parked.popleft() for _ in range(min(count, len(parked)))]
-            return self._result().fetchmany(count)
+            rows = self._result().fetchmany(count)
+        if len(rows) < count:
+            self._connection._was_read(self)
+        return rows
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """All rows that are left.
