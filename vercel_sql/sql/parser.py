@@ -64,7 +64,7 @@ def parse(text: str) -> list[Statement]:
         lexemes = tokenize(text)
     except TokenError:
         return [Native(fragment=Fragment(unread, 0, 0), first_keyword="")]
-    finder = Finder(text, lexemes)
+    finder = Finder(lexemes)
     script = Script(text, lexemes, finder.placeholders, finder.embedded)
     fragments = [Fragment(script, first, stop) for first, stop in _statements(lexemes)]
     for fragment in fragments:

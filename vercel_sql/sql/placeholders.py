@@ -140,8 +140,7 @@ class Finder:
     The ``?`` are numbered through the whole script.
     """
 
-    def __init__(self, source: str, lexemes: Sequence[Lexeme]) -> None:
-        self._source = source
+    def __init__(self, lexemes: Sequence[Lexeme]) -> None:
         self._lexemes = lexemes
         self._marks = 0
         self.placeholders: list[Placeholder] = []
@@ -186,7 +185,10 @@ class Finder:
         return self._lexemes[index].start == self._lexemes[index - 1].end
 
     def _make(self, name: str, first: int, stop: int, sql: str = "") -> Placeholder:
-        written = self._source[self._lexemes[first].start : self._lexemes[stop - 1].end]
+        written = self._lexemes[first].raw
+        for index in range(first + 1, stop):
+            # A comment may stand between, which is no part of it and may hold anything.
+            written += ("" if self._adjacent(index) else " ") + self._lexemes[index].raw
         name = name.lower()
         return Placeholder(name, written, first, stop, sql or f"${parameter_key(name)}")
 
