@@ -232,6 +232,11 @@ def test_a_line_that_was_cut_off_swallows_no_other(path, lines):
     assert (json.loads(kept[0]), json.loads(kept[2])) == ({"n": 1}, {"n": 3})
 
 
+def test_half_a_character_is_noted_too(path, lines):
+    assert AuditLog(path).append({"id": "tok\ud800"}) is None
+    assert lines() == [{"id": "tok\ud800"}]
+
+
 PROGRAM = """
 import sys
 from vercel_sql.api.audit_log import AuditLog

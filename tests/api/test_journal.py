@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -174,7 +175,8 @@ def test_what_comes_of_it_may_fail_to_be_noted(send, folder, monkeypatch, caplog
 # Its files
 
 
-def test_a_file_is_gone_when_all_has_ended(send, client, folder):
+def test_a_file_is_gone_when_all_has_ended(send, client, folder, monkeypatch):
+    monkeypatch.setattr(journals, "_KEPT_MS", 0)
     trail = send()
     trail.entry.answered("an id")
     client.receipts.take([trail.entry])
@@ -212,7 +214,7 @@ def test_a_long_file_makes_place_for_a_new_one(folder, monkeypatch):
     assert journal_files(folder) == []
 
 
-def test_what_others_made_is_known_as_long_as_it_could_be_taken_for_an_orphan(folder):
+def test_what_others_made_is_known_as_long_as_it_could_be_taken_for_an_orphan(folder, monkeypatch):
     waiting, other, unlike = Journal(folder), Journal(folder), Journal(folder)
     lost = waiting.begin(**intent())
     lost.unknown("no answer")
@@ -224,10 +226,13 @@ def test_what_others_made_is_known_as_long_as_it_could_be_taken_for_an_orphan(fo
     made.settled("given")
     other.release()
     assert len(journal_files(folder)) == 2
-    assert waiting.known_keys() == {"theirs"}
+    assert waiting.snapshot().known_keys == {"theirs"}
     ((file, _),) = unfinished(folder)
     with file.open("a") as stream:
         stream.write(json.dumps({"type": "settled", "id": lost.intent.id, "at": 1, "how": "x"}))
+    tidy(folder)
+    assert waiting.snapshot().known_keys == {"theirs"}
+    monkeypatch.setattr(journals, "_KEPT_MS", 0)
     tidy(folder)
     assert journal_files(folder) == []
 
@@ -235,12 +240,63 @@ def test_what_others_made_is_known_as_long_as_it_could_be_taken_for_an_orphan(fo
 def test_only_what_is_under_way_is_a_rival(folder):
     notes = Journal(folder)
     mine = notes.begin(**intent())
-    assert notes.rivals(mine.intent) == []
+    assert notes.snapshot().rivals(mine.intent) == []
     others = [notes.begin(**intent()) for _ in range(3)]
     others[0].answered("an id")
-    others[1].unknown("no answer")
+    others[1].unknown("no answer", ["its row"])
     notes.begin(**intent(values={"name": "another"}))
-    assert [rival.id for rival in notes.rivals(mine.intent)] == [others[2].intent.id]
+    assert [r.id for r in notes.snapshot().rivals(mine.intent)] == [others[2].intent.id]
+
+
+def test_what_was_given_up_and_may_still_be_answered_is_a_rival(folder):
+    notes = Journal(folder)
+    mine, other = notes.begin(**intent()), notes.begin(**intent())
+    other.given_up("interrupted")
+    assert notes.snapshot().is_contested(mine.intent)
+    other.answered("theirs")
+    assert not notes.snapshot().is_contested(mine.intent)
+    assert "theirs" in notes.snapshot().known_keys
+
+
+def test_what_makes_a_row_that_it_does_not_tell_of_is_a_rival(folder):
+    notes = Journal(folder)
+    mine = notes.begin(**intent())
+    other = notes.begin(**intent(method="verify_token", values={}))
+    other.answered(None)
+    other.settled("given")
+    assert notes.snapshot().is_contested(mine.intent)
+    assert [rival.id for rival in notes.snapshot().rivals(mine.intent)] == [other.intent.id]
+
+
+def test_a_process_that_ended_is_no_rival_for_an_orphan(folder):
+    one, other = Journal(folder), Journal(folder)
+    mine, theirs = one.begin(**intent()), other.begin(**intent())
+    assert one.snapshot().is_contested(mine.intent)
+    other.forget_after_fork()  # as if it had been killed
+    noted = one.snapshot()
+    assert not noted.is_contested(mine.intent)
+    assert [rival.id for rival in noted.rivals(mine.intent)] == [theirs.intent.id]
+
+
+def test_half_a_character_is_noted_too(folder):
+    notes = Journal(folder)
+    notes.begin(**intent()).answered("tok\ud800")
+    assert notes.snapshot().known_keys == {"tok\ud800"}
+    assert [story.answer.key for story in told(folder)] == ["tok\ud800"]
+
+
+def test_a_journal_that_somebody_removed_is_made_again(folder):
+    notes = Journal(folder)
+    notes.begin(**intent()).settled("given")
+    shutil.rmtree(folder)
+    lost = notes.begin(**intent())
+    assert [story.intent for story in told(folder)] == [lost.intent]
+
+
+def test_its_folders_are_for_the_user_alone(folder):
+    Journal(folder / "deep" / "down").begin(**intent())
+    for each in (folder, folder / "deep", folder / "deep" / "down"):
+        assert stat.S_IMODE(each.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize(
@@ -268,7 +324,7 @@ def test_what_is_no_file_is_passed_over(folder):
     (folder / "1-a.jsonl").mkdir()
     os.mkfifo(folder / "2-b.jsonl")
     assert unfinished(folder) == []
-    assert Journal(folder).known_keys() == set()
+    assert Journal(folder).snapshot().known_keys == set()
 
 
 # Threads and processes
@@ -320,10 +376,13 @@ def test_a_process_that_was_killed_leaves_what_it_had_begun(folder):
     assert file.name.startswith(f"{process.pid}-")
 
 
-def test_a_process_that_ends_has_no_file_where_all_has_ended(folder):
+def test_the_file_of_a_process_that_ended_goes_where_all_has_ended(folder, monkeypatch):
     process, _ = started("entry.answered('an id'); entry.settled('given')")
     assert len(journal_files(folder)) == 1
     ended(process)
+    assert len(journal_files(folder)) == 1  # for as long as its row may be taken for another's
+    monkeypatch.setattr(journals, "_KEPT_MS", 0)
+    tidy(folder)
     assert journal_files(folder) == []
 
 

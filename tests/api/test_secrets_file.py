@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from vercel_sql.api import SecretsFile
 from vercel_sql.api.secrets_file import answers_in
+from vercel_sql.errors import OperationalError
 
 
 @pytest.fixture
@@ -29,6 +31,12 @@ def test_a_line_that_was_cut_off_swallows_no_other(path, cut, method):
     assert [json.loads(line)["bearerToken"] for line in made] == ["a", "b"]
     found = answers_in(path, method("create_auth_token"))
     assert [line["bearerToken"] for line in found] == ["a", "b"]
+
+
+def test_a_named_pipe_is_refused_before_anything_is_sent(path):
+    os.mkfifo(path, 0o600)
+    with pytest.raises(OperationalError, match="no regular file"):
+        SecretsFile(path).require_writable()
 
 
 def test_what_cannot_be_read_holds_nothing(path, method):

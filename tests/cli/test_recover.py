@@ -15,6 +15,7 @@ import pexpect
 import pytest
 
 from vercel_sql.api.journal_files import journal_files, journal_folder
+from vercel_sql.errors import UnknownOutcomeError
 
 from .conftest import COMMAND, PATIENCE, environment, started
 
@@ -107,6 +108,7 @@ def test_nothing_to_tell(here, sim):
     assert (ended.code, ended.out) == (FINE, "")
     assert "Nothing was cut off" in ended.err
     assert sim.requests() == []
+    assert here("recover", "-o", "json", sim=sim).out == "[]\n"
 
 
 def test_a_token_whose_secret_is_lost(recover, killed, sim):
@@ -151,7 +153,6 @@ def test_a_token_whose_secret_is_saved(recover, answered, sim, tmp_path, authent
     assert line["secret"] == str(file)
     assert line["id"] == json.loads(file.read_text())["token"]["id"]
     assert recover() == (FINE, [])
-    assert files() == []
 
 
 def test_a_secret_that_was_saved_before_the_journal_knew(recover, answered, sim, tmp_path):
@@ -265,7 +266,90 @@ def test_what_is_under_way_is_not_cut_off(recover, sim):
     with started(["-c", INSERT], environment(sim)):
         until(lambda: named(sim))
         assert recover() == (FINE, [])
+        assert "Under way at this API: 1." in recover.err
     assert recover()[0] == ORPHANS
+
+
+def test_a_token_that_another_process_is_about_to_be_given_is_not_revoked(recover, killed, sim):
+    killed()  # nothing was made
+    sim.clear_requests()
+    sim.clear_faults()
+    sim.faults(kind="latency", ms=5000, method="POST", acts_first=True)
+    with started(["-o", "csv", "-c", f"{INSERT} RETURNING id, bearerToken"], environment(sim)) as b:
+        until(lambda: named(sim))
+        code, [line] = recover("--revoke", "--yes")
+        out, _ = b.communicate(timeout=PATIENCE)
+    assert (code, line["outcome"]) == (ORPHANS, "may have been made")
+    assert named(sim)[0] in out.decode()
+
+
+def test_a_token_that_another_was_given_is_not_revoked(recover, connect, sim):
+    one, other = connect(), connect()
+    post = {"method": "POST", "path": "/v3/user/tokens"}
+    sim.faults(kind="latency", ms=1500, **post)  # the first: nothing is done
+    sim.faults(kind="drop_before", **post)
+    sim.faults(kind="latency", ms=4000, acts_first=True, after=1, **post)  # the other: is answered
+    lost = []
+
+    def lose():
+        with pytest.raises(UnknownOutcomeError) as caught:
+            one.execute(INSERT)
+        lost.append(caught.value)
+
+    losing = threading.Thread(target=lose)
+    losing.start()
+    until(lambda: [r for r in sim.requests() if r.method == "POST"])
+    ((given, _),) = other.execute(f"{INSERT} RETURNING id, bearerToken").fetchall()
+    losing.join()
+    assert lost[0].orphans == (given,)
+    assert "of another create of the same name that is under way" in str(lost[0])
+    code, [line] = recover("--revoke", "--yes")
+    assert (code, line["outcome"], named(sim)) == (ORPHANS, "nothing came of it yet", [given])
+
+
+def test_it_is_over_when_what_was_named_is_gone(recover, here, connect, sim):
+    sim.faults(kind="drop_after", method="POST")
+    with pytest.raises(UnknownOutcomeError) as caught:
+        connect().execute(INSERT)
+    deletion = f"DELETE FROM {TABLE} WHERE id = '{caught.value.orphans[0]}'"
+    assert here("-c", deletion, sim=sim).code == FINE
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (FINE, "made, and gone by now")
+
+
+def test_a_token_that_another_process_made_just_before_is_none_of_ours(command, connect, sim):
+    sql = f"{INSERT} RETURNING bearerToken"
+    assert command("-c", sql, sim=sim).code == FINE
+    (theirs,) = named(sim)
+    sim.faults(kind="drop_before", method="POST")
+    with pytest.raises(UnknownOutcomeError) as caught:
+        connect(on_orphan="revoke").execute(INSERT)
+    assert (caught.value.revoked, caught.value.orphans, named(sim)) == (None, (), [theirs])
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["slow", "fast"])
+def test_a_clock_that_was_wrong_hides_no_token(recover, killed, sim, hours):
+    killed(acts=True)
+    for file in files():
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        for line in lines:
+            line["at"] += hours * 3_600_000
+            line.pop("server_at", None)
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, [line] = recover()
+    assert (code, line["outcome"], line["id"]) == (ORPHANS, "may have been made", named(sim)[0])
+
+
+def test_for_people_nothing_is_cut(here, killed, sim):
+    killed(acts=True)
+    told = here("recover", sim=sim).out
+    (orphan,) = named(sim)
+    assert "outcome = made, and its secret is lost\n" in told
+    assert f"next = DELETE FROM {TABLE} WHERE id = '{orphan}'\n" in told
+    assert "named = name ci\n" in told
+    ended = here("recover", "--revoke", "--yes", sim=sim)
+    assert "outcome = made, and revoked now\n" in ended.out
+    assert "Revoked: 1." in ended.err
 
 
 # What is done about it

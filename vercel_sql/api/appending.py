@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -35,6 +36,16 @@ def open_for_appending(path: Path, *, new: bool = False) -> int:
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK | _AS_IT_IS
     return os.open(path, flags | (os.O_EXCL if new else 0), 0o600)
+
+
+def require_file(handle: int) -> None:
+    """Refuses what is no file, such as a named pipe.
+
+    Raises:
+        OSError: it is none.
+    """
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def lock(handle: int, *, shared: bool) -> bool | None:

@@ -10,8 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vercel_sql.api.appending import append_line, open_for_appending, sync_folder, take_turn
-from vercel_sql.api.decode import encode_json
+from vercel_sql.api.appending import (
+    append_line,
+    open_for_appending,
+    require_file,
+    sync_folder,
+    take_turn,
+)
+from vercel_sql.api.decode import encode_any_json
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import AuditLogError
 
@@ -68,7 +74,7 @@ class AuditLog:
         Args:
             record: what is noted, without any secret.
         """
-        line = encode_json(dict(record))
+        line = encode_any_json(dict(record))
         with self._lock:
             self._waiting.append(line)
             try:
@@ -111,9 +117,8 @@ def _refuse_unsafe(handle: int) -> None:
     Raises:
         OSError: it is so.
     """
+    require_file(handle)
     mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
     if os.name == "posix" and mode & 0o022:
         reason = f"others may write it (mode {stat.S_IMODE(mode):04o}); run chmod go-w on it"
         raise OSError(errno.EACCES, reason)

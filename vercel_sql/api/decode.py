@@ -49,6 +49,14 @@ def encode_json(value: Any) -> str:
     return _encoder.encode(value).decode("utf-8")
 
 
+def encode_any_json(value: Any) -> str:
+    """The same for what holds any strings: half a character, which UTF-8 has not, is escaped."""
+    try:
+        return encode_json(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, default=str)
+
+
 def _is_deeper(value: Any, levels: int) -> bool:
     """Whether more levels than so many are nested, found without nesting as deep."""
     level = [value]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vercel_sql.api.journal_files import (
+    File,
     JournalFile,
     journal_folder,
     left_behind,
@@ -40,9 +41,14 @@ log = logger("api")
 
 # A file that is longer, in bytes, makes place for a new one as soon as nothing is open in it.
 _LONGEST = 2**20
+# For so long after its last record, in milliseconds, a file that tells of an answer is kept: where
+# the server's clock is hardly known, its row may be taken for that of a create that comes later.
+_KEPT_MS = 120_000
 # For so long after a create was begun, in milliseconds, a row may still come of it: a proxy may
 # have kept the request.
 LATEST_MS = 3_600_000
+# For so long, in milliseconds, a request that nothing has come of is likely to be still under way.
+STILL_COMING_MS = 300_000
 
 
 def now_ms() -> int:
@@ -147,6 +153,9 @@ class Journal:
         """The file, a new one where the last has grown long and nobody needs it."""
         if self._file is not None and not self._open and self._file.size > _LONGEST:
             self._leave()
+        if self._file is not None and self._file.is_removed:
+            self._file.close()
+            self._file = None
         if self._file is None:
             self._file = JournalFile(self.folder)
         return self._file
@@ -169,29 +178,15 @@ class Journal:
             if ends:
                 self._open.pop(outcome.id, None)
 
-    def known_keys(self) -> set[str]:
-        """The keys of all rows that this process made, and others whose files are there.
+    def snapshot(self) -> Snapshot:
+        """What is known now of the creates of all processes.
 
         Raises:
             OSError: the journal can't be read.
         """
-        found = set(self._keys)
-        for _, told in read_all(self.folder):
-            found |= {story.answer.key for story in told if story.answer and story.answer.key}
-        return found
-
-    def rivals(self, intent: Intent) -> list[Intent]:
-        """Other creates that the same row might have come of, and whose answers may still come.
-
-        Raises:
-            OSError: the journal can't be read.
-        """
-        return [
-            story.intent
-            for _, told in read_all(self.folder)
-            for story in told
-            if not story.outcomes and are_rivals(intent, story.intent)
-        ]
+        files = list(read_all(self.folder))
+        # Afterwards: what another thread was answered meanwhile is known, too.
+        return Snapshot(files, frozenset(self._keys))
 
     def release(self) -> None:
         """Lets go of the file where nothing is under way; removes it where nobody needs it."""
@@ -218,13 +213,69 @@ class Journal:
             self._file = None
 
 
+class Snapshot:
+    """What all processes noted up to one moment; each file was read once.
+
+    So a create that another process goes on with is either answered in it, or a rival.
+
+    Args:
+        files: those of the journal.
+        keys: the keys of the rows that this process made.
+
+    Attributes:
+        known_keys: the keys of all rows that a process is known to have made.
+        under_way: the creates that a process goes on with.
+    """
+
+    def __init__(self, files: Sequence[File], keys: frozenset[str]) -> None:
+        told = [story for file in files for story in file.stories]
+        going_on = [story for file in files if not file.is_left for story in file.stories]
+        self.known_keys = {s.answer.key for s in told if s.answer and s.answer.key} | keys
+        self.under_way = [story.intent for story in going_on if story.is_silent]
+        self._silent = [story.intent for story in told if story.is_silent]
+        self._awaited = [story.intent for story in going_on if _is_awaited(story)]
+        self._blind = [story for story in told if story.is_blind]
+
+    def rivals(self, intent: Intent) -> list[Intent]:
+        """Other creates that the same row might have come of, and whose answers may still come."""
+        others = {other.id: other for other in [*self._silent, *self._contestants(intent)]}
+        return [other for other in others.values() if are_rivals(intent, other)]
+
+    def is_contested(self, intent: Intent) -> bool:
+        """Whether somebody has been given the row of a create, or may yet be."""
+        return any(are_rivals(intent, other) for other in self._contestants(intent))
+
+    def is_awaited(self, intent: Intent) -> bool:
+        """Whether its answer may still come to a process that goes on."""
+        return any(other.id == intent.id for other in self._awaited)
+
+    def _contestants(self, intent: Intent) -> list[Intent]:
+        blind = [story.intent for story in self._blind if _may_have_made(story, intent)]
+        return [*self._awaited, *blind]
+
+
+def _is_awaited(story: Story) -> bool:
+    """Whether the answer of a create may still come to a process that goes on."""
+    last = story.last
+    return story.is_awaited and (last is None or now_ms() - last.at < STILL_COMING_MS)
+
+
+def _may_have_made(story: Story, intent: Intent) -> bool:
+    """Whether a create that does not say what its row is like may have made that of another."""
+    other = story.intent
+    ended = story.last
+    is_over_before = ended is not None and ended.at < intent.at - _KEPT_MS
+    return not is_over_before and other.at <= intent.at + LATEST_MS
+
+
 def are_rivals(one: Intent, other: Intent) -> bool:
     """Whether a row that is looked for because of one might have come of the other."""
     return (
         one.id != other.id
         and bool(one.values)
-        and (one.url, one.resource, one.method) == (other.url, other.resource, other.method)
-        and one.values == other.values
+        and (one.url, one.resource) == (other.url, other.resource)
+        # What is not known of the other may be the same.
+        and other.values in ({}, one.values)
         and abs(one.at - other.at) <= LATEST_MS
     )
 
@@ -243,13 +294,16 @@ def tidy(folder: Path, own: Path | None = None) -> None:
         OSError: the journal can't be read.
     """
     remove_unbegun(folder)
-    told = dict(read_all(folder))
-    waiting = [s.intent for all_ in told.values() for s in all_ if s.is_open and s.answer is None]
-    for path, all_ in told.items():
-        if any(story.is_open for story in all_):
+    files = list(read_all(folder))
+    waiting = [s.intent for f in files for s in f.stories if s.is_open and s.answer is None]
+    for file in files:
+        path = file.path
+        if any(story.is_open for story in file.stories):
             continue
-        answered = [story.intent for story in all_ if story.answer is not None]
-        if any(are_rivals(one, other) for one in answered for other in waiting):
+        answered = [story.intent for story in file.stories if story.answer is not None]
+        if any(are_rivals(other, one) for one in answered for other in waiting):
+            continue
+        if any(now_ms() - last < _KEPT_MS for last in file.answered_at):
             continue
         with left_behind(path) as is_left:
             # Between the reading and the lock its process may have gone on.
@@ -275,12 +329,12 @@ def unfinished(folder: Path) -> list[tuple[Path, Story]]:
     Raises:
         OSError: the journal can't be read.
     """
-    found = []
-    for path, told in read_all(folder):
-        with left_behind(path) as is_left:
-            waiting = [s for s in told if s.is_open and (is_left or s.is_given_up)]
-        found += [(path, story) for story in waiting]
-    return found
+    return [
+        (file.path, story)
+        for file in read_all(folder)
+        for story in file.stories
+        if story.is_open and (file.is_left or story.is_given_up)
+    ]
 
 
 @atexit.register

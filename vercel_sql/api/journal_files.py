@@ -6,8 +6,9 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from vercel_sql.api.appending import (
@@ -18,7 +19,7 @@ from vercel_sql.api.appending import (
     sync_folder,
 )
 from vercel_sql.api.journal_records import Record, Story, decode_record, encode_record, stories
-from vercel_sql.api.state_dir import state_dir
+from vercel_sql.api.state_dir import make_private, state_dir
 
 _ENDING = ".jsonl"
 _BEGUN = ".new"
@@ -43,7 +44,7 @@ class JournalFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self.path = folder / f"{name}{_ENDING}"
         # It is locked before it has its name: else it might be taken for one that was left behind.
@@ -67,6 +68,11 @@ class JournalFile:
         append_line(self._handle, encode_record(record))
         if sync:
             os.fsync(self._handle)
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether somebody has removed it meanwhile."""
+        return os.fstat(self._handle).st_nlink == 0
 
     @property
     def size(self) -> int:
@@ -112,15 +118,36 @@ def remove_unbegun(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def read_all(folder: Path) -> Iterator[tuple[Path, list[Story]]]:
+@dataclass(frozen=True)
+class File:
+    """A file of a journal, at one moment.
+
+    Attributes:
+        path: where it is.
+        stories: what it tells.
+        is_left: whether its process has left it behind, so that it has told all.
+    """
+
+    path: Path
+    stories: Sequence[Story]
+    is_left: bool
+
+    @property
+    def answered_at(self) -> list[int]:
+        """When creates in it were answered, in milliseconds since the epoch."""
+        return [story.answer.at for story in self.stories if story.answer is not None]
+
+
+def read_all(folder: Path) -> Iterator[File]:
     """What each file of a journal tells; one that was removed meanwhile is left out.
 
     Raises:
         OSError: one can't be read.
     """
     for path in journal_files(folder):
-        with suppress(FileNotFoundError):
-            yield path, read_file(path)
+        # Under the lock: what was left behind is not about to tell more.
+        with left_behind(path) as is_left, suppress(FileNotFoundError):
+            yield File(path, read_file(path), is_left)
 
 
 @contextmanager

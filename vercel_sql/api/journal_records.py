@@ -8,6 +8,8 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
+from vercel_sql.api.decode import encode_any_json
+
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="intent"):
     """A write is about to be sent whose answer shows a secret, this once.
@@ -127,6 +129,24 @@ class Story:
         return not any(isinstance(o, Settled | Unsent) for o in self.outcomes)
 
     @property
+    def is_silent(self) -> bool:
+        """Whether nothing was noted of what became of it."""
+        return not self.outcomes
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether an answer may still come, where its process goes on."""
+        named = any(isinstance(o, Unknown) and o.candidates for o in self.outcomes)
+        return self.is_open and self.answer is None and not named
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether it may have made a row that it could not be told by."""
+        is_unsent = any(isinstance(outcome, Unsent) for outcome in self.outcomes)
+        is_known = self.answer is not None and self.answer.key is not None
+        return not (self.intent.values or is_unsent or is_known)
+
+    @property
     def is_given_up(self) -> bool:
         """Whether nobody waits for an answer any more, or is given what a late one shows."""
         return any(isinstance(outcome, Unknown) for outcome in self.outcomes)
@@ -134,7 +154,7 @@ class Story:
 
 def encode_record(record: Record) -> str:
     """A record as one line of JSON."""
-    return msgspec.json.encode(record).decode()
+    return encode_any_json(msgspec.to_builtins(record))
 
 
 def decode_record(value: Mapping[str, Any]) -> Record | None:

@@ -14,6 +14,7 @@ from vercel_sql.api.appending import (
     append_line,
     objects_in,
     open_for_appending,
+    require_file,
     sync_folder,
     take_turn,
 )
@@ -76,6 +77,11 @@ class SecretsFile:
             if is_new:
                 sync_folder(self.path.parent)
         except OSError as error:
+            raise self._error(error.strerror or "unknown error") from None
+        try:
+            require_file(handle)
+        except OSError as error:
+            os.close(handle)
             raise self._error(error.strerror or "unknown error") from None
         mode = stat.S_IMODE(os.fstat(handle).st_mode)
         if os.name == "posix" and mode & 0o077:

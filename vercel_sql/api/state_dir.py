@@ -20,6 +20,18 @@ def state_dir() -> Path:
     return platformdirs.user_state_path("vercel-sql", appauthor=False)
 
 
+def make_private(folder: Path) -> None:
+    """Makes a folder, and those that it is in, for the user alone; what is there stays as it is.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    for each in [*reversed(folder.parents), folder]:
+        # Of several folders, `parents=True` would give the mode to the last alone.
+        if not each.is_dir():
+            each.mkdir(mode=0o700, exist_ok=True)
+
+
 def made_state_dir() -> Path:
     """The folder, which is made where it is missing, for its user alone.
 
@@ -28,7 +40,7 @@ def made_state_dir() -> Path:
     """
     folder = state_dir()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
     except OSError as error:
         raise OperationalError(
             f"the state directory {folder} can't be made: {error.strerror or 'unknown error'} "

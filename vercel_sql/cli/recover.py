@@ -49,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tell all that there is to tell this once, and strike it off; nothing is revoked",
     )
     add_account(parser)
+    parser.epilog = (
+        "Exit codes: 0 nothing is left to do, 1 the account could not be asked, 2 wrong use, 3 "
+        "somebody has to do something."
+    )
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -112,7 +116,8 @@ def _revoked(client: Client, findings: Sequence[Finding], *, ask: bool) -> list[
     from vercel_sql.tables.recovery import Fate
 
     orphans = {f.rows[0].key: f for f in findings if f.fate is Fate.ORPHAN}
-    if not orphans or (ask and not _asked([str(f.rows[0]) for f in orphans.values()])):
+    shown = [f"{f.named or f.intent.method}: {f.rows[0]}" for f in orphans.values()]
+    if not orphans or (ask and not _asked(shown)):
         return list(findings)
     gone = set()
     for key, finding in orphans.items():
@@ -141,16 +146,17 @@ def _asked(rows: Sequence[str]) -> bool:
 def _told(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:
     """Writes what was found, strikes off what is over, and gives the exit code."""
     from vercel_sql.api.journal import journal, tidy
-    from vercel_sql.cli.output import Printer, complain
-    from vercel_sql.tables.recovery import settle
+    from vercel_sql.cli.output import complain
+    from vercel_sql.tables.recovery import Fate, settle
 
     findings = examined.findings
-    if findings:
-        table = _table(client, findings)
-        # What has to be copied is never cut, however narrow the terminal.
-        Printer(arguments.format).write(table, frozenset(["id", "next"]))
-    else:
-        say("Nothing was cut off: all creates at this API have an end.")
+    _write(_table(client, findings), arguments.format)
+    if not findings:
+        say("Nothing was cut off: each create at this API has an end, or its process goes on.")
+    if examined.under_way:
+        say(f"Under way at this API: {examined.under_way}. Run this again when they have ended.")
+    if revoked := sum(finding.fate is Fate.REVOKED for finding in findings):
+        say(f"Revoked: {revoked}.")
     if examined.urls:
         say(f"Others were cut off at {', '.join(examined.urls)}: --api-url URL looks into them.")
     if examined.failure is not None:
@@ -163,6 +169,18 @@ def _told(client: Client, arguments: argparse.Namespace, examined: Examination) 
             settle(finding)
     tidy(journal().folder)
     return FINE if arguments.forget or all(f.is_over for f in findings) else ORPHANS
+
+
+def _write(table: pa.Table, form: str) -> None:
+    """Writes what was found; for people, a line for each value, since all of it has to be read."""
+    from vercel_sql.cli.output import Printer, terminal_width
+    from vercel_sql.render import Options, render_mode
+
+    if form != "table":
+        Printer(form).write(table, frozenset())
+    elif table.num_rows:
+        width, options = terminal_width(), Options(null="-")
+        render_mode(table, "line", sys.stdout, width=width, options=options)
 
 
 def _table(client: Client, findings: Sequence[Finding]) -> pa.Table:
@@ -178,11 +196,10 @@ def _lines(client: Client, finding: Finding) -> list[dict[str, str | None]]:
     from vercel_sql.tables.orphans import in_words
 
     intent = finding.intent
-    named = intent.values or intent.about
     line: dict[str, str | None] = {
         "began": in_words(intent.at),
         "method": f"{intent.resource}.{intent.method}",
-        "named": ", ".join(f"{name} {value}" for name, value in named.items()) or None,
+        "named": finding.named or None,
         "outcome": finding.fate.value,
         "id": None,
         "made": None,

@@ -92,9 +92,10 @@ def _searched(client: Client, resource: Resource, method: Method, entry: Entry) 
     rows = listed(client, resource, method.trace)
     # The journal is read after the listing: who made a row of it has noted that before, or has
     # noted that it is about to.
-    known = entry.journal.known_keys() | saved_keys(intent.secrets_file, method)
-    rivals = len(entry.journal.rivals(intent))
-    return _Search(candidates(rows, intent, client.clock(method.server), known, now_ms()), rivals)
+    noted = entry.journal.snapshot()
+    known = noted.known_keys | saved_keys(intent.secrets_file, method)
+    found = candidates(rows, intent, client.clock(method.server), known, now_ms())
+    return _Search(found, len(noted.rivals(intent)))
 
 
 def _told(
@@ -136,6 +137,7 @@ def _revoked(client: Client, resource: Resource, key: str) -> str:
 def _advice(client: Client, resource: Resource, entry: Entry, search: _Search) -> str:
     """What was found, and what to run."""
     values = " and ".join(f"{name} {value!r}" for name, value in entry.intent.values.items())
+    named = " and ".join(entry.intent.values)
     if not values:
         return "It can't be looked up by values that may be secret: list the table"
     if not search.rows:
@@ -146,6 +148,12 @@ def _advice(client: Client, resource: Resource, entry: Entry, search: _Search) -
     rows = ", ".join(map(str, search.rows))
     if len(search.rows) == 1:
         run = deletion(client, resource, search.rows[0].key)
+        if search.rivals:
+            return (
+                f"This may have come of it: {rows}, or of another create of the same {named} that "
+                "is under way. Run vercel-sql recover when that has ended, before you repeat the "
+                "statement"
+            )
         return f"This may have come of it: {rows}. If so, nobody has its secret: {run}"
     run = deletion(client, resource, "…")
     return (

@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 from vercel_sql.api import Client
-from vercel_sql.api.journal import journal, now_ms, unfinished
+from vercel_sql.api.journal import STILL_COMING_MS, Snapshot, journal, now_ms, unfinished
 from vercel_sql.api.journal_files import add_to
 from vercel_sql.api.journal_records import Answered, Intent, Settled, Story, Unknown
 from vercel_sql.api.noting import fingerprint
 from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.errors import Error
-from vercel_sql.manifest import Manifest, Resource, Trace
+from vercel_sql.manifest import Manifest, Method, Resource, Trace
 from vercel_sql.tables.orphans import Row, candidates, listed, saved_keys
 
-# For so long, in milliseconds, a request that nothing has come of may still be under way.
-STILL_COMING_MS = 300_000
+# How wrong, in milliseconds, the clock of a machine may have been that had not heard the server's.
+_WRONG_CLOCK_MS = 86_400_000
 
 
 class Fate(Enum):
@@ -59,6 +60,12 @@ class Finding:
     saved_in: str | None = None
 
     @property
+    def named(self) -> str:
+        """What was asked for, in words."""
+        told = self.intent.values or self.intent.about
+        return ", ".join(f"{name} {value}" for name, value in told.items())
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing is left to be done about it."""
         return self.fate in (Fate.SAVED, Fate.NOTHING, Fate.GONE, Fate.REVOKED)
@@ -78,11 +85,13 @@ class Examination:
         findings: one for each create.
         urls: other APIs that have some, which are not looked into.
         failure: why the account could not be listed; then nothing is certain.
+        under_way: how many other creates a process still goes on with.
     """
 
     findings: Sequence[Finding]
     urls: Sequence[str] = ()
     failure: Error | None = None
+    under_way: int = 0
 
 
 def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examination:
@@ -99,7 +108,7 @@ def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examinati
         OSError: the journal can't be read.
     """
     here = set(client.urls.values())
-    told = [_Case(*each, manifest) for each in unfinished(journal().folder)]
+    told = _cases(manifest)
     cases = [case for case in told if case.intent.url in here]
     others = sorted({case.intent.url for case in told} - here)
     account = _Account(client, any_token)
@@ -115,7 +124,16 @@ def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examinati
             if case.needs_listing
         ]
         return Examination(findings, others, error)
-    return Examination([_finding(case, account) for case in cases], others)
+    # What a process was still answered, or gave to somebody, while the account was listed.
+    asked = {case.intent.id for case in cases}
+    cases = [case for case in _cases(manifest) if case.intent.id in asked]
+    findings = [_finding(case, account) for case in cases]
+    under_way = [i for i in account.noted.under_way if i.url in here]
+    return Examination(findings, others, under_way=len(under_way))
+
+
+def _cases(manifest: Manifest) -> list[_Case]:
+    return [_Case(*each, manifest) for each in unfinished(journal().folder)]
 
 
 def settle(finding: Finding) -> None:
@@ -166,7 +184,7 @@ class _Account:
         self._any_token = any_token
         self._rows: dict[str, list[Row]] = {}
         self._wanted: dict[str, tuple[Resource, Trace]] = {}
-        self.answered: Collection[str] = ()
+        self.noted = Snapshot((), frozenset())
 
     def is_elsewhere(self, case: _Case) -> bool:
         """Whether another token made it, which may be that of another account."""
@@ -188,8 +206,8 @@ class _Account:
         """Lists what was asked for, and then reads what the journal knows."""
         for name, (resource, trace) in self._wanted.items():
             self._rows[name] = listed(self.client, resource, trace)
-        # Afterwards: whoever made one of these rows has noted so before.
-        self.answered = journal().known_keys()
+        # Afterwards: whoever made one of these rows, or is about to be told of it, has noted so.
+        self.noted = journal().snapshot()
 
     def rows(self, case: _Case) -> Sequence[Row]:
         """The rows that a create may have made one of."""
@@ -197,32 +215,51 @@ class _Account:
 
 
 def _finding(case: _Case, account: _Account) -> Finding:
-    def found(fate: Fate, rows: Sequence[Row] = (), saved_in: str | None = None) -> Finding:
-        return Finding(case.file, case.intent, case.resource, fate, rows, saved_in)
+    fate, rows, saved_in = _found(case, account)
+    return Finding(case.file, case.intent, case.resource, fate, rows, saved_in)
 
-    if case.answer is not None and case.answer.saved_in is not None:
-        return found(Fate.SAVED, _row_of(case.answer), case.answer.saved_in)
+
+_Found: TypeAlias = tuple[Fate, Sequence[Row], str | None]
+
+
+def _found(case: _Case, account: _Account) -> _Found:
+    answer = case.answer
+    if answer is not None and answer.saved_in is not None:
+        return Fate.SAVED, _row_of(answer), answer.saved_in
     if not case.needs_listing or case.method is None:
-        return found(Fate.UNTRACEABLE if case.answer is None else Fate.SHOWN)
+        return Fate.UNTRACEABLE if answer is None else Fate.SHOWN, (), None
     if account.is_elsewhere(case):
-        return found(Fate.ELSEWHERE)
-    if case.answer is not None:
-        there = [row for row in account.rows(case) if row.key == case.answer.key]
+        return Fate.ELSEWHERE, (), None
+    if answer is not None:
+        there = [row for row in account.rows(case) if row.key == answer.key]
         fate = Fate.ORPHAN if case.story.is_given_up else Fate.SHOWN
-        return found(fate, there) if there else found(Fate.GONE, _row_of(case.answer))
-    clock = account.client.clock(case.method.server)
+        return (fate, there, None) if there else (Fate.GONE, _row_of(answer), None)
+    return _searched(case, account, account.client.clock(case.method.server), case.method)
+
+
+def _searched(case: _Case, account: _Account, clock: ServerClock, method: Method) -> _Found:
+    """What became of a create without an answer."""
+    intent, noted = case.intent, account.noted
+    unknown = [row for row in account.rows(case) if row.key not in noted.known_keys]
     ended_at = None if case.story.last is None else case.story.last.at
-    rows = candidates(account.rows(case), case.intent, clock, account.answered, ended_at)
-    rows += [row for row in account.rows(case) if row.key in case.named and row not in rows]
-    saved = saved_keys(case.intent.secrets_file, case.method)
+    rows = candidates(unknown, intent, clock, (), ended_at)
+    rows += [row for row in unknown if row.key in case.named and row not in rows]
+    saved = saved_keys(intent.secrets_file, method)
     lost = [row for row in rows if row.key not in saved]
-    if len(lost) == 1:
-        return found(Fate.ORPHAN, lost)
     if lost:
-        return found(Fate.POSSIBLE, lost)
+        # Somebody may have been given the secret, or may yet be.
+        is_open = noted.is_awaited(intent) or noted.is_contested(intent)
+        return Fate.ORPHAN if len(lost) == 1 and not is_open else Fate.POSSIBLE, lost, None
     if rows:
-        return found(Fate.SAVED, rows, case.intent.secrets_file)
-    return found(Fate.PENDING if _age_ms(case.intent, clock) < STILL_COMING_MS else Fate.NOTHING)
+        return Fate.SAVED, rows, intent.secrets_file
+    if len(case.named) == 1 and not noted.known_keys.intersection(case.named):
+        # Named as what came of it, and taken away since.
+        return Fate.GONE, [Row(key, 0) for key in case.named], None
+    # One that was begun in times to come was begun by a clock that is wrong.
+    if 0 <= _age_ms(intent, clock) < STILL_COMING_MS:
+        return Fate.PENDING, (), None
+    misdated = [row for row in unknown if _may_be_misdated(row, intent)]
+    return Fate.POSSIBLE if misdated else Fate.NOTHING, misdated, None
 
 
 def _row_of(answer: Answered) -> list[Row]:
@@ -230,7 +267,17 @@ def _row_of(answer: Answered) -> list[Row]:
 
 
 def _age_ms(intent: Intent, clock: ServerClock) -> int:
-    """How long ago it was begun, by whichever clock was not set meanwhile."""
-    ages = [now_ms() - intent.at]
-    ages += [] if intent.server_at is None else [clock.now_ms() - intent.server_at]
-    return max(ages)
+    """How long ago it was begun: by the server's clock, where that was known, as nobody sets it."""
+    if intent.server_at is None:
+        return now_ms() - intent.at
+    return clock.now_ms() - intent.server_at
+
+
+def _may_be_misdated(row: Row, intent: Intent) -> bool:
+    """Whether a row may have come of a create whose moment only a wrong clock told."""
+    is_of_it = intent.server_at is None and row.values == intent.values
+    return (
+        is_of_it
+        and row.key not in intent.there
+        and (abs(row.made_at - intent.at) < _WRONG_CLOCK_MS)
+    )
