@@ -151,10 +151,10 @@ def _told(client: Client, arguments: argparse.Namespace, examined: Examination) 
 
     findings = examined.findings
     _write(_table(client, findings), arguments.format)
-    if not findings:
-        say("Nothing was cut off: each create at this API has an end, or its process goes on.")
     if examined.under_way:
         say(f"Under way at this API: {examined.under_way}. Run this again when they have ended.")
+    elif not findings:
+        say("Nothing was cut off: all creates at this API have an end.")
     if revoked := sum(finding.fate is Fate.REVOKED for finding in findings):
         say(f"Revoked: {revoked}.")
     if examined.urls:
