@@ -1,4 +1,4 @@
-"""Servers on loopback beside the simulated API: a proxy that only listens, and one with TLS."""
+"""Requests, and servers beside the simulated API: a proxy that only listens, and one with TLS."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
+
+from vercel_sql.api import build_request
+
+
+@pytest.fixture
+def read(method):
+    """A request that changes nothing."""
+    return build_request(method("get_auth_token"), {"tokenId": "current"})
+
+
+@pytest.fixture
+def write(method):
+    """A request that makes a secret."""
+    return build_request(method("create_auth_token"), {"name": "x"})
 
 
 class Listener:

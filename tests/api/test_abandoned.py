@@ -8,23 +8,13 @@ from contextlib import suppress
 
 import pytest
 
-from vercel_sql.api import CancelScope, build_request
+from vercel_sql.api import CancelScope
 from vercel_sql.api.cancel_scope import AbandonedError
 from vercel_sql.api.connections import MOST_CONNECTIONS
 from vercel_sql.errors import Error, StatementCancelledError
 
 HANG = {"kind": "hang", "ms": 60_000, "times": None}
 PATIENCE = 20.0  # far less than a request hangs
-
-
-@pytest.fixture
-def read(method):
-    return build_request(method("get_auth_token"), {"tokenId": "current"})
-
-
-@pytest.fixture
-def write(method):
-    return build_request(method("create_auth_token"), {"name": "x"})
 
 
 def until(condition):

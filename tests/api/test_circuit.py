@@ -126,16 +126,6 @@ def test_where_nobody_waited_for_the_probe_the_next_one_goes(steps):
 
 
 @pytest.fixture
-def read(method):
-    return build_request(method("get_auth_token"), {"tokenId": "current"})
-
-
-@pytest.fixture
-def write(method):
-    return build_request(method("create_auth_token"), {"name": "x"})
-
-
-@pytest.fixture
 def short(monkeypatch):
     """Pauses that a test can wait for."""
     monkeypatch.setattr("vercel_sql.api.circuit._SHORTEST", 0.3)

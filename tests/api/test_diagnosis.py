@@ -14,20 +14,9 @@ from contextlib import suppress
 import pytest
 import trustme
 
-from vercel_sql.api import build_request
 from vercel_sql.errors import TransportError
 
 TOKEN = "vcp_notOfAnyAccountAtAll0001"
-
-
-@pytest.fixture
-def read(method):
-    return build_request(method("get_auth_token"), {"tokenId": "current"})
-
-
-@pytest.fixture
-def write(method):
-    return build_request(method("create_auth_token"), {"name": "x"})
 
 
 @pytest.fixture

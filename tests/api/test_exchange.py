@@ -12,22 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from vercel_sql.api import build_request
 from vercel_sql.api.exchange import MOST_BYTES
 from vercel_sql.errors import AnswerError, APIError, TransportError
 
 MEMBER = gzip.compress(bytes(64 * 2**20), 9)
 BOMB = MEMBER * 32  # 2 MiB that unpack to 2 GiB
-
-
-@pytest.fixture
-def read(method):
-    return build_request(method("get_auth_token"), {"tokenId": "current"})
-
-
-@pytest.fixture
-def write(method):
-    return build_request(method("create_auth_token"), {"name": "x"})
 
 
 @pytest.fixture

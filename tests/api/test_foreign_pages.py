@@ -20,11 +20,6 @@ def listing(method):
     return build_request(method("list_auth_tokens"), {})
 
 
-@pytest.fixture
-def write(method):
-    return build_request(method("create_auth_token"), {"name": "x"})
-
-
 def refusal(client, request):
     """The error of one request, whatever came back."""
     with pytest.raises((errors.APIError, errors.AnswerError)) as raised:

@@ -20,11 +20,6 @@ PATIENCE = 30.0
 
 
 @pytest.fixture
-def read(method):
-    return build_request(method("get_auth_token"), {"tokenId": "current"})
-
-
-@pytest.fixture
 def listing(method):
     return build_request(method("list_auth_tokens"), {}, {"limit": 1})
 

@@ -20,16 +20,6 @@ def naps(monkeypatch):
     return slept
 
 
-@pytest.fixture
-def read(method):
-    return build_request(method("get_auth_token"), {"tokenId": "current"})
-
-
-@pytest.fixture
-def write(method):
-    return build_request(method("create_auth_token"), {"name": "x"})
-
-
 # Reads
 
 

@@ -13,11 +13,6 @@ from vercel_sql.errors import ParameterError, TransportError
 from vercel_sql.manifest import vercel
 
 
-@pytest.fixture
-def read(method):
-    return build_request(method("get_auth_token"), {"tokenId": "current"})
-
-
 def client(url: str | None = None) -> Client:
     urls = None if url is None else {"api": url}
     return Client(vercel().provider, Credential("vcp_abcdefgh", "test"), urls=urls, attempts=1)
