@@ -11,7 +11,13 @@ import time
 import pytest
 
 import vercel_sql
-from vercel_sql.errors import ForbiddenError, OperationalError
+from vercel_sql.api.login_store import LoginStore
+from vercel_sql.errors import (
+    ForbiddenError,
+    OperationalError,
+    StatementCancelledError,
+    StatementTimeoutError,
+)
 
 TOKEN_PATH = "/api/login/oauth/token"
 USER = "SELECT username FROM vercel.user.user"
@@ -124,6 +130,55 @@ def test_threads_of_a_client_refresh_once(account):
             thread.join()
     assert answers == ["ada-example"] * 8
     assert len(account.refreshes()) == 1
+
+
+def test_a_statement_that_is_over_does_not_wait_for_it(expired):
+    expired.sim.faults(kind="latency", ms=5000, path=TOKEN_PATH)
+    with vercel_sql.connect(api_url=expired.sim.url, timeout=1) as con:
+        with pytest.raises(StatementTimeoutError):
+            con.execute(USER).fetchall()
+        # It goes on, and the next statement takes what comes of it.
+        assert expired.saved["renewal"] == "begun"
+        con.timeout = None
+        assert con.execute(USER).fetchall() == [("ada-example",)]
+    assert len(expired.refreshes()) == 1
+
+
+def test_an_interrupt_ends_the_waiting_for_it(expired):
+    expired.sim.faults(kind="latency", ms=5000, path=TOKEN_PATH)
+    with vercel_sql.connect(api_url=expired.sim.url) as con:
+
+        def interrupt():
+            deadline = time.monotonic() + 30
+            while not expired.saved["renewal"] and time.monotonic() < deadline:
+                time.sleep(0.01)
+            con.interrupt()
+
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+        with pytest.raises(StatementCancelledError):
+            con.execute(USER).fetchall()
+        assert expired.saved["renewal"] == "begun"
+        interrupting.join()
+        assert con.execute(USER).fetchall() == [("ada-example",)]
+    assert len(expired.refreshes()) == 1
+
+
+def test_nor_does_it_wait_for_another_that_renews_it(expired):
+    with vercel_sql.connect(api_url=expired.sim.url, timeout=1) as con:
+        with LoginStore(expired.sim.url).locked(), pytest.raises(StatementTimeoutError):
+            con.execute(USER).fetchall()
+        con.timeout = None
+        assert con.execute(USER).fetchall() == [("ada-example",)]
+    assert len(expired.refreshes()) == 1
+
+
+def test_each_wait_of_it_is_limited_as_those_of_other_requests(expired):
+    expired.sim.faults(kind="hang", ms=40_000, path=TOKEN_PATH)
+    with vercel_sql.connect(api_url=expired.sim.url, request_timeout=0.5, timeout=20) as con:
+        with pytest.raises(OperationalError, match="no answer that can be used") as raised:
+            con.execute(USER).fetchall()
+        assert not isinstance(raised.value, StatementTimeoutError)
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "cut_body", "garbage_body"])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import tenacity
@@ -282,14 +283,20 @@ class Client(HoldsSecrets):
         """The connection's own token, where the request goes out with it."""
         if request.authorization is not None or not request.method.auth:
             return None
-        bearer = self.credential.bearer(f"vercel.{request.method.resource}: {request.method.name}")
+        needed_by = f"vercel.{request.method.resource}: {request.method.name}"
+        bearer = self.credential.fresh
+        if bearer is None:
+            # It may wait for the authorization server, or for another process that renews it.
+            bearer = self.current_scope.run(partial(self.credential.bearer, needed_by))
         self.redactor.add(bearer)
         return bearer
 
     def _renewed(self, bearer: str | None, refused: APIError) -> str | None:
         """Another token, where the request was refused because its own is dead."""
         is_dead = refused.status == 401 or refused.extra.get("invalidToken") is True
-        renewed = self.credential.renew(bearer) if bearer is not None and is_dead else None
+        if bearer is None or not is_dead:
+            return None
+        renewed = self.current_scope.run(partial(self.credential.renew, bearer))
         self.redactor.add(renewed)
         return renewed
 

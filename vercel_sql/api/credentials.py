@@ -24,6 +24,10 @@ class TokenSource(Protocol):
     def token(self) -> str | None:
         """The token at hand, or None; nothing is read or requested to find it."""
 
+    @property
+    def fresh(self) -> str | None:
+        """What `bearer` would give at once; None where it may have to wait for it."""
+
     def require(self, needed_by: str) -> None:
         """Raises `MissingTokenError` where there is no token at all."""
 
@@ -76,6 +80,11 @@ class Credential(HoldsSecrets):
     sought: tuple[str, ...] = ()
     team_id: str | None = None
     predecessor: str | None = field(default=None, repr=False)
+
+    @property
+    def fresh(self) -> str | None:
+        """The token."""
+        return self.token
 
     def require(self, needed_by: str) -> None:
         """Nothing, if there is a token.

@@ -16,6 +16,7 @@ import msgspec
 
 from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.calls import call
+from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.causes import caused_by
 from vercel_sql.api.client import Client
 from vercel_sql.api.credentials import Credential
@@ -47,7 +48,12 @@ def now_ms() -> int:
 
 
 def renewed(
-    provider: Provider, store: LoginStore, dead: str, audit_log: AuditLog | None = None
+    provider: Provider,
+    store: LoginStore,
+    dead: str,
+    *,
+    request_timeout: float = 30.0,
+    audit_log: AuditLog | None = None,
 ) -> SavedLogin | None:
     """The login with another access token than one that is dead or about to be.
 
@@ -57,6 +63,7 @@ def renewed(
         provider: the manifest's provider.
         store: where the login is.
         dead: the access token that is not to be used any longer.
+        request_timeout: seconds for each wait for bytes.
         audit_log: where the renewal is noted, if anywhere.
 
     Returns:
@@ -75,7 +82,16 @@ def renewed(
         if login.refresh_token is None:
             return None
         _refuse_hopeless(login)
-        return _refresh(provider, store, login, audit_log)
+        client = Client(
+            provider,
+            Credential(None, "nowhere"),
+            urls={"api": login.api_url, "oauth": login.oauth_url},
+            request_timeout=request_timeout,
+            audit_log=audit_log,
+        )
+        # Once it was sent it goes on, also where the statement that needs it is over.
+        with client.apart(CancelScope()):
+            return _refresh(client, store, login)
 
 
 def _refuse_hopeless(login: SavedLogin) -> None:
@@ -90,12 +106,8 @@ def _refuse_hopeless(login: SavedLogin) -> None:
         )
 
 
-def _refresh(
-    provider: Provider, store: LoginStore, login: SavedLogin, audit_log: AuditLog | None
-) -> SavedLogin:
+def _refresh(client: Client, store: LoginStore, login: SavedLogin) -> SavedLogin:
     secret = read_client_secret(login.client_secret_file)
-    urls = {"api": login.api_url, "oauth": login.oauth_url}
-    client = Client(provider, Credential(None, "nowhere"), urls=urls, audit_log=audit_log)
     arguments = {
         "client_id": login.client_id,
         "client_secret": secret,

@@ -24,6 +24,7 @@ class SavedCredential(HoldsSecrets):
         api_url: the base URL of the API.
         sought: the places that were looked in before.
         official: whether the official command line's login is for this API.
+        request_timeout: seconds for each wait for bytes of a renewal.
         audit_log: where each renewal is noted, if anywhere.
     """
 
@@ -36,12 +37,14 @@ class SavedCredential(HoldsSecrets):
         sought: tuple[str, ...],
         *,
         official: bool,
+        request_timeout: float = 30.0,
         audit_log: AuditLog | None = None,
     ) -> None:
         self._provider = provider
         self._api_url = api_url
         self._sought = sought
         self._official = official
+        self._request_timeout = request_timeout
         self._audit_log = audit_log
         self._lock = threading.Lock()
         self._store: LoginStore | None = None
@@ -61,6 +64,12 @@ class SavedCredential(HoldsSecrets):
     def token(self) -> str | None:
         """The token at hand, or None; nothing is read or requested to find it."""
         return self._token
+
+    @property
+    def fresh(self) -> str | None:
+        """The token, where it need be neither looked for nor renewed."""
+        login = self._login
+        return self._token if login is None or is_fresh(login) else None
 
     def require(self, needed_by: str) -> None:
         """Looks whether there is a login at all.
@@ -164,7 +173,7 @@ class SavedCredential(HoldsSecrets):
                     saved_at=now_ms(),
                 )
                 store.write(login)
-            self._login, self._token = login, successor.token
+            self._token, self._login = successor.token, login
         return self
 
     def _find(self, needed_by: str) -> str:
@@ -188,8 +197,15 @@ class SavedCredential(HoldsSecrets):
 
     def _renewed(self, dead: str) -> str | None:
         assert self._store is not None  # noqa: S101 - it came from there
-        login = renewed(self._provider, self._store, dead, self._audit_log)
+        login = renewed(
+            self._provider,
+            self._store,
+            dead,
+            request_timeout=self._request_timeout,
+            audit_log=self._audit_log,
+        )
         if login is None:
             return None
-        self._login, self._token = login, login.access_token
+        # In this order: who finds that the login is fresh takes the token without the lock.
+        self._token, self._login = login.access_token, login
         return self._token

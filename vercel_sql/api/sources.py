@@ -24,6 +24,7 @@ def find_credential(
     token_file: str | os.PathLike[str] | None = None,
     *,
     urls: Mapping[str, str] | None = None,
+    request_timeout: float = 30.0,
     audit_log: AuditLog | None = None,
 ) -> TokenSource:
     """The token of the argument, of a file, of the environment variable, else of a login.
@@ -34,6 +35,7 @@ def find_credential(
         token_file: a file that holds a token and nothing else.
         urls: base URLs by the server's name, as for `Client`: a login is only used for the API
             that it was made for.
+        request_timeout: seconds for each wait for bytes, where a login is renewed.
         audit_log: where each renewal of a login is noted, if anywhere.
 
     Raises:
@@ -51,7 +53,14 @@ def find_credential(
     sought = ("the argument token", "a token file", f"the environment variable {environment}")
     api_url = base_url(provider.servers["api"], (urls or {}).get("api"))
     is_own = api_url == provider.servers["api"].url
-    return SavedCredential(provider, api_url, sought, official=is_own, audit_log=audit_log)
+    return SavedCredential(
+        provider,
+        api_url,
+        sought,
+        official=is_own,
+        request_timeout=request_timeout,
+        audit_log=audit_log,
+    )
 
 
 def _read(path: str | os.PathLike[str]) -> str:

@@ -165,7 +165,12 @@ def _client(arguments: argparse.Namespace) -> Client:
     token = getattr(arguments, "token", None)
     audit_log = chosen_log(arguments.audit_log)
     credential = find_credential(
-        provider, token, arguments.token_file, urls=urls, audit_log=audit_log
+        provider,
+        token,
+        arguments.token_file,
+        urls=urls,
+        request_timeout=arguments.request_timeout,
+        audit_log=audit_log,
     )
     credential.require("vercel-sql serve")
     return Client(

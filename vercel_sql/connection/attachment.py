@@ -162,7 +162,9 @@ def attach(
     urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
     client = Client(
         provider,
-        find_credential(provider, token, urls=urls, audit_log=noted),
+        find_credential(
+            provider, token, urls=urls, request_timeout=request_timeout, audit_log=noted
+        ),
         urls=urls,
         read_only=not writes,
         request_timeout=request_timeout,

@@ -78,7 +78,14 @@ def connect(
     urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
     client = Client(
         provider,
-        find_credential(provider, token, token_file, urls=urls, audit_log=noted),
+        find_credential(
+            provider,
+            token,
+            token_file,
+            urls=urls,
+            request_timeout=request_timeout,
+            audit_log=noted,
+        ),
         urls=urls,
         read_only=read_only,
         request_timeout=request_timeout,
