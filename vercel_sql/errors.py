@@ -114,7 +114,13 @@ class TooManyWritesError(ProgrammingError):
 
 
 class StatementCancelledError(OperationalError):
-    """A statement was interrupted before its end."""
+    """A statement was interrupted before its end.
+
+    Attributes:
+        nothing_changed: True where it is known that the statement changed nothing.
+    """
+
+    nothing_changed: bool = False
 
 
 class StatementTimeoutError(StatementCancelledError):

@@ -68,6 +68,41 @@ def test_the_first_of_many(simulate):
 
 
 @pytest.mark.parametrize(
+    ("method", "sql"),
+    [
+        ("POST", f"INSERT INTO {TABLE} (name) VALUES ('a')"),
+        ("POST", f"INSERT INTO {TABLE} (name) VALUES ('a'), ('b')"),
+        ("POST", f"EXEC {TABLE}.create_auth_token @name = 'a'"),
+        ("POST", f"EXEC {TABLE}.rotate_token @tokenId = 'current'"),
+        ("DELETE", f"DELETE FROM {TABLE} WHERE id IN ('a', 'b')"),
+        ("GET", f"DELETE FROM {TABLE} WHERE name = 'a'"),
+        ("GET", f"EXEC {TABLE}.rotate_token @tokenId = 'current'"),
+    ],
+)
+def test_waiting_for_the_rate_limit_nothing_is_under_way(simulate, method, sql):
+    sim = simulate(3)
+    count = len(sim.state.tokens())
+    sim.faults(kind="status", status=429, headers={"Retry-After": "100"}, times=None, method=method)
+    code, out, err, took = interrupted(sim, ["-o", "csv", "-c", sql], received(sim, method, 1))
+    assert (code, out) == (130, "")
+    assert err.endswith(": interrupted. Nothing was changed at Vercel\n")
+    assert len(err.splitlines()) == 1
+    assert len(sim.state.tokens()) == count
+    assert took < PROMPT
+
+
+def test_what_is_under_way_may_have_been_carried_out(simulate):
+    sim = simulate(0)
+    sim.faults(kind="hang", method="POST", times=None)
+    sql = f"INSERT INTO {TABLE} (name) VALUES ('a'), ('b')"
+    code, _out, err, took = interrupted(sim, ["-c", sql], received(sim, "POST", 1))
+    assert code == 130
+    assert "may have been carried out all the same" in err
+    assert "Nothing was changed" not in err
+    assert took < PROMPT
+
+
+@pytest.mark.parametrize(
     "sql",
     [
         f"SELECT * FROM {TABLE}",

@@ -21,6 +21,7 @@ from vercel_sql.errors import (
     ParameterError,
     PartialWriteError,
     RotationError,
+    StatementCancelledError,
 )
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.progress import Progress, progress
@@ -96,6 +97,8 @@ class Runner:
         self._progress = Progress()
         self._running: tuple[ScriptText, Statement] | None = None
         self._is_sole = False
+        # Whether the statement may have sent something that changes anything.
+        self._is_approved = False
         connection.approve = self._approve
         for setting in _SETTINGS:
             connection.execute(setting)
@@ -114,8 +117,8 @@ class Runner:
         try:
             with self.stoppable():
                 return self._run(scripts, parameters)
-        except KeyboardInterrupt:
-            return self._interrupted()
+        except KeyboardInterrupt as signal:
+            return self._interrupted(signal)
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
@@ -155,6 +158,7 @@ class Runner:
             return self._failed(error, "")
         self._is_sole = len(statements) == 1
         for number, self._running in enumerate(statements, start=1):
+            self._is_approved = False
             with self._manner.around():
                 code = self._run_next(results, last=number == len(statements))
             if code != FINE:
@@ -172,7 +176,7 @@ class Runner:
             return self._failed(error, self._place())
         except Error as error:
             if self._interrupts.came:
-                return self._interrupted()
+                return self._interrupted(error)
             return self._failed(error, self._place())
         return FINE
 
@@ -203,6 +207,7 @@ class Runner:
             with self._interrupts.asking():
                 if not self._manner.approve(plan):
                     return False
+        self._is_approved = True
         self._progress.expect(plan.count if plan.writes is None else plan.writes)
         return True
 
@@ -235,21 +240,35 @@ class Runner:
         ]
         return frozenset(found or table.column_names)
 
-    def _interrupted(self, error: PartialWriteError | None = None) -> int:
+    def _interrupted(self, error: BaseException) -> int:
         text = f"{self._place()}interrupted" if self._running else "interrupted"
-        if error is not None:
+        if isinstance(error, PartialWriteError):
             done = 0 if error.table is None else error.table.num_rows
             text += f" after {done} {'row was' if done == 1 else 'rows were'} carried out"
             text = ". ".join([f"{text} (see above)" if done else text, *what_is_left(error)])
         elif self._running and isinstance(self._running[1], Write | Exec):
-            text += (
-                ". The request that was under way may have been carried out all the same: "
-                "list the table before you repeat the statement"
-            )
-            if not isinstance(self._running[1], Delete):
-                text += ", or run vercel-sql recover, which tells whether a token was made"
+            known = self._changed_nothing(error)
+            text += ". Nothing was changed at Vercel" if known else self._in_doubt()
         self.complain(text)
         return self._interrupts.exit_code
+
+    def _changed_nothing(self, error: BaseException) -> bool:
+        """Whether it is known of the statement that was stopped that it changed nothing."""
+        if not self._is_approved:
+            return True
+        # A KeyboardInterrupt takes the place of what the statement itself says.
+        told = error.__context__ if isinstance(error, KeyboardInterrupt) else error
+        return isinstance(told, StatementCancelledError) and told.nothing_changed
+
+    def _in_doubt(self) -> str:
+        """What to do where it is not known what came of the request that was under way."""
+        text = (
+            ". The request that was under way may have been carried out all the same: "
+            "list the table before you repeat the statement"
+        )
+        if self._running and isinstance(self._running[1], Delete):
+            return text
+        return f"{text}, or run vercel-sql recover, which tells whether a token was made"
 
     def _failed(self, error: Exception, place: str) -> int:
         hints = [hint for kind, hint in self._manner.hints.items() if isinstance(error, kind)]

@@ -21,6 +21,7 @@ from vercel_sql.errors import (
     RequestError,
     RotationError,
     ServerError,
+    StatementCancelledError,
     UnauthorizedError,
     UnknownOutcomeError,
 )
@@ -142,6 +143,8 @@ class Rotation:
         except Error as error:
             reason = str(error).removesuffix(".")
             error.args = (f"{self._where}: {reason}. Nothing was changed",)
+            if isinstance(error, StatementCancelledError):
+                error.nothing_changed = True
             raise
 
     def _found(self, asked: str, request: Request) -> KeyedRow:
@@ -354,6 +357,8 @@ class Rotation:
             )
         if isinstance(error, Error):
             error.args = (text,)
+        if isinstance(error, StatementCancelledError):
+            error.nothing_changed = True
         if interruption is not None and not isinstance(error, UnknownOutcomeError):
             return interruption
         return error

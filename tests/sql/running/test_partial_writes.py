@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 import vercel_sql
+from vercel_sql.errors import BadRequestError
 
 TABLE = "vercel.authentication.user_tokens"
 TEN = f"INSERT INTO {TABLE} (name) SELECT 'n' || i FROM range(1, 11) t(i)"
@@ -54,6 +55,54 @@ def test_the_first_that_fails_is_an_error_of_its_own(db, sim):
     with pytest.raises(vercel_sql.UnknownOutcomeError) as caught:
         db.execute(TEN)
     assert caught.value.cause.status == 500
+    assert str(caught.value).startswith(f"INSERT INTO {TABLE}: row 1 of 10 failed: ")
+    assert ". Not started: 9 (row 2 of 10, row 3 of 10, row 4 of 10 and 6 more)" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_first_row_that_is_refused_stays_what_it_is(db, sim, sent, rows):
+    sim.faults(kind="status", status=400, method="POST", times=None)
+    with pytest.raises(BadRequestError) as caught:
+        db.execute(f"INSERT INTO {TABLE} (name) SELECT 'n' || i FROM range({rows}) t(i)")
+    assert (caught.value.status, caught.value.code) == (400, "bad_request")
+    assert len(sent("POST")) == 1
+    assert ("row 1 of 3 failed: " in str(caught.value)) == (rows == 3)
+    assert str(caught.value).endswith(". Not started: 2 (row 2 of 3, row 3 of 3)") == (rows == 3)
+
+
+# What RETURNING asked for
+
+
+def test_the_rows_so_far_have_the_columns_that_returning_asked_for(db, sim):
+    sim.faults(kind="status", status=400, method="POST", after=2)
+    with pytest.raises(vercel_sql.PartialWriteError) as caught:
+        db.execute(TEN + " RETURNING bearerToken AS secret, upper(name) AS name")
+    made = {token.bearer: token["name"].upper() for token in sim.state.tokens()}
+    assert caught.value.columns == ("secret", "name")
+    assert caught.value.rows == [(secret, made[secret]) for secret, _ in caught.value.rows]
+    assert [name for _, name in caught.value.rows] == ["N1", "N2"]
+
+
+def test_all_columns_where_returning_can_not_be_computed(db, sim, authenticates):
+    sim.faults(kind="status", status=400, method="POST", after=2)
+    with pytest.raises(vercel_sql.PartialWriteError) as caught:
+        db.execute(TEN + " RETURNING bearerToken, name::INTEGER")
+    assert len(caught.value.rows) == 2
+    assert all(map(authenticates, secrets_of(caught.value)))
+
+
+def test_a_secret_in_no_file_is_in_the_error_whatever_returning_asked_for(
+    connect, sent, authenticates, tmp_path
+):
+    db = connect(secrets_file=tmp_path / "secrets")
+    (tmp_path / "secrets").unlink()
+    (tmp_path / "secrets").symlink_to(Path("/dev/full"))
+    with pytest.raises(vercel_sql.PartialWriteError, match="secrets file") as caught:
+        db.execute(TEN + " RETURNING name")
+    assert len(sent("POST")) == len(caught.value.rows) == 1
+    assert authenticates(secrets_of(caught.value)[0])
 
 
 def test_a_returning_that_fails_on_a_value_keeps_the_rows(db, authenticates):

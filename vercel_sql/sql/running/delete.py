@@ -201,12 +201,7 @@ def _row(rows: pa.Table, number: int) -> pa.Table:
 def _kept(resource: Resource, returning: Returning | None, done: list[pa.Table]) -> pa.Table:
     """What an error gives of the rows that were deleted: RETURNING if it can, else their keys."""
     rows = pa.concat_tables(done)
-    if returning is not None:
-        try:
-            return returning.evaluate(rows)
-        except duckdb.Error:
-            return rows
-    return rows.select([resource.key])
+    return rows.select([resource.key]) if returning is None else returning.kept(rows)
 
 
 def _finish(returning: Returning | None, done: list[pa.Table], matched: pa.Table) -> Outcome:

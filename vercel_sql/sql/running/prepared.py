@@ -16,16 +16,18 @@ from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.side_by_side import Ended, SideBySide
 from vercel_sql.errors import (
     DataError,
+    Error,
     NotApprovedError,
     PartialWriteError,
     ProgrammingError,
     RowCountError,
     StatementCancelledError,
+    StatementTimeoutError,
 )
 from vercel_sql.manifest import Method
 from vercel_sql.sql.running.plan import Plan, in_words
 from vercel_sql.sql.running.resolve import Target
-from vercel_sql.sql.running.tally import Tally, tally_of
+from vercel_sql.sql.running.tally import Tally, tally_of, what_is_left
 from vercel_sql.tables.allowance import Allowance
 from vercel_sql.tables.writing import Keeping, carried_out
 
@@ -230,17 +232,38 @@ class Prepared(HoldsSecrets):
             cause = cause.cause
         cause = cause or StatementCancelledError("it was interrupted")
         wrong = [*tally.failed, *tally.unknown]
-        if not tally.done and (self.side_by_side is None or tally.count == 1 or not wrong):
-            return wrong[0].error if wrong else cause
+        if not tally.done and not wrong:
+            return self._unsent(cause)
+        if not tally.done and (self.side_by_side is None or tally.count == 1):
+            return self._first_failed(tally, wrong[0].error)
         told = isinstance(cause, KeyboardInterrupt | StatementCancelledError) or not wrong
         reason = f"{str(cause) or 'it was interrupted'}. " if told else ""
         return tally.error(f"{self.what}: {reason}{tally.in_words()}", cause, self._kept(tally))
+
+    def _unsent(self, cause: BaseException) -> StatementCancelledError:
+        """The error for a write that was stopped before any of it was carried out."""
+        is_late = isinstance(cause, StatementTimeoutError)
+        reason = str(cause) or "it was interrupted"
+        kind = StatementTimeoutError if is_late else StatementCancelledError
+        error = kind(f"{self.what}: {reason}. Nothing was changed")
+        error.nothing_changed = True
+        return error
+
+    def _first_failed(self, tally: Tally, error: BaseException) -> BaseException:
+        """The error of the first row; of several, it says which it was and what became of all."""
+        if tally.count > 1 and isinstance(error, Error):
+            error.args = (f"{self.what}: {'. '.join(what_is_left(tally))}",)
+        return error
 
     def _kept(self, tally: Tally) -> pa.Table | None:
         """The rows that were carried out, as an error gives them."""
         if not tally.tables:
             return None
-        return self.keep(tally.tables) if self.keep else pa.concat_tables(tally.tables)
+        # Of a row with something wrong, all that is known is given: its secret may be in no file.
+        is_sound = not {each.row for each in tally.failed} & set(tally.done)
+        if self.keep is None or not is_sound:
+            return pa.concat_tables(tally.tables)
+        return self.keep(tally.tables)
 
     def _finished(self, tally: Tally) -> Outcome:
         try:

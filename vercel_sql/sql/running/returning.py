@@ -52,6 +52,17 @@ class Returning:
         """
         return self._select(self._text, rows, self._values)
 
+    def kept(self, rows: pa.Table) -> pa.Table:
+        """The clause's result for the rows of a write that failed midway.
+
+        They can't be had again, so they are given as they are where there is no such result.
+        """
+        try:
+            result = self.evaluate(rows)
+        except (Exception, KeyboardInterrupt):
+            return rows
+        return result if result.num_rows == rows.num_rows else rows
+
     def _select(self, text: str, rows: pa.Table, values: dict[str, object]) -> pa.Table:
         query = f"SELECT {text}\nFROM {_LENT} AS {self._alias}"
         with lent(self._con, _LENT, rows):
