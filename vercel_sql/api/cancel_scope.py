@@ -12,7 +12,7 @@ from functools import partial
 from queue import Empty, Queue, SimpleQueue
 from typing import Any, TypeAlias, TypeVar, cast
 
-from vercel_sql.errors import StatementCancelledError, StatementTimeoutError
+from vercel_sql.errors import ParameterError, StatementCancelledError, StatementTimeoutError
 
 T = TypeVar("T")
 Box: TypeAlias = Queue[Any] | SimpleQueue[Any]
@@ -271,6 +271,22 @@ class CancelScope:
         finally:
             with self._lock:
                 self._waiting.discard(box)
+
+
+def checked_seconds(name: str, seconds: float) -> float:
+    """A number of seconds that somebody who is not type-checked gave.
+
+    Args:
+        name: what they are for.
+        seconds: the number.
+
+    Raises:
+        ParameterError: it is none above 0, or more than can be waited for.
+    """
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise ParameterError(f"{name} is {seconds!r}, and takes a number of seconds above 0")
+    return seconds
 
 
 def _result(outcome: Any) -> Any:

@@ -19,7 +19,7 @@ from vercel_sql.api.answer import Answer
 from vercel_sql.api.answers import api_error
 from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.auditing import Auditor, count_request
-from vercel_sql.api.cancel_scope import GRACE, CancelScope
+from vercel_sql.api.cancel_scope import GRACE, CancelScope, checked_seconds
 from vercel_sql.api.connections import Connections
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
@@ -72,7 +72,7 @@ class Client(HoldsSecrets):
         audit_log: where every write is noted, if anywhere.
 
     Raises:
-        ParameterError: a base URL is not acceptable.
+        ParameterError: a base URL or the request_timeout is not acceptable.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Client(HoldsSecrets):
         self._servers = Servers(self.urls)
         self.patience = patience
         self._attempts = attempts
-        self._request_timeout = request_timeout
+        self._request_timeout = checked_seconds("request_timeout", request_timeout)
         self._scope: CancelScope | None = None
         self._idle = CancelScope()
         self._read_only = read_only

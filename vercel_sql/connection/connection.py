@@ -15,6 +15,7 @@ from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
 from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
+from vercel_sql.api.cancel_scope import checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.attachment import Attachment
@@ -56,7 +57,6 @@ class Connection(HoldsSecrets):
             with a `NotApprovedError`. None allows all.
         max_writes: how many writes a statement may send at most; None allows any number.
         parallel_deletes: how many rows a DELETE takes away at a time.
-        timeout: how many seconds a statement may take altogether; None does not limit it.
     """
 
     # PEP 249's optional extension: the exceptions as attributes of the connection.
@@ -115,6 +115,15 @@ class Connection(HoldsSecrets):
     def client(self) -> Client:
         """The HTTP client that makes the calls."""
         return self._catalogs[0].client
+
+    @property
+    def timeout(self) -> float | None:
+        """How many seconds a statement may take altogether; None does not limit it."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._timeout = None if seconds is None else checked_seconds("timeout", seconds)
 
     @property
     def duckdb(self) -> DuckDBPyConnection:

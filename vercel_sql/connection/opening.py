@@ -8,6 +8,7 @@ import duckdb
 
 from vercel_sql.api import MOST_CONNECTIONS, Client, SecretsFile, find_credential
 from vercel_sql.api.audit_log import chosen_log
+from vercel_sql.api.cancel_scope import checked_seconds
 from vercel_sql.connection.attachment import make_attachment
 from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.translate import translated
@@ -70,6 +71,9 @@ def connect(
         OperationalError: the database, the secrets file or the audit log can't be opened.
     """
     _check_counts(max_writes, parallel_deletes)
+    checked_seconds("request_timeout", request_timeout)
+    if timeout is not None:
+        checked_seconds("timeout", timeout)
     manifest = vercel()
     provider = manifest.provider
     on_orphan = checked_on_orphan(on_orphan)
