@@ -144,6 +144,17 @@ def test_a_statement_that_is_over_does_not_wait_for_it(expired):
     assert len(expired.refreshes()) == 1
 
 
+def test_a_command_that_is_over_saves_it_before_the_process_ends(expired):
+    before = expired.saved["access_token"]
+    expired.sim.faults(kind="latency", ms=2500, path=TOKEN_PATH)
+    ended = expired.run("--timeout", "1", "-c", USER)
+    assert "stopped after 1 s" in ended.err
+    assert expired.saved["renewal"] is None
+    assert expired.saved["access_token"] != before
+    assert expired.run("whoami").process.returncode == 0
+    assert len(expired.refreshes()) == 1
+
+
 def test_an_interrupt_ends_the_waiting_for_it(expired):
     expired.sim.faults(kind="latency", ms=5000, path=TOKEN_PATH)
     with vercel_sql.connect(api_url=expired.sim.url) as con:

@@ -20,6 +20,7 @@ Box: TypeAlias = Queue[Any] | SimpleQueue[Any]
 # may hold a secret that is shown only once.
 GRACE = 1.0
 _CANCELLED = object()
+_work_done: ContextVar[threading.Event | None] = ContextVar("vercel_sql_work_done", default=None)
 _waited_for: ContextVar[bool] = ContextVar("vercel_sql_waited_for", default=False)
 # How many threads without work are kept; beyond that, one ends with its work.
 _MOST_IDLE = 16
@@ -273,6 +274,11 @@ class CancelScope:
                 self._waiting.discard(box)
 
 
+def work_done() -> threading.Event | None:
+    """What is set when this worker has done what it does now; None on any other thread."""
+    return _work_done.get()
+
+
 def checked_seconds(name: str, seconds: float) -> float:
     """A number of seconds that somebody who is not type-checked gave.
 
@@ -316,11 +322,13 @@ class _Workers:
         # nobody waits for that thread as for this one.
         context = copy_context()
         context.run(_waited_for.set, False)
-        work.put((partial(context.run, act), box))
+        done = threading.Event()
+        context.run(_work_done.set, done)
+        work.put((partial(context.run, act), box, done))
 
     def _serve(self, work: Queue[Any]) -> None:
         while True:
-            act, box = work.get()
+            act, box, done = work.get()
             outcome: tuple[Any, BaseException | None]
             try:
                 outcome = act(), None
@@ -333,6 +341,7 @@ class _Workers:
                     self._idle.append(work)
             box.put(outcome)
             del act, box, outcome
+            done.set()
             if not kept:
                 return
 

@@ -26,6 +26,7 @@ from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
 from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.exchange import Received, exchange, longest, not_whole
 from vercel_sql.api.journal import release_all
+from vercel_sql.api.leaving import SentScope
 from vercel_sql.api.logger import logger
 from vercel_sql.api.noting import Trail, noted
 from vercel_sql.api.observers import Observers
@@ -381,7 +382,7 @@ class Client(HoldsSecrets):
 
         try:
             # The answer to a write is waited for, and kept, also where nobody waits for us.
-            return (scope if method.reads else CancelScope()).run(act, altogether)
+            return (scope if method.reads else SentScope()).run(act, altogether)
         except TimeoutError:
             self._connections.renew()
             raise not_whole(altogether) from None

@@ -20,6 +20,7 @@ from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.causes import caused_by
 from vercel_sql.api.client import Client
 from vercel_sql.api.credentials import Credential
+from vercel_sql.api.leaving import renewals
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.errors import (
     AnswerError,
@@ -90,7 +91,7 @@ def renewed(
             audit_log=audit_log,
         )
         # Once it was sent it goes on, also where the statement that needs it is over.
-        with client.apart(CancelScope()):
+        with client.apart(CancelScope()), renewals.one():
             return _refresh(client, store, login)
 
 

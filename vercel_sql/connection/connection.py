@@ -16,6 +16,7 @@ from duckdb import DuckDBPyConnection
 from vercel_sql import errors
 from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
 from vercel_sql.api.cancel_scope import checked_seconds
+from vercel_sql.api.leaving import leave
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.attachment import Attachment
@@ -464,5 +465,6 @@ _open: weakref.WeakSet[Connection] = weakref.WeakSet()
 @atexit.register
 def _close_all() -> None:
     """Closes what is still open: DuckDB 2.0 complains on stderr about objects that outlive it."""
+    leave()
     for connection in list(_open):
         connection.close()
