@@ -203,7 +203,9 @@ def test_waits_go_by_the_servers_clock(sim, client, listing, monkeypatch):
     from vercel_sql.api import CancelScope
 
     naps = []
-    monkeypatch.setattr(CancelScope, "sleep", lambda _scope, seconds, *_box: naps.append(seconds))
+    monkeypatch.setattr(
+        CancelScope, "sleep", lambda _s, seconds, *_box, **_what: naps.append(seconds)
+    )
     there = time.time() - 3600
     sim.faults(kind="clock_skew", seconds=-3600, times=None)
     headers = {"Retry-After": formatdate(there + 30, usegmt=True)}

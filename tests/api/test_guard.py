@@ -68,7 +68,7 @@ def test_the_guard_ends_with_an_error_too(sim, make_client):
 
 
 def test_observers_see_each_attempt(sim, make_client, monkeypatch):
-    monkeypatch.setattr(CancelScope, "sleep", lambda scope, seconds: None)
+    monkeypatch.setattr(CancelScope, "sleep", lambda scope, seconds, **_what: None)
     client, seen = make_client(sim), []
     sim.faults({"kind": "status", "status": 503}, {"kind": "drop_before"})
     with client.observed(seen.append):

@@ -16,7 +16,9 @@ from vercel_sql.errors import APIError, RateLimitedError, ServerError, Transport
 def naps(monkeypatch):
     """How long the client would have waited, each time; it does not wait."""
     slept: list[float] = []
-    monkeypatch.setattr(CancelScope, "sleep", lambda _scope, seconds, *_box: slept.append(seconds))
+    monkeypatch.setattr(
+        CancelScope, "sleep", lambda _s, seconds, *_box, **_what: slept.append(seconds)
+    )
     return slept
 
 

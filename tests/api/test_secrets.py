@@ -85,7 +85,7 @@ def logged(caplog) -> str:
 
 
 def test_nothing_of_a_client_shows_the_token(sim, make_client, method, caplog, monkeypatch):
-    monkeypatch.setattr(CancelScope, "sleep", lambda scope, seconds: None)
+    monkeypatch.setattr(CancelScope, "sleep", lambda scope, seconds, **_what: None)
     caplog.set_level(logging.DEBUG)
     client = make_client(sim, attempts=2)
     read = build_request(method("get_auth_token"), {"tokenId": "current"})

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from .test_interrupts import interrupted, received
+from .test_terminal import on_a_terminal
 
 TABLE = "vercel.authentication.user_tokens"
 
@@ -56,6 +57,17 @@ def test_a_failure_tells_what_is_gone_and_what_is_left(here, others, returning):
     assert re.search(r"[0-9a-f]+ failed: .*403 forbidden: No more\.", ended.err)
     assert f"Not started: {59 - len(gone)} (" in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_on_a_terminal_too_every_row_that_is_gone_is_shown(others):
+    sim, sql = others(80)
+    every = ids(sim)
+    sim.faults(kind="status", status=403, method="DELETE", after=60)
+    code, screen, _piped = on_a_terminal(["-c", sql], 100, sim)
+    assert code == 1
+    gone = [id_ for id_ in every if sim.state.find_token(id_) is None]
+    assert len(gone) > 42
+    assert [id_ for id_ in every if f"│ {id_} │" in screen] == gone
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

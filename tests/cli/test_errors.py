@@ -202,3 +202,31 @@ def test_a_progress_bar_of_duckdb_is_no_data(here):
     assert here("-o", "csv", "-c", "SELECT current_setting('enable_progress_bar') AS on").out == (
         "on\nfalse\n"
     )
+
+
+def test_a_statement_that_the_rate_limit_outlasts_says_so_at_once(here, simulate):
+    sim = simulate(3, rate_limit="1/100")
+    one, other = [t.id for t in sim.state.tokens() if t is not sim.state.calling_token][:2]
+    sql = f"DELETE FROM {TABLE} WHERE id IN ('{one}', '{other}')"
+    ended = here("--timeout", "20", "-c", sql, sim=sim)
+    assert ended.code == 1
+    assert "the statement may take 20 s (timeout), and the rate limit lets the next" in ended.err
+
+
+def test_so_does_one_that_the_server_puts_off(here, sim):
+    sim.faults(kind="status", status=429, headers={"Retry-After": "100"}, method="DELETE")
+    ended = here("--timeout", "20", "-c", f"DELETE FROM {TABLE} WHERE id = 'x'", sim=sim)
+    assert (ended.code, ended.out) == (1, "")
+    assert "the statement may take 20 s (timeout), and the rate limit lets the next" in ended.err
+    assert ended.err.endswith(" s. Nothing was changed\n")
+
+
+def test_a_request_that_the_statements_time_cut_says_which_option_that_was(here, sim):
+    sim.faults(kind="hang", method="POST", after=1, times=None)
+    sql = f"INSERT INTO {TABLE} (name) VALUES ('a'), ('b'), ('c')"
+    ended = here("-o", "csv", "--timeout", "1", "-c", sql, sim=sim)
+    assert ended.code == 1
+    assert len(ended.out.splitlines()) == 2
+    assert "had not answered when the statement's time was over" in ended.err
+    assert "--timeout says how long a statement may take" in ended.err
+    assert "--request-timeout" not in ended.err

@@ -125,12 +125,18 @@ class CancelScope:
             f"the statement was stopped after {self.timeout:g} s (timeout)"
         )
 
-    def sleep(self, seconds: float, box: Box | None = None) -> bool:
+    def sleep(
+        self,
+        seconds: float,
+        box: Box | None = None,
+        what: str = "the next thing to do is",
+    ) -> bool:
         """Waits, unless the scope ends before.
 
         Args:
             seconds: how long.
             box: what another thread puts into it ends the waiting early.
+            what: what is waited for, as an error is to say it.
 
         Returns:
             Whether something was put into the box.
@@ -143,7 +149,8 @@ class CancelScope:
         if left is not None and left < seconds:
             # Waiting for nothing would only make the answer late.
             raise StatementTimeoutError(
-                f"{self.timed_out()}: the next thing to do was {seconds:.1f} s away"
+                f"the statement may take {self.timeout:g} s (timeout), and {what} only in "
+                f"{seconds:.1f} s"
             )
         with self.told(Queue() if box is None else box) as told:
             try:

@@ -27,6 +27,7 @@ from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.exchange import Received, exchange, longest, not_whole
 from vercel_sql.api.journal import release_all
 from vercel_sql.api.leaving import SentScope
+from vercel_sql.api.limits import RATE_LIMIT
 from vercel_sql.api.logger import logger
 from vercel_sql.api.noting import Trail, noted
 from vercel_sql.api.observers import Observers
@@ -317,8 +318,9 @@ class Client(HoldsSecrets):
             retry=tenacity.retry_if_exception(lambda error: retries.may_retry(method, error)),
             stop=retries.stop(self._attempts, self.patience),
             wait=retries.pause,
-            sleep=self._pause,
-            before_sleep=self._log_wait,
+            # What is waited for is known before the sleep alone.
+            before_sleep=self._pause,
+            sleep=lambda _seconds: None,
             reraise=True,
         )
         return retrying(self._send_in_turn, request, _headers(request, bearer), retrying)
@@ -405,8 +407,14 @@ class Client(HoldsSecrets):
         return min(seconds, left + GRACE), min(longest(seconds), left + GRACE)
 
     def _diagnosed(self, request: Request, error: httpx.HTTPError) -> Diagnosis:
-        server = request.method.server
-        return diagnose(error, self.urls[server], self._request_timeout, f"--{server}-url")
+        server, scope = request.method.server, self.current_scope
+        return diagnose(
+            error,
+            self.urls[server],
+            self._request_timeout,
+            f"--{server}-url",
+            is_late=scope.is_over and not scope.is_cancelled,
+        )
 
     def _not_admitted(self, request: Request, reason: str) -> CircuitOpenError:
         """The error for a request to a server that is left alone; it was not sent."""
@@ -430,13 +438,14 @@ class Client(HoldsSecrets):
         mask, origin = self.redactor.mask, self._servers.origin(request.method.server)
         raise api_error(request.method, request.path, status, headers, received.body, mask, origin)
 
-    def _pause(self, seconds: float) -> None:
-        self.current_scope.sleep(seconds)
-
-    def _log_wait(self, state: tenacity.RetryCallState) -> None:
+    def _pause(self, state: tenacity.RetryCallState) -> None:
+        """Waits before a request is sent again."""
         failure = state.outcome.exception() if state.outcome else None
         reason = f"status {failure.status}" if isinstance(failure, APIError) else "no answer"
         log.info("%s: sent again in %.1f s", reason, state.upcoming_sleep)
+        is_limited = isinstance(failure, APIError) and failure.status == 429
+        what = RATE_LIMIT if is_limited else "the request is to be sent again"
+        self.current_scope.sleep(state.upcoming_sleep, what=what)
 
     def budget(self, method: Method) -> Told | None:
         """What is left of a method's rate limit, for the connection's own token."""

@@ -56,7 +56,9 @@ class Diagnosis:
     timed_out: bool = False
 
 
-def diagnose(error: httpx.HTTPError, base: str, timeout: float, option: str) -> Diagnosis:
+def diagnose(
+    error: httpx.HTTPError, base: str, timeout: float, option: str, *, is_late: bool = False
+) -> Diagnosis:
     """What a failure of httpx means.
 
     Args:
@@ -64,6 +66,7 @@ def diagnose(error: httpx.HTTPError, base: str, timeout: float, option: str) -> 
         base: the base URL that the request was sent to.
         timeout: how many seconds each wait could last.
         option: the option that sets the base URL.
+        is_late: whether the time of the statement is over.
     """
     url = httpx.URL(base)
     place = f"{url.host}:{url.port}" if url.port else url.host
@@ -81,6 +84,13 @@ def diagnose(error: httpx.HTTPError, base: str, timeout: float, option: str) -> 
         case httpx.PoolTimeout():
             reason = f"all {MOST_CONNECTIONS} connections were in use for {timeout:g} s"
             return Diagnosis(reason, "Fewer statements at a time may help.", own=True)
+        case httpx.TimeoutException() if is_late:
+            return Diagnosis(
+                f"{place} had not answered when the statement's time was over",
+                "--timeout says how long a statement may take.",
+                unsent=False,
+                timed_out=True,
+            )
         case httpx.TimeoutException():
             return Diagnosis(
                 _silence(error, place, timeout),

@@ -90,7 +90,7 @@ def longest(timeout: float) -> float:
 
 def not_whole(seconds: float) -> httpx.ReadTimeout:
     """The error for an answer that trickles in, when it has taken so long altogether."""
-    return httpx.ReadTimeout(f"the answer was not whole after {seconds:g} s")
+    return httpx.ReadTimeout(f"the answer was not whole after {seconds:.3g} s")
 
 
 class _Unusable(Exception):  # noqa: N818 - it is no error of its own, only the reason for one

@@ -18,6 +18,9 @@ from vercel_sql.manifest import Method
 
 log = logger("api")
 
+RATE_LIMIT = "the rate limit lets the next request go"
+"""What is waited for where a limit is spent, in words for an error."""
+
 
 class RateBudgets:
     """The budgets of all endpoints of one server, for one credential.
@@ -64,7 +67,8 @@ class RateBudgets:
             began = time.monotonic()
             try:
                 # What is this near may be known sooner, from another request's answer.
-                woken = scope.sleep(scope.within(turn) if turn <= HEAD_START else turn, box)
+                pause = scope.within(turn) if turn <= HEAD_START else turn
+                woken = scope.sleep(pause, box, RATE_LIMIT)
             finally:
                 with self._lock:
                     self._in_line[endpoint].discard(box)

@@ -12,7 +12,7 @@ from typing import TextIO
 import pyarrow as pa
 
 from vercel_sql.escapes import visible_lines
-from vercel_sql.render import SEPARATORS, render
+from vercel_sql.render import SEPARATORS, Options, render
 
 _UNKNOWN_WIDTH = 80
 
@@ -41,18 +41,31 @@ class Printer:
         self._format = fmt
         self._first = True
 
-    def write(self, table: pa.Table, secrets: frozenset[str]) -> None:
+    def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
         """Writes rows; those with a secret go to standard error where standard output fails.
+
+        Args:
+            table: the rows.
+            secrets: the columns that are shown this once.
+            whole: whether no row is left out on a terminal either.
 
         Raises:
             OutputError: standard output does not take them.
         """
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        options = Options(max_rows=None) if whole else None
         with rescued(table, secrets):
             if not self._first:
                 sys.stdout.write(SEPARATORS[self._format])
             self._first = False
-            render(table, self._format, sys.stdout, width=width, secret_columns=secrets)
+            render(
+                table,
+                self._format,
+                sys.stdout,
+                width=width,
+                secret_columns=secrets,
+                options=options,
+            )
             sys.stdout.flush()
 
 

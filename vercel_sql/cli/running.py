@@ -38,8 +38,13 @@ _NO_HINTS: Mapping[type[Error], str] = MappingProxyType({})
 class Writer(Protocol):
     """Where results go."""
 
-    def write(self, table: pa.Table, secrets: frozenset[str]) -> None:
+    def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
         """Writes rows; the secret columns are shown this once.
+
+        Args:
+            table: the rows.
+            secrets: the secret columns.
+            whole: whether no row is left out on a terminal either.
 
         Raises:
             OutputError: it could not, and the secrets are on standard error.
@@ -215,7 +220,8 @@ class Runner:
         """Writes what was done: it can't be undone, and its secrets are shown only once."""
         if error.table is not None:
             try:
-                self._writer.write(error.table, self._secret_columns(error.table))
+                # Nobody can ask for this list again.
+                self._writer.write(error.table, self._secret_columns(error.table), whole=True)
             except OutputError as unwritten:
                 complain(str(unwritten), self._manner.prefix)
         was_stopped = self._interrupts.came and not isinstance(error.cause, APIError)

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -50,15 +51,20 @@ class Destination:
         if file is not None:
             file.close()
 
-    def write(self, table: pa.Table, secrets: frozenset[str]) -> None:
+    def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
         """Writes a result.
+
+        Args:
+            table: its rows.
+            secrets: the columns that are shown this once.
+            whole: whether no row is left out, whatever ``.maxrows`` says.
 
         Raises:
             OutputError: it can't be written; secrets are on standard error then.
         """
         with rescued(table, secrets):
             if self._file is None:
-                self._to_terminal(table, secrets)
+                self._to_terminal(table, secrets, whole)
                 return
             try:
                 self._to_file(self._file, table, secrets)
@@ -78,9 +84,9 @@ class Destination:
         if self._is_for_one:
             self.reset()
 
-    def _to_terminal(self, table: pa.Table, secrets: frozenset[str]) -> None:
+    def _to_terminal(self, table: pa.Table, secrets: frozenset[str], whole: bool) -> None:
         if not secrets:
-            self._render(table, sys.stdout, terminal_width(), secrets)
+            self._render(table, sys.stdout, terminal_width(), secrets, whole=whole)
             sys.stdout.flush()
             return
         shown = io.StringIO()
@@ -107,16 +113,23 @@ class Destination:
         _write_missing(table, secrets, written.getvalue())
 
     def _render(
-        self, table: pa.Table, out: TextIO, width: int | None, secrets: frozenset[str]
+        self,
+        table: pa.Table,
+        out: TextIO,
+        width: int | None,
+        secrets: frozenset[str],
+        *,
+        whole: bool = False,
     ) -> None:
         settings = self._settings
+        options = replace(settings.options, max_rows=None) if whole else settings.options
         render_mode(
             table,
             settings.mode,
             out,
             width=width,
             secret_columns=secrets,
-            options=settings.options,
+            options=options,
         )
 
 
