@@ -100,7 +100,14 @@ def _client(arguments: argparse.Namespace) -> Client:
     audit_log = chosen_log(arguments.audit_log)
     return Client(
         provider,
-        find_credential(provider, None, arguments.token_file, urls=urls, audit_log=audit_log),
+        find_credential(
+            provider,
+            None,
+            arguments.token_file,
+            urls=urls,
+            audit_log=audit_log,
+            request_timeout=arguments.request_timeout,
+        ),
         urls=urls,
         read_only=not arguments.revoke,
         request_timeout=arguments.request_timeout,
