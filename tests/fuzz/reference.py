@@ -76,7 +76,7 @@ def is_plain(value: Any, depth: int = 0) -> bool:
     if depth > _DEEPEST or isinstance(value, Constant):
         return False
     if isinstance(value, Number):
-        return len(value) < _LONGEST_NUMBER and abs(value.value.adjusted()) < _LONGEST_NUMBER
+        return _is_plain_number(value)
     if isinstance(value, str):
         return _is_text(value)
     if isinstance(value, Object):
@@ -84,6 +84,13 @@ def is_plain(value: Any, depth: int = 0) -> bool:
         unique = len(names) == len(set(names))
         return unique and all(map(_is_text, names)) and _all_plain([v for _, v in value], depth)
     return _all_plain(value, depth) if isinstance(value, list) else True
+
+
+def _is_plain_number(number: Number) -> bool:
+    try:
+        return len(number) < _LONGEST_NUMBER and abs(number.value.adjusted()) < _LONGEST_NUMBER
+    except NotExact:
+        return False
 
 
 def _all_plain(values: list[Any], depth: int) -> bool:
