@@ -57,6 +57,8 @@ class Operator:
     def run(self, name: str, *arguments: str, kill_when: Callable[[], bool] | None = None) -> Ended:
         """Runs a command; where `kill_when` says so, it is killed with a SIGKILL."""
         out, err = self.folder / f"{name}.out", self.folder / f"{name}.err"
+        for each in (out, err):
+            each.touch(0o600)  # it may be killed before it has opened them
         command = {"arguments": arguments, "out": str(out), "err": str(err)}
         assert self._process.stdin is not None
         assert self._process.stdout is not None

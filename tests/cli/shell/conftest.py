@@ -145,7 +145,8 @@ class Terminal:
         except (pexpect.TIMEOUT, pexpect.EOF, ValueError):  # the last once it is closed
             return
         self.raw += received.decode("utf-8", "replace")
-        self._stream.feed(received)
+        # Terminals show nothing for it; the screen here would drop what follows at once, too.
+        self._stream.feed(received.replace(b"\x03", b""))
 
 
 def _flat(text: str) -> str:
