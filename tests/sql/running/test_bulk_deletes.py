@@ -325,9 +325,7 @@ def test_an_interrupt_while_it_waits_for_a_limit(account):
     assert len(removed(sim)) == 20
 
 
-def test_ctrl_c_waits_for_what_is_under_way_and_begins_nothing(account):
-    sim, db, ids = account(100, latency_ms=300)
-
+def interrupt_once_one_is_sent(sim):
     def interrupt():
         end = time.monotonic() + PATIENCE
         while not deleted(sim) and time.monotonic() < end:
@@ -335,6 +333,11 @@ def test_ctrl_c_waits_for_what_is_under_way_and_begins_nothing(account):
         _thread.interrupt_main()
 
     threading.Thread(target=interrupt).start()
+
+
+def test_ctrl_c_waits_for_what_is_under_way_and_begins_nothing(account):
+    sim, db, ids = account(100, latency_ms=300)
+    interrupt_once_one_is_sent(sim)
     with pytest.raises(vercel_sql.PartialWriteError, match="interrupted") as caught:
         db.execute(OTHERS)
     error = caught.value
@@ -347,14 +350,7 @@ def test_ctrl_c_waits_for_what_is_under_way_and_begins_nothing(account):
 
 def test_ctrl_c_during_the_last_is_not_forgotten(account):
     sim, db, ids = account(1, latency_ms=300)
-
-    def interrupt():
-        end = time.monotonic() + PATIENCE
-        while not deleted(sim) and time.monotonic() < end:
-            time.sleep(0.01)
-        _thread.interrupt_main()
-
-    threading.Thread(target=interrupt).start()
+    interrupt_once_one_is_sent(sim)
     with pytest.raises(
         vercel_sql.PartialWriteError, match=r"it was interrupted\. 1 of 1"
     ) as caught:
