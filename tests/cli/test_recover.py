@@ -221,6 +221,7 @@ def test_what_others_made_since_is_not_taken_for_it(recover, here, killed, sim):
 
 def test_several_of_one_name(recover, killed, sim):
     killed(acts=True)
+    time.sleep(2.5)  # by more than the server's time, in whole seconds, is uncertain
     killed(acts=True)
     first, second = reversed(named(sim))
     _, lines = recover("--revoke", "--yes")
