@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 
 from vercel_sql.simulator import Simulator
 
-from ..cli.conftest import COMMAND, PATIENCE, Ended, environment, here  # noqa: F401
+from ..cli.conftest import PATIENCE, Ended, environment, here, started  # noqa: F401
 from ..cli.shell.conftest import open_terminal  # noqa: F401 - a fixture here too
 from ..notebook.conftest import kernel  # noqa: F401
 from ..secret_forms import leaked
@@ -130,23 +130,11 @@ class Machine:
             if path.is_file() and path not in self.kept:
                 self.show(f"{folder.name}/{path.name}", path.read_bytes())
 
-    @contextmanager
-    def started(self, *arguments: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A running command; what the list of processes says of it is noted."""
-        variables = environment(None, **self.env, **env)
-        pipes = {"stdin": subprocess.DEVNULL}
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **pipes,
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.communicate(timeout=PATIENCE)
+    def started(
+        self, *arguments: str, **env: str
+    ) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """A running command, which is ended with the context."""
+        return started(arguments, environment(None, **self.env, **env))
 
     def listed(self, process: subprocess.Popen[bytes]) -> None:
         """Notes what the list of processes, and open files, say of a command that runs."""
