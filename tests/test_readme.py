@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -15,6 +16,8 @@ import pytest
 
 import vercel_sql
 from vercel_sql.simulator import Simulator
+
+from .absent_tools import without_tools
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -128,7 +131,13 @@ def commands() -> list[list[str]]:
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     start = [sys.executable, "-c", "from vercel_sql.cli.main import entry_point as e; e()"]
     return subprocess.run(
-        [*start, *words], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [*start, *words],
+        cwd=folder,
+        env=os.environ | without_tools(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

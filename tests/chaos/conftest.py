@@ -17,6 +17,8 @@ import pytest
 
 from vercel_sql.simulator import Simulator
 
+from ..absent_tools import without_tools
+
 SCRIPT = Path(__file__).with_name("forking.py")
 
 
@@ -34,9 +36,8 @@ class Operator:
 
     def __init__(self, folder: Path, sim: Simulator) -> None:
         self.folder = folder
-        environment = {
+        environment = without_tools() | {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             "VERCEL_TOKEN": sim.token,
             "VERCEL_API_URL": sim.url,
             "VERCEL_OAUTH_URL": sim.url,

@@ -14,9 +14,11 @@ import sys
 import traceback
 
 from vercel_sql.cli.main import main
+from vercel_sql.manifest import vercel
 
 # All that a command imports, so that no child spends its time on it.
 for _name in (
+    "httpcore",
     "vercel_sql.cli.query",
     "vercel_sql.cli.recover",
     "vercel_sql.connection",
@@ -26,6 +28,7 @@ for _name in (
     "vercel_sql.tables.functions",
 ):
     importlib.import_module(_name)
+vercel().service("authentication")
 
 
 def _run(arguments: list[str], out: str, err: str) -> int:

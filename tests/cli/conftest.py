@@ -17,6 +17,8 @@ import pytest
 from vercel_sql.cli.main import main
 from vercel_sql.simulator import Simulator
 
+from ..absent_tools import without_tools
+
 _SCRIPT = Path(sys.executable).with_name("vercel-sql")
 COMMAND = (
     [str(_SCRIPT)]
@@ -24,7 +26,7 @@ COMMAND = (
     else [sys.executable, "-c", "from vercel_sql.cli.main import entry_point; entry_point()"]
 )
 PATIENCE = 60
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "PYTHONPATH")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 _KEPT += ("VERCEL_SQL_CONFIG_DIR", "VERCEL_SQL_STATE_DIR", "VERCEL_SQL_KEYRING", "XDG_DATA_HOME")
 
 
@@ -39,7 +41,7 @@ class Ended:
 
 def environment(sim: Simulator | None = None, **more: str) -> dict[str, str]:
     """What the command finds in its environment: nothing of who runs the tests."""
-    env = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    env = {name: os.environ[name] for name in _KEPT if name in os.environ} | without_tools()
     if sim is not None:
         env |= {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
     return env | more

@@ -20,9 +20,11 @@ import pytest
 
 from vercel_sql.simulator import Simulator
 
+from ..absent_tools import without_tools
+
 COMMAND = [sys.executable, "-c", "from vercel_sql.cli.main import entry_point; entry_point()"]
 PATIENCE = 60
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "PYTHONPATH")
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 
 
 def fetch(url: str) -> tuple[int, str]:
@@ -102,14 +104,19 @@ class Account:
         self.config = home / "config" / "vercel-sql"
         self._stack = stack
         self.client_id = sim.oauth.clients.public.client_id
-        self.env = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
-            "HOME": str(home),
-            "XDG_CONFIG_HOME": str(home / "config"),
-            "XDG_DATA_HOME": str(home / "data"),
-            "VERCEL_API_URL": sim.url,
-            "VERCEL_OAUTH_URL": sim.url,
-            "VERCEL_SQL_KEYRING": "off",
-        }
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        self.env = (
+            kept
+            | without_tools()
+            | {
+                "HOME": str(home),
+                "XDG_CONFIG_HOME": str(home / "config"),
+                "XDG_DATA_HOME": str(home / "data"),
+                "VERCEL_API_URL": sim.url,
+                "VERCEL_OAUTH_URL": sim.url,
+                "VERCEL_SQL_KEYRING": "off",
+            }
+        )
 
     def start(self, *arguments: str, **env: str) -> Running:
         running = Running(arguments, self.env | env)

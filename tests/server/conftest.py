@@ -29,6 +29,8 @@ from vercel_sql.server import ALL_GUARDS, Guards, Server
 from vercel_sql.server.judge import Judge
 from vercel_sql.simulator import Simulator
 
+from ..absent_tools import without_tools
+
 SERVER_TOKEN = "a-token-for-tests-of-more-than-128-bits"
 
 
@@ -256,7 +258,7 @@ def served(
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env={**os.environ, **environment},
+                env={**os.environ, **without_tools(), **environment},
             )
         started.append(process)
         server = Served(process, port, folder)

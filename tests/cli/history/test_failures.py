@@ -9,6 +9,7 @@ import time
 import duckdb
 import pytest
 
+from ...absent_tools import without_tools
 from .conftest import altered, rows
 
 PATIENCE = 60
@@ -34,7 +35,8 @@ def content(file):
 
 
 def environment(sim):
-    return {**os.environ, "VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
+    known = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
+    return {**os.environ, **without_tools(), **known}
 
 
 def failed(here, sim, to, code=1):

@@ -13,6 +13,8 @@ import pytest
 import vercel_sql
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 
+from ...absent_tools import without_tools
+
 T = "vercel.authentication.user_tokens"
 PATIENCE = 60
 
@@ -48,7 +50,7 @@ def kill(sim):
     def run(id_, *, answered=NEVER, arrived=None, **env):
         command = [sys.executable, "-c", ROTATE, id_, str(answered)]
         known = {"VERCEL_API_URL": sim.url, "VERCEL_OAUTH_URL": sim.url, **env}
-        with subprocess.Popen(command, env={**os.environ, **known}) as process:
+        with subprocess.Popen(command, env={**os.environ, **without_tools(), **known}) as process:
             try:
                 if arrived is not None:
                     end = time.monotonic() + PATIENCE
