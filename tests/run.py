@@ -78,7 +78,7 @@ def main() -> int:
     for version in DUCKDB:
         binaries = environment(version)
         print(f"\n== DuckDB {version}, {time.strftime('%H:%M:%S')} ==", flush=True)
-        command = [str(binaries / "pytest"), "-n", "3", "--dist", "worksteal", *sys.argv[1:]]
+        command = [str(binaries / "pytest"), "-n", "2", "--dist", "worksteal", *sys.argv[1:]]
         worst = worst or run(command)
     return worst
 
