@@ -79,7 +79,8 @@ def main() -> int:
         binaries = environment(version)
         print(f"\n== DuckDB {version}, {time.strftime('%H:%M:%S')} ==", flush=True)
         command = [str(binaries / "pytest"), "-n", "2", "--dist", "worksteal", *sys.argv[1:]]
-        worst = worst or run(command)
+        code = run(command)
+        worst = worst or code
     return worst
 
 

@@ -161,7 +161,7 @@ def test_introspection_of_a_good_token(kind, db, sim, sign_in, sent, public):
 
 
 def test_introspection_of_a_bad_token(db):
-    query = "SELECT * EXCLUDE token FROM vercel.oauth.introspection WHERE token = 'nobody'"
+    query = "SELECT * EXCLUDE token FROM vercel.oauth.introspection WHERE token = 'vca_0f-n0b0dy'"
     (row,) = db.execute(query).fetchall()
     assert row == (False, *[None] * 10)
 
