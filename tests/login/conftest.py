@@ -105,18 +105,16 @@ class Account:
         self._stack = stack
         self.client_id = sim.oauth.clients.public.client_id
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        self.env = (
-            kept
-            | without_tools()
-            | {
-                "HOME": str(home),
-                "XDG_CONFIG_HOME": str(home / "config"),
-                "XDG_DATA_HOME": str(home / "data"),
-                "VERCEL_API_URL": sim.url,
-                "VERCEL_OAUTH_URL": sim.url,
-                "VERCEL_SQL_KEYRING": "off",
-            }
-        )
+        self.env = {
+            **kept,
+            **without_tools(),
+            "HOME": str(home),
+            "XDG_CONFIG_HOME": str(home / "config"),
+            "XDG_DATA_HOME": str(home / "data"),
+            "VERCEL_API_URL": sim.url,
+            "VERCEL_OAUTH_URL": sim.url,
+            "VERCEL_SQL_KEYRING": "off",
+        }
 
     def start(self, *arguments: str, **env: str) -> Running:
         running = Running(arguments, self.env | env)

@@ -9,7 +9,7 @@ import time
 import duckdb
 import pytest
 
-from ...absent_tools import without_tools
+from ..conftest import environment
 from .conftest import altered, rows
 
 PATIENCE = 60
@@ -32,11 +32,6 @@ sys.exit(main(sys.argv[1:]))
 
 def content(file):
     return {path.name: path.read_bytes() for path in file.parent.iterdir() if path.is_file()}
-
-
-def environment(sim):
-    known = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
-    return {**os.environ, **without_tools(), **known}
 
 
 def failed(here, sim, to, code=1):
