@@ -1,8 +1,9 @@
 """Rotations of the token that makes the calls, under faults at every point, a third killed.
 
-The rotations, 500 in the long form, form a chain: each replaces what the one before has left, and what else is left over
-is revoked in between, so that there is never another token to fall back on. At each moment at
-which a token stops working, another one has to work whose secret is at hand: on the disk.
+The rotations (500 in the long form) form a chain: each replaces what the one before has left, and
+what else is left over is revoked in between, so that there is never another token to fall back on.
+At each moment at which a token stops working, another one has to work whose secret is at hand: on
+the disk.
 """
 
 from __future__ import annotations
