@@ -35,7 +35,7 @@ def test_a_line_that_was_cut_off_swallows_no_other(path, cut, method):
 
 def test_a_named_pipe_is_refused_before_anything_is_sent(path):
     os.mkfifo(path, 0o600)
-    with pytest.raises(OperationalError, match="no regular file"):
+    with pytest.raises(OperationalError, match="not a regular file"):
         SecretsFile(path).require_writable()
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -12,40 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from vercel_sql.api.decode import decode_json
+from vercel_sql.api.private_files import READABLE, open_private
 
 if sys.platform != "win32":
     import fcntl
 
 # How long another process is waited for at most: whoever holds a lock for longer writes no line.
 _TURN_SECONDS = 1.0
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-# Opening a named pipe would wait for whoever writes to it.
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
-_AS_IT_IS = getattr(os, "O_BINARY", 0)
 
 
-def open_for_appending(path: Path, *, new: bool = False) -> int:
-    """A file to append to, made where it is missing; links are not followed.
+def open_for_appending(path: Path, *, new: bool = False, forbidden: int = 0o077) -> int:
+    """A file of the user's own to append to, made where it is missing.
 
     Args:
         path: the file.
         new: whether it must not be there yet.
+        forbidden: the permissions that it may not have.
 
     Raises:
-        OSError: it can't be opened.
+        OSError: it can't be opened, or it is not the user's alone.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK | _AS_IT_IS
-    return os.open(path, flags | (os.O_EXCL if new else 0), 0o600)
-
-
-def require_file(handle: int) -> None:
-    """Refuses what is no file, such as a named pipe.
-
-    Raises:
-        OSError: it is none.
-    """
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (os.O_EXCL if new else 0)
+    return open_private(path, flags, forbidden=forbidden)
 
 
 def lock(handle: int, *, shared: bool) -> bool | None:
@@ -118,11 +104,7 @@ def objects_in(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         OSError: it can't be read.
     """
-    handle = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        return
-    with open(handle, "rb") as file:
+    with open(open_private(path, os.O_RDONLY, forbidden=READABLE), "rb") as file:
         for line in file:
             try:
                 found = decode_json(line)

@@ -19,7 +19,8 @@ from vercel_sql.api.appending import (
     sync_folder,
 )
 from vercel_sql.api.journal_records import Record, Story, decode_record, encode_record, stories
-from vercel_sql.api.state_dir import make_private, state_dir
+from vercel_sql.api.private_files import make_private, open_private, require_private
+from vercel_sql.api.state_dir import state_dir
 
 _ENDING = ".jsonl"
 _BEGUN = ".new"
@@ -101,6 +102,7 @@ def journal_files(folder: Path) -> list[Path]:
         OSError: the folder can't be read.
     """
     try:
+        require_private(folder)
         found = [path for path in folder.iterdir() if path.suffix == _ENDING and _is_plain(path)]
     except FileNotFoundError:
         return []
@@ -154,7 +156,7 @@ def read_all(folder: Path) -> Iterator[File]:
 def left_behind(path: Path) -> Iterator[bool]:
     """Whether nobody writes to a file any more; if so, nobody takes it for one in use meanwhile."""
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = open_private(path, os.O_RDONLY)
     except OSError:
         yield False
         return

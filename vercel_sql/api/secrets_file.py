@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,7 +13,6 @@ from vercel_sql.api.appending import (
     append_line,
     objects_in,
     open_for_appending,
-    require_file,
     sync_folder,
     take_turn,
 )
@@ -30,7 +28,7 @@ class SecretsFile:
         path: the file; it is made where it is missing.
 
     Raises:
-        OperationalError: it can't be written, or others may read it.
+        OperationalError: it can't be written, or others may read, change or swap it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -46,7 +44,7 @@ class SecretsFile:
         """Finds out whether it can be written now.
 
         Raises:
-            OperationalError: it can't, or others may read it.
+            OperationalError: it can't, or others may read, change or swap it.
         """
         os.close(self._open())
 
@@ -78,15 +76,6 @@ class SecretsFile:
                 sync_folder(self.path.parent)
         except OSError as error:
             raise self._error(error.strerror or "unknown error") from None
-        try:
-            require_file(handle)
-        except OSError as error:
-            os.close(handle)
-            raise self._error(error.strerror or "unknown error") from None
-        mode = stat.S_IMODE(os.fstat(handle).st_mode)
-        if os.name == "posix" and mode & 0o077:
-            os.close(handle)
-            raise self._error(f"others may read it (mode {mode:04o}); run chmod 600 on it")
         return handle
 
     def _error(self, why: str) -> OperationalError:

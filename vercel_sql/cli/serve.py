@@ -191,16 +191,14 @@ def _server_token(path: str | None) -> str | None:
     """
     if path is None:
         return None
-    file = Path(path).expanduser()
+    from vercel_sql.api.private_files import read_trusted
+
     try:
-        mode = file.stat().st_mode
-        token = file.read_text("utf-8").strip()
+        content, _ = read_trusted(Path(path).expanduser(), forbidden=0o077)
+        return content.decode().strip()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise ParameterError(f"--server-token-file: {path} can't be read: {reason}") from None
-    if mode & 0o077:
-        raise ParameterError(f"--server-token-file: others may read {path}: chmod 600 {path}")
-    return token
 
 
 class _Ending:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vercel_sql import Connection
 from vercel_sql.api.logger import also_masking
+from vercel_sql.api.private_files import make_private
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, ROWS, WRONG_USE
 from vercel_sql.cli.inputs import Inputs, read_inputs
@@ -81,9 +82,9 @@ def _output(
     directory = Path(arguments.out)
     try:
         directory = directory.expanduser()
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(directory, sticky=True)
     except OSError as error:
-        parser.error(f"--out {arguments.out}: {error.strerror or 'it can not be made'}")
+        parser.error(f"--out {arguments.out}: {error.strerror or 'it can not be used'}")
     except (ValueError, RuntimeError):  # a null byte in the name, or a ~ without a home
         parser.error(f"--out: {arguments.out!r} is not the name of a directory")
     return Directory(directory, arguments.format, raw=arguments.raw)

@@ -16,6 +16,7 @@ from typing import TextIO
 
 import pyarrow as pa
 
+from vercel_sql.api.private_files import READABLE, open_private
 from vercel_sql.cli.output import OutputError, rescued, terminal_width
 from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.escapes import visible, visible_lines
@@ -38,9 +39,11 @@ class Destination:
         """Sends what follows, or just the next result, to a file, which is emptied.
 
         Raises:
-            OSError: the file can't be opened.
+            OSError: the file can't be opened, or others may change or swap it.
         """
-        handle = os.open(Path(path).expanduser(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT
+        handle = open_private(Path(path).expanduser(), flags, forbidden=READABLE)
+        os.ftruncate(handle, 0)
         file = open(handle, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until told
         self.reset()
         self._file, self._is_for_one = file, once

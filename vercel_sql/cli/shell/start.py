@@ -13,8 +13,10 @@ from types import FrameType
 from vercel_sql import Connection
 from vercel_sql._version import __version__
 from vercel_sql.api import Client
+from vercel_sql.api.appending import open_for_appending
 from vercel_sql.api.journal import unfinished
 from vercel_sql.api.journal_files import journal_folder
+from vercel_sql.api.private_files import READABLE, make_private
 from vercel_sql.api.state_dir import state_dir
 from vercel_sql.cli.exit_codes import FINE, WRONG_USE
 from vercel_sql.cli.options import opened
@@ -128,8 +130,8 @@ def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) ->
 def _warn_if_unwritable(path: Path) -> None:
     """Says once that nothing will be remembered, where that is so."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        make_private(path.parent)
+        os.close(open_for_appending(path, forbidden=READABLE))
     except OSError as error:
         complain(f"there is no history: {path}: {error.strerror or 'unknown error'}", "")
 
