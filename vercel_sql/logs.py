@@ -14,6 +14,7 @@ from vercel_sql.api.appending import open_for_appending
 from vercel_sql.api.logger import IS_RAISED, logger
 from vercel_sql.api.private_files import READABLE
 from vercel_sql.errors import OperationalError
+from vercel_sql.messages import complain
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -91,7 +92,7 @@ class LogFile(logging.StreamHandler):  # type: ignore[type-arg]
             error = sys.exc_info()[1]
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
             with suppress(OSError):
-                sys.stderr.write(f"vercel-sql: {self._unusable(reason)}\n")
+                complain(str(self._unusable(reason)))
 
     def _unusable(self, reason: str | None) -> OperationalError:
         return OperationalError(

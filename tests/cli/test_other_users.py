@@ -388,13 +388,22 @@ def test_a_token_may_come_by_a_link_and_from_the_shell(command, here, sim, tmp_p
     assert read_trusted(tmp_path / "token")[0] == sim.token.encode()
     query = ["-o", "csv", "-c", f"SELECT count(*) > 0 AS some FROM {TABLE}"]
     ended = here("--token-file", str(tmp_path / "token"), *query, sim=sim)
-    assert (ended.code, ended.out) == (0, "some\ntrue\n")
-    assert "others may read the token file (mode 0644)" in ended.err
+    assert (ended.code, ended.out, ended.err) == (0, "some\ntrue\n", "")
     stdin, env = sim.token.encode(), {"VERCEL_API_URL": sim.url}
-    given = command(
-        "--token-file", "/dev/stdin", *query, stdin=stdin, env={"VERCEL_API_URL": sim.url}
-    )
+    given = command("--token-file", "/dev/stdin", *query, stdin=stdin, env=env)
     assert (given.code, given.out, given.err) == (0, "some\ntrue\n", "")
+
+
+def test_a_token_that_others_can_read_is_used_with_a_warning(here, sim, reachable):
+    (reachable / "token").write_text(sim.token)
+    (reachable / "token").chmod(0o644)
+    ended = here("--token-file", str(reachable / "token"), "-c", "SELECT 1", sim=sim)
+    assert ended.code == 0
+    assert "others may read the token file (mode 0644); run: chmod 600" in ended.err
+    (reachable / "token").chmod(0o622)
+    ended = here("--token-file", str(reachable / "token"), "-c", "SELECT 1", sim=sim)
+    assert ended.code == 2
+    assert "others may write it (mode 0622); run chmod go-w on it" in ended.err
 
 
 def test_a_snapshot_s_folder_is_its_owner_s_alone(here, sim, shared, tmp_path):

@@ -72,12 +72,13 @@ def _read(path: str | os.PathLike[str]) -> str:
     try:
         content, mode = read_trusted(file)
         text = content.decode("utf-8-sig")
+        is_open = mode & 0o004 and all(f.stat().st_mode & 0o001 for f in file.resolve().parents)
     except OSError as error:
         raise OperationalError(
             f"the token file {path} can't be read: {error.strerror or 'unknown error'}"
         ) from None
     except UnicodeDecodeError:
         raise OperationalError(f"the token file {path} is not text") from None
-    if os.name == "posix" and mode & 0o077:
+    if os.name == "posix" and is_open:
         log.warning("others may read the token file (mode %04o); run: chmod 600 %s", mode, file)
     return text

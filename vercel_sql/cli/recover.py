@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vercel_sql.cli.accounts import guarded, say
+from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FAILED, FINE, ORPHANS
 from vercel_sql.cli.options import add_account
 from vercel_sql.errors import Error, OperationalError
+from vercel_sql.escapes import visible
+from vercel_sql.messages import complain, say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -118,7 +120,6 @@ def _client(arguments: argparse.Namespace) -> Client:
 def _revoked(client: Client, findings: Sequence[Finding], *, ask: bool) -> list[Finding]:
     """The findings, with those that are orphans for certain revoked, where the person says so."""
     from vercel_sql.api.causes import caused_by
-    from vercel_sql.cli.output import complain
     from vercel_sql.tables.orphans import revoke
     from vercel_sql.tables.recovery import Fate
 
@@ -153,7 +154,6 @@ def _asked(rows: Sequence[str]) -> bool:
 def _told(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:
     """Writes what was found, strikes off what is over, and gives the exit code."""
     from vercel_sql.api.journal import journal, tidy
-    from vercel_sql.cli.output import complain
     from vercel_sql.tables.recovery import Fate, settle
 
     findings = examined.findings
@@ -187,7 +187,10 @@ def _write(table: pa.Table, form: str) -> None:
         Printer(form).write(table, frozenset())
     elif table.num_rows:
         width, options = terminal_width(), Options(null="-")
-        render_mode(table, "line", sys.stdout, width=width, options=options)
+        # Each value has a line of its own, and none begins another.
+        texts = {n: [c and visible(c) for c in column] for n, column in table.to_pydict().items()}
+        shown = table.from_pydict(texts, table.schema)
+        render_mode(shown, "line", sys.stdout, width=width, options=options)
 
 
 def _table(client: Client, findings: Sequence[Finding]) -> pa.Table:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.options import add_account, add_max_writes, add_on_orphan
 from vercel_sql.errors import Error, ParameterError
+from vercel_sql.messages import complain
 
 if TYPE_CHECKING:
     from vercel_sql.api import Client
@@ -83,8 +84,6 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
                 _simulated(arguments, stack)
             return _serve(arguments)
     except Error as error:
-        from vercel_sql.cli.output import complain
-
         complain(str(error))
         return FAILED
 
@@ -143,7 +142,7 @@ def _announce(server: Server, arguments: argparse.Namespace) -> None:
 def _say(text: str) -> None:
     # The terminal may be gone, which is no reason to leave anything unfinished.
     with suppress(OSError):
-        sys.stderr.write(f"vercel-sql: {text}\n")
+        complain(text)
 
 
 def _leave_at_once(code: int) -> NoReturn:

@@ -19,7 +19,8 @@ import pyarrow as pa
 from vercel_sql.api.private_files import READABLE, open_private
 from vercel_sql.cli.output import OutputError, rescued, terminal_width
 from vercel_sql.cli.shell.settings import Settings
-from vercel_sql.escapes import visible, visible_lines
+from vercel_sql.escapes import visible
+from vercel_sql.messages import say
 from vercel_sql.render import render_mode
 
 
@@ -75,15 +76,13 @@ class Destination:
                 if self._is_for_one:
                     self.reset()
 
-    def write_text(self, text: str) -> None:
-        """Writes lines of text that are no result, such as the names of tables.
+    def write_lines(self, *lines: str) -> None:
+        """Writes lines that are not a result, such as the names of tables.
 
         Raises:
             OSError: they can't be written.
         """
-        out = self._file or sys.stdout
-        out.write(text if self._file else visible_lines(text))
-        out.flush()
+        say(*lines, out=self._file or sys.stdout)
         if self._is_for_one:
             self.reset()
 
@@ -145,10 +144,9 @@ def _write_missing(table: pa.Table, secrets: frozenset[str], shown: str) -> None
         return
     for number, row in enumerate(rows, start=1):
         if len(rows) > 1:
-            sys.stdout.write(f"row {number}\n")
+            say(f"row {number}", out=sys.stdout)
         for name, text in zip(names, row, strict=True):
-            sys.stdout.write(f"{visible(name)}: {'NULL' if text is None else text}\n")
-    sys.stdout.flush()
+            say(f"{name}: {'NULL' if text is None else text}", out=sys.stdout)
 
 
 def _texts(column: pa.ChunkedArray) -> Iterator[str | None]:

@@ -20,7 +20,6 @@ from vercel_sql.api.private_files import READABLE, make_private
 from vercel_sql.api.state_dir import state_dir
 from vercel_sql.cli.exit_codes import FINE, WRONG_USE
 from vercel_sql.cli.options import opened
-from vercel_sql.cli.output import complain
 from vercel_sql.cli.shell.account_label import AccountLabel
 from vercel_sql.cli.shell.asking import ask
 from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell
@@ -37,6 +36,7 @@ from vercel_sql.cli.shell.prompting import (
 )
 from vercel_sql.cli.shell.session import Session
 from vercel_sql.errors import Error
+from vercel_sql.messages import complain
 
 _FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name
 _DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
