@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.options import add_account, add_max_writes, add_on_orphan
 from vercel_sql.errors import Error, ParameterError
-from vercel_sql.messages import complain
+from vercel_sql.messages import complain, say
 
 if TYPE_CHECKING:
     from vercel_sql.api import Client
@@ -133,8 +133,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _announce(server: Server, arguments: argparse.Namespace) -> None:
     file = arguments.server_token_file
     shown = None if file is None else f"the token in {file}"
-    sys.stdout.write("\n".join(server.pasted(shown)) + "\n")
-    sys.stdout.flush()
+    say(*server.pasted(shown), out=sys.stdout)
     mode = "reads and writes" if arguments.allow_writes else "only reads"
     _say(f"paste the lines above into a DuckDB shell. Serving {mode} until Ctrl-C")
 

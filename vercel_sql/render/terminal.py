@@ -53,11 +53,16 @@ def for_terminal(out: TextIO, mode: str) -> TextIO:
 def for_log(out: TextIO) -> TextIO:
     """The stream as it is, unless it may be the log of a CI service, which looks for commands.
 
-    There a mark is spelt out of what it would take for one. A file gets what is written.
+    There a mark is spelt out of what it would take for one, in any line that a value begins. A
+    file gets what is written.
     """
     if not any(os.environ.get(name) for name in _CI) or _is_file(out):
         return out
-    return cast("TextIO", _LineByLine(out, without_commands))
+
+    def line(text: str) -> str:
+        return "\r".join(map(without_commands, text.split("\r")))
+
+    return cast("TextIO", _LineByLine(out, line))
 
 
 def _is_file(out: TextIO) -> bool:

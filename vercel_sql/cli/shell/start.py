@@ -36,7 +36,7 @@ from vercel_sql.cli.shell.prompting import (
 )
 from vercel_sql.cli.shell.session import Session
 from vercel_sql.errors import Error
-from vercel_sql.messages import complain
+from vercel_sql.messages import complain, say
 
 _FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name
 _DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
@@ -156,5 +156,4 @@ def _greet(client: Client, label: AccountLabel, *, is_demo: bool) -> None:
             f"{cut_off} earlier {'create was' if cut_off == 1 else 'creates were'} cut off: "
             "vercel-sql recover says what came of it"
         )
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    say(*lines, out=sys.stdout)
