@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+import vercel_sql
+from vercel_sql.cli.shell.session import Session
 from vercel_sql.escapes import json_without_commands, message, visible
 from vercel_sql.simulator import Simulator
 
@@ -233,6 +235,24 @@ def test_a_report_s_title(here, evil, tmp_path):
         ended = here("run", *files, "-o", fmt, sim=evil)
         assert ended.code == 0, ended
         assert commands_in(ended.out) == []
+
+
+def test_the_shell(evil, capsys):
+    """What it says of an account, a request and an error; its own tests are on a terminal."""
+    with vercel_sql.connect(evil.token, api_url=evil.url) as connection:
+        session = Session(connection, lambda _plan: False, watched=False)
+        capsys.readouterr()
+        assert session.enter(".account")
+        out = capsys.readouterr().out
+        assert [line.split(" ")[0] for line in out.splitlines()][:3] == ["user", "teams", "token"]
+        assert commands_in(out) == []
+        assert not session.enter(f"SELECT name::INTEGER FROM {T} WHERE id = 'tok_0';")
+        honest(capsys.readouterr().err, prefix="Conversion Error")
+        assert not session.enter(f".read '/nowhere/{EVIL}'")
+        honest(capsys.readouterr().err, prefix="")
+        evil.faults({"kind": "status", "status": 403, "code": EVIL, "message": EVIL, "times": None})
+        assert not session.enter(f"FROM {T};")
+        honest(capsys.readouterr().err, prefix="vercel.authentication.user_tokens")
 
 
 # The texts themselves
