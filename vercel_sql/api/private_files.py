@@ -241,6 +241,8 @@ def _require_file(found: os.stat_result, forbidden: int) -> None:
     whose = f"it belongs to {owner(found.st_uid)}"
     if stat.S_ISLNK(found.st_mode):
         raise _refused(f"it is a link ({whose}); name the file itself")
+    if stat.S_ISDIR(found.st_mode):
+        raise _refused(f"{os.strerror(errno.EISDIR)} ({whose})")
     if not stat.S_ISREG(found.st_mode):
         raise _refused(f"it is not a regular file ({whose})")
     if found.st_uid != os.geteuid():
