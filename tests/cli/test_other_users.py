@@ -19,7 +19,7 @@ import duckdb
 import pytest
 
 from vercel_sql.api.login_store import LoginStore
-from vercel_sql.api.private_files import make_private, open_private, read_trusted
+from vercel_sql.api.private_files import READABLE, make_private, open_private, read_trusted
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files have no owners there")
 
@@ -374,6 +374,11 @@ def test_a_group_of_the_user_alone_is_nobody_else(tmp_path):
     """Many systems give each user such a group, and a umask that lets it write."""
     tmp_path.chmod(0o775)
     os.close(open_private(tmp_path / "x", os.O_WRONLY | os.O_CREAT))
+    (tmp_path / "x").chmod(0o664)
+    os.close(open_private(tmp_path / "x", os.O_WRONLY, forbidden=READABLE))
+    os.chown(tmp_path / "x", 0, OTHER)
+    with pytest.raises(OSError, match="mode 0664"):
+        open_private(tmp_path / "x", os.O_WRONLY, forbidden=READABLE)
     os.chown(tmp_path, 0, OTHER)
     with pytest.raises(OSError, match="mode 0775"):
         open_private(tmp_path / "x", os.O_WRONLY | os.O_CREAT)

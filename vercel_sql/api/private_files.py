@@ -27,7 +27,7 @@ if sys.platform != "win32":
     import pwd
 
 READABLE = 0o022
-"""For `open_private`: others may read the file, where its owner says so."""
+"""What may be forbidden of a file: that others write it. Who reads it is its owner's choice."""
 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 # Opening a named pipe would wait for whoever has its other end.
@@ -54,8 +54,7 @@ def open_private(path: Path, flags: int, *, forbidden: int = 0o077) -> int:
         return os.open(path, flags | _FLAGS, 0o600)
     folder = _walk(path.absolute().parent)
     try:
-        with suppress(FileNotFoundError):
-            _require_file(os.stat(path.name, dir_fd=folder, follow_symlinks=False), forbidden)
+        _look(folder, path.name, forbidden)
         handle = os.open(path.name, flags | _FLAGS, 0o600, dir_fd=folder)
     finally:
         os.close(folder)
@@ -84,8 +83,7 @@ def require_replaceable(path: Path, *, forbidden: int = 0) -> None:
         return
     folder = _walk(path.absolute().parent)
     try:
-        with suppress(FileNotFoundError):
-            _require_file(os.stat(path.name, dir_fd=folder, follow_symlinks=False), forbidden)
+        _look(folder, path.name, forbidden)
     finally:
         os.close(folder)
 
@@ -106,8 +104,8 @@ def read_trusted(path: Path, *, forbidden: int = READABLE) -> tuple[bytes, int]:
         is_handed_over = str(path).startswith(("/dev/fd/", "/dev/stdin"))
         if _HAS_OWNERS and not is_handed_over:
             if found.st_uid not in _trusted():
-                raise _refused(f"it belongs to {owner(found.st_uid)}, who may put anything there")
-            _require_mode(mode, forbidden)
+                raise _refused(f"it belongs to {_owner(found.st_uid)}, who may put anything there")
+            _require_mode(found, forbidden)
         if _HAS_OWNERS:
             os.set_blocking(file.fileno(), True)
         return file.read(_LONGEST), mode
@@ -139,14 +137,6 @@ def require_private(folder: Path) -> None:
         _close_private(_walk(folder), folder)
     elif not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
-
-
-def owner(uid: int) -> str:
-    """A user in words."""
-    if sys.platform != "win32":
-        with suppress(KeyError):
-            return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
-    return f"uid {uid}"
 
 
 def _close_private(handle: int, folder: Path, *, sticky: bool = False) -> None:
@@ -214,7 +204,7 @@ def _link(at: int, place: Path, found: os.stat_result, links: int) -> str:
         raise OSError(errno.ELOOP, f"too many links lead to {place}")
     if found.st_uid not in _trusted() or _is_open(os.fstat(at)):
         raise _refused(
-            f"{place} is a link of {owner(found.st_uid)} that others may have put there; "
+            f"{place} is a link of {_owner(found.st_uid)} that others may have put there; "
             "name the folder itself"
         )
     return os.readlink(place.name, dir_fd=at)
@@ -223,7 +213,7 @@ def _link(at: int, place: Path, found: os.stat_result, links: int) -> str:
 def _require_folder(found: os.stat_result, place: Path) -> None:
     if found.st_uid not in _trusted():
         raise _refused(
-            f"the folder {place} belongs to {owner(found.st_uid)}, who could change what is in "
+            f"the folder {place} belongs to {_owner(found.st_uid)}, who could change what is in "
             "it; name one of your own"
         )
     if _is_open(found) and not found.st_mode & stat.S_ISVTX:
@@ -232,13 +222,19 @@ def _require_folder(found: os.stat_result, place: Path) -> None:
 
 def _shared(place: Path, found: os.stat_result) -> str:
     return (
-        f"others may write to the folder {place} (of {owner(found.st_uid)}, mode "
+        f"others may write to the folder {place} (of {_owner(found.st_uid)}, mode "
         f"{stat.S_IMODE(found.st_mode):04o}); run chmod go-w on it, or name another"
     )
 
 
+def _look(folder: int, name: str, forbidden: int) -> None:
+    """Refuses what is in a file's place, before it is opened; there need not be anything."""
+    with suppress(FileNotFoundError):
+        _require_file(os.stat(name, dir_fd=folder, follow_symlinks=False), forbidden)
+
+
 def _require_file(found: os.stat_result, forbidden: int) -> None:
-    whose = f"it belongs to {owner(found.st_uid)}"
+    whose = f"it belongs to {_owner(found.st_uid)}"
     if stat.S_ISLNK(found.st_mode):
         raise _refused(f"it is a link ({whose}); name the file itself")
     if stat.S_ISDIR(found.st_mode):
@@ -247,17 +243,18 @@ def _require_file(found: os.stat_result, forbidden: int) -> None:
         raise _refused(f"it is not a regular file ({whose})")
     if found.st_uid != os.geteuid():
         raise _refused(f"{whose}, who can read and change it; name a file of your own")
-    _require_mode(stat.S_IMODE(found.st_mode), forbidden)
+    _require_mode(found, forbidden)
 
 
-def _require_mode(mode: int, forbidden: int) -> None:
-    if mode & forbidden:
+def _require_mode(found: os.stat_result, forbidden: int) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & forbidden and (forbidden != READABLE or _is_open(found)):
         may, change = ("read", "600") if forbidden & 0o044 else ("write", "go-w")
         raise _refused(f"others may {may} it (mode {mode:04o}); run chmod {change} on it")
 
 
 def _is_open(found: os.stat_result) -> bool:
-    """Whether others than its owner and root may put things into a folder."""
+    """Whether others than its owner and root may write to a file or folder."""
     if found.st_mode & stat.S_IWOTH:
         return True
     return bool(found.st_mode & stat.S_IWGRP) and not _is_own_group(found)
@@ -278,6 +275,14 @@ def _trusted() -> tuple[int, ...]:
     In a container whose root is nobody's that this system knows, that is the owner of `/`.
     """
     return os.geteuid(), 0, os.stat("/").st_uid
+
+
+def _owner(uid: int) -> str:
+    """A user in words."""
+    if sys.platform != "win32":
+        with suppress(KeyError):
+            return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    return f"uid {uid}"
 
 
 def _refused(reason: str) -> PermissionError:
