@@ -94,6 +94,7 @@ def test_errors_of_the_api(here, evil, tmp_path, statement, verbose):
     assert commands_in(log.read_text()) == []
     if not verbose:
         honest(ended.err)
+        assert ended.err.count("\n") == 1
     assert all(re.match(r"vercel-sql: |\d{4}-|    |$", line) for line in ended.err.splitlines())
     assert commands_in(ended.err) == []
 

@@ -31,8 +31,9 @@ def made_state_dir() -> Path:
     try:
         make_private(folder)
     except OSError as error:
+        failed = "used" if folder.exists() else "made"
         raise OperationalError(
-            f"the state directory {folder} can't be used: {error.strerror or 'unknown error'} "
+            f"the state directory {folder} can't be {failed}: {error.strerror or 'unknown error'} "
             f"({STATE_DIR_VARIABLE} names another)"
         ) from None
     return folder
