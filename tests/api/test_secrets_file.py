@@ -70,7 +70,7 @@ def test_what_is_gone_from_its_end_is_told(path):
 
 def test_a_named_pipe_is_refused_before_anything_is_sent(path):
     os.mkfifo(path, 0o600)
-    with pytest.raises(OperationalError, match="no regular file"):
+    with pytest.raises(OperationalError, match="not a regular file"):
         SecretsFile(path).require_writable()
 
 

@@ -25,6 +25,7 @@ from vercel_sql.errors import (
     ServerError,
     UnauthorizedError,
 )
+from vercel_sql.escapes import visible
 from vercel_sql.manifest import Method
 
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -89,7 +90,8 @@ def api_error(
     """
     detail = _detail(method, mask(path), status, headers, body, mask)
     text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {detail.path} "
-    text += f"answered {status} {detail.code}: {detail.message}"
+    # Programs are given what was said; people are told it in one line, as is all of this.
+    text += f"answered {status} {visible(detail.code)}: {visible(detail.message)}"
     pause = retry_after_seconds(detail, headers, origin.now)
     hints = [_hint(detail, headers, body, origin.host, pause), _clock_hint(method, detail, origin)]
     told = ". ".join(hint for hint in hints if hint)

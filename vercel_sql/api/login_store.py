@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from vercel_sql.api.appending import open_for_appending, sync_folder
 from vercel_sql.api.logger import logger
+from vercel_sql.api.private_files import READABLE, make_private, open_private
 from vercel_sql.errors import OperationalError
 
 log = logger("api")
@@ -106,6 +108,8 @@ class LoginStore:
         self._make_folder()
         lock = FileLock(self._lock_path, timeout=_LOCK_SECONDS, mode=0o600)
         try:
+            # The library opens whatever is there, and empties it.
+            os.close(open_for_appending(self._lock_path, forbidden=READABLE))
             lock.acquire()
         except Timeout:
             raise OperationalError(
@@ -193,7 +197,9 @@ class LoginStore:
 
     def _read_file(self) -> str | None:
         try:
-            with open(self.path, "rb") as file:
+            if not self.path.exists():  # then it does not matter whose folder it is
+                return None
+            with open(open_private(self.path, os.O_RDONLY, forbidden=READABLE), "rb") as file:
                 mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
                 content = file.read()
         except FileNotFoundError:
@@ -212,25 +218,16 @@ class LoginStore:
         try:
             self._unfinished.unlink(missing_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with open(os.open(self._unfinished, flags, 0o600), "wb") as file:
+            with open(open_private(self._unfinished, flags), "wb") as file:
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(self._unfinished, self.path)
-            self._sync_folder()
+            sync_folder(self.path.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._unfinished.unlink(missing_ok=True)
             raise self._unusable(error) from None
-
-    def _sync_folder(self) -> None:
-        if os.name != "posix":
-            return
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _remove_files(self) -> None:
         try:
@@ -241,7 +238,7 @@ class LoginStore:
 
     def _make_folder(self) -> None:
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.path.parent)
         except OSError as error:
             raise self._unusable(error) from None
 

@@ -22,6 +22,7 @@ from vercel_sql.api.client import Client
 from vercel_sql.api.credentials import Credential
 from vercel_sql.api.leaving import renewals
 from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.api.private_files import read_trusted
 from vercel_sql.errors import (
     AnswerError,
     APIError,
@@ -157,14 +158,15 @@ def read_client_secret(path: str | None) -> str | None:
     """The secret of an app, from its file.
 
     Raises:
-        OperationalError: the file can't be read.
+        OperationalError: the file can't be read, or belongs to somebody else.
     """
     if path is None:
         return None
     try:
-        secret = Path(path).read_text("utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError):
-        raise OperationalError(f"the client secret's file {path} can't be read") from None
+        secret = read_trusted(Path(path))[0].decode("utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise OperationalError(f"the client secret's file {path} can't be read: {reason}") from None
     if not secret:
         raise OperationalError(f"the client secret's file {path} is empty")
     return secret

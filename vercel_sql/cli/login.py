@@ -25,11 +25,12 @@ from vercel_sql.api.sign_in import (
     by_device,
     by_email,
 )
-from vercel_sql.cli.accounts import anonymous_client, guarded, say
+from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers, seconds
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.manifest import vercel
+from vercel_sql.messages import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -158,16 +159,14 @@ def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
 
 def _show_code(email: str, code: str) -> None:
     say(
-        f"An email was sent to {email}. Confirm the login there, if it shows this security code:\n"
-        f"\n    {code}\n\nWaiting for the confirmation …"
+        f"An email was sent to {email}. Confirm the login there, if it shows this security code:",
+        *("", f"    {code}", "", "Waiting for the confirmation …"),
     )
 
 
 def _show_device(prompt: DevicePrompt) -> None:
-    say(
-        f"On any device, open\n\n    {prompt.address}\n\nand enter the code\n\n"
-        f"    {prompt.user_code}\n"
-    )
+    say("On any device, open", "", f"    {prompt.address}", "")
+    say("and enter the code", "", f"    {prompt.user_code}", "")
     if prompt.complete_address is not None:
         say(f"(or open {prompt.complete_address} and compare the code)")
     say("Waiting for you to allow it …")
@@ -178,7 +177,7 @@ def _shower(*, no_browser: bool) -> Callable[[str], None]:
         # The one place where the address is shown. It holds no secret of the app or the person,
         # and is of no use without the verifier, which stays here.
         if no_browser or not _opened(address):
-            say(f"Open this address in a browser on this machine:\n\n    {address}\n")
+            say("Open this address in a browser on this machine:", "", f"    {address}", "")
             say("Waiting for the sign-in …")
         else:
             say("Waiting for the sign-in in the browser … (if none opened: --no-browser)")

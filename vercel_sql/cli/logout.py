@@ -8,11 +8,11 @@ import os
 from vercel_sql.api.causes import caused_by
 from vercel_sql.api.login_store import LoginStore
 from vercel_sql.api.sign_out import sign_out
-from vercel_sql.cli.accounts import anonymous_client, guarded, say
+from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers
-from vercel_sql.cli.output import complain
 from vercel_sql.manifest import vercel
+from vercel_sql.messages import complain, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

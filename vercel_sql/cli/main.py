@@ -15,7 +15,8 @@ from vercel_sql._version import __version__
 from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USE
 from vercel_sql.cli.logged import logged
 from vercel_sql.cli.options import add_connection, add_guards, add_logging, add_parameters
-from vercel_sql.escapes import visible_lines
+from vercel_sql.escapes import message
+from vercel_sql.messages import complain
 
 _COMMANDS = {
     "shell": "an interactive shell, as vercel-sql alone is in a terminal; --demo needs no account",
@@ -94,20 +95,20 @@ def main(argv: Sequence[str]) -> int:
             return _command(argv[0], argv[1:])
         return _query(argv)
     except KeyboardInterrupt:
-        sys.stderr.write("vercel-sql: interrupted\n")
+        complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         return FAILED
     except OSError as error:
-        sys.stderr.write(f"vercel-sql: {error.strerror or type(error).__name__}\n")
+        complain(error.strerror or type(error).__name__)
         return FAILED
     except Exception as error:
         # Neither the error's text nor its traceback: both may hold anything, secrets included.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
-        sys.stderr.write(
-            f"vercel-sql: internal error: {type(error).__name__} at {where}. "
-            "This is a defect of vercel-sql; please report it\n"
+        complain(
+            f"internal error: {type(error).__name__} at {where}. "
+            "This is a defect of vercel-sql; please report it"
         )
         return FAILED
 
@@ -115,9 +116,9 @@ def main(argv: Sequence[str]) -> int:
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and where to read more, in place of the whole usage."""
 
-    def error(self, message: str) -> NoReturn:
-        shown = visible_lines(message)
-        self.exit(WRONG_USE, f"{self.prog}: {shown}\n{self.prog} --help says what there is\n")
+    def error(self, text: str) -> NoReturn:
+        shown = message(f"{self.prog}: {text}")
+        self.exit(WRONG_USE, f"{shown}\n{self.prog} --help says what there is\n")
 
 
 def _command(name: str, argv: Sequence[str]) -> int:

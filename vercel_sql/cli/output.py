@@ -11,8 +11,9 @@ from typing import TextIO
 
 import pyarrow as pa
 
-from vercel_sql.escapes import visible_lines
+from vercel_sql.messages import complain, say
 from vercel_sql.render import SEPARATORS, Options, render
+from vercel_sql.render.terminal import for_log
 
 _UNKNOWN_WIDTH = 80
 
@@ -61,7 +62,7 @@ class Printer:
             render(
                 table,
                 self._format,
-                sys.stdout,
+                for_log(sys.stdout),
                 width=width,
                 secret_columns=secrets,
                 options=options,
@@ -91,13 +92,12 @@ def rescued(table: pa.Table, secrets: frozenset[str]) -> Iterator[None]:
 
 def _rescue(table: pa.Table, secrets: frozenset[str]) -> None:
     """Writes rows to standard error, since nobody can ask for their secrets again."""
-    sys.stderr.write("vercel-sql: these rows could not be written:\n")
+    complain("these rows could not be written:")
     try:
         width = terminal_width() if sys.stderr.isatty() else None
         render(table, "ndjson", sys.stderr, width=width, secret_columns=secrets)
     except Exception:
-        for row in table.to_pylist():
-            sys.stderr.write(f"{row}\n")
+        say(*map(str, table.to_pylist()))
     sys.stderr.flush()
 
 
@@ -112,9 +112,3 @@ def terminal_width() -> int:
 def watched() -> TextIO | None:
     """Standard error, where a person watches it."""
     return sys.stderr if sys.stderr.isatty() else None
-
-
-def complain(message: str, prefix: str = "vercel-sql: ") -> None:
-    """Says on standard error what went wrong, without control characters."""
-    sys.stderr.write(f"{prefix}{visible_lines(message.rstrip())}\n")
-    sys.stderr.flush()

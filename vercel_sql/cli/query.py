@@ -9,9 +9,10 @@ from vercel_sql.api.logger import also_masking
 from vercel_sql.cli.exit_codes import WRONG_USE
 from vercel_sql.cli.inputs import read_inputs
 from vercel_sql.cli.options import opened
-from vercel_sql.cli.output import Printer, complain
+from vercel_sql.cli.output import Printer
 from vercel_sql.cli.running import Manner, Runner
 from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError
+from vercel_sql.messages import complain
 
 _WITHOUT_LOGIN = (
     "The command line takes it from --token-file FILE, VERCEL_TOKEN or a login; "

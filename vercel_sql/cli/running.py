@@ -14,7 +14,7 @@ from vercel_sql import Connection, Cursor
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, WRONG_USE
 from vercel_sql.cli.inputs import ScriptText
-from vercel_sql.cli.output import OutputError, complain, watched
+from vercel_sql.cli.output import OutputError, watched
 from vercel_sql.errors import (
     APIError,
     Error,
@@ -24,6 +24,7 @@ from vercel_sql.errors import (
     StatementCancelledError,
 )
 from vercel_sql.interrupts import Interrupts
+from vercel_sql.messages import complain
 from vercel_sql.progress import Progress, progress
 from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.running import Plan, what_is_left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from IPython.display import display
 from vercel_sql import Connection, Cursor, connect
 from vercel_sql.errors import Error, InterfaceError, ParameterError, PartialWriteError
 from vercel_sql.interrupts import Interrupts
+from vercel_sql.messages import say
 from vercel_sql.notebook.failures import unseen
 from vercel_sql.notebook.masking import secrets_in
 from vercel_sql.notebook.options import Options
@@ -115,7 +117,7 @@ class Session:
             if result is not None:
                 rows = self._rows(*result, options)
                 if options.quiet:
-                    say(*rows.notes)
+                    show(*rows.notes)
                 else:
                     display(rows)
         place = _place(final) if others else ""
@@ -190,7 +192,7 @@ class Session:
             self._variables[options.save] = result
         if not options.quiet:
             return result
-        say(*rows.notes)
+        show(*rows.notes)
         return None
 
     def _rows(
@@ -212,10 +214,9 @@ class Session:
         return text
 
 
-def say(*lines: str) -> None:
-    """Writes lines into the notebook's output."""
-    for line in lines:
-        print(line)  # noqa: T201 - a cell's standard output is the notebook
+def show(*lines: str) -> None:
+    """Writes lines into the notebook's output, which is a cell's standard output."""
+    say(*lines, out=sys.stdout)
 
 
 @contextmanager

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 
 from vercel_sql import connect
-from vercel_sql.cli.accounts import guarded, say
+from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.history.listing import Listing, read_listing
 from vercel_sql.cli.history.store import append, check_target
 from vercel_sql.cli.history.target import Target
 from vercel_sql.cli.options import add_account
-from vercel_sql.cli.output import complain, watched
+from vercel_sql.cli.output import watched
 from vercel_sql.errors import Error
 from vercel_sql.interrupts import Interrupts
+from vercel_sql.messages import complain, say
 from vercel_sql.progress import progress
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from vercel_sql.api.private_files import READABLE, require_private, require_replaceable
 from vercel_sql.cli.history.schema import CATALOG
 from vercel_sql.errors import OperationalError, ParameterError
 from vercel_sql.tables.catalog import literal
@@ -43,7 +44,7 @@ class Target:
             raise ParameterError("--to needs the name of a file, or what DuckDB's ATTACH takes")
         scheme = _SCHEME.match(text)
         self._text = text
-        self._path = None if scheme else Path(text).expanduser().resolve()
+        self._path = None if scheme else Path(text).expanduser().absolute()
         # What follows the scheme may hold a password.
         self._shown = f"{scheme[0]}:…" if scheme else text
 
@@ -58,14 +59,14 @@ class Target:
             OperationalError: it can't be attached, or a file can't be made there.
         """
         with self._explained(), _owner_only():  # some targets are made when they are attached
-            if self._path is None:
+            file = self._file()
+            if file is None:
                 with _attached(self._text) as con:
                     yield con
-            elif self._path.exists():
-                with _attached(str(self._path), "(READ_ONLY)") as con:
+            elif file.exists():
+                with _attached(str(file), "(READ_ONLY)") as con:
                     yield con
             else:
-                _check_folder(self._path.parent)
                 yield None
 
     @contextmanager
@@ -79,17 +80,35 @@ class Target:
             OperationalError: it can't be attached or written.
         """
         with self._explained(), _owner_only():
-            if self._path is None or self._path.exists():
-                with _attached(str(self._path or self._text)) as con:
+            file = self._file()
+            if file is None or file.exists():
+                with _attached(str(file or self._text)) as con:
                     yield con
             else:
                 with (
-                    _made_whole(self._path) as made,
+                    _made_whole(file) as made,
                     _attached(str(made), f"({_STORAGE})") as con,
                 ):
                     yield con
                     # Now, since its log does not move with the file.
                     con.execute(f"CHECKPOINT {CATALOG}")
+
+    def _file(self) -> Path | None:
+        """The file, where it is one; DuckDB opens it by its name, and another file beside it.
+
+        So nobody else may put anything into its folder. A link that is there is the user's own.
+
+        Raises:
+            OSError: somebody else could read, change or swap it.
+        """
+        if self._path is None:
+            return None
+        file = self._path.resolve()
+        _check_folder(file.parent)
+        for folder in (self._path.parent, file.parent):
+            require_private(folder)
+        require_replaceable(file, forbidden=READABLE)
+        return file
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

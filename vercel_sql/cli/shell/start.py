@@ -13,12 +13,13 @@ from types import FrameType
 from vercel_sql import Connection
 from vercel_sql._version import __version__
 from vercel_sql.api import Client
+from vercel_sql.api.appending import open_for_appending
 from vercel_sql.api.journal import unfinished
 from vercel_sql.api.journal_files import damaged_files, journal_folder
+from vercel_sql.api.private_files import READABLE, make_private
 from vercel_sql.api.state_dir import state_dir
 from vercel_sql.cli.exit_codes import FINE, WRONG_USE
 from vercel_sql.cli.options import opened
-from vercel_sql.cli.output import complain
 from vercel_sql.cli.shell.account_label import AccountLabel
 from vercel_sql.cli.shell.asking import ask
 from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell
@@ -35,6 +36,7 @@ from vercel_sql.cli.shell.prompting import (
 )
 from vercel_sql.cli.shell.session import Session
 from vercel_sql.errors import Error
+from vercel_sql.messages import complain, say
 
 _FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name
 _DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
@@ -128,8 +130,8 @@ def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) ->
 def _warn_if_unwritable(path: Path) -> None:
     """Says once that nothing will be remembered, where that is so."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        make_private(path.parent)
+        os.close(open_for_appending(path, forbidden=READABLE))
     except OSError as error:
         complain(f"there is no history: {path}: {error.strerror or 'unknown error'}", "")
 
@@ -156,5 +158,4 @@ def _greet(client: Client, label: AccountLabel, *, is_demo: bool) -> None:
             f"{cut_off} earlier {'create was' if cut_off == 1 else 'creates were'} cut off: "
             "vercel-sql recover tells how it ended"
         )
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    say(*lines, out=sys.stdout)
