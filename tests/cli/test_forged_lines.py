@@ -177,7 +177,17 @@ def test_what_came_of_a_create(here, simulate):
     assert "everything was revoked" in ended.out
     assert commands_in(ended.out) == []
     names = [line.split("=")[0].strip() for line in ended.out.splitlines() if line]
-    assert names == ["began", "method", "named", "outcome", "id", "made", "secret", "next"]
+    assert names == [
+        "began",
+        "method",
+        "named",
+        "creates",
+        "outcome",
+        "id",
+        "made",
+        "secret",
+        "next",
+    ]
     for form in ("csv", "json", "ndjson", "markdown"):
         assert here("recover", "-o", form, sim=sim).code == 3
 

@@ -254,8 +254,13 @@ def _write(table: pa.Table, form: str) -> None:
     elif table.num_rows:
         width, options = terminal_width(), Options(null="-")
         # Each value has a line of its own, and none begins another.
-        texts = {n: [c and visible(c) for c in column] for n, column in table.to_pydict().items()}
-        shown = table.from_pydict(texts, table.schema)
+        shown = table.from_pylist(
+            [
+                {name: visible(value) if isinstance(value, str) else value for name, value in row}
+                for row in map(dict.items, table.to_pylist())
+            ],
+            table.schema,
+        )
         render_mode(shown, "line", sys.stdout, width=width, options=options)
 
 
