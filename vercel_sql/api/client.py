@@ -230,8 +230,10 @@ class Client(HoldsSecrets):
         """
         if self._read_only:
             self.refuse_if_read_only(method)
-        if method.auth:
-            self.credential.require(f"vercel.{method.resource}: {method.name}")
+        if method.auth and self.credential.fresh is None:
+            # It may wait for the keyring.
+            needed_by = f"vercel.{method.resource}: {method.name}"
+            self.current_scope.run(partial(self.credential.require, needed_by))
 
     def complete(self, request: Request) -> Request:
         """The request as it goes out: with the team that an adopted credential is bound to.
