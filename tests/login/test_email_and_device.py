@@ -72,8 +72,8 @@ def test_an_answer_that_was_lost_after_the_person_confirmed_is_told(account):
     account.sim.confirm(email=EMAIL)
     assert running.end() == 1
     last = running.err.splitlines()[-1]
-    assert "an answer was lost, which may have held the login" in last
-    assert last.endswith("Nothing was saved. Begin the sign-in again")
+    assert last.startswith("vercel-sql: the login may have been lost on its way")
+    assert "Here, nothing was saved; begin the sign-in again" in last
     assert len([r for r in account.asked(VERIFY) if r.status == 403]) == 1
     assert account.files == []
     token = account.env | {"VERCEL_TOKEN": account.sim.token}

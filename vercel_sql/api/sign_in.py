@@ -264,8 +264,9 @@ class _Poll:
         if not _may_pass(error):
             if self._lost and getattr(error, "code", "") != "access_denied":
                 raise OperationalError(
-                    f"{error}. Before that an answer was lost, which may have held the login: "
-                    f"{self._failure}. Nothing was saved. Begin the sign-in again"
+                    f"the login may have been lost on its way: {_in_short(self._failure)} before, "
+                    "and a login is given once. Here, nothing was saved; begin the sign-in again. "
+                    f"What the server says now: {error}"
                 ) from None
             raise error
         self._failure = error
@@ -287,7 +288,7 @@ def _may_pass(error: APIError | RequestError) -> bool:
     return not (isinstance(error, TransportError) and error.lasting)
 
 
-def _in_short(error: Error) -> str:
+def _in_short(error: Error | None) -> str:
     if isinstance(error, APIError):
         return f"the server answered with status {error.status}"
     if isinstance(error, AnswerError):

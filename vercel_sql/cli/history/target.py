@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from vercel_sql.cli.history.schema import CATALOG
+from vercel_sql.cli.history.turns import BusyError, holder
 from vercel_sql.errors import OperationalError, ParameterError
 from vercel_sql.tables.catalog import literal
 
@@ -21,7 +22,6 @@ _STORAGE = "STORAGE_VERSION 'v1.5.0'"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+(?=:)")
 _PASSWORD = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
 _USERINFO = re.compile(r"(:/+)[^\s\"']+@")  # DuckDB 1.5 drops one of two slashes
-_LOCKED = re.compile(r"Could not set lock(?:.*?\(PID (\d+)\))?", re.DOTALL)
 _LACKING = re.compile(
     r"(?:download extension \"|required extension '|Extension \"(?:[^\"]*/)?)(\w+)"
     r"(?=[\"':]|\.duckdb_extension\" not found)"
@@ -55,6 +55,7 @@ class Target:
         """A connection with what is there attached, to be read; None where nothing is there yet.
 
         Raises:
+            BusyError: another process has it open.
             OperationalError: it can't be attached, or a file can't be made there.
         """
         with self._explained(), _owner_only():  # some targets are made when they are attached
@@ -76,6 +77,7 @@ class Target:
         Only its owner may read what is made.
 
         Raises:
+            BusyError: another process has it open, or has just made it.
             OperationalError: it can't be attached or written.
         """
         with self._explained(), _owner_only():
@@ -97,10 +99,14 @@ class Target:
         try:
             yield
         except duckdb.Error as error:
+            if (other := holder(str(error))) is not None:
+                raise BusyError(f"{other} has {self._shown} open") from None
             # What DuckDB says may repeat the whole target, and so may its traceback.
             raise self._error(self._reason(str(error))) from None
         except OSError as error:
             raise self._error(error.strerror or type(error).__name__) from None
+        except BusyError:
+            raise
         except OperationalError as error:
             raise self._error(str(error)) from None
 
@@ -108,9 +114,6 @@ class Target:
         return OperationalError(f"no snapshot was added to {self._shown}: {reason}")
 
     def _reason(self, said: str) -> str:
-        if found := _LOCKED.search(said):
-            process = f"process {found[1]}" if found[1] else "another process"
-            return f"{process} has it open; try again when that is done"
         if (found := _LACKING.search(said)) and self._path is None:
             return (
                 f"DuckDB {duckdb.__version__} needs its extension {found[1]} for that, and it is "
@@ -140,7 +143,7 @@ def _made_whole(path: Path) -> Iterator[Path]:
     """A place for a new file, which is moved to its own when the context ends without an error.
 
     Raises:
-        OperationalError: somebody else has made the file meanwhile.
+        BusyError: somebody else has made the file meanwhile.
         OSError: it can't be made.
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
@@ -149,7 +152,7 @@ def _made_whole(path: Path) -> Iterator[Path]:
         try:
             os.link(made, path)
         except FileExistsError:
-            raise OperationalError("another snapshot has made it meanwhile; try again") from None
+            raise BusyError(f"another snapshot has made {path} meanwhile") from None
         except OSError:
             # A file system without links.
             made.rename(path)
