@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -110,6 +111,8 @@ class Client(HoldsSecrets):
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
         self._connections = Connections(self.urls.values())
+        # Where nobody closes it.
+        weakref.finalize(self, self._connections.close).atexit = False
         self.redactor.add(credential.token)
 
     def __repr__(self) -> str:
