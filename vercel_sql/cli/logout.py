@@ -11,7 +11,7 @@ from vercel_sql.api.sign_out import sign_out
 from vercel_sql.cli.accounts import anonymous_client, guarded, say
 from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers
-from vercel_sql.cli.output import complain
+from vercel_sql.cli.output import complain, waiting
 from vercel_sql.manifest import vercel
 
 
@@ -30,7 +30,7 @@ def _logout(arguments: argparse.Namespace) -> int:
     client.close()
     provider = vercel().provider
     audit_log = client.auditor.log if client.auditor is not None else None
-    with caused_by("logout"):
+    with caused_by("logout"), waiting("the server that revokes the login"):
         ended = sign_out(
             provider, LoginStore(client.urls["api"]), arguments.request_timeout, audit_log
         )

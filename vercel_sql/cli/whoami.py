@@ -12,7 +12,7 @@ from vercel_sql import Connection, connect
 from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.options import add_servers
-from vercel_sql.cli.output import complain
+from vercel_sql.cli.output import complain, waiting
 from vercel_sql.errors import ForbiddenError, NotFoundError
 from vercel_sql.escapes import visible
 
@@ -42,14 +42,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _whoami(arguments: argparse.Namespace) -> int:
-    with connect(
-        api_url=arguments.api_url,
-        oauth_url=arguments.oauth_url,
-        token_file=arguments.token_file,
-        audit_log=arguments.audit_log,
-        read_only=True,
-        request_timeout=arguments.request_timeout,
-    ) as connection:
+    with (
+        connect(
+            api_url=arguments.api_url,
+            oauth_url=arguments.oauth_url,
+            token_file=arguments.token_file,
+            audit_log=arguments.audit_log,
+            read_only=True,
+            request_timeout=arguments.request_timeout,
+        ) as connection,
+        waiting(connection.client.urls["api"]),
+    ):
         answer = account(connection)
     if arguments.format == "json":
         sys.stdout.write(json.dumps(answer) + "\n")  # ASCII, which no terminal acts on
