@@ -275,8 +275,12 @@ class _Poll:
 
     def _sleep(self, seconds: float, deadline: float, nobody: str) -> None:
         if time.monotonic() + seconds > deadline:
-            last = "" if self._failure is None else f". The last question failed: {self._failure}"
-            raise OperationalError(f"{nobody} in time, and nothing was saved{last}")
+            if self._failure is None:
+                raise OperationalError(f"{nobody} in time, and nothing was saved")
+            raise OperationalError(
+                "no login came in time, and nothing was saved. The last question failed: "
+                f"{self._failure}"
+            )
         if self._failure is not None:
             log.warning("%s; asking again in %.0f s", _in_short(self._failure), seconds)
         time.sleep(seconds)
