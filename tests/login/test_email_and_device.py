@@ -64,6 +64,18 @@ def test_an_answer_that_was_lost_before_the_person_confirmed_ends_nothing(accoun
     assert account.run("recover").process.returncode == 0
 
 
+def test_not_confirmed_says_nothing_about_an_answer_that_was_lost(account):
+    """Of an email's code nobody has promised that it says something else when it was used."""
+    account.sim.faults(kind="drop_after", path=VERIFY)
+    running = account.start("login", "--email", EMAIL, "--timeout", "7")
+    running.until("asking again")
+    assert running.end() == 1
+    assert "no login came in time, and nothing was saved" in running.err
+    assert len(account.asked(VERIFY)) >= 2
+    recovered = account.run("recover", "--any-token", VERCEL_TOKEN=account.sim.token)
+    assert recovered.process.returncode == 3, recovered.err
+
+
 def test_an_answer_that_was_lost_after_the_person_confirmed_is_told(account):
     """A confirmed login works once: who asks again is told that it is wrong."""
     running = account.start("login", "--email", EMAIL)
@@ -76,8 +88,7 @@ def test_an_answer_that_was_lost_after_the_person_confirmed_is_told(account):
     assert "Here, nothing was saved; begin the sign-in again" in last
     assert len([r for r in account.asked(VERIFY) if r.status == 403]) == 1
     assert account.files == []
-    token = account.env | {"VERCEL_TOKEN": account.sim.token}
-    recovered = account.run("recover", "--any-token", "-o", "json", **token)
+    recovered = account.run("recover", "--any-token", VERCEL_TOKEN=account.sim.token)
     assert recovered.process.returncode == 3, recovered.err
 
 

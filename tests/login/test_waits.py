@@ -359,7 +359,7 @@ def test_a_server_that_fails_to_the_end(account, device):
     running = device("--timeout", "2")
     assert running.end() == 1
     last = running.err.splitlines()[-1]
-    assert "no login came in time, and nothing was saved. The last question failed" in last
+    assert "no login came in time, and nothing was saved. The last question that failed" in last
     assert "502" in last
     assert "DELETE" not in running.err
     assert "statement" not in running.err

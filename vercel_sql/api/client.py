@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import weakref
@@ -111,8 +112,7 @@ class Client(HoldsSecrets):
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
         self._connections = Connections(self.urls.values())
-        # Where nobody closes it.
-        weakref.finalize(self, self._connections.close).atexit = False
+        weakref.finalize(self, _close_dropped, self._connections, os.getpid()).atexit = False
         self.redactor.add(credential.token)
 
     def __repr__(self) -> str:
@@ -472,6 +472,12 @@ class Client(HoldsSecrets):
             left = Told.read(received.headers) if received is not None else None
             log.debug("%s", event.in_words(left))
         self._observers.tell(event)
+
+
+def _close_dropped(connections: Connections, pid: int) -> None:
+    """Closes what a client leaves that nobody closed; after a fork, it is the parent's."""
+    if os.getpid() == pid:
+        connections.close()
 
 
 def _headers(request: Request, bearer: str | None) -> httpx.Headers:

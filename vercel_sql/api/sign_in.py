@@ -206,7 +206,7 @@ class _Poll:
 
     A question that gets no answer, or that of a server that fails, is asked again, ever less often
     (RFC 8628, section 3.5). The code in it works once: no answer that was lost can be had again,
-    but one that still waits for the person shows that none was.
+    but a login that comes later shows that none was.
     """
 
     def __init__(
@@ -238,26 +238,36 @@ class _Poll:
         """
         deadline, pause = time.monotonic() + seconds, interval
         while True:
-            trail = Trail()
+            trail, failed = Trail(), False
             try:
                 answer = self._call(trail)
             except (APIError, RequestError) as error:
                 added = longer(error) if isinstance(error, APIError) else None
+                failed = added is None
                 if added is None:
                     self._remember(error, trail)
                     pause = max(interval, min(pause * 2, _LONGEST_INTERVAL))
                 else:
-                    self._none_lost()
+                    self._waits_on(error)
                     pause = interval = interval + added
             else:
                 self._none_lost()
                 return answer
-            self._sleep(pause, deadline, nobody)
+            if time.monotonic() + pause > deadline:
+                raise self._too_late(nobody)
+            if failed:
+                log.warning("%s; asking again in %.0f s", _in_short(self._failure), pause)
+            time.sleep(pause)
 
     def _none_lost(self) -> None:
         self._failure = None
         while self._lost:
             self._lost.pop().unsent("a later answer showed that nothing came of it")
+
+    def _waits_on(self, error: APIError | RequestError) -> None:
+        """Takes an answer that only says to wait; one of RFC 8628 shows that no other was lost."""
+        if not self._lost or getattr(error, "code", "") in _LONGER:
+            self._none_lost()
 
     def _remember(self, error: APIError | RequestError, trail: Trail) -> None:
         """Remembers a failure that may pass; raises any other."""
@@ -273,17 +283,13 @@ class _Poll:
         if trail.entry is not None and not is_unsent(error):
             self._lost.append(trail.entry)
 
-    def _sleep(self, seconds: float, deadline: float, nobody: str) -> None:
-        if time.monotonic() + seconds > deadline:
-            if self._failure is None:
-                raise OperationalError(f"{nobody} in time, and nothing was saved")
-            raise OperationalError(
-                "no login came in time, and nothing was saved. The last question failed: "
-                f"{self._failure}"
-            )
-        if self._failure is not None:
-            log.warning("%s; asking again in %.0f s", _in_short(self._failure), seconds)
-        time.sleep(seconds)
+    def _too_late(self, nobody: str) -> OperationalError:
+        if self._failure is None:
+            return OperationalError(f"{nobody} in time, and nothing was saved")
+        return OperationalError(
+            "no login came in time, and nothing was saved. The last question that failed: "
+            f"{self._failure}"
+        )
 
 
 def _may_pass(error: APIError | RequestError) -> bool:

@@ -44,7 +44,7 @@ def in_turn(act: Callable[[], T]) -> T:
         except BusyError as error:
             waited = time.monotonic() - began
             if waited > _LIMIT:
-                raise OperationalError(f"{error}; it was waited for for {_LIMIT:.0f} s") from None
+                raise OperationalError(f"{error}, still after {_LIMIT:.0f} s") from None
             if waited > _SAID_AFTER and not is_told:
                 is_told = True
                 say(f"Waiting, {_LIMIT:.0f} s at most: {error}")
