@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vercel_sql.cli.output import waiting
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import ParameterError
 from vercel_sql.sql import Parameters
 

@@ -11,7 +11,8 @@ from vercel_sql.api.sign_out import sign_out
 from vercel_sql.cli.accounts import anonymous_client, guarded, say
 from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers
-from vercel_sql.cli.output import complain, waiting
+from vercel_sql.cli.output import complain
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.manifest import vercel
 
 

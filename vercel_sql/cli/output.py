@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
 import pyarrow as pa
 
-from vercel_sql.escapes import visible, visible_lines
+from vercel_sql.escapes import visible_lines
 from vercel_sql.render import SEPARATORS, Options, render
 
 _UNKNOWN_WIDTH = 80
-_SAID_AFTER = 2.0
 
 
 class OutputError(Exception):
@@ -114,26 +112,6 @@ def terminal_width() -> int:
 def watched() -> TextIO | None:
     """Standard error, where a person watches it."""
     return sys.stderr if sys.stderr.isatty() else None
-
-
-@contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Says to a person who watches what is waited for, where that takes more than two seconds.
-
-    Args:
-        what: a server's name, for example.
-    """
-    out = watched()
-    if out is None:
-        yield
-        return
-    timer = threading.Timer(_SAID_AFTER, out.write, [f"Waiting for {visible(what)} …\n"])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def complain(message: str, prefix: str = "vercel-sql: ") -> None:

@@ -71,7 +71,7 @@ def _on_terminal() -> bool:
 
 
 def _recover(arguments: argparse.Namespace) -> int:
-    from vercel_sql.cli.output import waiting
+    from vercel_sql.cli.waiting import waiting
     from vercel_sql.manifest import vercel
     from vercel_sql.tables.recovery import examine
 

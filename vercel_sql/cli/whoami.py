@@ -12,7 +12,8 @@ from vercel_sql import Connection, connect
 from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.options import add_servers
-from vercel_sql.cli.output import complain, waiting
+from vercel_sql.cli.output import complain
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import ForbiddenError, NotFoundError
 from vercel_sql.escapes import visible
 
