@@ -21,12 +21,13 @@ import pytest
 from vercel_sql.api.login_store import LoginStore
 from vercel_sql.api.private_files import READABLE, make_private, open_private, read_trusted
 
+from ..scale import SCALE
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files have no owners there")
 
 IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
 as_root = pytest.mark.skipif(not IS_ROOT, reason="only root can play another user")
 OTHER = 65534
-SCALE = int(os.environ.get("VERCEL_SQL_TEST_SCALE", "1"))
 TABLE = "vercel.authentication.user_tokens"
 CREATE = f"INSERT INTO {TABLE} (name) SELECT 'new' RETURNING bearerToken, id"
 RENEW = f"EXEC {TABLE}.rotate_token @tokenId = '{{}}', @expiresAt = NULL"

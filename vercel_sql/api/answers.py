@@ -94,6 +94,8 @@ def api_error(
     text += f"answered {status} {visible(detail.code)}: {visible(detail.message)}"
     pause = retry_after_seconds(detail, headers, origin.now)
     hints = [_hint(detail, headers, body, origin.host, pause), _clock_hint(method, detail, origin)]
+    if status >= 500:
+        hints = [*hints, _sign_in_hint(method)]
     told = ". ".join(hint for hint in hints if hint)
     error = _class_for(status)(f"{text.rstrip(' .:')}. {told}" if told else text, detail)
     error.retry_after = pause
@@ -188,6 +190,13 @@ def _hint_about_foreign(
     return ". ".join(hints)
 
 
+def _sign_in_hint(method: Method) -> str:
+    """What to do about a sign-in that nobody knows the end of, and that can't be looked up."""
+    if not method.makes_secret or method.trace is not None:
+        return ""
+    return "It may have been carried out all the same: begin the sign-in again"
+
+
 def _clock_hint(method: Method, detail: APIErrorDetail, origin: Origin) -> str:
     """Word of a wrong clock, where the error may have come of it: about an expiry, or a dead token.
 
@@ -263,10 +272,12 @@ def not_json(
         foreign: what else it is than an answer of the API, and what to do about it.
     """
     kind = content_type.split(";")[0] or "nothing"
-    told = foreign or reason[:_LONGEST_MESSAGE]
+    told = (foreign or reason[:_LONGEST_MESSAGE]).rstrip(".")
+    if hint := _sign_in_hint(method):
+        told = f"{told}. {hint}"
     return AnswerError(
         f"vercel.{method.resource}: {method.name} failed: {method.http} {path} gave an answer "
-        f"that can't be used ({kind[:_LONGEST_CODE]}): {told.rstrip('.')}",
+        f"that can't be used ({kind[:_LONGEST_CODE]}): {told}",
         method=method.http,
         path=path,
         outcome_unknown=not method.reads,

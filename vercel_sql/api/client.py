@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -110,6 +112,7 @@ class Client(HoldsSecrets):
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
         self._connections = Connections(self.urls.values())
+        weakref.finalize(self, _close_dropped, self._connections, os.getpid()).atexit = False
         self.redactor.add(credential.token)
 
     def __repr__(self) -> str:
@@ -230,8 +233,10 @@ class Client(HoldsSecrets):
         """
         if self._read_only:
             self.refuse_if_read_only(method)
-        if method.auth:
-            self.credential.require(f"vercel.{method.resource}: {method.name}")
+        if method.auth and self.credential.fresh is None:
+            # It may wait for the keyring.
+            needed_by = f"vercel.{method.resource}: {method.name}"
+            self.current_scope.run(partial(self.credential.require, needed_by))
 
     def complete(self, request: Request) -> Request:
         """The request as it goes out: with the team that an adopted credential is bound to.
@@ -467,6 +472,12 @@ class Client(HoldsSecrets):
             left = Told.read(received.headers) if received is not None else None
             log.debug("%s", event.in_words(left))
         self._observers.tell(event)
+
+
+def _close_dropped(connections: Connections, pid: int) -> None:
+    """Closes what a client leaves that nobody closed; after a fork, it is the parent's."""
+    if os.getpid() == pid:
+        connections.close()
 
 
 def _headers(request: Request, bearer: str | None) -> httpx.Headers:

@@ -16,17 +16,16 @@ import msgspec
 from vercel_sql.api.appending import open_for_appending, sync_folder
 from vercel_sql.api.logger import logger
 from vercel_sql.api.private_files import READABLE, make_private, open_private
+from vercel_sql.api.system_keyring import KeyringError, with_keyring
 from vercel_sql.errors import OperationalError
 
 log = logger("api")
 
 CONFIG_DIR_VARIABLE = "VERCEL_SQL_CONFIG_DIR"
-KEYRING_VARIABLE = "VERCEL_SQL_KEYRING"
 _KEYRING_SERVICE = "vercel-sql"
-# Longer than a refresh can take; whoever waits so long is told.
+# Longer than a refresh can take. After the first so many seconds it is said what is waited for.
 _LOCK_SECONDS = 120.0
-# Backends that keep nothing, or keep it in the open.
-_NO_KEYRINGS = ("keyring.backends.fail", "keyring.backends.null", "keyrings.alt")
+_SAID_AFTER = 2.0
 
 
 class SavedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=False, kw_only=True):
@@ -110,7 +109,11 @@ class LoginStore:
         try:
             # The library opens whatever is there, and empties it.
             os.close(open_for_appending(self._lock_path, forbidden=READABLE))
-            lock.acquire()
+            try:
+                lock.acquire(_SAID_AFTER)
+            except Timeout:
+                log.warning("waiting for another process, which has locked %s", self._lock_path)
+                lock.acquire()
         except Timeout:
             raise OperationalError(
                 f"the saved login is busy: another process has held {self._lock_path} for "
@@ -132,13 +135,10 @@ class LoginStore:
         text = self._read_file()
         if text is not None:
             return self._decoded(text, str(self.path)), str(self.path)
-        backend = working_keyring()
-        if backend is None:
-            return None
         try:
-            text = backend.get_password(_KEYRING_SERVICE, self.api_url)
-        except Exception as error:  # whatever the platform's library raises
-            log.warning("the keyring can't be read: %s", type(error).__name__)
+            text = with_keyring(self._kept)
+        except KeyringError as error:
+            log.warning("the keyring can't be read, and is left out: %s", error)
             return None
         return None if text is None else (self._decoded(text, "the keyring"), "the keyring")
 
@@ -151,19 +151,20 @@ class LoginStore:
             OperationalError: it can't be saved; the one before is still there.
         """
         text = msgspec.json.encode(login).decode()
-        backend = working_keyring()
-        if backend is not None:
-            try:
-                backend.set_password(_KEYRING_SERVICE, self.api_url, text)
-            except Exception as error:
-                log.warning("the keyring takes no login: %s", type(error).__name__)
-            else:
+
+        def keep(backend: Any) -> bool:
+            backend.set_password(_KEYRING_SERVICE, self.api_url, text)
+            return True
+
+        try:
+            if with_keyring(keep):
                 self._remove_files()
                 return "the keyring"
+        except KeyringError as error:
+            log.warning("the keyring takes no login, and a file does: %s", error)
         self._write_file(text)
-        if backend is not None:
-            with contextlib.suppress(Exception):
-                backend.delete_password(_KEYRING_SERVICE, self.api_url)
+        with contextlib.suppress(KeyringError):
+            with_keyring(self._drop)
         return str(self.path)
 
     def forget(self) -> None:
@@ -173,16 +174,20 @@ class LoginStore:
             OperationalError: it is still there.
         """
         self._remove_files()
-        backend = working_keyring()
-        if backend is None:
-            return
         try:
-            if backend.get_password(_KEYRING_SERVICE, self.api_url) is not None:
-                backend.delete_password(_KEYRING_SERVICE, self.api_url)
-        except Exception as error:
+            with_keyring(self._drop)
+        except KeyringError as error:
             raise OperationalError(
-                f"the keyring did not let go of the login: {type(error).__name__}"
+                f"the keyring did not let go of the login, if it has one: {error}"
             ) from None
+
+    def _kept(self, backend: Any) -> str | None:
+        found: str | None = backend.get_password(_KEYRING_SERVICE, self.api_url)
+        return found
+
+    def _drop(self, backend: Any) -> None:
+        if self._kept(backend) is not None:
+            backend.delete_password(_KEYRING_SERVICE, self.api_url)
 
     def _decoded(self, text: str, place: str) -> SavedLogin:
         try:
@@ -255,23 +260,3 @@ def config_dir() -> Path:
     import platformdirs
 
     return platformdirs.user_config_path("vercel-sql", appauthor=False)
-
-
-def working_keyring() -> Any:
-    """The operating system's keyring, or None where none works or ``VERCEL_SQL_KEYRING=off``."""
-    if os.environ.get(KEYRING_VARIABLE, "").strip().lower() in ("off", "0", "no", "false"):
-        return None
-    try:
-        # Imported here: it takes longer than all that a query without a login does.
-        import keyring
-
-        chosen = keyring.get_keyring()
-        backends: list[Any] = list(getattr(chosen, "backends", [chosen]))
-    except Exception as error:  # whatever a backend that was asked for raises, the import too
-        log.warning("there is no keyring: %s", type(error).__name__)
-        return None
-    return next((backend for backend in backends if _is_safe(backend)), None)
-
-
-def _is_safe(backend: Any) -> bool:
-    return backend.priority >= 1 and not type(backend).__module__.startswith(_NO_KEYRINGS)

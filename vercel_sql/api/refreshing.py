@@ -77,7 +77,10 @@ def renewed(
     with store.locked():
         found = store.read()
         if found is None:
-            raise OperationalError(f"the saved login is gone: somebody logged out. {_AGAIN}")
+            raise OperationalError(
+                "the saved login can't be renewed: it is not there any more. Somebody logged out, "
+                f"or the keyring can't be read. {_AGAIN}"
+            )
         login, _ = found
         if login.access_token != dead:
             return login

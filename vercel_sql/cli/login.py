@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import webbrowser
-from collections.abc import Callable
+import subprocess
+import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -153,7 +154,7 @@ def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
     read_client_secret(app.client_secret_file)
     if arguments.device:
         return by_device(client, app, show=_show_device, seconds=seconds)
-    show = _shower(no_browser=arguments.no_browser)
+    show = partial(_show_address, no_browser=arguments.no_browser)
     return by_browser(client, app, port=arguments.port, show=show, seconds=seconds)
 
 
@@ -172,24 +173,28 @@ def _show_device(prompt: DevicePrompt) -> None:
     say("Waiting for you to allow it …")
 
 
-def _shower(*, no_browser: bool) -> Callable[[str], None]:
-    def show(address: str) -> None:
-        # The one place where the address is shown. It holds no secret of the app or the person,
-        # and is of no use without the verifier, which stays here.
-        if no_browser or not _opened(address):
-            say("Open this address in a browser on this machine:", "", f"    {address}", "")
-            say("Waiting for the sign-in …")
-        else:
-            say("Waiting for the sign-in in the browser … (if none opened: --no-browser)")
-
-    return show
+def _show_address(address: str, *, no_browser: bool) -> None:
+    # The address holds no secret of the app or the person, and is of no use without the verifier,
+    # which stays here.
+    say("Open this address in a browser on this machine:", "", f"    {address}", "")
+    if not no_browser:
+        _open_browser(address)
+        say("(A browser was asked to open it; if none does, copy the address.)")
+    say("Waiting for the sign-in …")
 
 
-def _opened(address: str) -> bool:
-    try:
-        return webbrowser.open(address)
-    except (webbrowser.Error, OSError):
-        return False
+def _open_browser(address: str) -> None:
+    """Has the person's browser open an address, and waits for nothing.
+
+    Some browsers run until they are closed, and some, such as w3m, take the terminal. So it is
+    opened by a process of its own, without the terminal and its Ctrl-C.
+    """
+    command = [sys.executable, "-I", "-m", "webbrowser", address]
+    quiet = subprocess.DEVNULL
+    with suppress(OSError):
+        subprocess.Popen(  # noqa: S603 - no shell reads the address
+            command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+        )
 
 
 def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | None:

@@ -80,12 +80,14 @@ def _on_terminal() -> bool:
 
 
 def _recover(arguments: argparse.Namespace) -> int:
+    from vercel_sql.cli.waiting import waiting
     from vercel_sql.manifest import vercel
     from vercel_sql.tables.recovery import examine
 
     client = _client(arguments)
     try:
-        examined = examine(client, vercel(), any_token=arguments.any_token)
+        with waiting(client.urls["api"]):
+            examined = examine(client, vercel(), any_token=arguments.any_token)
         findings = list(examined.findings)
         if arguments.revoke is not None and examined.failure is None:
             findings = _revoked(client, examined, arguments)

@@ -12,6 +12,7 @@ from vercel_sql import Connection, connect
 from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.options import add_servers
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import ForbiddenError, NotFoundError
 from vercel_sql.escapes import json_without_commands
 from vercel_sql.messages import complain, say
@@ -42,14 +43,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _whoami(arguments: argparse.Namespace) -> int:
-    with connect(
-        api_url=arguments.api_url,
-        oauth_url=arguments.oauth_url,
-        token_file=arguments.token_file,
-        audit_log=arguments.audit_log,
-        read_only=True,
-        request_timeout=arguments.request_timeout,
-    ) as connection:
+    with (
+        connect(
+            api_url=arguments.api_url,
+            oauth_url=arguments.oauth_url,
+            token_file=arguments.token_file,
+            audit_log=arguments.audit_log,
+            read_only=True,
+            request_timeout=arguments.request_timeout,
+        ) as connection,
+        waiting(connection.client.urls["api"]),
+    ):
         answer = account(connection)
     if arguments.format == "json":
         text = json.dumps(answer)  # ASCII, which no terminal acts on

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -100,6 +101,9 @@ class Connection(HoldsSecrets):
         self._statement = Unshown("")
         self._parameters = NO_PARAMETERS
         self._own_cursor = Cursor(self)
+        # DuckDB holds our functions, and these hold DuckDB: Python alone never clears them away.
+        self._dropped = weakref.finalize(self, _close_dropped, native, os.getpid())
+        self._dropped.atexit = False
         _open.add(self)
 
     def __repr__(self) -> str:
@@ -133,6 +137,7 @@ class Connection(HoldsSecrets):
         On it the live tables and read functions work; the statements of this dialect do not. What
         no statement has named so far is made now, which takes a moment the first time.
         """
+        self._dropped.detach()  # whoever has it may use it when this is gone
         with self._lock, translated(self._catalogs):
             self.client.leave_scope()
             if not self._closed and any(catalog.missing for catalog in self._catalogs):
@@ -265,6 +270,7 @@ class Connection(HoldsSecrets):
             if self._closed:
                 return
             self._closed = True
+            self._dropped.detach()
             rest()
             for catalog in self._catalogs:
                 catalog.client.close()
@@ -457,6 +463,16 @@ class Connection(HoldsSecrets):
     def _check_open(self) -> None:
         if self._closed:
             raise InterfaceError("the connection is closed")
+
+
+def _close_dropped(native: DuckDBPyConnection, pid: int) -> None:
+    """Closes what a connection leaves that nobody closed.
+
+    On a thread of its own, since the garbage collector runs anywhere, within DuckDB too. After a
+    fork, DuckDB's threads are in the parent, and closing would wait for them.
+    """
+    if os.getpid() == pid:
+        threading.Thread(target=native.close, name="vercel-sql-dropped", daemon=True).start()
 
 
 _open: weakref.WeakSet[Connection] = weakref.WeakSet()

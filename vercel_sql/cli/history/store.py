@@ -21,6 +21,7 @@ def check_target(target: Target) -> None:
     """Finds out, before the first request, whether a run can be appended.
 
     Raises:
+        BusyError: another process has it open.
         OperationalError: it can't; the message says why.
     """
     with target.looked_at() as con:
@@ -32,6 +33,7 @@ def append(target: Target, listing: Listing) -> int:
     """Appends a run and gives its number; on any error the history is as it was.
 
     Raises:
+        BusyError: another process has it open, or has just made it.
         OperationalError: it could not be written.
     """
     with target.written() as con, _transaction(con):

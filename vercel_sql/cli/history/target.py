@@ -13,6 +13,7 @@ import duckdb
 
 from vercel_sql.api.private_files import READABLE, require_private, require_replaceable
 from vercel_sql.cli.history.schema import CATALOG
+from vercel_sql.cli.history.turns import BusyError, holder
 from vercel_sql.errors import OperationalError, ParameterError
 from vercel_sql.tables.catalog import literal
 
@@ -22,7 +23,6 @@ _STORAGE = "STORAGE_VERSION 'v1.5.0'"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+(?=:)")
 _PASSWORD = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
 _USERINFO = re.compile(r"(:/+)[^\s\"']+@")  # DuckDB 1.5 drops one of two slashes
-_LOCKED = re.compile(r"Could not set lock(?:.*?\(PID (\d+)\))?", re.DOTALL)
 _LACKING = re.compile(
     r"(?:download extension \"|required extension '|Extension \"(?:[^\"]*/)?)(\w+)"
     r"(?=[\"':]|\.duckdb_extension\" not found)"
@@ -56,6 +56,7 @@ class Target:
         """A connection with what is there attached, to be read; None where nothing is there yet.
 
         Raises:
+            BusyError: another process has it open.
             OperationalError: it can't be attached, or a file can't be made there.
         """
         with self._explained(), _owner_only():  # some targets are made when they are attached
@@ -77,6 +78,7 @@ class Target:
         Only its owner may read what is made.
 
         Raises:
+            BusyError: another process has it open, or has just made it.
             OperationalError: it can't be attached or written.
         """
         with self._explained(), _owner_only():
@@ -116,10 +118,14 @@ class Target:
         try:
             yield
         except duckdb.Error as error:
+            if (other := holder(str(error))) is not None:
+                raise BusyError(f"{other} has {self._shown} open") from None
             # What DuckDB says may repeat the whole target, and so may its traceback.
             raise self._error(self._reason(str(error))) from None
         except OSError as error:
             raise self._error(error.strerror or type(error).__name__) from None
+        except BusyError:
+            raise
         except OperationalError as error:
             raise self._error(str(error)) from None
 
@@ -127,9 +133,6 @@ class Target:
         return OperationalError(f"no snapshot was added to {self._shown}: {reason}")
 
     def _reason(self, said: str) -> str:
-        if found := _LOCKED.search(said):
-            process = f"process {found[1]}" if found[1] else "another process"
-            return f"{process} has it open; try again when that is done"
         if (found := _LACKING.search(said)) and self._path is None:
             return (
                 f"DuckDB {duckdb.__version__} needs its extension {found[1]} for that, and it is "
@@ -159,7 +162,7 @@ def _made_whole(path: Path) -> Iterator[Path]:
     """A place for a new file, which is moved to its own when the context ends without an error.
 
     Raises:
-        OperationalError: somebody else has made the file meanwhile.
+        BusyError: somebody else has made the file meanwhile.
         OSError: it can't be made.
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
@@ -168,7 +171,7 @@ def _made_whole(path: Path) -> Iterator[Path]:
         try:
             os.link(made, path)
         except FileExistsError:
-            raise OperationalError("another snapshot has made it meanwhile; try again") from None
+            raise BusyError(f"another snapshot has made {path} meanwhile") from None
         except OSError:
             # A file system without links.
             made.rename(path)

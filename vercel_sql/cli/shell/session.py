@@ -137,7 +137,10 @@ class Session:
         return False
 
     def _approve(self, plan: Plan) -> bool:
-        return not self.settings.confirm or self._ask(plan)
+        try:
+            return not self.settings.confirm or self._ask(plan)
+        except KeyboardInterrupt:  # it answers the question; the shell goes on
+            return False
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
