@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 
 from vercel_sql.api import Client, Credential
@@ -11,7 +10,6 @@ from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.cli.exit_codes import FAILED, WRONG_USE
 from vercel_sql.cli.output import complain
 from vercel_sql.errors import Error, ParameterError
-from vercel_sql.escapes import visible_lines
 from vercel_sql.manifest import vercel
 
 
@@ -35,8 +33,7 @@ def anonymous_client(arguments: argparse.Namespace) -> Client:
 
 def say(text: str) -> None:
     """Tells the person something on standard error, without control characters."""
-    sys.stderr.write(visible_lines(text.rstrip("\n")) + "\n")
-    sys.stderr.flush()
+    complain(text, "")
 
 
 def guarded(run: Callable[[], int]) -> int:

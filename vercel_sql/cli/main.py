@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 import traceback
@@ -12,9 +11,11 @@ from difflib import get_close_matches
 from typing import NoReturn
 
 from vercel_sql._version import __version__
-from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USE
+from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED, WRONG_USE
 from vercel_sql.cli.logged import logged
 from vercel_sql.cli.options import add_connection, add_guards, add_logging, add_parameters
+from vercel_sql.cli.output import OutputError, complain
+from vercel_sql.cli.streams import flush_streams, prepare_streams
 from vercel_sql.escapes import visible_lines
 
 _COMMANDS = {
@@ -60,31 +61,23 @@ exit codes: 0 fine, 1 a statement failed, 2 wrong use, 3 a report's rows
 
 def entry_point() -> None:
     """What the installed command runs."""
-    _prepare_streams()
+    prepare_streams()
     try:
         code = main(sys.argv[1:])
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else WRONG_USE
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        # The reader is gone or the disk is full, which was said where it mattered. Python would
-        # complain once more when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = code or FAILED
+    failure = flush_streams()
+    if failure is not None and code == FINE:
+        code = _unwritable(failure)
     sys.exit(code)
 
 
-def _prepare_streams() -> None:
-    """Makes the streams take any text: files are UTF-8, and a terminal may show less than that."""
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it lives as long as the process
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        if sys.stdout.isatty():
-            sys.stdout.reconfigure(errors="backslashreplace")
-        else:
-            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+def _unwritable(error: OSError) -> int:
+    """Says which file or stream failed, and gives the exit code."""
+    if not isinstance(error, BrokenPipeError):  # whoever read has read enough
+        where = f"{error.filename} can't be used: " if error.filename else ""
+        complain(f"{where}{error.strerror or type(error).__name__}")
+    return FAILED
 
 
 def main(argv: Sequence[str]) -> int:
@@ -94,20 +87,20 @@ def main(argv: Sequence[str]) -> int:
             return _command(argv[0], argv[1:])
         return _query(argv)
     except KeyboardInterrupt:
-        sys.stderr.write("vercel-sql: interrupted\n")
+        complain("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
+    except OutputError as error:
+        complain(str(error))
         return FAILED
     except OSError as error:
-        sys.stderr.write(f"vercel-sql: {error.strerror or type(error).__name__}\n")
-        return FAILED
+        return _unwritable(error)
     except Exception as error:
         # Neither the error's text nor its traceback: both may hold anything, secrets included.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
-        sys.stderr.write(
-            f"vercel-sql: internal error: {type(error).__name__} at {where}. "
-            "This is a defect of vercel-sql; please report it\n"
+        complain(
+            f"internal error: {type(error).__name__} at {where}. "
+            "This is a defect of vercel-sql; please report it"
         )
         return FAILED
 

@@ -5,6 +5,7 @@ A secret is shown once: where the chosen mode cut it or left it out, it follows 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -16,7 +17,7 @@ from typing import TextIO
 
 import pyarrow as pa
 
-from vercel_sql.cli.output import OutputError, rescued, terminal_width
+from vercel_sql.cli.output import SAMPLE, OutputError, rehearse, terminal_width
 from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.escapes import visible, visible_lines
 from vercel_sql.render import render_mode
@@ -51,6 +52,18 @@ class Destination:
         if file is not None:
             file.close()
 
+    def require_ready(self) -> None:
+        """Finds out whether a result with secrets can be written, before anything makes one.
+
+        Raises:
+            OutputError: it can't.
+        """
+        if self._file is not None:
+            problem = _unfit(os.fstat(self._file.fileno()))
+            if problem:
+                raise OutputError(f"{problem}. Nothing was sent", reader_left=False)
+        rehearse(lambda out: self._render(SAMPLE, out, terminal_width(), frozenset(["secret"])))
+
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
         """Writes a result.
 
@@ -60,17 +73,16 @@ class Destination:
             whole: whether no row is left out, whatever ``.maxrows`` says.
 
         Raises:
-            OutputError: it can't be written; secrets are on standard error then.
+            OSError: it can't be written.
         """
-        with rescued(table, secrets):
-            if self._file is None:
-                self._to_terminal(table, secrets, whole)
-                return
-            try:
-                self._to_file(self._file, table, secrets)
-            finally:
-                if self._is_for_one:
-                    self.reset()
+        if self._file is None:
+            self._to_terminal(table, secrets, whole)
+            return
+        try:
+            self._to_file(self._file, table, secrets)
+        finally:
+            if self._is_for_one:
+                self.reset()
 
     def write_text(self, text: str) -> None:
         """Writes lines of text that are no result, such as the names of tables.
@@ -99,17 +111,14 @@ class Destination:
             self._render(table, file, None, secrets)
             file.flush()
             return
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if os.name == "posix" and mode & 0o077:
-            raise OutputError(
-                f"the output file may be read by others (mode {mode:04o}), and the rows hold "
-                "secrets: run chmod 600 on it",
-                reader_left=False,
-            )
+        problem = _unfit(os.fstat(file.fileno()))
+        if problem:
+            raise OSError(errno.EPERM, problem)
         written = io.StringIO()
         self._render(table, written, None, secrets)
         file.write(written.getvalue())
         file.flush()
+        os.fsync(file.fileno())
         _write_missing(table, secrets, written.getvalue())
 
     def _render(
@@ -131,6 +140,21 @@ class Destination:
             secret_columns=secrets,
             options=options,
         )
+
+
+def _unfit(file: os.stat_result) -> str | None:
+    """Why secrets can't go to the file that was opened."""
+    if os.name != "posix":
+        return None
+    if not file.st_nlink:
+        return "the output file was deleted: say with .output where results go"
+    mode = stat.S_IMODE(file.st_mode)
+    if mode & 0o077:
+        return (
+            f"the output file may be read by others (mode {mode:04o}), and the rows hold "
+            "secrets: run chmod 600 on it"
+        )
+    return None
 
 
 def _write_missing(table: pa.Table, secrets: frozenset[str], shown: str) -> None:
