@@ -23,6 +23,8 @@ KEYRING_VARIABLE = "VERCEL_SQL_KEYRING"
 _KEYRING_SERVICE = "vercel-sql"
 # Longer than a refresh can take; whoever waits so long is told.
 _LOCK_SECONDS = 120.0
+# More bytes than a login takes.
+_LARGEST = 16_384
 # Backends that keep nothing, or keep it in the open.
 _NO_KEYRINGS = ("keyring.backends.fail", "keyring.backends.null", "keyrings.alt")
 
@@ -162,6 +164,20 @@ class LoginStore:
                 backend.delete_password(_KEYRING_SERVICE, self.api_url)
         return str(self.path)
 
+    def require_writable(self) -> None:
+        """Finds out whether a login can be saved now. Call it under `locked`.
+
+        Raises:
+            OperationalError: it can't.
+        """
+        try:
+            try:
+                self._write_beside(b" " * _LARGEST)
+            finally:
+                self._unfinished.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from None
+
     def forget(self) -> None:
         """Removes the login from wherever it is. Call it under `locked`.
 
@@ -210,18 +226,21 @@ class LoginStore:
         """Writes beside the file and renames, so that the file is whole whenever this is killed."""
         self._make_folder()
         try:
-            self._unfinished.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with open(os.open(self._unfinished, flags, 0o600), "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            self._write_beside(text.encode())
             os.replace(self._unfinished, self.path)
             self._sync_folder()
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._unfinished.unlink(missing_ok=True)
             raise self._unusable(error) from None
+
+    def _write_beside(self, content: bytes) -> None:
+        self._unfinished.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(os.open(self._unfinished, flags, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _sync_folder(self) -> None:
         if os.name != "posix":

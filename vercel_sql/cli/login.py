@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import webbrowser
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from vercel_sql.api import Client, Credential
 from vercel_sql.api.account import ask_account
@@ -28,8 +30,12 @@ from vercel_sql.api.sign_in import (
 from vercel_sql.cli.accounts import anonymous_client, guarded, say
 from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers, seconds
-from vercel_sql.errors import Error, ParameterError
+from vercel_sql.cli.output import rescued
+from vercel_sql.errors import Error, OperationalError, ParameterError
+from vercel_sql.escapes import visible_lines
 from vercel_sql.manifest import vercel
+
+_SECRETS = frozenset(["access_token", "refresh_token"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,9 +97,10 @@ def _login(arguments: argparse.Namespace) -> int:
         store = LoginStore(client.urls["api"])
         with store.locked():  # found out now, rather than with a login in hand
             before = _before(store)
+            store.require_writable()
         with caused_by("login"):
             login = _signed_in(client, arguments)
-        with store.locked():
+        with rescued(_secrets(login), _SECRETS, client.receipts), store.locked():
             place = store.write(login)
         client.receipts.release(f"saved in {place}")
     finally:
@@ -129,6 +136,25 @@ def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:
         )
 
 
+def _secrets(login: SavedLogin) -> pa.Table:
+    return pa.table({name: [getattr(login, name)] for name in ("api_url", *sorted(_SECRETS))})
+
+
+def _tell(text: str) -> None:
+    """Tells the person what to do.
+
+    Raises:
+        OperationalError: nobody would see it.
+    """
+    try:
+        sys.stderr.write(f"{visible_lines(text)}\n")
+        sys.stderr.flush()
+    except OSError as error:
+        raise OperationalError(
+            f"what to do can't be shown on standard error: {error.strerror}. Nothing was saved"
+        ) from None
+
+
 def _before(store: LoginStore) -> SavedLogin | None:
     try:
         found = store.read()
@@ -157,20 +183,20 @@ def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
 
 
 def _show_code(email: str, code: str) -> None:
-    say(
+    _tell(
         f"An email was sent to {email}. Confirm the login there, if it shows this security code:\n"
         f"\n    {code}\n\nWaiting for the confirmation …"
     )
 
 
 def _show_device(prompt: DevicePrompt) -> None:
-    say(
+    _tell(
         f"On any device, open\n\n    {prompt.address}\n\nand enter the code\n\n"
         f"    {prompt.user_code}\n"
     )
     if prompt.complete_address is not None:
-        say(f"(or open {prompt.complete_address} and compare the code)")
-    say("Waiting for you to allow it …")
+        _tell(f"(or open {prompt.complete_address} and compare the code)")
+    _tell("Waiting for you to allow it …")
 
 
 def _shower(*, no_browser: bool) -> Callable[[str], None]:
@@ -178,10 +204,10 @@ def _shower(*, no_browser: bool) -> Callable[[str], None]:
         # The one place where the address is shown. It holds no secret of the app or the person,
         # and is of no use without the verifier, which stays here.
         if no_browser or not _opened(address):
-            say(f"Open this address in a browser on this machine:\n\n    {address}\n")
-            say("Waiting for the sign-in …")
+            _tell(f"Open this address in a browser on this machine:\n\n    {address}\n")
+            _tell("Waiting for the sign-in …")
         else:
-            say("Waiting for the sign-in in the browser … (if none opened: --no-browser)")
+            _tell("Waiting for the sign-in in the browser … (if none opened: --no-browser)")
 
     return show
 

@@ -15,7 +15,7 @@ from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED, WRONG_USE
 from vercel_sql.cli.logged import logged
 from vercel_sql.cli.options import add_connection, add_guards, add_logging, add_parameters
 from vercel_sql.cli.output import OutputError, complain
-from vercel_sql.cli.streams import flush_streams, prepare_streams
+from vercel_sql.cli.streams import flushed, prepare_streams
 from vercel_sql.escapes import visible_lines
 
 _COMMANDS = {
@@ -66,9 +66,10 @@ def entry_point() -> None:
         code = main(sys.argv[1:])
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else WRONG_USE
-    failure = flush_streams()
+    failure = flushed(sys.stdout, 1)
     if failure is not None and code == FINE:
         code = _unwritable(failure)
+    flushed(sys.stderr, 2)
     sys.exit(code)
 
 

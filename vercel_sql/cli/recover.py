@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from vercel_sql.cli.accounts import guarded, say
 from vercel_sql.cli.exit_codes import FAILED, FINE, ORPHANS
 from vercel_sql.cli.options import add_account
+from vercel_sql.cli.streams import STANDARD_OUTPUT
 from vercel_sql.errors import Error, OperationalError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _on_terminal() -> bool:
 
 
 def _recover(arguments: argparse.Namespace) -> int:
+    from vercel_sql.api.journal_files import journal_folder
     from vercel_sql.manifest import vercel
     from vercel_sql.tables.recovery import examine
 
@@ -82,8 +84,11 @@ def _recover(arguments: argparse.Namespace) -> int:
             findings = _revoked(client, findings, ask=not arguments.yes)
         return _told(client, arguments, replace(examined, findings=findings))
     except OSError as error:
+        if error.filename == STANDARD_OUTPUT:
+            raise
         raise OperationalError(
-            f"the journal can't be used: {error.strerror or 'unknown error'}"
+            f"the journal {error.filename or journal_folder()} can't be used: "
+            f"{error.strerror or 'unknown error'}"
         ) from None
     finally:
         client.close()
@@ -188,6 +193,7 @@ def _write(table: pa.Table, form: str) -> None:
     elif table.num_rows:
         width, options = terminal_width(), Options(null="-")
         render_mode(table, "line", sys.stdout, width=width, options=options)
+        sys.stdout.flush()
 
 
 def _table(client: Client, findings: Sequence[Finding]) -> pa.Table:

@@ -29,19 +29,17 @@ def prepare_streams() -> None:
         sys.stdout = _opened(1, STANDARD_OUTPUT)
 
 
-def flush_streams() -> OSError | None:
-    """Writes what is left, and gives what hindered it on standard output.
+def flushed(stream: TextIO, number: int) -> OSError | None:
+    """Writes what is left in a stream, and gives what hindered it.
 
     Python would complain once more about a stream that fails when it closes it.
     """
-    failure: OSError | None = None
-    for number, stream in ((2, sys.stderr), (1, sys.stdout)):
-        try:
-            stream.flush()
-        except OSError as error:
-            failure = error
-            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-    return failure if failure is not None and failure.filename == STANDARD_OUTPUT else None
+    try:
+        stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+        return error
+    return None
 
 
 def is_closed(stream: TextIO | None) -> bool:
@@ -85,5 +83,6 @@ class _Stream(io.FileIO):
             while (count := super().write(content)) is None:  # type: ignore[arg-type]
                 select.select([], [self], [])
         except OSError as error:
-            raise OSError(error.errno, error.strerror, self._called) from None
+            reason = "it is closed" if error.errno == errno.EBADF else error.strerror
+            raise OSError(error.errno, reason, self._called) from None
         return count

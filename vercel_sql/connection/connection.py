@@ -373,7 +373,7 @@ class Connection(HoldsSecrets):
                 error,
                 outcome.table,
             ) from None
-        cursor._take_rows(self.native, outcome.changed, outcome.secrets)
+        cursor._take_outcome(self.native, outcome)
 
     def _lend(self, table: pa.Table) -> None:
         self._course.is_computed = True
@@ -403,8 +403,14 @@ class Connection(HoldsSecrets):
     def _using(self, cursor: Cursor, *, to_end: bool = False) -> Iterator[None]:
         """Lets a cursor read its result, to its end or not, with errors as this package's."""
         self._check_open()
-        with self._lock, self._reading(cursor):
-            yield
+        try:
+            with self._lock, self._reading(cursor):
+                yield
+        except Exception as error:
+            unread = cursor._unread(error)
+            if unread is error:
+                raise
+            raise unread from None
         if to_end:
             self._was_read(cursor)
 
@@ -438,7 +444,7 @@ class Connection(HoldsSecrets):
                 with self._reading(active):
                     active._park()
             except errors.Error as error:
-                active._fail(error)
+                active._fail(active._unread(error))
         cursor._clear()
         self._active = weakref.ref(cursor)
         if hasattr(self.native, "abort"):

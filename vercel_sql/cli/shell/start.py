@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from types import FrameType
+
+from prompt_toolkit.history import History, InMemoryHistory
 
 from vercel_sql import Connection
 from vercel_sql._version import __version__
@@ -34,7 +35,7 @@ from vercel_sql.cli.shell.prompting import (
     unechoed_controls,
 )
 from vercel_sql.cli.shell.session import Session
-from vercel_sql.errors import Error
+from vercel_sql.errors import Error, JournalError
 
 _FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name
 _DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
@@ -112,11 +113,9 @@ def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) ->
 
     if not can_edit():
         return PlainReader(prompt)
-    path = state_dir() / "history"
-    _warn_if_unwritable(path)
     reader = EditingReader(
         prompt,
-        history=MaskedHistory(path, client.redactor.mask),
+        history=_history(client),
         completer=completer,
         lexer=lexer(),
         style=style(),
@@ -125,20 +124,25 @@ def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) ->
     return reader
 
 
-def _warn_if_unwritable(path: Path) -> None:
-    """Says once that nothing will be remembered, where that is so."""
+def _history(client: Client) -> History:
+    """What was entered before; says once that nothing will be remembered, where that is so."""
     try:
+        path = state_dir() / "history"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
     except OSError as error:
         complain(f"there is no history: {path}: {error.strerror or 'unknown error'}", "")
+    except JournalError as error:
+        complain(f"there is no history: {error}", "")
+        return InMemoryHistory()
+    return MaskedHistory(path, client.redactor.mask)
 
 
 def _cut_off(client: Client) -> int:
     """How many creates at this API have no end, and nobody who goes on with them."""
     try:
         return sum(s.intent.url in client.urls.values() for _, s in unfinished(journal_folder()))
-    except OSError:
+    except (OSError, JournalError):
         return 0
 
 

@@ -35,9 +35,9 @@ def read_first(fragment: Fragment, parameters: Parameters) -> tuple[str, dict[st
 
 @contextmanager
 def nothing_left(fragment: Fragment) -> Iterator[None]:
-    """Removes what a COPY … TO that fails has written, where nothing was before: DuckDB 1.5 does not.
+    """Removes what a COPY … TO that fails has written, which DuckDB 1.5 does not do.
 
-    What was there before it leaves alone anyway: it writes to another file, and renames that.
+    What was there before stays as it was: DuckDB writes to another file, and renames that.
     """
     paths = list(_targets(fragment))
     try:
