@@ -5,7 +5,6 @@ A secret is shown once: where the chosen mode cut it or left it out, it follows 
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import stat
@@ -58,10 +57,11 @@ class Destination:
         Raises:
             OutputError: it can't.
         """
-        if self._file is not None:
-            problem = _unfit(os.fstat(self._file.fileno()))
-            if problem:
-                raise OutputError(f"{problem}. Nothing was sent", reader_left=False)
+        if self._file is not None and not os.fstat(self._file.fileno()).st_nlink:
+            raise OutputError(
+                "the output file was deleted: .output names another. Nothing was sent",
+                reader_left=False,
+            )
         rehearse(lambda out: self._render(SAMPLE, out, terminal_width(), frozenset(["secret"])))
 
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
@@ -74,6 +74,7 @@ class Destination:
 
         Raises:
             OSError: it can't be written.
+            OutputError: others may read the file, and there are secrets.
         """
         if self._file is None:
             self._to_terminal(table, secrets, whole)
@@ -111,9 +112,13 @@ class Destination:
             self._render(table, file, None, secrets)
             file.flush()
             return
-        problem = _unfit(os.fstat(file.fileno()))
-        if problem:
-            raise OSError(errno.EPERM, problem)
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if os.name == "posix" and mode & 0o077:
+            raise OutputError(
+                f"the output file may be read by others (mode {mode:04o}), and the rows hold "
+                "secrets: run chmod 600 on it",
+                reader_left=False,
+            )
         written = io.StringIO()
         self._render(table, written, None, secrets)
         file.write(written.getvalue())
@@ -140,21 +145,6 @@ class Destination:
             secret_columns=secrets,
             options=options,
         )
-
-
-def _unfit(file: os.stat_result) -> str | None:
-    """Why secrets can't go to the file that was opened."""
-    if os.name != "posix":
-        return None
-    if not file.st_nlink:
-        return "the output file was deleted: say with .output where results go"
-    mode = stat.S_IMODE(file.st_mode)
-    if mode & 0o077:
-        return (
-            f"the output file may be read by others (mode {mode:04o}), and the rows hold "
-            "secrets: run chmod 600 on it"
-        )
-    return None
 
 
 def _write_missing(table: pa.Table, secrets: frozenset[str], shown: str) -> None:
