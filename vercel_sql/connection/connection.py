@@ -443,7 +443,7 @@ class Connection(HoldsSecrets):
             try:
                 with self._reading(active):
                     active._park()
-            except errors.Error as error:
+            except Exception as error:  # of Python's too: it has not all values of DuckDB
                 active._fail(active._unread(error))
         cursor._clear()
         self._active = weakref.ref(cursor)

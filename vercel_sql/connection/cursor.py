@@ -11,7 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from importlib.util import find_spec
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -335,8 +335,11 @@ def require_library(name: str) -> None:
     Raises:
         InterfaceError: it is not.
     """
-    if find_spec(name) is None:
-        raise InterfaceError(f"{name} is missing: install it, or take the rows another way")
+    try:
+        import_module(name)
+    except ImportError:
+        reason = f"{name} is missing: install it, or take the rows another way"
+        raise InterfaceError(reason) from None
 
 
 @contextmanager
