@@ -1,7 +1,8 @@
-"""COPY … TO: what is copied is read to its end before DuckDB opens a file.
+"""COPY … TO: what is copied is read to its end before DuckDB writes any of it.
 
 DuckDB writes rows while it reads them, and 1.5 leaves a short file behind where a listing fails
-midway. A materialised CTE is read whole first, and any format, partition or option stays as it is.
+midway. What is sorted is read whole first: here by the order in which the rows come anyway. Any
+format, partition or option stays as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from vercel_sql.sql.dialect import Kind
 from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
 
-_ROWS = "__vercel_sql_rows"
+_PLACE = "__vercel_sql_place"
 _AROUND = frozenset(["COPY", "PREPARE", "EXPLAIN"])
 
 
@@ -29,7 +30,8 @@ def read_first(fragment: Fragment, parameters: Parameters) -> tuple[str, dict[st
     text, values = fragment.slice(fragment.first, start).bind(parameters)
     tail, more = fragment.slice(rest, fragment.stop).bind(parameters)
     source, used = _query(query, parameters)
-    rows = f"WITH {_ROWS} AS MATERIALIZED (FROM ({source}\n)) FROM {_ROWS}"
+    placed = f"SELECT *, row_number() OVER () AS {_PLACE} FROM ({source}\n)"
+    rows = f"SELECT * EXCLUDE ({_PLACE}) FROM ({placed}) ORDER BY {_PLACE}"
     return f"{text} ({rows}) {tail}", {**values, **used, **more}
 
 
