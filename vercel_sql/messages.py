@@ -6,6 +6,7 @@ Results have renderers, and logs a filter (`vercel_sql.api.logger`), to the same
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 from vercel_sql.escapes import message, visible
@@ -13,8 +14,9 @@ from vercel_sql.escapes import message, visible
 
 def complain(text: str, prefix: str = "vercel-sql: ") -> None:
     """Says on standard error what went wrong; further lines of it are indented."""
-    sys.stderr.write(f"{message(prefix + text)}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # nobody is there to be told
+        sys.stderr.write(f"{message(prefix + text)}\n")
+        sys.stderr.flush()
 
 
 def say(*lines: str, out: TextIO | None = None) -> None:

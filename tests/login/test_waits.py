@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from ..scale import SCALE
 from .conftest import PATIENCE, fetch, query_of, with_query
 
 TOKEN_PATH = "/api/login/oauth/token"

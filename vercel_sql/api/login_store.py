@@ -26,6 +26,8 @@ _KEYRING_SERVICE = "vercel-sql"
 # Longer than a refresh can take. After the first so many seconds it is said what is waited for.
 _LOCK_SECONDS = 120.0
 _SAID_AFTER = 2.0
+# More bytes than a login takes.
+_LARGEST = 16_384
 
 
 class SavedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=False, kw_only=True):
@@ -167,6 +169,20 @@ class LoginStore:
             with_keyring(self._drop)
         return str(self.path)
 
+    def require_writable(self) -> None:
+        """Finds out whether a login can be saved now. Call it under `locked`.
+
+        Raises:
+            OperationalError: it can't.
+        """
+        try:
+            try:
+                self._write_beside(b" " * _LARGEST)
+            finally:
+                self._unfinished.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from None
+
     def forget(self) -> None:
         """Removes the login from wherever it is. Call it under `locked`.
 
@@ -221,18 +237,21 @@ class LoginStore:
         """Writes beside the file and renames, so that the file is whole whenever this is killed."""
         self._make_folder()
         try:
-            self._unfinished.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with open(open_private(self._unfinished, flags), "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            self._write_beside(text.encode())
             os.replace(self._unfinished, self.path)
             sync_folder(self.path.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._unfinished.unlink(missing_ok=True)
             raise self._unusable(error) from None
+
+    def _write_beside(self, content: bytes) -> None:
+        self._unfinished.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(open_private(self._unfinished, flags), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _remove_files(self) -> None:
         try:

@@ -36,7 +36,13 @@ class SecretsFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        try:
+            # Whole, so that it stays the same file when the working directory changes.
+            self.path = Path(path).expanduser().absolute()
+        except (OSError, RuntimeError) as error:  # that is gone, or there is no home directory
+            self.path = Path(path)
+            reason = getattr(error, "strerror", None) or "there is no home directory"
+            raise self._error(reason) from None
         self._lock = threading.Lock()
         # Found out now, before the first request, rather than with a secret in hand.
         self.require_writable()

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from vercel_sql.api import Client, Credential
 from vercel_sql.api.account import ask_account
@@ -29,9 +30,12 @@ from vercel_sql.api.sign_in import (
 from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers, seconds
-from vercel_sql.errors import Error, ParameterError
+from vercel_sql.cli.output import rescued
+from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.manifest import vercel
 from vercel_sql.messages import say
+
+_SECRETS = frozenset(["access_token", "refresh_token"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,9 +97,10 @@ def _login(arguments: argparse.Namespace) -> int:
         store = LoginStore(client.urls["api"])
         with store.locked():  # found out now, rather than with a login in hand
             before = _before(store)
+            store.require_writable()
         with caused_by("login"):
             login = _signed_in(client, arguments)
-        with store.locked():
+        with rescued(_secrets(login), _SECRETS, client.receipts), store.locked():
             place = store.write(login)
         client.receipts.release(f"saved in {place}")
     finally:
@@ -131,6 +136,24 @@ def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:
         )
 
 
+def _secrets(login: SavedLogin) -> pa.Table:
+    return pa.table({name: [getattr(login, name)] for name in ("api_url", *sorted(_SECRETS))})
+
+
+def _tell(*lines: str) -> None:
+    """Tells the person what to do.
+
+    Raises:
+        OperationalError: nobody would see it.
+    """
+    try:
+        say(*lines)
+    except OSError as error:
+        raise OperationalError(
+            f"what to do can't be shown on standard error: {error.strerror}. Nothing was saved"
+        ) from None
+
+
 def _before(store: LoginStore) -> SavedLogin | None:
     try:
         found = store.read()
@@ -159,24 +182,24 @@ def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
 
 
 def _show_code(email: str, code: str) -> None:
-    say(
+    _tell(
         f"An email was sent to {email}. Confirm the login there, if it shows this security code:",
         *("", f"    {code}", "", "Waiting for the confirmation …"),
     )
 
 
 def _show_device(prompt: DevicePrompt) -> None:
-    say("On any device, open", "", f"    {prompt.address}", "")
-    say("and enter the code", "", f"    {prompt.user_code}", "")
+    _tell("On any device, open", "", f"    {prompt.address}", "")
+    _tell("and enter the code", "", f"    {prompt.user_code}", "")
     if prompt.complete_address is not None:
-        say(f"(or open {prompt.complete_address} and compare the code)")
-    say("Waiting for you to allow it …")
+        _tell(f"(or open {prompt.complete_address} and compare the code)")
+    _tell("Waiting for you to allow it …")
 
 
 def _show_address(address: str, *, no_browser: bool) -> None:
     # The address holds no secret of the app or the person, and is of no use without the verifier,
     # which stays here.
-    say("Open this address in a browser on this machine:", "", f"    {address}", "")
+    _tell("Open this address in a browser on this machine:", "", f"    {address}", "")
     if not no_browser:
         _open_browser(address)
         say("(A browser was asked to open it; if none does, copy the address.)")

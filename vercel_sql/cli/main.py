@@ -22,6 +22,8 @@ def entry_point() -> None:
     """What the installed command runs."""
     import signal
 
+    from vercel_sql.cli.streams import flushed, prepare_streams
+
     # A shell has what it starts in the background ignore Ctrl-C.
     obeys = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if obeys:
@@ -32,7 +34,7 @@ def entry_point() -> None:
         # Runs last. When Python takes itself apart, the exit code is known, and a Ctrl-C would
         # end the process without it.
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    _prepare_streams()
+    prepare_streams()
 
     def ready() -> None:
         if obeys:
@@ -47,7 +49,11 @@ def entry_point() -> None:
     if obeys:
         # What still goes on is waited for at the end, for some seconds at most.
         signal.signal(signal.SIGINT, _leave)
-    sys.exit(_flushed(code))
+    failure = flushed(sys.stdout, 1)
+    if failure is not None and code == 0:
+        code = _unwritable(failure)
+    flushed(sys.stderr, 2)
+    sys.exit(code)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -58,30 +64,14 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
         os._exit(_INTERRUPTED)
 
 
-def _prepare_streams() -> None:
-    """Makes the streams take any text: files are UTF-8, and a terminal may show less than that."""
-    import io
+def _unwritable(error: OSError) -> int:
+    """Says which file or stream failed, and gives the exit code."""
+    from vercel_sql.messages import complain
 
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it lives as long as the process
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        if sys.stdout.isatty():
-            sys.stdout.reconfigure(errors="backslashreplace")
-        else:
-            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def _flushed(code: int) -> int:
-    """The exit code, when all that was written has left this process."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        # The reader is gone or the disk is full, which was said where it mattered. Python would
-        # complain once more when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return code or 1
-    return code
+    if not isinstance(error, BrokenPipeError):  # whoever read has read enough
+        where = f"{error.filename} can't be used: " if error.filename else ""
+        complain(f"{where}{error.strerror or type(error).__name__}")
+    return 1
 
 
 def main(argv: Sequence[str], ready: Callable[[], None] = lambda: None) -> int:
@@ -93,6 +83,7 @@ def main(argv: Sequence[str], ready: Callable[[], None] = lambda: None) -> int:
     """
     from vercel_sql.cli.commands import prepared
     from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED
+    from vercel_sql.cli.output import OutputError
     from vercel_sql.messages import complain
 
     try:
@@ -102,11 +93,11 @@ def main(argv: Sequence[str], ready: Callable[[], None] = lambda: None) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
+    except OutputError as error:
+        complain(str(error))
         return FAILED
     except OSError as error:
-        complain(error.strerror or type(error).__name__)
-        return FAILED
+        return _unwritable(error)
     except Exception as error:
         import traceback
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vercel_sql.api.state_dir import state_dir
 from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FAILED, FINE, ORPHANS
 from vercel_sql.cli.options import add_account
+from vercel_sql.cli.streams import STANDARD_OUTPUT
 from vercel_sql.errors import Error, OperationalError
 from vercel_sql.escapes import visible
 from vercel_sql.messages import complain, say
@@ -80,6 +80,7 @@ def _on_terminal() -> bool:
 
 
 def _recover(arguments: argparse.Namespace) -> int:
+    from vercel_sql.api.journal_files import journal_folder
     from vercel_sql.cli.waiting import waiting
     from vercel_sql.manifest import vercel
     from vercel_sql.tables.recovery import examine
@@ -93,9 +94,11 @@ def _recover(arguments: argparse.Namespace) -> int:
             findings = _revoked(client, examined, arguments)
         return _told(client, arguments, replace(examined, findings=findings))
     except OSError as error:
+        if error.filename == STANDARD_OUTPUT:
+            raise
         raise OperationalError(
-            f"the journal can't be used: {error.strerror or 'unknown error'}: "
-            f"{error.filename or state_dir()}"
+            f"the journal {error.filename or journal_folder()} can't be used: "
+            f"{error.strerror or 'unknown error'}"
         ) from None
     finally:
         client.close()
@@ -264,6 +267,7 @@ def _write(table: pa.Table, form: str) -> None:
             table.schema,
         )
         render_mode(shown, "line", sys.stdout, width=width, options=options)
+        sys.stdout.flush()
 
 
 def _table(client: Client, examined: Examination) -> pa.Table:

@@ -6,13 +6,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import pyarrow as pa
 from IPython.display import display
 
 from vercel_sql import Connection, Cursor, connect
+from vercel_sql.connection.cursor import require_library
 from vercel_sql.errors import Error, InterfaceError, ParameterError, PartialWriteError
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import say
@@ -21,7 +21,7 @@ from vercel_sql.notebook.masking import secrets_in
 from vercel_sql.notebook.options import Options
 from vercel_sql.notebook.rows import Rows, relation
 from vercel_sql.notebook.variables import tables_lent, values_for
-from vercel_sql.sql import Parameters, Statement, parse
+from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
 
 _USER = "SELECT username, email FROM vercel.user.user"
 
@@ -88,8 +88,8 @@ class Session:
             Error: any error of this package; the statements that follow are not run.
         """
         self._parameters = Parameters()
-        if options.kind in ("pandas", "polars") and find_spec(options.kind) is None:
-            raise InterfaceError(f"--as {options.kind} needs {options.kind}, which is missing")
+        if options.kind in ("pandas", "polars"):
+            require_library(options.kind)
         statements = parse(script)
         if not statements:
             raise InterfaceError("there is no statement")
@@ -110,6 +110,8 @@ class Session:
                 raise
 
     def _run(self, options: Options, statements: list[Statement]) -> Any:
+        if any(isinstance(statement, Write | Exec) for statement in statements):
+            _require_display()
         results = self._started(statements)
         *others, final = statements
         for statement in others:
@@ -217,6 +219,20 @@ class Session:
 def show(*lines: str) -> None:
     """Writes lines into the notebook's output, which is a cell's standard output."""
     say(*lines, out=sys.stdout)
+
+
+def _require_display() -> None:
+    """Finds out whether rows with a secret can be shown, before anything makes one.
+
+    Raises:
+        InterfaceError: they can't.
+    """
+    try:
+        rows = Rows(pa.table({"name": ["é"], "secret": ["s"]}), frozenset(["secret"]), str)
+        repr(rows), rows._repr_html_()
+    except Exception as error:
+        reason = type(error).__name__
+        raise InterfaceError(f"results can't be shown here ({reason}). Nothing was sent") from None
 
 
 @contextmanager

@@ -44,7 +44,11 @@ class Target:
             raise ParameterError("--to needs the name of a file, or what DuckDB's ATTACH takes")
         scheme = _SCHEME.match(text)
         self._text = text
-        self._path = None if scheme else Path(text).expanduser().absolute()
+        try:
+            self._path = None if scheme else Path(text).expanduser().absolute()
+        except (OSError, RuntimeError) as error:  # no working directory, or no home directory
+            reason = getattr(error, "strerror", None) or "there is no home directory"
+            raise ParameterError(f"--to {text} can't be found: {reason}") from None
         # What follows the scheme may hold a password.
         self._shown = f"{scheme[0]}:…" if scheme else text
 

@@ -21,6 +21,7 @@ from vercel_sql.cli.reports.options import add_options
 from vercel_sql.cli.reports.outputs import BINARY, WITH_FACTS, Directory, Output, StandardOutput
 from vercel_sql.cli.reports.report import Report, read_report
 from vercel_sql.cli.reports.running import Desk
+from vercel_sql.cli.streams import is_closed
 from vercel_sql.errors import Error, ProgrammingError
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain
@@ -44,7 +45,7 @@ def run_reports(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
     if unknown:
         # What follows the = may be a secret.
         parser.error(f"there is no option {unknown[0].partition('=')[0]}")
-    if sys.stdout is None and arguments.out is None:
+    if is_closed(sys.stdout) and arguments.out is None:
         parser.error("standard output is closed, and --out names no directory; nothing was run")
     return logged(arguments, lambda: _run_reports(arguments, parser))
 

@@ -17,7 +17,7 @@ from typing import TextIO
 import pyarrow as pa
 
 from vercel_sql.api.private_files import READABLE, open_private
-from vercel_sql.cli.output import OutputError, rescued, terminal_width
+from vercel_sql.cli.output import SAMPLE, OutputError, rehearse, terminal_width
 from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.escapes import visible
 from vercel_sql.messages import say
@@ -55,6 +55,19 @@ class Destination:
         if file is not None:
             file.close()
 
+    def require_ready(self) -> None:
+        """Finds out whether a result with secrets can be written, before anything makes one.
+
+        Raises:
+            OutputError: it can't.
+        """
+        if self._file is not None and not os.fstat(self._file.fileno()).st_nlink:
+            raise OutputError(
+                "the output file was deleted: .output names another. Nothing was sent",
+                reader_left=False,
+            )
+        rehearse(lambda out: self._render(SAMPLE, out, terminal_width(), frozenset(["secret"])))
+
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
         """Writes a result.
 
@@ -64,17 +77,17 @@ class Destination:
             whole: whether no row is left out, whatever ``.maxrows`` says.
 
         Raises:
-            OutputError: it can't be written; secrets are on standard error then.
+            OSError: it can't be written.
+            OutputError: others may read the file, and there are secrets.
         """
-        with rescued(table, secrets):
-            if self._file is None:
-                self._to_terminal(table, secrets, whole)
-                return
-            try:
-                self._to_file(self._file, table, secrets)
-            finally:
-                if self._is_for_one:
-                    self.reset()
+        if self._file is None:
+            self._to_terminal(table, secrets, whole)
+            return
+        try:
+            self._to_file(self._file, table, secrets)
+        finally:
+            if self._is_for_one:
+                self.reset()
 
     def write_lines(self, *lines: str) -> None:
         """Writes lines that are not a result, such as the names of tables.
@@ -112,6 +125,7 @@ class Destination:
         self._render(table, written, None, secrets)
         file.write(written.getvalue())
         file.flush()
+        os.fsync(file.fileno())
         _write_missing(table, secrets, written.getvalue())
 
     def _render(

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from types import FrameType
+
+from prompt_toolkit.history import History, InMemoryHistory
 
 from vercel_sql import Connection
 from vercel_sql._version import __version__
@@ -35,7 +36,7 @@ from vercel_sql.cli.shell.prompting import (
     unechoed_controls,
 )
 from vercel_sql.cli.shell.session import Session
-from vercel_sql.errors import Error
+from vercel_sql.errors import Error, JournalError
 from vercel_sql.messages import complain, say
 
 _FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name
@@ -114,11 +115,9 @@ def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) ->
 
     if not can_edit():
         return PlainReader(prompt)
-    path = state_dir() / "history"
-    _warn_if_unwritable(path)
     reader = EditingReader(
         prompt,
-        history=MaskedHistory(path, client.redactor.mask),
+        history=_history(client),
         completer=completer,
         lexer=lexer(),
         style=style(),
@@ -127,13 +126,18 @@ def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) ->
     return reader
 
 
-def _warn_if_unwritable(path: Path) -> None:
-    """Says once that nothing will be remembered, where that is so."""
+def _history(client: Client) -> History:
+    """What was entered before; says once that nothing will be remembered, where that is so."""
     try:
+        path = state_dir() / "history"
         make_private(path.parent)
         os.close(open_for_appending(path, forbidden=READABLE))
     except OSError as error:
         complain(f"there is no history: {path}: {error.strerror or 'unknown error'}", "")
+    except JournalError as error:
+        complain(f"there is no history: {error}", "")
+        return InMemoryHistory()
+    return MaskedHistory(path, client.redactor.mask)
 
 
 def _cut_off(client: Client) -> int:
@@ -142,7 +146,7 @@ def _cut_off(client: Client) -> int:
         folder, urls = journal_folder(), client.urls.values()
         told = [story for file in unfinished(folder) for story in file.stories if story.is_open]
         return sum(story.intent.url in urls for story in told) + len(damaged_files(folder))
-    except OSError:
+    except (OSError, JournalError):
         return 0
 
 
