@@ -94,7 +94,7 @@ def test_a_statement_that_ended_well_leaves_its_connection_to_the_next(sim, make
         with suppress(Error):
             client.send(read)
         time.sleep(0.25)
-    pools = client._connections
+    pools = client.connections
     assert pools._left == set()
 
 
@@ -107,9 +107,9 @@ def test_connections_that_were_left_are_closed_when_their_last_request_ends(sim,
         client.scope.cancel()
         assert all(each.exception() for each in hanging)
     client.scope = CancelScope()
-    (left,) = client._connections._left
+    (left,) = client.connections._left
     until(lambda: left.http.is_closed)
-    assert client._connections._left == set()
+    assert client.connections._left == set()
 
 
 def test_closing_a_client_closes_what_was_left_too(sim, make_client, read):
@@ -121,7 +121,7 @@ def test_closing_a_client_closes_what_was_left_too(sim, make_client, read):
         client.scope.cancel()
         assert hanging.exception()
     client.scope = CancelScope()
-    (left,) = client._connections._left
+    (left,) = client.connections._left
     client.close()
     assert left.http.is_closed
 
@@ -136,4 +136,4 @@ def test_a_body_that_nobody_waits_for_is_not_read_on(sim, make_client, read):
         client.scope.cancel()
         assert isinstance(dripping.exception(), StatementCancelledError)
     client.scope = CancelScope()
-    until(lambda: client._connections._left == set())
+    until(lambda: client.connections._left == set())

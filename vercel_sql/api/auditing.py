@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from urllib.parse import unquote
 
 from vercel_sql.api.account import ask_account
 from vercel_sql.api.answer import Answer
@@ -199,15 +197,8 @@ def _made_key(request: Request, content: dict[str, Any] | None) -> str | None:
 
 def _given_key(request: Request) -> str | None:
     """The key of the row that a write is about, where the request says it."""
-    method = request.method
-    for parameter in method.given:
-        if parameter.location == "path":
-            pattern = re.escape(method.path).replace(
-                re.escape(f"{{{parameter.key}}}"), "(?P<key>[^/]+)"
-            )
-            found = re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", pattern), request.path)
-            if found is not None:
-                return MASK if parameter.secret else unquote(found["key"])
-        elif method.verb == "delete" and parameter.required and parameter.secret:
-            return MASK
+    for parameter in request.method.given:
+        is_secret_key = request.method.verb == "delete" and parameter.required and parameter.secret
+        if parameter.location == "path" or is_secret_key:
+            return MASK if parameter.secret else str(request.given[parameter.name])
     return None
