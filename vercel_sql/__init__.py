@@ -30,6 +30,7 @@ from vercel_sql.dbapi import (
 )
 from vercel_sql.errors import (
     AnswerError,
+    AnswerMismatchError,
     APIError,
     DatabaseError,
     DataError,
@@ -68,6 +69,7 @@ __all__ = [
     "STRING",
     "APIError",
     "AnswerError",
+    "AnswerMismatchError",
     "Attachment",
     "Binary",
     "Connection",

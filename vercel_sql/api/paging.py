@@ -140,6 +140,8 @@ class _Listing:
                 page = self._ask(cursor)
                 self._check(page)
             except AnswerError as error:
+                if cursor is None:
+                    raise  # the connection was new already
                 failure = error
                 continue
             content = (page.keys, page.cursor)

@@ -17,6 +17,7 @@ from vercel_sql.api.answer import Answer
 from vercel_sql.api.answers import not_its_own
 from vercel_sql.api.decode import decode_json
 from vercel_sql.api.requests import Request
+from vercel_sql.errors import AnswerMismatchError
 from vercel_sql.manifest import Method, Parameter, Resource, vercel
 
 # How many answers are remembered; each takes some hundred bytes.
@@ -74,6 +75,8 @@ class Proofs:
 
     Attributes:
         pages: what the pages of listings have shown.
+        may_be_mixed_up: whether answers that show nothing of their request may be another's: one
+            was, or they have no ids.
 
     Args:
         answer_id: the header that tells one answer from all others, where there is one.
@@ -87,6 +90,7 @@ class Proofs:
         self._secrets: dict[str, str] = {}
         self._rows: set[tuple[str, str]] = set()
         self.pages = PageProofs()
+        self.may_be_mixed_up = False
 
     def check_new(self, request: Request, headers: Mapping[str, str]) -> None:
         """Makes sure that an answer, whatever its status, was not given before.
@@ -96,6 +100,7 @@ class Proofs:
         """
         told = headers.get(self._answer_id) if self._answer_id else None
         if told is None:
+            self.may_be_mixed_up = True
             return
         with self._lock:
             is_old = told in self._answers
@@ -103,6 +108,7 @@ class Proofs:
             if len(self._answers) > _MOST_ANSWERS:
                 del self._answers[next(iter(self._answers))]
         if is_old:
+            self.may_be_mixed_up = True
             raise not_its_own(request.method, request.path, "the same answer came before")
 
     def check(self, answer: Answer, authorization: str | None) -> None:
@@ -115,6 +121,13 @@ class Proofs:
         Raises:
             AnswerMismatchError: it belongs to another request.
         """
+        try:
+            self._check(answer, authorization)
+        except AnswerMismatchError:
+            self.may_be_mixed_up = True
+            raise
+
+    def _check(self, answer: Answer, authorization: str | None) -> None:
         method = answer.request.method
         if method.paging is not None:
             return
@@ -257,11 +270,12 @@ def _is_same(parameter: Parameter, asked: Any, shown: Any) -> bool:
     Keys are the same to the letter. Moments may be rounded. Of other texts, servers trim blanks,
     change the case of an address, bring characters into one form, and cut what is long.
     """
-    if parameter.location == "path":
-        return bool(asked == shown)
     if parameter.moment is not None:
-        return isinstance(shown, (int, Decimal)) and abs(shown - asked) <= _ROUNDING_MS
+        is_number = isinstance(shown, (int, Decimal)) and not isinstance(shown, bool)
+        return abs(shown - asked) <= _ROUNDING_MS if is_number else shown is not None
     if not isinstance(shown, str):
+        return True  # whoever makes a row of it says what is wrong with it
+    if parameter.location == "path":
         return bool(asked == shown)
     wanted, there = _plain(str(asked)), _plain(shown)
     return wanted == there or (len(there) >= _LONG_NAME and wanted.startswith(there))

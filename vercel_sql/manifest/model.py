@@ -142,7 +142,7 @@ class Paging(Entry, frozen=True, kw_only=True):
 
     Attributes:
         order: the column, in milliseconds since the epoch, that the rows are sorted by, the newest
-            first; a cursor that is a number is a moment of it.
+            first; a cursor that is a number is a moment of it. None where that is not known.
         cursor: the path of the next cursor in the answer.
         count: the path of the number of rows in the page, to find pages that were cut.
         parameter: the query parameter that takes the cursor.
@@ -155,7 +155,7 @@ class Paging(Entry, frozen=True, kw_only=True):
     parameter: str
     size_parameter: str
     size: int
-    order: str
+    order: str | None = None
 
 
 class Column(Entry, frozen=True, kw_only=True):

@@ -48,7 +48,8 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
     """What skims the answers of a paged method: keys, moments, cursor and the declared count."""
     assert method.paging is not None  # noqa: S101 - asked only for paged methods
     key, order = shape.resource.key, method.paging.order
-    row = msgspec.defstruct("Row", [(key, str), (order, Any, None)])
+    fields: list[Any] = [(key, str)] + ([(order, Any, None)] if order is not None else [])
+    row = msgspec.defstruct("Row", fields)
     types = {
         tuple(method.rows): list[row],  # type: ignore[valid-type]
         tuple(method.paging.cursor): int | str | None,
@@ -56,7 +57,7 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
     }
     decoder = msgspec.json.Decoder(_struct_at(types))
     rows_of, cursor_of, count_of = (attrgetter(".".join(path)) for path in types)
-    key_of, moment_of = attrgetter(key), attrgetter(order)
+    key_of, moment_of = attrgetter(key), attrgetter(order or key)
     names = [f'"{name}"'.encode() for name in dict.fromkeys(n for path in types for n in path)]
 
     def read(answer: Answer) -> Page:
