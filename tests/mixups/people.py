@@ -66,13 +66,20 @@ class Person:
         weights, acts = zip(*self._acts, strict=True)
         for _ in range(statements):
             (act,) = self._random.choices(acts, weights)
-            try:
-                act()
-            except vercel_sql.Error as error:
-                self.failed.append(f"{act.__name__}: {error}")
-                self._check_kept(error)
-            finally:
-                self.done += 1
+            self._do(act)
+
+    def do_each_twice(self) -> None:
+        for _, act in [*self._acts, *self._acts]:
+            self._do(act)
+
+    def _do(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except vercel_sql.Error as error:
+            self.failed.append(f"{act.__name__}: {error}")
+            self._check_kept(error)
+        finally:
+            self.done += 1
 
     # What is true
 
