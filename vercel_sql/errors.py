@@ -171,8 +171,9 @@ class UnknownOutcomeError(OperationalError):
     Attributes:
         outcome_unknown: True, as for a `RequestError`.
         cause: how the answer was lost.
-        orphans: the keys of the rows that may have come of it.
-        revoked: the key of the one that was taken away again at once, or None.
+        orphans: the keys of the rows that it may have made. Others may have made them.
+        is_proven: whether these are surely its own: by their marks, or by the answer itself.
+        revoked: the key of the one that was revoked at once, or None.
     """
 
     outcome_unknown = True
@@ -183,11 +184,13 @@ class UnknownOutcomeError(OperationalError):
         *,
         cause: BaseException,
         orphans: Sequence[str] = (),
+        is_proven: bool = False,
         revoked: str | None = None,
     ) -> None:
         super().__init__(message)
         self.cause = cause
         self.orphans = tuple(orphans)
+        self.is_proven = is_proven
         self.revoked = revoked
 
 

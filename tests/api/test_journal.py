@@ -19,9 +19,10 @@ import pytest
 
 from vercel_sql.api import build_request, check_arguments
 from vercel_sql.api import journal as journals
+from vercel_sql.api.appending import lock
 from vercel_sql.api.journal import Journal, journal, release_all, tidy, unfinished
-from vercel_sql.api.journal_files import journal_files, journal_folder, left_behind, read_file
-from vercel_sql.api.journal_records import Answered, Unknown, Unsent
+from vercel_sql.api.journal_files import damaged_files, is_alive, journal_folder, read_all
+from vercel_sql.api.journal_records import Answered, Story, Unknown, Unsent
 from vercel_sql.api.noting import Trail
 from vercel_sql.errors import JournalError, ServerError, TransportError, UnauthorizedError
 
@@ -64,9 +65,19 @@ def intent(**more: Any) -> dict[str, Any]:
     return about | more
 
 
-def told(folder: Path) -> list[Any]:
+def told(folder: Path) -> list[Story]:
     """All stories of all files."""
-    return [story for path in journal_files(folder) for story in read_file(path)]
+    return [story for file in read_all(folder) for story in file.stories]
+
+
+def creates(folder: Path) -> list[Path]:
+    """The files of creates."""
+    return sorted(folder.glob("*.create"))
+
+
+def open_stories(folder: Path) -> list[Story]:
+    """What has no end, and nobody goes on with."""
+    return [story for file in unfinished(folder) for story in file.stories]
 
 
 # What is noted
@@ -94,7 +105,7 @@ def test_the_intent_is_on_the_disk_while_the_request_is_under_way(send, sim, fol
 
 def test_neither_the_bearer_nor_the_secret_is_noted(send, sim, folder):
     send().entry.answered("some id")
-    (file,) = journal_files(folder)
+    (file,) = creates(folder)
     text = file.read_text()
     assert sim.token not in text
     assert sim.state.tokens()[0].bearer not in text
@@ -102,14 +113,14 @@ def test_neither_the_bearer_nor_the_secret_is_noted(send, sim, folder):
 
 def test_a_name_that_is_a_secret_is_not_noted(send, sim, folder):
     send(f"my {sim.token}")
-    assert sim.token not in journal_files(folder)[0].read_text()
+    assert sim.token not in creates(folder)[0].read_text()
     assert told(folder)[0].intent.values == {}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
 def test_the_journal_is_the_owners_alone(send, folder):
     send()
-    (file,) = journal_files(folder)
+    (file,) = creates(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -166,7 +177,7 @@ def test_what_comes_of_it_may_fail_to_be_noted(send, folder, monkeypatch, caplog
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(journals.JournalFile, "append", full)
+    monkeypatch.setattr(journals, "add_to", full)
     entry.answered("an id")
     assert "No space left" in caplog.text
     assert told(folder)[0].outcomes == ()
@@ -175,13 +186,13 @@ def test_what_comes_of_it_may_fail_to_be_noted(send, folder, monkeypatch, caplog
 # Its files
 
 
-def test_a_file_is_gone_when_all_has_ended(send, client, folder, monkeypatch):
-    monkeypatch.setattr(journals, "_KEPT_MS", 0)
+def test_a_file_is_gone_when_it_has_ended(send, client, folder, monkeypatch):
+    monkeypatch.setattr(journals, "_KEPT_SECONDS", 0)
     trail = send()
     trail.entry.answered("an id")
     client.receipts.take([trail.entry])
     client.close()
-    assert journal_files(folder) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_a_file_stays_where_something_has_no_end(send, client, sim, folder):
@@ -189,8 +200,7 @@ def test_a_file_stays_where_something_has_no_end(send, client, sim, folder):
     with pytest.raises(TransportError):
         send()
     client.close()
-    assert [story.is_open for story in told(folder)] == [True]
-    ((_, story),) = unfinished(folder)
+    (story,) = open_stories(folder)
     assert story.intent.values == {"name": "ci"}
 
 
@@ -203,85 +213,43 @@ def test_what_this_process_goes_on_with_is_not_left_behind(send, folder):
     assert len(unfinished(folder)) == 1
 
 
-def test_a_long_file_makes_place_for_a_new_one(folder, monkeypatch):
-    monkeypatch.setattr(journals, "_LONGEST", 1000)
+def test_what_was_given_up_may_still_be_answered(folder):
     notes = Journal(folder)
-    for number in range(20):
-        notes.begin(**intent(values={"name": str(number)})).settled("given")
-    assert len(journal_files(folder)) == 1
-    assert len(told(folder)) < 20
+    entry = notes.begin(**intent())
+    entry.given_up("interrupted")
+    (file,) = unfinished(folder)
+    assert not file.is_left
+    assert file.stories[0].is_under_way
     notes.release()
-    assert journal_files(folder) == []
+    assert not unfinished(folder)[0].is_left, "its request goes on"
+    entry.unknown("no answer")
+    notes.release()
+    assert unfinished(folder)[0].is_left
 
 
 def test_what_others_made_is_known_as_long_as_it_could_be_taken_for_an_orphan(folder, monkeypatch):
-    waiting, other, unlike = Journal(folder), Journal(folder), Journal(folder)
+    waiting, other = Journal(folder), Journal(folder)
     lost = waiting.begin(**intent())
     lost.unknown("no answer")
     waiting.release()
-    unlike.begin(**intent(values={"name": "another"})).settled("given")
-    unlike.release()
     made = other.begin(**intent())
     made.answered("theirs")
     made.settled("given")
     other.release()
-    assert len(journal_files(folder)) == 2
-    assert waiting.snapshot().known_keys == {"theirs"}
-    ((file, _),) = unfinished(folder)
-    with file.open("a") as stream:
-        stream.write(json.dumps({"type": "settled", "id": lost.intent.id, "at": 1, "how": "x"}))
+    assert len(creates(folder)) == 2
+    assert waiting.known_keys() == {"theirs"}
+    lost.settled("nothing was made")
     tidy(folder)
-    assert waiting.snapshot().known_keys == {"theirs"}
-    monkeypatch.setattr(journals, "_KEPT_MS", 0)
+    assert waiting.known_keys() == {"theirs"}, "for a moment more"
+    monkeypatch.setattr(journals, "_KEPT_SECONDS", 0)
     tidy(folder)
-    assert journal_files(folder) == []
-
-
-def test_only_what_is_under_way_is_a_rival(folder):
-    notes = Journal(folder)
-    mine = notes.begin(**intent())
-    assert notes.snapshot().rivals(mine.intent) == []
-    others = [notes.begin(**intent()) for _ in range(3)]
-    others[0].answered("an id")
-    others[1].unknown("no answer", ["its row"])
-    notes.begin(**intent(values={"name": "another"}))
-    assert [r.id for r in notes.snapshot().rivals(mine.intent)] == [others[2].intent.id]
-
-
-def test_what_was_given_up_and_may_still_be_answered_is_a_rival(folder):
-    notes = Journal(folder)
-    mine, other = notes.begin(**intent()), notes.begin(**intent())
-    other.given_up("interrupted")
-    assert notes.snapshot().is_contested(mine.intent)
-    other.answered("theirs")
-    assert not notes.snapshot().is_contested(mine.intent)
-    assert "theirs" in notes.snapshot().known_keys
-
-
-def test_what_makes_a_row_that_it_does_not_tell_of_is_a_rival(folder):
-    notes = Journal(folder)
-    mine = notes.begin(**intent())
-    other = notes.begin(**intent(method="verify_token", values={}))
-    other.answered(None)
-    other.settled("given")
-    assert notes.snapshot().is_contested(mine.intent)
-    assert [rival.id for rival in notes.snapshot().rivals(mine.intent)] == [other.intent.id]
-
-
-def test_a_process_that_ended_is_no_rival_for_an_orphan(folder):
-    one, other = Journal(folder), Journal(folder)
-    mine, theirs = one.begin(**intent()), other.begin(**intent())
-    assert one.snapshot().is_contested(mine.intent)
-    other.forget_after_fork()  # as if it had been killed
-    noted = one.snapshot()
-    assert not noted.is_contested(mine.intent)
-    assert [rival.id for rival in noted.rivals(mine.intent)] == [theirs.intent.id]
+    assert creates(folder) == []
 
 
 def test_half_a_character_is_noted_too(folder):
     notes = Journal(folder)
     notes.begin(**intent()).answered("tok\ud800")
-    assert notes.snapshot().known_keys == {"tok\ud800"}
+    assert notes.known_keys() == {"tok\ud800"}
     assert [story.answer.key for story in told(folder)] == ["tok\ud800"]
 
 
@@ -299,32 +267,86 @@ def test_its_folders_are_for_the_user_alone(folder):
         assert stat.S_IMODE(each.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        b'{"type":"answered","id":"',
-        b"\x00\xff\x00\n",
-        b'[1,2]\n{"type":"of another version","id":"x"}\n{"type":"intent","id":5}\n',
-        b'{"a":' * 100_000,
-    ],
-    ids=["half a line", "bytes", "other lines", "deep"],
-)
-def test_garbage_is_passed_over(folder, garbage):
+DAMAGE = {
+    "half a line": lambda text: text + b'4ab0 {"type":"answered","id":"',
+    "bytes": lambda text: text + b"\x00\xff\x00\n",
+    "another version": lambda text: text + b'{"type":"of another version","id":"x"}\n',
+    "deep": lambda text: text + b'{"a":' * 100_000,
+    "emptied": lambda text: b"",
+    "zeros": lambda text: bytes(len(text)),
+    "half zeros": lambda text: text[:40] + bytes(len(text) - 40),
+    "a bit": lambda text: text.replace(b'"name":"n"', b'"name":"o"'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_not_whole_and_hides_no_other(folder, damage):
     notes = Journal(folder)
-    notes.begin(**intent())
-    (file,) = journal_files(folder)
-    with file.open("ab") as stream:
-        stream.write(garbage)
-    notes.begin(**intent()).answered("an id")
-    assert [type(story.last) for story in told(folder)] == [type(None), Answered]
+    notes.begin(**intent()).unknown("no answer")
+    (file,) = creates(folder)
+    notes.begin(**intent()).unknown("no answer")
+    notes.release()
+    content = file.read_bytes()
+    file.write_bytes(DAMAGE[damage](content))
+    found = {each.path: each for each in unfinished(folder)}
+    assert len(found) == 2
+    assert [each.is_whole for path, each in found.items() if path == file] == [False]
+    assert [each.is_whole for path, each in found.items() if path != file] == [True]
+    tidy(folder)
+    assert file.read_bytes() == DAMAGE[damage](content)
 
 
-def test_what_is_no_file_is_passed_over(folder):
+def test_every_bit_of_a_file_counts(folder):
+    notes = Journal(folder)
+    notes.begin(**intent()).settled("given")
+    (file,) = creates(folder)
+    content = file.read_bytes()
+    lines = content.count(b"\n")
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << (position % 8)
+        file.write_bytes(damaged)
+        (read,) = read_all(folder)
+        ended = bytes(damaged).splitlines() == content.splitlines()
+        assert ended or not read.is_whole or read.is_open, (position, lines)
+
+
+def test_cut_anywhere_it_is_open_or_not_whole(folder):
+    notes = Journal(folder)
+    entry = notes.begin(**intent())
+    entry.answered("an id")
+    entry.settled("given")
+    (file,) = creates(folder)
+    content = file.read_bytes()
+    for length in range(len(content) - 1):  # without its last line break alone it is whole
+        file.write_bytes(content[:length])
+        assert read_all(folder)[0].is_open, length
+
+
+def test_what_is_no_file_is_damage_too(folder):
     folder.mkdir(parents=True)
-    (folder / "1-a.jsonl").mkdir()
-    os.mkfifo(folder / "2-b.jsonl")
-    assert unfinished(folder) == []
-    assert Journal(folder).snapshot().known_keys == set()
+    (folder / "1-a.create").mkdir()
+    os.mkfifo(folder / "2-b.create")
+    (folder / "3-c.create").symlink_to(folder / "elsewhere")
+    assert [file.is_whole for file in unfinished(folder)] == [False] * 3
+    assert Journal(folder).known_keys() == set()
+    assert damaged_files(folder) == []
+
+
+def test_a_file_of_an_earlier_version_is_read(folder):
+    """One file a process, with all its creates, and no checksums."""
+    folder.mkdir(parents=True)
+    lines = [
+        {"type": "intent", "id": "a", "at": 1, "url": "http://x", "resource": "s.r", "method": "m"},
+        {"type": "intent", "id": "b", "at": 2, "url": "http://x", "resource": "s.r", "method": "m"},
+        {"type": "answered", "id": "a", "at": 3, "key": "made"},
+        {"type": "settled", "id": "a", "at": 4, "how": "given"},
+    ]
+    (folder / "12-ab.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (file,) = unfinished(folder)
+    assert file.is_whole
+    assert [story.is_open for story in file.stories] == [False, True]
+    assert Journal(folder).known_keys() == {"made"}
 
 
 # Threads and processes
@@ -341,7 +363,6 @@ def test_threads_share_it(folder):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(journal_files(folder)) == 1
     assert [type(story.last) for story in told(folder)] == [Answered] * 100
 
 
@@ -371,19 +392,21 @@ def test_a_process_that_was_killed_leaves_what_it_had_begun(folder):
     assert unfinished(folder) == []
     process.send_signal(signal.SIGKILL)
     ended(process)
-    ((file, story),) = unfinished(folder)
+    (story,) = open_stories(folder)
     assert story.outcomes == ()
-    assert file.name.startswith(f"{process.pid}-")
+    assert story.intent.process.startswith(f"{process.pid}-")
+    tidy(folder)
+    assert [path.suffix for path in folder.iterdir()] == [".create"]
 
 
 def test_the_file_of_a_process_that_ended_goes_where_all_has_ended(folder, monkeypatch):
     process, _ = started("entry.answered('an id'); entry.settled('given')")
-    assert len(journal_files(folder)) == 1
+    assert len(creates(folder)) == 1
     ended(process)
-    assert len(journal_files(folder)) == 1  # for as long as its row may be taken for another's
-    monkeypatch.setattr(journals, "_KEPT_MS", 0)
+    assert len(creates(folder)) == 1  # for as long as its row may be taken for another's
+    monkeypatch.setattr(journals, "_KEPT_SECONDS", 0)
     tidy(folder)
-    assert journal_files(folder) == []
+    assert creates(folder) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are POSIX")
@@ -406,14 +429,14 @@ def test_a_child_process_neither_frees_nor_keeps_the_parents_file(folder):
         ended(process)
 
 
-def test_nobody_else_may_look_alive_by_looking(folder):
+def test_looking_makes_nobody_look_alive(folder):
     notes = Journal(folder)
-    notes.begin(**intent()).unknown("no answer")
-    notes.release()
-    (file,) = journal_files(folder)
-    with left_behind(file) as first, left_behind(file) as second:
-        assert first
-        assert second
+    name = notes.begin(**intent()).intent.process
+    assert is_alive(folder, name)
+    notes.forget_after_fork()  # as if it had been killed
+    with (folder / f"{name}.alive").open("rb") as looking:
+        lock(looking.fileno(), shared=True)
+        assert not is_alive(folder, name)
 
 
 def test_each_state_directory_has_its_own(monkeypatch, tmp_path):

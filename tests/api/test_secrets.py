@@ -185,8 +185,8 @@ def test_a_credential_shows_only_its_source():
 
 def test_lines_are_appended_and_the_repr_shows_only_the_path(tmp_path):
     file = SecretsFile(tmp_path / "secrets")
-    file.append("a.b", "make", {"token": "one", "more": {"n": 2**70}})
-    SecretsFile(tmp_path / "secrets").append("a.b", "make", {"token": 'two"\n'})
+    file.append("a.b", "make", {"token": "one", "more": {"n": 2**70}}, create="c1")
+    SecretsFile(tmp_path / "secrets").append("a.b", "make", {"token": 'two"\n'}, create="c2")
     lines = [json.loads(line) for line in (tmp_path / "secrets").read_text().splitlines()]
     assert [line["token"] for line in lines] == ["one", 'two"\n']
     assert lines[0]["more"] == {"n": 2**70}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vercel_sql.api import SecretsFile
-from vercel_sql.api.secrets_file import answers_in
+from vercel_sql.api.secrets_file import read_secrets
 from vercel_sql.errors import OperationalError
 
 
@@ -19,18 +19,53 @@ def path(tmp_path):
     return tmp_path / "secrets"
 
 
-@pytest.mark.parametrize("cut", [b'{"bearerToken":"vcp_ha', b"{}", b"\xff\x00"])
-def test_a_line_that_was_cut_off_swallows_no_other(path, cut, method):
+def append(file: SecretsFile, secret: str) -> int:
+    values = {"bearerToken": secret}
+    return file.append("authentication.user_tokens", "create_auth_token", values, create="c1")
+
+
+@pytest.mark.parametrize("cut", [b'{"bearerToken":"vcp_ha', b"[]", b"\xff\x00"])
+def test_a_line_that_was_cut_off_swallows_no_other(path, cut):
     path.touch(mode=0o600)
     path.write_bytes(b'{"first": 1}\n' + cut)
     file = SecretsFile(path)
-    file.append("authentication.user_tokens", "create_auth_token", {"bearerToken": "a"})
-    file.append("authentication.user_tokens", "create_auth_token", {"bearerToken": "b"})
+    append(file, "a")
+    append(file, "b")
     first, kept, *made = path.read_bytes().splitlines()
     assert (first, kept) == (b'{"first": 1}', cut)
     assert [json.loads(line)["bearerToken"] for line in made] == ["a", "b"]
-    found = answers_in(path, method("create_auth_token"))
-    assert [line["bearerToken"] for line in found] == ["a", "b"]
+    read = read_secrets(path)
+    assert [line.get("bearerToken") for line in read.lines] == [None, "a", "b"]
+    assert read.problem == "it can't be read whole (line 2)"
+
+
+def test_every_bit_of_a_line_counts(path):
+    append(SecretsFile(path), "a")
+    content = path.read_bytes()
+    assert read_secrets(path).problem is None
+    for position in range(len(content) - 1):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << (position % 7)
+        path.write_bytes(damaged)
+        read = read_secrets(path)
+        assert read.problem or not read.lines[0].get("create"), position
+
+
+def test_what_is_gone_from_its_end_is_told(path):
+    file = SecretsFile(path)
+    append(file, "a")
+    first = path.read_bytes()
+    length = append(file, "b")
+    assert length == len(path.read_bytes())
+    assert read_secrets(path, length).problem is None
+    for left in (first, b""):
+        path.write_bytes(left)
+        assert read_secrets(path).problem is None
+        assert (
+            read_secrets(path, length).problem == f"it had {length} bytes, and has {len(left)} now"
+        )
+    path.unlink()  # somebody took the secrets elsewhere
+    assert read_secrets(path, length).problem is None
 
 
 def test_a_named_pipe_is_refused_before_anything_is_sent(path):
@@ -39,10 +74,11 @@ def test_a_named_pipe_is_refused_before_anything_is_sent(path):
         SecretsFile(path).require_writable()
 
 
-def test_what_cannot_be_read_holds_nothing(path, method):
-    assert list(answers_in(path, method("create_auth_token"))) == []
+def test_what_cannot_be_read_holds_nothing(path):
+    assert read_secrets(path).lines == []
     path.mkdir()
-    assert list(answers_in(path, method("create_auth_token"))) == []
+    assert read_secrets(path).lines == []
+    assert read_secrets(path).problem == "it is not a regular file any more"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="handles have names in /proc there")
@@ -51,7 +87,7 @@ def test_each_line_is_synced_and_the_name_of_a_new_file_too(path, monkeypatch):
     monkeypatch.setattr("os.fsync", lambda handle: synced.append(_name_of(handle)))
     file = SecretsFile(path)
     assert synced == [str(path.parent)]
-    file.append("s.r", "make", {"a": "b"})
+    append(file, "a")
     assert synced == [str(path.parent), str(path)]
 
 

@@ -36,6 +36,7 @@ class Operator:
 
     def __init__(self, folder: Path, sim: Simulator) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         environment = without_tools() | {
             "PATH": os.environ["PATH"],
             "VERCEL_TOKEN": sim.token,

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pexpect
 import pytest
 
-from vercel_sql.api.journal_files import journal_files, journal_folder
+from vercel_sql.api.journal_files import journal_folder
+from vercel_sql.api.journal_records import decode_record, encode_record
 from vercel_sql.errors import UnknownOutcomeError
+from vercel_sql.tables.marks import unmarked
 
 from .conftest import COMMAND, PATIENCE, environment, started
 
@@ -25,7 +28,7 @@ FINE, FAILED, WRONG_USE, ORPHANS = 0, 1, 2, 3
 
 
 def named(sim, name="ci") -> list[str]:
-    return [token.id for token in sim.state.tokens() if token["name"] == name]
+    return [token.id for token in sim.state.tokens() if unmarked(token["name"]) == name]
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -87,20 +90,30 @@ def recover(here, sim) -> Callable[..., tuple[int, list[dict[str, Any]]]]:
 
 
 def files() -> list[Path]:
-    return journal_files(journal_folder())
+    return sorted(journal_folder().glob("*.create"))
 
 
-def aged() -> None:
-    """Makes all creates begin ten minutes earlier."""
+def rewritten(**changes: Callable[[int], int]) -> None:
+    """Changes numbers in all that the journal says."""
     for file in files():
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-        for line in lines:
-            for name in {"at", "server_at"} & line.keys():
-                line[name] -= 600_000
-        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        records = [decode_record(line) for line in file.read_bytes().splitlines()]
+        for number, record in enumerate(records):
+            new = {
+                name: change(getattr(record, name))
+                for name, change in changes.items()
+                if getattr(record, name, None) is not None
+            }
+            records[number] = msgspec.structs.replace(record, **new)
+        file.write_text("".join(encode_record(record) + "\n" for record in records))
 
 
-# What came of it
+def aged(hours: float = 3) -> None:
+    """Makes all creates begin hours earlier, by every clock."""
+    by = int(hours * 3_600_000)
+    rewritten(**dict.fromkeys(("at", "steady_at", "server_at", "since"), lambda at: at - by))
+
+
+# How it ended
 
 
 def test_nothing_to_tell(here, sim):
@@ -112,36 +125,106 @@ def test_nothing_to_tell(here, sim):
 
 
 def test_a_token_whose_secret_is_lost(recover, killed, sim):
-    killed(acts=True)
+    killed("--mark-names", acts=True)
     code, [line] = recover()
     (orphan,) = named(sim)
     assert code == ORPHANS
     assert line["id"] == orphan
     assert line["outcome"] == "made, and its secret is lost"
-    assert line["named"] == "name ci"
+    assert line["named"] == f"name {sim.state.find_token(orphan)['name']}"
     assert line["next"] == f"DELETE FROM {TABLE} WHERE id = '{orphan}'"
     assert recover()[1] == [line]
 
 
+def test_a_token_that_may_be_somebody_elses(recover, killed, sim):
+    killed(acts=True)
+    code, [line] = recover()
+    (orphan,) = named(sim)
+    assert code == ORPHANS
+    assert (line["id"], line["named"], line["creates"]) == (orphan, "name ci", 1)
+    assert line["outcome"] == "may have been made"
+    assert line["next"] == f"only if nobody uses it: vercel-sql recover --revoke {orphan}"
+    assert recover("--revoke", "--yes") == (ORPHANS, [line])
+    assert named(sim) == [orphan]
+
+
+def test_what_a_person_names_is_revoked(recover, killed, sim):
+    killed(acts=True)
+    (orphan,) = named(sim)
+    other = sim.state.add_token({"name": "ci"}).id
+    code, lines = recover("--revoke", orphan, "--yes")
+    assert code == FINE
+    assert [(line["outcome"], line["id"]) for line in lines] == [("made, and revoked now", orphan)]
+    assert named(sim) == [other]
+    assert recover() == (FINE, [])
+
+
+def test_what_nobody_listed_is_not_revoked(recover, killed, ids, exists):
+    killed(acts=True)
+    code, _ = recover("--revoke", ids[0], "--yes")
+    assert code == WRONG_USE
+    assert f"{ids[0]} is none of the ids that are listed here" in recover.err
+    assert exists(ids[0])
+
+
+def test_candidates_are_listed_once_for_all_creates(recover, killed, sim):
+    for _ in range(3):
+        killed(acts=True)
+    killed()
+    code, lines = recover()
+    assert code == ORPHANS
+    assert sorted(line["id"] for line in lines) == sorted(named(sim))
+    assert [line["creates"] for line in lines] == [4, 4, 4]
+
+
 def test_it_is_over_when_somebody_revoked_it(here, recover, killed, sim):
     killed(acts=True)
-    _, [line] = recover()
-    assert here("-c", line["next"], sim=sim).code == FINE
+    (orphan,) = named(sim)
+    deletion = f"DELETE FROM {TABLE} WHERE id = '{orphan}'"
+    assert here("-c", deletion, sim=sim).code == FINE
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (ORPHANS, "nothing was made yet"), (
+        "it may have been another's"
+    )
     aged()
     code, [line] = recover()
-    assert (code, line["outcome"]) == (FINE, "nothing came of it")
+    assert (code, line["outcome"]) == (FINE, "nothing was made")
     assert recover() == (FINE, [])
     assert files() == []
 
 
-def test_nothing_has_come_of_it_yet(recover, killed):
+@pytest.mark.parametrize("marks", [[], ["--mark-names"]])
+def test_a_request_that_arrives_two_hours_later_is_named(recover, killed, sim, marks):
+    killed(*marks)
+    name = decode_record(files()[0].read_bytes()).values["name"]
+    for hours in (0, 1, 0.9):
+        aged(hours)
+        code, [line] = recover()
+        assert (code, line["outcome"]) == (ORPHANS, "nothing was made yet")
+        assert "may still arrive" in line["next"]
+    late = sim.state.add_token({"name": name}).id
+    code, [line] = recover()
+    assert (code, line["id"]) == (ORPHANS, late)
+
+
+def test_nothing_has_been_made_yet(recover, killed):
     killed()
     code, [line] = recover()
-    assert (code, line["outcome"]) == (ORPHANS, "nothing came of it yet")
+    assert (code, line["outcome"]) == (ORPHANS, "nothing was made yet")
     aged()
     code, [line] = recover()
-    assert (code, line["outcome"]) == (FINE, "nothing came of it")
+    assert (code, line["outcome"]) == (FINE, "nothing was made")
     assert recover() == (FINE, [])
+
+
+def test_after_a_restart_the_server_tells_how_long_ago_it_was(recover, killed):
+    killed()
+    rewritten(boot=lambda _: "another start of this machine")
+    assert recover()[0] == ORPHANS
+    rewritten(server_at=lambda at: at - 2 * 3_600_000)
+    assert recover()[0] == ORPHANS
+    rewritten(server_at=lambda at: at - 2 * 3_600_000)
+    assert recover()[0] == FINE
 
 
 def test_a_token_whose_secret_is_saved(recover, answered, sim, tmp_path, authenticates):
@@ -160,7 +243,7 @@ def test_a_secret_that_was_saved_before_the_journal_knew(recover, answered, sim,
     file = tmp_path / "secrets"
     answered(secrets_file=str(file))
     (journal,) = files()
-    journal.write_text(journal.read_text().splitlines()[0] + '\n{"type":"ans')
+    journal.write_text(journal.read_text().splitlines()[0] + "\n")
     code, [line] = recover()
     assert (code, line["outcome"]) == (FINE, "made, and its secret is saved")
     assert (line["id"], line["secret"]) == (named(sim)[0], str(file))
@@ -172,9 +255,20 @@ def test_a_secret_that_was_half_saved(recover, answered, sim, tmp_path):
     (journal,) = files()
     journal.write_text(journal.read_text().splitlines()[0] + "\n")
     file.write_text(file.read_text()[:60])
+    code, lines = recover()
+    assert code == ORPHANS
+    assert (lines[0]["outcome"], lines[0]["id"]) == ("may have been made", named(sim)[0])
+    assert f"the secrets file {file}: it can't be read whole (line 1)" in recover.err
+    assert file.stat().st_size == 60
+
+
+def test_a_secret_that_was_saved_and_is_gone_from_its_file(recover, answered, sim, tmp_path):
+    file = tmp_path / "secrets"
+    answered(secrets_file=str(file))
+    file.unlink()
     code, [line] = recover()
-    assert (code, line["outcome"]) == (ORPHANS, "made, and its secret is lost")
-    assert line["id"] == named(sim)[0]
+    assert (code, line["id"]) == (ORPHANS, named(sim)[0])
+    assert line["outcome"].startswith("made; its secret was not saved")
 
 
 def test_a_secret_that_may_not_have_been_shown(recover, answered, here, sim):
@@ -198,48 +292,33 @@ def test_what_cannot_be_looked_up_is_told_once(recover, killed):
     assert recover() == (FINE, [])
 
 
-def test_one_of_several_may_have_come_of_it(recover, killed, sim):
-    killed(acts=True)
-    sim.state.add_token({"name": "ci"})
-    code, lines = recover("--revoke", "--yes")
-    assert code == ORPHANS
-    assert {line["outcome"] for line in lines} == {"may have been made"}
-    assert sorted(line["id"] for line in lines) == sorted(named(sim))
-    assert len(named(sim)) == 2
-
-
 def test_what_others_made_since_is_not_taken_for_it(recover, here, killed, sim):
     killed()
     for _ in range(2):
         assert here("-c", INSERT, sim=sim).code == FINE
     code, [line] = recover()
-    assert (code, line["outcome"]) == (ORPHANS, "nothing came of it yet")
+    assert (code, line["outcome"]) == (ORPHANS, "nothing was made yet")
     aged()
     assert recover()[0] == FINE
-    assert files() == []
 
 
-def test_several_of_one_name(recover, killed, sim):
-    killed(acts=True)
-    time.sleep(2.5)  # by more than the server's time, in whole seconds, is uncertain
-    killed(acts=True)
-    first, second = reversed(named(sim))
-    _, lines = recover("--revoke", "--yes")
-    # Both may have come of the first, and only the second of the second.
-    assert sorted((line["outcome"], line["id"]) for line in lines) == sorted(
-        [
-            ("may have been made", first),
-            ("may have been made", second),
-            ("made, and revoked now", second),
-        ]
-    )
-    code, [line] = recover("--revoke", "--yes")
-    assert (code, line["id"], named(sim)) == (FINE, first, [])
+@pytest.mark.parametrize("marks", [[], ["--mark-names"]])
+def test_a_token_of_another_machine_is_never_revoked(
+    recover, here, killed, sim, marks, monkeypatch, tmp_path
+):
+    """Killed before the server acts, and then repeated on another machine."""
+    killed(*marks)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("VERCEL_SQL_STATE_DIR", str(tmp_path / "another machine"))
+        assert here(*marks, "-c", INSERT, sim=sim).code == FINE
+    (theirs,) = named(sim)
+    code, _ = recover("--revoke", "--yes")
+    assert (code, named(sim)) == (ORPHANS, [theirs])
 
 
 def test_a_create_whose_answer_was_lost_while_its_process_lives(recover, connect, sim):
     sim.faults(kind="drop_after", method="POST")
-    db = connect()
+    db = connect(mark_names=True)
     with pytest.raises(db.OperationalError):
         db.execute(INSERT)
     _, [line] = recover("--revoke", "--yes")
@@ -271,47 +350,24 @@ def test_what_is_under_way_is_not_cut_off(recover, sim):
     assert recover()[0] == ORPHANS
 
 
-def test_a_token_that_another_process_is_about_to_be_given_is_not_revoked(recover, killed, sim):
-    killed()  # nothing was made
-    sim.clear_requests()
-    sim.clear_faults()
-    sim.faults(kind="latency", ms=5000, method="POST", acts_first=True)
-    with started(["-o", "csv", "-c", f"{INSERT} RETURNING id, bearerToken"], environment(sim)) as b:
-        until(lambda: named(sim))
-        code, [line] = recover("--revoke", "--yes")
-        out, _ = b.communicate(timeout=PATIENCE)
-    assert (code, line["outcome"]) == (ORPHANS, "may have been made")
-    assert named(sim)[0] in out.decode()
-
-
-def test_a_token_that_another_was_given_is_not_revoked(recover, connect, sim):
-    one, other = connect(), connect()
-    post = {"method": "POST", "path": "/v3/user/tokens"}
-    sim.faults(kind="latency", ms=1500, **post)  # the first: nothing is done
-    sim.faults(kind="drop_before", **post)
-    sim.faults(kind="latency", ms=4000, acts_first=True, after=1, **post)  # the other: is answered
-    lost = []
-
-    def lose():
-        with pytest.raises(UnknownOutcomeError) as caught:
-            one.execute(INSERT)
-        lost.append(caught.value)
-
-    losing = threading.Thread(target=lose)
-    losing.start()
-    until(lambda: [r for r in sim.requests() if r.method == "POST"])
-    ((given, _),) = other.execute(f"{INSERT} RETURNING id, bearerToken").fetchall()
-    losing.join()
-    assert lost[0].orphans == (given,)
-    assert "of another create of the same name that is under way" in str(lost[0])
+def test_a_marked_token_whose_answer_may_still_come_is_not_revoked(recover, connect, sim):
+    sim.faults(kind="latency", ms=4000, method="POST", acts_first=True)
+    db = connect(mark_names=True)
+    interrupting = threading.Thread(target=lambda: (until(lambda: named(sim)), db.interrupt()))
+    interrupting.start()
+    with pytest.raises(db.OperationalError, match="vercel-sql recover"):
+        db.execute(INSERT)
+    interrupting.join()
     code, [line] = recover("--revoke", "--yes")
-    assert (code, line["outcome"], named(sim)) == (ORPHANS, "nothing came of it yet", [given])
+    assert (code, line["outcome"]) == (ORPHANS, "may have been made")
+    assert len(named(sim)) == 1
+    until(lambda: '"answered"' in files()[0].read_text())
 
 
-def test_it_is_over_when_what_was_named_is_gone(recover, here, connect, sim):
+def test_it_is_over_when_what_was_proven_is_gone(recover, here, connect, sim):
     sim.faults(kind="drop_after", method="POST")
     with pytest.raises(UnknownOutcomeError) as caught:
-        connect().execute(INSERT)
+        connect(mark_names=True).execute(INSERT)
     deletion = f"DELETE FROM {TABLE} WHERE id = '{caught.value.orphans[0]}'"
     assert here("-c", deletion, sim=sim).code == FINE
     code, [line] = recover()
@@ -328,26 +384,23 @@ def test_a_token_that_another_process_made_just_before_is_none_of_ours(command, 
     assert (caught.value.revoked, caught.value.orphans, named(sim)) == (None, (), [theirs])
 
 
-@pytest.mark.parametrize("hours", [-2, 2], ids=["slow", "fast"])
-def test_a_clock_that_was_wrong_hides_no_token(recover, killed, sim, hours):
+@pytest.mark.parametrize("seconds", [-400 * 86_400, -3600, -30, 30, 3600, 400 * 86_400])
+@pytest.mark.parametrize("both", [False, True], ids=["the wall clock", "every clock"])
+def test_a_clock_that_was_wrong_hides_no_token(recover, killed, sim, seconds, both):
     killed(acts=True)
-    for file in files():
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-        for line in lines:
-            line["at"] += hours * 3_600_000
-            line.pop("server_at", None)
-        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    names = ("at", "steady_at") if both else ("at",)
+    rewritten(**dict.fromkeys(names, lambda at: at + seconds * 1000))
     code, [line] = recover()
     assert (code, line["outcome"], line["id"]) == (ORPHANS, "may have been made", named(sim)[0])
 
 
 def test_for_people_nothing_is_cut(here, killed, sim):
-    killed(acts=True)
+    killed("--mark-names", acts=True)
     told = here("recover", sim=sim).out
     (orphan,) = named(sim)
     assert "outcome = made, and its secret is lost\n" in told
     assert f"next = DELETE FROM {TABLE} WHERE id = '{orphan}'\n" in told
-    assert "named = name ci\n" in told
+    assert "named = name ci ~" in told
     ended = here("recover", "--revoke", "--yes", sim=sim)
     assert "outcome = made, and revoked now\n" in ended.out
     assert "Revoked: 1." in ended.err
@@ -357,7 +410,7 @@ def test_for_people_nothing_is_cut(here, killed, sim):
 
 
 def test_orphans_are_revoked(recover, killed, sim):
-    killed(acts=True)
+    killed("--mark-names", acts=True)
     code, [line] = recover("--revoke", "--yes")
     assert (code, line["outcome"], line["next"]) == (FINE, "made, and revoked now", None)
     assert named(sim) == []
@@ -365,7 +418,7 @@ def test_orphans_are_revoked(recover, killed, sim):
 
 
 def test_one_that_cannot_be_revoked_is_still_an_orphan(recover, killed, sim):
-    killed(acts=True)
+    killed("--mark-names", acts=True)
     sim.faults(kind="status", status=403, method="DELETE")
     code, [line] = recover("--revoke", "--yes")
     assert (code, line["outcome"]) == (ORPHANS, "made, and its secret is lost")
@@ -373,7 +426,7 @@ def test_one_that_cannot_be_revoked_is_still_an_orphan(recover, killed, sim):
 
 
 def test_nothing_is_revoked_unasked(here, killed, sim):
-    killed(acts=True)
+    killed("--mark-names", acts=True)
     ended = here("recover", "--revoke", sim=sim)
     assert ended.code == WRONG_USE
     assert "--yes" in ended.err
@@ -382,7 +435,7 @@ def test_nothing_is_revoked_unasked(here, killed, sim):
 
 @pytest.mark.parametrize(("answer", "left", "code"), [("y", 0, FINE), ("", 1, ORPHANS)])
 def test_on_a_terminal_it_asks(killed, sim, answer, left, code):
-    killed(acts=True)
+    killed("--mark-names", acts=True)
     child = pexpect.spawn(
         COMMAND[0],
         [*COMMAND[1:], "recover", "--revoke"],
@@ -459,10 +512,10 @@ def test_an_account_that_cannot_be_listed_settles_nothing(recover, killed, answe
     before = [file.read_text() for file in files()]
     code, lines = recover()
     assert code == FAILED
-    assert [line["outcome"] for line in lines] == [
+    assert {line["outcome"] for line in lines} == {
         "made, and its secret is saved",
         "could not be looked up",
-    ]
+    }
     assert "403" in recover.err
     assert [file.read_text() for file in files()] == before
 
@@ -491,3 +544,47 @@ def test_the_shell_says_that_something_was_cut_off(killed, sim):
     )
     child.expect_exact(b"1 earlier create was cut off: vercel-sql recover")
     child.close(force=True)
+
+
+# Damage
+
+
+DAMAGE = {
+    "zeros": lambda content: bytes(len(content)),
+    "half zeros": lambda content: content[: len(content) // 2] + bytes(len(content) // 2),
+    "emptied": lambda _content: b"",
+    "another version": lambda content: content.replace(b'"intent"', b'"intention"'),
+    "cut": lambda content: content[:-20],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_journal_never_gives_the_all_clear(recover, killed, sim, damage):
+    killed(acts=True)
+    (file,) = files()
+    damaged = DAMAGE[damage](file.read_bytes())
+    file.write_bytes(damaged)
+    for _ in range(2):
+        code, lines = recover()
+        assert code == ORPHANS
+        assert named(sim)[0] in [line["id"] for line in lines]
+        assert "can't be read whole" in recover.err
+        (kept,) = journal_folder().glob("*.damaged")
+        assert kept.read_bytes() == damaged
+    assert recover("--forget")[0] == FINE
+    assert recover() == (FINE, [])
+    assert [path.read_bytes() for path in journal_folder().glob("*.damaged.told")] == [damaged]
+
+
+@pytest.mark.parametrize("damage", ["zeros", "half zeros", "emptied", "cut"])
+def test_a_damaged_secrets_file_never_gives_the_all_clear(recover, here, sim, tmp_path, damage):
+    file = tmp_path / "secrets"
+    assert here("--save-secrets", str(file), "-c", INSERT, sim=sim).code == FINE
+    assert recover() == (FINE, [])
+    damaged = DAMAGE[damage](file.read_bytes())
+    file.write_bytes(damaged)
+    code, _ = recover()
+    assert code == ORPHANS
+    assert f"the secrets file {file}: it " in recover.err
+    assert file.read_bytes() == damaged
+    assert recover("--forget")[0] == FINE

@@ -52,10 +52,11 @@ def test_it_says_nothing_of_its_own_and_the_outcome_stays_unknown(simulate, tmp_
     assert (process.returncode, err) == (0, "")
     assert out in ("UnknownOutcomeError\n", "PartialWriteError\n")
     noted = [json.loads(line) for line in _journal(tmp_path)]
-    assert noted[-1]["type"] == "unknown" if method == "POST" else not noted
+    assert noted[-1]["type"] in ("given up", "unknown") if method == "POST" else not noted
 
 
 def _journal(state: Path) -> list[str]:
     folder = state / "journal"
     files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [line for each in files for line in each.read_text().splitlines()]
+    lines = [line for each in files for line in each.read_text().splitlines()]
+    return [line.partition(" ")[2] for line in lines]  # without their checksums

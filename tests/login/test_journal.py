@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from vercel_sql.api.journal_files import journal_files, read_file
+from vercel_sql.api.journal_files import read_all
 from vercel_sql.api.login_store import LoginStore
 
 EMAIL = "ada@example.com"
@@ -18,7 +18,7 @@ VERIFY = "/registration/verify"
 def noted(account):
     """What the person's journal tells."""
     folder = account.home / ".local" / "state" / "vercel-sql" / "journal"
-    return lambda: [story for path in journal_files(folder) for story in read_file(path)]
+    return lambda: [story for file in read_all(folder) for story in file.stories]
 
 
 @pytest.fixture

@@ -7,11 +7,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from vercel_sql.api.decode import decode_json
 
 if sys.platform != "win32":
     import fcntl
@@ -112,21 +108,20 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def objects_in(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects in a file, one a line; lines that are none, or cut, are passed over.
+def read_plain(path: Path) -> bytes | None:
+    """What a file holds; None where it is not a regular file, but a link, a folder or a pipe.
 
     Raises:
         OSError: it can't be read.
     """
-    handle = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT)
+    try:
+        handle = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            return None
+        raise
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        return
+        return None
     with open(handle, "rb") as file:
-        for line in file:
-            try:
-                found = decode_json(line)
-            except ValueError:
-                continue
-            if isinstance(found, dict):
-                yield found
+        return file.read()

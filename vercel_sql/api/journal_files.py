@@ -1,31 +1,39 @@
-"""The files of the journal, one a process that writes, and which of them were left behind."""
+"""The files of the journal: one a create, and one that is locked for as long as a process lives."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vercel_sql.api.appending import (
-    append_line,
-    lock,
-    objects_in,
-    open_for_appending,
-    sync_folder,
+from vercel_sql.api.appending import append_line, lock, open_for_appending, read_plain, sync_folder
+from vercel_sql.api.journal_records import (
+    Intent,
+    Record,
+    Saved,
+    Story,
+    decode_record,
+    encode_record,
+    stories,
 )
-from vercel_sql.api.journal_records import Record, Story, decode_record, encode_record, stories
 from vercel_sql.api.state_dir import make_private, state_dir
 
-_ENDING = ".jsonl"
+_CREATE = ".create"
+_EARLIER = ".jsonl"  # a file of an earlier version: that of a process, with all its creates
 _BEGUN = ".new"
-# Where there are no locks that end with their process: so long after its last record, a file
-# counts as left behind.
+_ALIVE = ".alive"
+_SAVED = ".saved"
+_DAMAGED = ".damaged"
+_TOLD = ".told"
+# Where there are no locks that end with their process: so long (in seconds) after its last
+# change, a process counts as gone.
 _QUIET_SECONDS = 3600.0
+_LINE_SECONDS = 0.05
 
 
 def journal_folder() -> Path:
@@ -33,11 +41,14 @@ def journal_folder() -> Path:
     return state_dir() / "journal"
 
 
-class JournalFile:
-    """The file of this process; it is locked for as long as the process lives, or until `close`.
+class LivingProcess:
+    """A file that says that this process lives: it is locked until `close`, or the process's end.
 
     Args:
         folder: the folder, which is made where it is missing.
+
+    Attributes:
+        name: what the creates of this process call it.
 
     Raises:
         OSError: the file can't be made.
@@ -45,129 +56,97 @@ class JournalFile:
 
     def __init__(self, folder: Path) -> None:
         make_private(folder)
-        name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self.path = folder / f"{name}{_ENDING}"
-        # It is locked before it has its name: else it might be taken for one that was left behind.
-        begun = self.path if sys.platform == "win32" else folder / f"{name}{_BEGUN}"
+        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._path = folder / f"{self.name}{_ALIVE}"
+        # It is locked before it has its name: else it might be taken for one that was left.
+        begun = self._path if sys.platform == "win32" else self._path.with_suffix(_BEGUN)
         self._handle = open_for_appending(begun, new=True)
         try:
             lock(self._handle, shared=False)
-            begun.replace(self.path)
-            sync_folder(folder)
+            begun.replace(self._path)
         except OSError:
             os.close(self._handle)
             begun.unlink(missing_ok=True)
             raise
 
-    def append(self, record: Record, *, sync: bool) -> None:
-        """Writes a record; with `sync`, it is on the disk when this returns.
-
-        Raises:
-            OSError: it can't be written.
-        """
-        append_line(self._handle, encode_record(record))
-        if sync:
-            os.fsync(self._handle)
-
     @property
-    def is_removed(self) -> bool:
-        """Whether somebody has removed it meanwhile."""
-        return os.fstat(self._handle).st_nlink == 0
+    def is_known(self) -> bool:
+        """Whether others still find the file."""
+        return os.fstat(self._handle).st_nlink > 0
 
-    @property
-    def size(self) -> int:
-        """How many bytes it has."""
-        return os.fstat(self._handle).st_size
-
-    def close(self) -> None:
-        """Lets go of the file: from now on it counts as left behind."""
+    def close(self, *, remove: bool) -> None:
+        """Lets go of the file: from now on this process counts as gone."""
         os.close(self._handle)
+        if remove:
+            self._path.unlink(missing_ok=True)
 
 
-def read_file(path: Path) -> list[Story]:
-    """What a file of the journal tells; lines that are cut or unknown are passed over.
-
-    Raises:
-        OSError: it can't be read.
-    """
-    records = (decode_record(value) for value in objects_in(path))
-    return stories(record for record in records if record is not None)
-
-
-def journal_files(folder: Path) -> list[Path]:
-    """The files of a journal, the oldest first; none where there is no journal.
+def begin(folder: Path, intent: Intent) -> Path:
+    """Writes the file of a create; it is on the disk, and so is its name, when this returns.
 
     Raises:
-        OSError: the folder can't be read.
+        OSError: it can't be written.
     """
-    try:
-        found = [path for path in folder.iterdir() if path.suffix == _ENDING and _is_plain(path)]
-    except FileNotFoundError:
-        return []
-    return sorted(found, key=_modified)
+    path = folder / f"{intent.id}{_CREATE}"
+    _write(path, intent)
+    sync_folder(folder)
+    return path
 
 
-def remove_unbegun(folder: Path) -> None:
-    """Removes what is left of processes that were killed before their files had their names.
+def note_length(folder: Path, secrets_file: Path, length: int) -> None:
+    """Notes how many bytes a secrets file has, so that it is seen when some of it is gone.
 
     Raises:
-        OSError: the folder can't be read.
+        OSError: it can't be written.
     """
-    for path in folder.glob(f"*{_BEGUN}"):
-        if time.time() - _modified(path) > _QUIET_SECONDS:
-            path.unlink(missing_ok=True)
+    _write(_index(folder, secrets_file), Saved(path=str(secrets_file), length=length))
 
 
-@dataclass(frozen=True)
-class File:
-    """A file of a journal, at one moment.
+def noted_lengths(folder: Path) -> dict[Path, int]:
+    """How many bytes each secrets file had when something was saved to it last.
 
-    Attributes:
-        path: where it is.
-        stories: what it tells.
-        is_left: whether its process has left it behind, so that it has told all.
-    """
-
-    path: Path
-    stories: Sequence[Story]
-    is_left: bool
-
-    @property
-    def answered_at(self) -> list[int]:
-        """When creates in it were answered, in milliseconds since the epoch."""
-        return [story.answer.at for story in self.stories if story.answer is not None]
-
-
-def read_all(folder: Path) -> Iterator[File]:
-    """What each file of a journal tells; one that was removed meanwhile is left out.
+    What says so and can't be read is set aside.
 
     Raises:
         OSError: one can't be read.
     """
-    for path in journal_files(folder):
-        # Under the lock: what was left behind is not about to tell more.
-        with left_behind(path) as is_left, suppress(FileNotFoundError):
-            yield File(path, read_file(path), is_left)
+    found = {}
+    for path in _named(folder, _SAVED):
+        record = decode_record(read_plain(path) or b"")
+        if isinstance(record, Saved):
+            found[Path(record.path)] = record.length
+        else:
+            set_aside(path)
+    return found
 
 
-@contextmanager
-def left_behind(path: Path) -> Iterator[bool]:
-    """Whether nobody writes to a file any more; if so, nobody takes it for one in use meanwhile."""
+def forget_length(folder: Path, secrets_file: Path) -> None:
+    """Forgets how long a secrets file was."""
+    _index(folder, secrets_file).unlink(missing_ok=True)
+
+
+def _index(folder: Path, secrets_file: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(secrets_file)).hexdigest()[:16]
+    return folder / f"{name}{_SAVED}"
+
+
+def _write(path: Path, record: Record) -> None:
+    """Writes a file of one record, which is whole as soon as it has its name."""
+    begun = path.with_name(f"{path.stem}-{secrets.token_hex(4)}{_BEGUN}")
+    handle = open_for_appending(begun, new=True)
     try:
-        handle = os.open(path, os.O_RDONLY)
+        append_line(handle, encode_record(record))
+        os.fsync(handle)
+        begun.replace(path)
     except OSError:
-        yield False
-        return
-    try:
-        # A lock that others may have too: several may look at once.
-        free = lock(handle, shared=True)
-        yield time.time() - _modified(path) > _QUIET_SECONDS if free is None else free
+        begun.unlink(missing_ok=True)
+        raise
     finally:
         os.close(handle)
 
 
-def add_to(path: Path, record: Record) -> None:
-    """Writes a record into another's file, where that is still there.
+def add_to(path: Path, record: Record, *, sync: bool = True) -> None:
+    """Adds a record to a file, where that is still there.
 
     Raises:
         OSError: it can't be written.
@@ -177,17 +156,134 @@ def add_to(path: Path, record: Record) -> None:
     handle = open_for_appending(path)
     try:
         append_line(handle, encode_record(record))
-        os.fsync(handle)
+        if sync:
+            os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def _is_plain(path: Path) -> bool:
-    """Whether it is a file itself: opening a pipe would wait for whoever writes to it."""
-    return path.is_file() and not path.is_symlink()
+@dataclass(frozen=True)
+class File:
+    """A file of a journal, at one moment.
+
+    Attributes:
+        path: where it is.
+        stories: what it tells; of an earlier version, several.
+        is_whole: whether all of it can be read.
+        is_left: whether no process goes on with it.
+    """
+
+    path: Path
+    stories: tuple[Story, ...]
+    is_whole: bool
+    is_left: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something may be left to be done about what it tells."""
+        return not self.is_whole or any(story.is_open for story in self.stories)
 
 
-def _modified(path: Path) -> float:
+def read_all(folder: Path) -> list[File]:
+    """What each file of a journal tells, the oldest first; one that goes meanwhile is left out.
+
+    Raises:
+        OSError: one can't be read.
+    """
+    found = []
+    for path in sorted(_named(folder, _CREATE, _EARLIER), key=modified):
+        with suppress(FileNotFoundError):
+            found.append(_read(folder, path))
+    return found
+
+
+def _read(folder: Path, path: Path) -> File:
+    file = _read_once(folder, path)
+    if not file.is_whole and not file.is_left:
+        time.sleep(_LINE_SECONDS)  # its process may have been in the middle of a line
+        file = _read_once(folder, path)
+    return file
+
+
+def _read_once(folder: Path, path: Path) -> File:
+    content = read_plain(path)
+    if content is None:  # a folder, a link or a pipe of that name
+        return File(path, (), is_whole=False, is_left=True)
+    records = [decode_record(line) for line in content.splitlines(keepends=True)]
+    told = tuple(stories(record for record in records if record is not None))
+    processes = [story.intent.process for story in told]
+    is_left = not any(process and is_alive(folder, process) for process in processes)
+    return File(path, told, bool(told) and None not in records, is_left)
+
+
+def is_alive(folder: Path, process: str) -> bool:
+    """Whether a process that writes to a journal has not ended."""
+    path = folder / f"{process}{_ALIVE}"
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        # A lock that others may have too: several may look at once.
+        free = lock(handle, shared=True)
+        return time.time() - modified(path) < _QUIET_SECONDS if free is None else not free
+    finally:
+        os.close(handle)
+
+
+def set_aside(path: Path) -> Path:
+    """Gives a damaged file another name, under which nothing of ours writes to it or removes it.
+
+    Raises:
+        OSError: it can't be renamed.
+    """
+    kept = path.with_name(f"{path.name}-{secrets.token_hex(2)}{_DAMAGED}")
+    path.rename(kept)
+    return kept
+
+
+def damaged_files(folder: Path) -> list[File]:
+    """The damaged files that were set aside, as far as they can be read, and are to be told of.
+
+    Raises:
+        OSError: one can't be read.
+    """
+    return [_read_once(folder, path) for path in sorted(_named(folder, _DAMAGED))]
+
+
+def forget_damaged(folder: Path) -> None:
+    """Has the damaged files no longer told of; they stay.
+
+    Raises:
+        OSError: one can't be renamed.
+    """
+    for path in _named(folder, _DAMAGED):
+        path.rename(path.with_name(path.name + _TOLD))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what processes left that were killed: creates that were never sent, and locks.
+
+    Raises:
+        OSError: the folder can't be read.
+    """
+    for path in _named(folder, _BEGUN):
+        if time.time() - modified(path) > _QUIET_SECONDS:
+            path.unlink(missing_ok=True)
+    for path in _named(folder, _ALIVE):
+        if not is_alive(folder, path.stem):
+            path.unlink(missing_ok=True)
+
+
+def _named(folder: Path, *endings: str) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.suffix in endings]
+    except FileNotFoundError:
+        return []
+
+
+def modified(path: Path) -> float:
+    """When a file was last changed, in seconds since the epoch; 0 where it is gone."""
     try:
         return path.stat().st_mtime
     except OSError:

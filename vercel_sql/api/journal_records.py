@@ -1,14 +1,15 @@
-"""What the journal says: a create is about to be sent, and what became of it. It has no secret."""
+"""What the journal says of a create: it is about to be sent, and how it ended. No secrets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from vercel_sql.api.decode import encode_any_json
+from vercel_sql.api.decode import decode_json, encode_any_json
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="intent"):
@@ -16,26 +17,35 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
 
     Attributes:
         id: tells it from others; what follows names it.
-        at: when, in milliseconds since the epoch, by the clock of this machine.
-        server_at: the same by the server's clock, where that was known.
+        at: when, in milliseconds since the epoch, by the clock of this machine. For people only.
+        steady_at: when, in milliseconds since the machine started (see `steady_clock`).
+        boot: which start of which machine that is, where the platform tells.
+        server_at: a time that the server's clock had reached by then, in milliseconds since the
+            epoch, where the server had told it.
+        process: the name of the process that sends it; None in files of earlier versions.
         url: the base URL of the server.
         account: a fingerprint of the bearer token, where one is sent.
         resource: service and resource of the method.
         method: the name of the method.
         values: the new row's columns that are known beforehand, which it can be found by.
+        mark: the random end of one of these values, which no other row has.
         about: what else is sent, without what is secret.
         secrets_file: the file that its secret will be saved in.
-        there: the keys of rows that are known to have been there before; none came of it.
+        there: the keys of rows that are known to have been there before.
     """
 
     id: str
     at: int
+    steady_at: int | None = None
+    boot: str | None = None
     server_at: int | None = None
+    process: str | None = None
     url: str
     account: str | None = None
     resource: str
     method: str
     values: dict[str, Any] = {}
+    mark: str | None = None
     about: dict[str, Any] = {}
     secrets_file: str | None = None
     there: tuple[str, ...] = ()
@@ -67,6 +77,14 @@ class Unsent(msgspec.Struct, frozen=True, kw_only=True, tag="unsent"):
     reason: str
 
 
+class GivenUp(msgspec.Struct, frozen=True, kw_only=True, tag="given up"):
+    """Nobody waits for its answer any more, which may still come to its process."""
+
+    id: str
+    at: int
+    reason: str
+
+
 class Unknown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="unknown"):
     """It may have been carried out: no answer came that says so, or that it was not.
 
@@ -74,13 +92,17 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
         id: the intent's.
         at: when, in milliseconds since the epoch.
         reason: what happened.
-        candidates: the keys of the rows that may have come of it, as far as was found out.
+        candidates: the keys of the rows that it may have made, as far as was found out.
+        since: no row that was made before is its own (ms since the epoch, by the server's clock).
+        server_at: the server's time when this was noted (ms since the epoch), where it is known.
     """
 
     id: str
     at: int
     reason: str
     candidates: tuple[str, ...] = ()
+    since: int | None = None
+    server_at: int | None = None
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, tag="settled"):
@@ -89,7 +111,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, tag="settled"):
     Attributes:
         id: the intent's.
         at: when, in milliseconds since the epoch.
-        how: ``given`` to whoever asked, ``revoked``, ``nothing came of it``, and so on.
+        how: ``given`` to whoever asked, ``revoked``, and so on.
     """
 
     id: str
@@ -97,17 +119,29 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True, tag="settled"):
     how: str
 
 
-Outcome: TypeAlias = Answered | Unsent | Unknown | Settled
-Record: TypeAlias = Intent | Outcome
+class Saved(msgspec.Struct, frozen=True, kw_only=True, tag="saved"):
+    """How long a file with secrets was when something was saved to it last.
+
+    Attributes:
+        path: the file.
+        length: its length in bytes.
+    """
+
+    path: str
+    length: int
+
+
+Outcome: TypeAlias = Answered | Unsent | GivenUp | Unknown | Settled
+Record: TypeAlias = Intent | Outcome | Saved
 
 
 @dataclass(frozen=True)
 class Story:
-    """One create, as far as a file of the journal tells it.
+    """One create, as far as its file tells it.
 
     Attributes:
         intent: what was about to be sent.
-        outcomes: what became of it, in order.
+        outcomes: how it ended, in order.
     """
 
     intent: Intent
@@ -129,41 +163,43 @@ class Story:
         return not any(isinstance(o, Settled | Unsent) for o in self.outcomes)
 
     @property
-    def is_silent(self) -> bool:
-        """Whether nothing was noted of what became of it."""
-        return not self.outcomes
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether an answer may still come, where its process goes on."""
-        named = any(isinstance(o, Unknown) and o.candidates for o in self.outcomes)
-        return self.is_open and self.answer is None and not named
-
-    @property
-    def is_blind(self) -> bool:
-        """Whether it may have made a row that it could not be told by."""
-        is_unsent = any(isinstance(outcome, Unsent) for outcome in self.outcomes)
-        is_known = self.answer is not None and self.answer.key is not None
-        return not (self.intent.values or is_unsent or is_known)
+    def is_under_way(self) -> bool:
+        """Whether an answer may still come to its process, if that is alive."""
+        return self.last is None or isinstance(self.last, GivenUp)
 
     @property
     def is_given_up(self) -> bool:
         """Whether nobody waits for an answer any more, or is given what a late one shows."""
-        return any(isinstance(outcome, Unknown) for outcome in self.outcomes)
+        return any(isinstance(outcome, GivenUp | Unknown) for outcome in self.outcomes)
+
+    @property
+    def unknowns(self) -> list[Unknown]:
+        """What was found out about a create without an answer."""
+        return [outcome for outcome in self.outcomes if isinstance(outcome, Unknown)]
 
 
 def encode_record(record: Record) -> str:
-    """A record as one line of JSON."""
-    return encode_any_json(msgspec.to_builtins(record))
+    """A record as one line: a checksum of the rest, and JSON."""
+    text = encode_any_json(msgspec.to_builtins(record))
+    return f"{_checksum(text)} {text}"
 
 
-def decode_record(value: Mapping[str, Any]) -> Record | None:
-    """A record from decoded JSON; None where it is none that is known."""
+def decode_record(line: bytes) -> Record | None:
+    """A record from a line; None where it is damaged, or of another version of this package."""
     try:
-        record: Record = msgspec.convert(value, cast(Any, Record))
-    except msgspec.ValidationError:
+        text = line.decode("utf-8").removesuffix("\n")
+        if not text.startswith("{"):  # lines of earlier versions have no checksum
+            checksum, _, text = text.partition(" ")
+            if checksum != _checksum(text):
+                return None
+        record: Record = msgspec.convert(decode_json(text), cast(Any, Record))
+    except (ValueError, msgspec.ValidationError):
         return None
     return record
+
+
+def _checksum(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def stories(records: Iterable[Record]) -> list[Story]:
@@ -173,6 +209,6 @@ def stories(records: Iterable[Record]) -> list[Story]:
     for record in records:
         if isinstance(record, Intent):
             intents[record.id] = record
-        else:
+        elif not isinstance(record, Saved):
             outcomes.setdefault(record.id, []).append(record)
     return [Story(intent, tuple(outcomes.get(id_, ()))) for id_, intent in intents.items()]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vercel_sql.api.cancel_scope import AbandonedError
-from vercel_sql.api.journal import Entry, journal, now_ms
+from vercel_sql.api.journal import Entry, journal
 from vercel_sql.api.redaction import MASK, Redactor
 from vercel_sql.api.requests import Request
 from vercel_sql.api.server_clock import ServerClock
@@ -28,12 +28,14 @@ class Trail:
 
     Attributes:
         saved_in: the file that its secret will be saved in.
-        there: the keys of rows that are known to be there before; none will come of it.
+        mark: the random end of one of the new row's values, where it has one.
+        there: the keys of rows that are known to be there before: none of them is the new one.
         entry: what was noted when it was sent last; None where nothing was sent, or where its
             method makes no secret.
     """
 
     saved_in: Path | None = None
+    mark: str | None = None
     there: tuple[str, ...] = ()
     entry: Entry | None = None
 
@@ -66,12 +68,13 @@ def noted(
         JournalError: it can't be noted, so nothing may be sent.
     """
     trail.entry = journal().begin(
-        server_at=None if clock.skew_seconds is None else clock.earliest(now_ms()),
+        server_at=clock.earliest_ms(),
         url=url,
         account=None if bearer is None else fingerprint(bearer),
         resource=request.method.resource,
         method=request.method.name,
         values=_values(request, redactor),
+        mark=trail.mark,
         about=_about(request, redactor),
         secrets_file=None if trail.saved_in is None else str(trail.saved_in.absolute()),
         there=trail.there,

@@ -1,26 +1,30 @@
-"""Secrets that are shown once, on disk before anybody else sees them."""
+"""Secrets that are shown once, on disk before anybody else sees them, and what is left of them."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from vercel_sql.api.appending import (
     append_line,
-    objects_in,
     open_for_appending,
+    read_plain,
     require_file,
     sync_folder,
     take_turn,
 )
-from vercel_sql.api.decode import encode_json
+from vercel_sql.api.decode import decode_json, encode_json
 from vercel_sql.errors import OperationalError
-from vercel_sql.manifest import Method
+
+_CHECKED = re.compile(rb',"checksum":"([0-9a-f]{8})"}$')
 
 
 class SecretsFile:
@@ -50,14 +54,22 @@ class SecretsFile:
         """
         os.close(self._open())
 
-    def append(self, resource: str, method: str, values: Mapping[str, Any]) -> None:
-        """Writes one line and returns when it is on the disk.
+    def append(self, resource: str, method: str, values: Mapping[str, Any], *, create: str) -> int:
+        """Writes one line, and returns when it is on the disk, how many bytes the file has then.
+
+        Args:
+            resource: service and resource of the method.
+            method: the method whose answer had the secret.
+            values: what is saved of the answer.
+            create: what the journal calls this create.
 
         Raises:
             OperationalError: it can't be written.
         """
         made = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = encode_json({"at": made, "resource": resource, "method": method, **values})
+        told = {"at": made, "resource": resource, "method": method, "create": create}
+        text = encode_json({**told, **values})
+        line = f'{text[:-1]},"checksum":"{zlib.crc32(text.encode()):08x}"}}'
         try:
             with self._lock:
                 handle = self._open()
@@ -65,6 +77,7 @@ class SecretsFile:
                     take_turn(handle)
                     append_line(handle, line)
                     os.fsync(handle)
+                    return os.fstat(handle).st_size
                 finally:
                     os.close(handle)
         except OSError as error:
@@ -93,14 +106,55 @@ class SecretsFile:
         return OperationalError(f"the secrets file {self.path} can't be used: {why}")
 
 
-def answers_in(path: str | os.PathLike[str], method: Method) -> Iterator[dict[str, Any]]:
-    """What a secrets file holds of a method's answers; none where it can't be read.
+@dataclass(frozen=True)
+class SavedSecrets:
+    """What a secrets file holds.
 
-    Lines that are cut or no such answers are passed over: a crash may leave one.
+    Attributes:
+        lines: the lines that can be read, as they were written.
+        problem: why it can't be read whole, or None.
+    """
+
+    lines: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    problem: str | None = None
+
+
+def read_secrets(path: Path, length: int = 0) -> SavedSecrets:
+    """Reads a secrets file; one that is not there holds nothing, and somebody may have moved it.
+
+    Args:
+        path: the file.
+        length: how many bytes it had when something was saved to it last.
     """
     try:
-        for line in objects_in(Path(path)):
-            if (line.get("resource"), line.get("method")) == (method.resource, method.name):
-                yield line
-    except OSError:
-        return
+        content = read_plain(path)
+    except FileNotFoundError:
+        return SavedSecrets()
+    except OSError as error:
+        return SavedSecrets(problem=f"it can't be read: {error.strerror or 'unknown error'}")
+    if content is None:
+        return SavedSecrets(problem="it is not a regular file any more")
+    read = [_read_line(line) for line in content.splitlines()]
+    lines = [line for line in read if line is not None]
+    if None in read:
+        numbers = [str(n) for n, line in enumerate(read, start=1) if line is None]
+        told = f"{', '.join(numbers[:5])}{', …' if len(numbers) > 5 else ''}"
+        return SavedSecrets(lines, f"it can't be read whole (line {told})")
+    if len(content) < length:
+        return SavedSecrets(lines, f"it had {length:,} bytes, and has {len(content):,} now")
+    return SavedSecrets(lines)
+
+
+def _read_line(line: bytes) -> dict[str, Any] | None:
+    """A line; None where it is damaged. Lines of earlier versions have no checksum."""
+    checked = _CHECKED.search(line)
+    if checked is not None:
+        line = line[: checked.start()] + b"}"
+        if f"{zlib.crc32(line):08x}".encode() != checked[1]:
+            return None
+    try:
+        found = decode_json(line)
+    except ValueError:
+        return None
+    is_checked = checked is not None or not (isinstance(found, dict) and "create" in found)
+    return found if isinstance(found, dict) and is_checked else None

@@ -10,23 +10,20 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from vercel_sql.api.shared import Shared
+from vercel_sql.api.steady_clock import steady_seconds
 
 # Two clocks drift apart by so much a second at most, unless one of them is broken.
 _DRIFT = 1e-4
-# The local clock was set, or the machine slept, where it jumps by more than this (seconds).
-_STEP = 1.0
 # So many answers in a row must contradict what is known before they are believed: a single one
 # may be a proxy's, or come out of a cache.
 _DISSENTERS = 3
 # From how many seconds on it is worth telling that the local clock is wrong.
 _TELLING = 5.0
-# How wrong the clock of a machine is assumed to be while no answer has told (seconds).
-_UNKNOWN = 60.0
 
 
 @dataclass(frozen=True)
 class _Range:
-    """By how many seconds the server's clock is ahead of ours, at least and at most."""
+    """By how many seconds the server's clock is ahead of our steady one, at least and at most."""
 
     least: float
     most: float
@@ -36,34 +33,29 @@ class _Range:
         least, most = max(self.least, other.least), min(self.most, other.most)
         return _Range(least, most) if least <= most else None
 
-    @property
-    def likeliest(self) -> float:
-        """The offset of the two clocks that needs the least to be wrong."""
-        return min(max(0.0, self.least), self.most)
-
 
 class ServerClock:
     """The time of one server; while no answer has told it, the local time.
 
     ``Date`` is in whole seconds, so one answer tells the time to within a second and the time
-    that the answer took. Answers at different fractions of a second narrow that down.
+    that the answer took. Answers at different fractions of a second narrow that down. The local
+    clock, which anybody may set, only says how wrong it is itself.
 
     Args:
         wall: the local clock, in seconds since the epoch.
-        monotonic: a clock that nobody sets, to find out when somebody sets the other.
+        steady: a clock that nobody sets.
     """
 
     def __init__(
         self,
         wall: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        steady: Callable[[], float] = steady_seconds,
     ) -> None:
         self._wall = wall
-        self._monotonic = monotonic
+        self._steady = steady
         self._lock = threading.Lock()
         self._known: _Range | None = None
         self._learned = 0.0
-        self._base = 0.0
         self._dissent: _Range | None = None
         self._dissenters = 0
 
@@ -73,36 +65,37 @@ class ServerClock:
 
     def now_ms(self) -> int:
         """The server's time, as well as it is known (ms since the epoch)."""
-        return self.at(int(self._wall() * 1000))
-
-    def at(self, local_ms: int) -> int:
-        """What the server's clock showed at a moment of the local one (both ms)."""
-        return local_ms + round((self.skew_seconds or 0.0) * 1000)
+        return int((self._wall() + (self.skew_seconds or 0.0)) * 1000)
 
     def cautious_ms(self) -> int:
         """The server's time (ms since the epoch), rather too early than too late."""
-        local = int(self._wall() * 1000)
         # Clocks that may be the same are taken for the same.
-        return self.earliest(local) if self.skew_seconds else local
+        earliest = self.earliest_ms() if self.skew_seconds else None
+        return int(self._wall() * 1000) if earliest is None else earliest
 
-    def earliest(self, local_ms: int) -> int:
-        """What the server's clock showed at least at a moment of the local one (both ms)."""
+    def earliest_ms(self) -> int | None:
+        """The time that the server's clock has reached at least; None where it is not known."""
         known = self._now_known()
-        return local_ms + int((-_UNKNOWN if known is None else known.least) * 1000)
+        return None if known is None else int((self._steady() + known.least) * 1000)
 
     @property
     def skew_seconds(self) -> float | None:
         """By how much the server's clock is ahead of the local one; None where it is not known."""
         known = self._now_known()
-        return None if known is None else known.likeliest
+        if known is None:
+            return None
+        local = self._wall() - self._steady()
+        # The offset of the two clocks that needs the least to be wrong.
+        return min(max(local, known.least), known.most) - local
 
     @property
-    def uncertainty(self) -> float:
-        """By how many seconds `at` may be wrong; a guess where nothing is known."""
-        known = self._now_known()
-        if known is None:
-            return _UNKNOWN
-        return max(known.most - known.likeliest, known.likeliest - known.least)
+    def uncertainty(self) -> float | None:
+        """By how many seconds `now_ms` may be wrong; None where nothing is known."""
+        known, skew = self._now_known(), self.skew_seconds
+        if known is None or skew is None:
+            return None
+        likeliest = skew + self._wall() - self._steady()
+        return max(known.most - likeliest, likeliest - known.least)
 
     def note(self, host: str) -> str:
         """Word of how wrong this machine's clock is; empty where it is not, or not known.
@@ -111,7 +104,7 @@ class ServerClock:
             host: the server, by whose clock it is.
         """
         skew = self.skew_seconds
-        if skew is None or abs(skew) - self.uncertainty < _TELLING:
+        if skew is None or abs(skew) - (self.uncertainty or 0.0) < _TELLING:
             return ""
         at = datetime.fromtimestamp(self.now_ms() / 1000, UTC)
         return (
@@ -130,7 +123,7 @@ class ServerClock:
             stamp = parsedate_to_datetime(date or "").timestamp()
         except (ValueError, OverflowError):
             return
-        now = self._wall()
+        now = self._steady()
         told = _Range(stamp - now, stamp + 1 - (now - elapsed))
         with self._lock:
             self._take(told, self._still_known())
@@ -142,8 +135,7 @@ class ServerClock:
             if agreed is None:
                 return
         self._known, self._dissent, self._dissenters = agreed, None, 0
-        self._learned = self._monotonic()
-        self._base = self._wall() - self._learned
+        self._learned = self._steady()
 
     def _overruled(self, told: _Range) -> _Range | None:
         """What the last few answers say, where they agree that what was known is wrong."""
@@ -160,11 +152,7 @@ class ServerClock:
         """What is known, a little less precisely the longer ago it was learned."""
         if self._known is None:
             return None
-        now = self._monotonic()
-        if abs(self._wall() - now - self._base) > _STEP:
-            self._known = None
-            return None
-        drift = (now - self._learned) * _DRIFT
+        drift = (self._steady() - self._learned) * _DRIFT
         return _Range(self._known.least - drift, self._known.most + drift)
 
 

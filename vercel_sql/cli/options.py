@@ -33,6 +33,7 @@ def opened(arguments: argparse.Namespace, token: str | None = None) -> Connectio
         read_only=arguments.read_only,
         secrets_file=arguments.save_secrets,
         on_orphan=arguments.on_orphan,
+        mark_names=arguments.mark_names,
         audit_log=arguments.audit_log,
         expect_rows=arguments.expect_rows,
         max_writes=arguments.max_writes,
@@ -131,13 +132,19 @@ def add_guards(parser: argparse.ArgumentParser) -> None:
 
 
 def add_on_orphan(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that says what becomes of a token whose secret was lost on its way here."""
+    """Adds the options about a token whose secret was lost on its way here."""
     parser.add_argument(
         "--on-orphan",
         choices=("report", "revoke"),
         default="report",
-        help="what becomes of a token that may have come of a create whose answer was lost: it is "
-        "named in the error (report), or revoked too where no other can be meant (revoke)",
+        help="what to do about a token that a create may have made whose answer was lost: name it "
+        "in the error (report), or also revoke it where it is proven to be yours (revoke)",
+    )
+    parser.add_argument(
+        "--mark-names",
+        action="store_true",
+        help="end the name of each new token with a random mark: it proves that a token is yours, "
+        "so that one whose secret was lost can be revoked",
     )
 
 

@@ -1,4 +1,4 @@
-"""``vercel-sql recover``: says what came of the creates that a crash or a lost answer cut off."""
+"""``vercel-sql recover``: tells how the creates ended that a crash or a lost answer cut off."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vercel_sql.api.state_dir import state_dir
 from vercel_sql.cli.accounts import guarded, say
 from vercel_sql.cli.exit_codes import FAILED, FINE, ORPHANS
 from vercel_sql.cli.options import add_account
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vercel_sql.api import Client
-    from vercel_sql.tables.recovery import Examination, Finding
+    from vercel_sql.manifest import Resource
+    from vercel_sql.tables.recovery import Damage, Examination, Finding
 
-_COLUMNS = ("began", "method", "named", "outcome", "id", "made", "secret", "next")
+_COLUMNS = ("began", "method", "named", "creates", "outcome", "id", "made", "secret", "next")
+# So many rows that nothing accounts for are listed at most, where a file was damaged.
+_MOST_UNACCOUNTED = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--revoke",
-        action="store_true",
-        help="revoke what surely came of a create and whose secret is lost; asks first",
+        nargs="*",
+        metavar="ID",
+        help="revoke the tokens of these ids, which nobody uses; without an id, those that are "
+        "proven to be yours and whose secret is lost; asks first",
     )
     add("--yes", action="store_true", help="with --revoke: do not ask")
     add(
@@ -46,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--forget",
         action="store_true",
-        help="tell all that there is to tell this once, and strike it off; nothing is revoked",
+        help="tell everything once more and then forget it; nothing is revoked",
     )
     add_account(parser)
     parser.epilog = (
@@ -57,11 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Runs the command and gives its exit code: 3 where somebody has to do something."""
-    if arguments.yes and not arguments.revoke:
+    wants_revoking = arguments.revoke is not None
+    if arguments.yes and not wants_revoking:
         parser.error("--yes is for --revoke")
-    if arguments.forget and arguments.revoke:
+    if arguments.forget and wants_revoking:
         parser.error("either --revoke or --forget")
-    if arguments.revoke and not (arguments.yes or _on_terminal()):
+    if wants_revoking and not (arguments.yes or _on_terminal()):
         parser.error("--revoke asks first; without a terminal it takes --yes")
     return guarded(lambda: _recover(arguments))
 
@@ -78,12 +85,13 @@ def _recover(arguments: argparse.Namespace) -> int:
     try:
         examined = examine(client, vercel(), any_token=arguments.any_token)
         findings = list(examined.findings)
-        if arguments.revoke and examined.failure is None:
-            findings = _revoked(client, findings, ask=not arguments.yes)
+        if arguments.revoke is not None and examined.failure is None:
+            findings = _revoked(client, examined, arguments)
         return _told(client, arguments, replace(examined, findings=findings))
     except OSError as error:
         raise OperationalError(
-            f"the journal can't be used: {error.strerror or 'unknown error'}"
+            f"the journal can't be used: {error.strerror or 'unknown error'}: "
+            f"{error.filename or state_dir()}"
         ) from None
     finally:
         client.close()
@@ -109,37 +117,71 @@ def _client(arguments: argparse.Namespace) -> Client:
             request_timeout=arguments.request_timeout,
         ),
         urls=urls,
-        read_only=not arguments.revoke,
+        read_only=arguments.revoke is None,
         request_timeout=arguments.request_timeout,
         audit_log=audit_log,
     )
 
 
-def _revoked(client: Client, findings: Sequence[Finding], *, ask: bool) -> list[Finding]:
-    """The findings, with those that are orphans for certain revoked, where the person says so."""
+def _revoked(client: Client, examined: Examination, arguments: argparse.Namespace) -> list[Finding]:
+    """The findings after what is proven, or what the person named, was revoked.
+
+    Raises:
+        ParameterError: an id was named that is not among what was found.
+    """
+    from vercel_sql.tables.recovery import Fate
+
+    findings = list(examined.findings)
+    chosen = {f.intent.id: f for f in findings if f.fate is Fate.ORPHAN}
+    if arguments.revoke:
+        chosen = _named_by_person(examined, arguments.revoke)
+    orphans = {
+        row.key: (f.resource, f"{row}: {f.named or f.intent.method}")
+        for f in chosen.values()
+        for row in f.rows
+        if not arguments.revoke or row.key in arguments.revoke
+    }
+    if not arguments.yes and orphans and not _asked([text for _, text in orphans.values()]):
+        return findings
+    gone = {key for key, (resource, _) in orphans.items() if _is_revoked(client, resource, key)}
+    return [
+        replace(f, fate=Fate.REVOKED, rows=own)
+        if (own := [r for r in f.rows if r.key in gone]) and f.intent.id in chosen
+        else replace(f, rows=[r for r in f.rows if r.key not in gone])
+        for f in findings
+    ]
+
+
+def _named_by_person(examined: Examination, keys: Sequence[str]) -> dict[str, Finding]:
+    """The creates that count as those of the named rows: for each the one that began first."""
+    from vercel_sql.errors import ParameterError
+
+    chosen: dict[str, Finding] = {}
+    for key in keys:
+        found = [f for f in examined.findings if any(row.key == key for row in f.rows)]
+        if not found:
+            raise ParameterError(
+                f"{key} is none of the ids that are listed here, so nothing was revoked. Run "
+                "vercel-sql recover without --revoke to see them"
+            )
+        first = next((f for f in found if f.intent.id not in chosen), found[0])
+        chosen[first.intent.id] = first
+    return chosen
+
+
+def _is_revoked(client: Client, resource: Resource | None, key: str) -> bool:
     from vercel_sql.api.causes import caused_by
     from vercel_sql.cli.output import complain
     from vercel_sql.tables.orphans import revoke
-    from vercel_sql.tables.recovery import Fate
 
-    orphans = {f.rows[0].key: f for f in findings if f.fate is Fate.ORPHAN}
-    shown = [f"{f.named or f.intent.method}: {f.rows[0]}" for f in orphans.values()]
-    if not orphans or (ask and not _asked(shown)):
-        return list(findings)
-    gone = set()
-    for key, finding in orphans.items():
-        assert finding.resource is not None  # noqa: S101 - its rows are from there
-        try:
-            with caused_by("recover"):
-                revoke(client, finding.resource, key)
-        except Error as error:
-            complain(f"{key} could not be revoked: {error}")
-        else:
-            gone.add(key)
-    return [
-        replace(f, fate=Fate.REVOKED) if f.fate is Fate.ORPHAN and f.rows[0].key in gone else f
-        for f in findings
-    ]
+    assert resource is not None  # noqa: S101 - its rows are from there
+    try:
+        with caused_by("recover"):
+            revoke(client, resource, key)
+    except Error as error:
+        complain(f"{key} could not be revoked: {error}")
+        return False
+    return True
 
 
 def _asked(rows: Sequence[str]) -> bool:
@@ -154,16 +196,17 @@ def _told(client: Client, arguments: argparse.Namespace, examined: Examination) 
     """Writes what was found, strikes off what is over, and gives the exit code."""
     from vercel_sql.api.journal import journal, tidy
     from vercel_sql.cli.output import complain
-    from vercel_sql.tables.recovery import Fate, settle
+    from vercel_sql.tables.recovery import Fate, forget_damage, note_search, settle
 
-    findings = examined.findings
-    _write(_table(client, findings), arguments.format)
+    findings, folder = examined.findings, journal().folder
+    _write(_table(client, examined), arguments.format)
+    _tell_damage(examined.damage)
     if examined.under_way:
         say(f"Under way at this API: {examined.under_way}. Run this again when they have ended.")
-    elif not findings:
+    elif not findings and not examined.damage:
         say("Nothing was cut off: all creates at this API have an end.")
-    if revoked := sum(finding.fate is Fate.REVOKED for finding in findings):
-        say(f"Revoked: {revoked}.")
+    if revoked := {r.key for f in findings if f.fate is Fate.REVOKED for r in f.rows}:
+        say(f"Revoked: {len(revoked)}.")
     if examined.urls:
         say(f"Others were cut off at {', '.join(examined.urls)}: --api-url URL looks into them.")
     if examined.failure is not None:
@@ -174,8 +217,33 @@ def _told(client: Client, arguments: argparse.Namespace, examined: Examination) 
     for finding in findings:
         if finding.is_final or arguments.forget:
             settle(finding)
-    tidy(journal().folder)
-    return FINE if arguments.forget or all(f.is_over for f in findings) else ORPHANS
+        else:
+            note_search(client, finding)
+    if arguments.forget:
+        forget_damage(folder, examined.damage)
+    tidy(folder)
+    is_over = not examined.damage and all(finding.is_over for finding in findings)
+    return FINE if arguments.forget or is_over else ORPHANS
+
+
+def _tell_damage(damage: Damage) -> None:
+    """Says which files can't be read whole, and what that means."""
+    from vercel_sql.cli.output import complain
+
+    for path in damage.files:
+        complain(
+            f"{path} was part of the journal and can't be read whole: it is damaged, or of another "
+            "version. It was set aside, and what it tells counts as open"
+        )
+    for path, problem in damage.secrets:
+        complain(f"the secrets file {path}: {problem}. Secrets may be lost; it stays as it is")
+    if len(damage.rows) > _MOST_UNACCOUNTED:
+        say(
+            f"Of {len(damage.rows)} tokens that nothing accounts for, the newest "
+            f"{_MOST_UNACCOUNTED} are listed."
+        )
+    if damage:
+        say("Once you have looked into it, vercel-sql recover --forget ends these reports.")
 
 
 def _write(table: pa.Table, form: str) -> None:
@@ -190,39 +258,74 @@ def _write(table: pa.Table, form: str) -> None:
         render_mode(table, "line", sys.stdout, width=width, options=options)
 
 
-def _table(client: Client, findings: Sequence[Finding]) -> pa.Table:
+def _table(client: Client, examined: Examination) -> pa.Table:
     import pyarrow as pa
 
-    lines = [line for finding in findings for line in _lines(client, finding)]
+    lines = [line for group in _groups(examined.findings) for line in _lines(client, group)]
+    lines += _unaccounted(client, examined.damage)
     columns = {name: [line[name] for line in lines] for name in _COLUMNS}
-    return pa.table({name: pa.array(column, pa.string()) for name, column in columns.items()})
+    types = {name: pa.int64() if name == "creates" else pa.string() for name in _COLUMNS}
+    return pa.table({name: pa.array(column, types[name]) for name, column in columns.items()})
 
 
-def _lines(client: Client, finding: Finding) -> list[dict[str, str | None]]:
-    """One line for each row that may have come of a create, and at least one."""
+def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """The findings, those together that may have made the same rows: each is listed once."""
+    from vercel_sql.tables.recovery import Fate
+
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        intent = finding.intent
+        is_possible = finding.fate is Fate.POSSIBLE and intent.mark is None
+        alike = f"{intent.url} {intent.resource} {finding.named}"
+        groups.setdefault(alike if is_possible else intent.id, []).append(finding)
+    return list(groups.values())
+
+
+def _lines(client: Client, group: Sequence[Finding]) -> list[dict[str, Any]]:
+    """One line for each row that some creates made, or may have made, and at least one."""
     from vercel_sql.tables.orphans import in_words
 
-    intent = finding.intent
-    line: dict[str, str | None] = {
+    first = min(group, key=lambda finding: finding.intent.at)
+    intent = first.intent
+    line: dict[str, Any] = {
         "began": in_words(intent.at),
         "method": f"{intent.resource}.{intent.method}",
-        "named": finding.named or None,
-        "outcome": finding.fate.value,
+        "named": first.named or None,
+        "creates": len(group),
+        "outcome": first.fate.value,
         "id": None,
         "made": None,
-        "secret": finding.saved_in,
-        "next": _next(client, finding, None),
+        "secret": first.saved_in,
+        "next": _next(client, first, None),
     }
-    if not finding.rows:
+    rows = {row.key: row for finding in group for row in finding.rows}
+    if not rows:
         return [line]
     return [
         {
             **line,
             "id": row.key,
             "made": in_words(row.made_at) if row.made_at else None,
-            "next": _next(client, finding, row.key),
+            "next": _next(client, first, row.key),
         }
-        for row in finding.rows
+        for row in rows.values()
+    ]
+
+
+def _unaccounted(client: Client, damage: Damage) -> list[dict[str, Any]]:
+    from vercel_sql.tables.lost import deletion
+    from vercel_sql.tables.orphans import in_words
+
+    return [
+        {
+            **dict.fromkeys(_COLUMNS),
+            "named": ", ".join(f"{name} {value}" for name, value in row.values.items()),
+            "outcome": "not accounted for: a damaged file may have told of it",
+            "id": row.key,
+            "made": in_words(row.made_at),
+            "next": f"if nobody uses it: {deletion(client, resource, row.key)}",
+        }
+        for resource, row in damage.rows[:_MOST_UNACCOUNTED]
     ]
 
 
@@ -234,9 +337,9 @@ def _next(client: Client, finding: Finding, key: str | None) -> str | None:
     run = "" if key is None or finding.resource is None else deletion(client, finding.resource, key)
     return {
         Fate.ORPHAN: run,
-        Fate.POSSIBLE: f"if nobody uses it: {run}",
+        Fate.POSSIBLE: f"only if nobody uses it: vercel-sql recover --revoke {key}",
         Fate.SHOWN: f"if you do not have its secret: {run}" if run else "see whether you have it",
-        Fate.PENDING: "run vercel-sql recover again in some minutes",
+        Fate.PENDING: "run vercel-sql recover again: the request may still arrive",
         Fate.UNTRACEABLE: "see whether it has to be done again",
         Fate.ELSEWHERE: "run it with a token of that account, or --any-token if this is one",
         Fate.UNDECIDED: "run vercel-sql recover again",

@@ -113,6 +113,7 @@ def _serve(arguments: argparse.Namespace) -> int:
                 writes=arguments.allow_writes,
                 secrets_file=secrets_file,
                 on_orphan=arguments.on_orphan,
+                mark_names=arguments.mark_names,
                 max_writes=arguments.max_writes,
                 extensions=arguments.extensions,
             )

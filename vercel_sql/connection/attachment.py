@@ -112,6 +112,7 @@ def attach(
     writes: bool = False,
     secrets_file: str | PathLike[str] | None = None,
     on_orphan: OnOrphan = "report",
+    mark_names: bool = False,
     audit_log: str | PathLike[str] | None = None,
     max_writes: int | None = 100,
     request_timeout: float = 30.0,
@@ -136,8 +137,9 @@ def attach(
             DuckDB may call a function more than once: the same id never acts twice.
         secrets_file: where every secret that such a function makes is saved first, as a line of
             JSON in a file of mode 0600. Required with ``writes``.
-        on_orphan: what becomes of a token that may have come of a create whose answer was lost,
+        on_orphan: what to do about a token that a create may have made whose answer was lost,
             as for `connect`.
+        mark_names: whether the names of new tokens end with a random mark, as for `connect`.
         audit_log: where every write is noted, as a line of JSON without any secret; without it,
             in the file that ``VERCEL_SQL_AUDIT_LOG`` names, if it does.
         max_writes: how many writes these functions may send in one statement of DuckDB's, which
@@ -156,7 +158,7 @@ def attach(
         )
     noted = chosen_log(audit_log)
     saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
-    keeping = Keeping(saved, checked_on_orphan(on_orphan))
+    keeping = Keeping(saved, checked_on_orphan(on_orphan), mark_names)
     manifest = vercel()
     provider = manifest.provider
     urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}

@@ -28,6 +28,7 @@ def connect(
     read_only: bool = False,
     secrets_file: str | PathLike[str] | None = None,
     on_orphan: OnOrphan = "report",
+    mark_names: bool = False,
     audit_log: str | PathLike[str] | None = None,
     expect_rows: int | None = None,
     max_writes: int | None = 100,
@@ -51,9 +52,10 @@ def connect(
         read_only: refuse everything that changes something at Vercel.
         secrets_file: where every secret that is shown once is saved before its row is given, as
             a line of JSON in a file of mode 0600.
-        on_orphan: what becomes of a token that may have come of a create whose answer was lost:
-            ``report`` names it in the error, ``revoke`` revokes it too, but only where no other
-            can be meant.
+        on_orphan: what to do about a token that a create may have made whose answer was lost:
+            ``report`` names it in the error, ``revoke`` also revokes it, but only where it is
+            proven whose it is.
+        mark_names: whether the names of new tokens end with a random mark: that proof.
         audit_log: where every write is noted, as a line of JSON without any secret; without it,
             in the file that ``VERCEL_SQL_AUDIT_LOG`` names, if it does.
         expect_rows: the number of rows that every write must change, else it is an error.
@@ -113,7 +115,7 @@ def connect(
         max_writes=max_writes,
         parallel_deletes=parallel_deletes,
         timeout=timeout,
-        keeping=Keeping(saved, on_orphan),
+        keeping=Keeping(saved, on_orphan, mark_names),
     )
 
 

@@ -234,6 +234,10 @@ def _check_trace(resource: Resource, method: Method, trace: Trace, where: str) -
         parameter = method.parameter(name)
         if parameter is None or parameter.secret or parameter.location not in ("body", "query"):
             raise ManifestError(f"{where}.matches: no parameter {name!r} that may be noted")
+    marked = None if trace.mark is None else method.parameter(trace.mark)
+    is_shown = marked is not None and marked.name in trace.matches.values()
+    if trace.mark is not None and not (is_shown and marked and marked.type == "VARCHAR"):
+        raise ManifestError(f"{where}.mark: {trace.mark!r} is not a text that the listing shows")
 
 
 def _check_view(view: View, where: str) -> None:

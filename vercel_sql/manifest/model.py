@@ -194,11 +194,13 @@ class Trace(Entry, frozen=True, kw_only=True):
         matches: for each column of the new row that the caller chose, the parameter that it was
             given by.
         since: the column that says when the row was made, in milliseconds since the epoch.
+        mark: the one of these parameters whose value may end with a random mark, if any.
     """
 
     key: list[str]
     matches: dict[str, str]
     since: str
+    mark: str | None = None
 
 
 class Method(Entry, frozen=True, kw_only=True):

@@ -68,7 +68,8 @@ class Server(HoldsSecrets):
         token: what clients have to know; a random one of 256 bits where it is None.
         writes: whether clients may change something at the API.
         secrets_file: where secrets that are shown once are saved first; required for writes.
-        on_orphan: what becomes of a token that may have come of a create whose answer was lost.
+        on_orphan: what to do about a token that a create may have made whose answer was lost.
+        mark_names: whether the names of new tokens end with a random mark.
         max_writes: how many writes a client's statement may send; None does not limit it.
         extensions: extension files to load in place of the installed extension.
         guards: for tests.
@@ -87,6 +88,7 @@ class Server(HoldsSecrets):
         writes: bool = False,
         secrets_file: SecretsFile | None = None,
         on_orphan: OnOrphan = "report",
+        mark_names: bool = False,
         max_writes: int | None = 100,
         extensions: Sequence[Path] = (),
         guards: Guards = ALL_GUARDS,
@@ -119,7 +121,7 @@ class Server(HoldsSecrets):
         try:
             load_quack(self._con, extensions)
             file = secrets_file if can_write else None
-            keeping = Keeping(file, on_orphan, is_shared=True)
+            keeping = Keeping(file, on_orphan, mark_names, is_shared=True)
             self._start(self._attach(keeping), keeping)
         except BaseException:
             self.close()

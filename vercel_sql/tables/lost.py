@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from vercel_sql.api import CancelScope, Client
-from vercel_sql.api.journal import Entry, now_ms
-from vercel_sql.api.journal_records import Unknown
+from vercel_sql.api.journal import Entry
+from vercel_sql.api.journal_records import Story, Unknown
 from vercel_sql.errors import Error, TransportError, UnknownOutcomeError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.tables.catalog import literal
-from vercel_sql.tables.orphans import Row, candidates, listed, revoke, saved_keys
+from vercel_sql.tables.orphans import Row, candidates, earliest, listed, named, proven, revoke
 
 OnOrphan: TypeAlias = Literal["report", "revoke"]
 # How many seconds the account may be searched, and then may a row be revoked, each.
 SEARCH_SECONDS = 10.0
-_LATER = "Run vercel-sql recover later, before you repeat the statement: it tells what came of it"
+_LATER = "Run vercel-sql recover before you repeat the statement: it tells the outcome"
 
 
 @dataclass(frozen=True)
@@ -25,30 +25,29 @@ class _Search:
     """What was found out about a create.
 
     Attributes:
-        rows: those that may have come of it.
-        rivals: how many other creates they may have come of.
+        rows: those that it may have made.
+        is_proven: whether it surely made them.
+        since: no row that was made before is its own (ms since the epoch, by the server's clock).
+        server_at: the server's time when this was found out (ms since the epoch).
     """
 
     rows: Sequence[Row]
-    rivals: int = 0
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether there is one row, and nothing else that it may have come of."""
-        return len(self.rows) == 1 and not self.rivals
+    is_proven: bool
+    since: int | None = None
+    server_at: int | None = None
 
 
 def explained(
     client: Client, resource: Resource, entry: Entry | None, error: Error, on_orphan: OnOrphan
 ) -> Error:
-    """The error of a write, which says what may have come of it where nobody knows.
+    """The error of a write, which says what it may have made where nobody knows.
 
     Args:
         client: sent it.
         resource: what it was about.
         entry: what the journal says about it, if anything.
         error: how it failed.
-        on_orphan: whether to revoke what came of it, where that is certain.
+        on_orphan: whether to revoke what it made, where that is proven.
     """
     if entry is None or not isinstance(entry.outcome, Unknown):
         return error
@@ -66,7 +65,7 @@ def explained(
         with client.apart(CancelScope(SEARCH_SECONDS)):
             search = _searched(client, resource, method, entry)
     except (Error, OSError) as failure:
-        reason = f"What came of it could not be looked up: {failure}"
+        reason = f"The account could not be searched for it: {failure}"
         return UnknownOutcomeError(f"{text}. {reason}. {_LATER}", cause=error)
     return _told(client, resource, entry, search, error, text, on_orphan)
 
@@ -83,19 +82,23 @@ def secretless(
     """The error of a write that was carried out, and whose answer names the row but no secret."""
     if entry is None:
         return error
-    return _told(client, resource, entry, _Search([made]), error, str(error), on_orphan)
+    # An answer that names somebody else's row is not the answer to this.
+    is_own = made.key not in entry.journal.known_keys() and made.key not in entry.intent.there
+    search = _Search([made], is_proven=is_own)
+    return _told(client, resource, entry, search, error, str(error), on_orphan)
 
 
 def _searched(client: Client, resource: Resource, method: Method, entry: Entry) -> _Search:
     assert method.trace is not None  # noqa: S101 - asked only for such methods
     intent = entry.intent
     rows = listed(client, resource, method.trace)
-    # The journal is read after the listing: who made a row of it has noted that before, or has
-    # noted that it is about to.
-    noted = entry.journal.snapshot()
-    known = noted.known_keys | saved_keys(intent.secrets_file, method)
-    found = candidates(rows, intent, client.clock(method.server), known, now_ms())
-    return _Search(found, len(noted.rivals(intent)))
+    clock = client.clock(method.server)
+    since, server_at = earliest(Story(intent), clock), clock.earliest_ms()
+    if intent.mark is not None:
+        return _Search(proven(rows, intent), is_proven=True, since=since, server_at=server_at)
+    # The journal is read after the listing: who made a row of it has noted its answer before.
+    found = candidates(rows, intent, since, entry.journal.known_keys())
+    return _Search(found, is_proven=False, since=since, server_at=server_at)
 
 
 def _told(
@@ -107,28 +110,35 @@ def _told(
     text: str,
     on_orphan: OnOrphan,
 ) -> UnknownOutcomeError:
-    """The error that names what was found; where it was asked for and is certain, it is revoked."""
+    """The error that names what was found; where it was asked for and is proven, it is revoked."""
     keys = [row.key for row in search.rows]
-    entry.unknown(client.redactor.mask(str(error)), keys)
+    reason = client.redactor.mask(str(error))
+    entry.unknown(reason, keys, since=search.since, server_at=search.server_at)
     left = ""
     if on_orphan == "revoke" and keys:
-        left = "It was not revoked, since it is not certain that this came of it"
-        if search.is_certain:
-            left = _revoked(client, resource, keys[0])
+        left = (
+            _revoked(client, resource, keys)
+            if search.is_proven
+            else "It was not revoked, since nothing proves that it is yours (see --mark-names)"
+        )
         if not left:
             entry.settled("revoked")
-            found = f"{text}. This came of it, and was revoked: {search.rows[0]}"
-            return UnknownOutcomeError(found, cause=error, orphans=keys, revoked=keys[0])
+            found = f"{text}. The request created {named(search.rows)}, which was revoked"
+            return UnknownOutcomeError(
+                found, cause=error, orphans=keys, is_proven=True, revoked=keys[0]
+            )
     advice = _advice(client, resource, entry, search)
     told = ". ".join(part for part in (text, left, advice) if part)
-    return UnknownOutcomeError(told, cause=error, orphans=keys)
+    is_proven = search.is_proven and bool(keys)
+    return UnknownOutcomeError(told, cause=error, orphans=keys, is_proven=is_proven)
 
 
-def _revoked(client: Client, resource: Resource, key: str) -> str:
-    """Revokes a row; gives what hindered it, or nothing."""
+def _revoked(client: Client, resource: Resource, keys: Sequence[str]) -> str:
+    """Revokes rows; gives what hindered it, or nothing."""
     try:
         with client.apart(CancelScope(SEARCH_SECONDS)):
-            revoke(client, resource, key)
+            for key in keys:
+                revoke(client, resource, key)
     except Error as failure:
         return f"It could not be revoked ({str(failure).rstrip('.')})"
     return ""
@@ -137,28 +147,21 @@ def _revoked(client: Client, resource: Resource, key: str) -> str:
 def _advice(client: Client, resource: Resource, entry: Entry, search: _Search) -> str:
     """What was found, and what to run."""
     values = " and ".join(f"{name} {value!r}" for name, value in entry.intent.values.items())
-    named = " and ".join(entry.intent.values)
     if not values:
         return "It can't be looked up by values that may be secret: list the table"
     if not search.rows:
         return (
-            f"Nothing new with {values} is there so far, but the request may still arrive. Run "
+            f"There is nothing new with {values} so far, but the request may still arrive. Run "
             "vercel-sql recover in some minutes, before you repeat the statement"
         )
-    rows = ", ".join(map(str, search.rows))
-    if len(search.rows) == 1:
-        run = deletion(client, resource, search.rows[0].key)
-        if search.rivals:
-            return (
-                f"This may have come of it: {rows}, or of another create of the same {named} that "
-                "is under way. Run vercel-sql recover when that has ended, before you repeat the "
-                "statement"
-            )
-        return f"This may have come of it: {rows}. If so, nobody has its secret: {run}"
-    run = deletion(client, resource, "…")
+    rows = named(search.rows)
+    if search.is_proven:
+        run = "; ".join(deletion(client, resource, row.key) for row in search.rows)
+        return f"The request created {rows}, and nobody has its secret: {run}"
+    run = deletion(client, resource, search.rows[0].key if len(search.rows) == 1 else "…")
     return (
-        f"One of {len(search.rows)} with {values} may have come of it: {rows}. Find out which "
-        f"nobody uses, and revoke that: {run}"
+        f"It may have created {rows}, or somebody else did: nothing proves whose it is. "
+        f"Find out whether anybody uses it, and if not: {run}"
     )
 
 

@@ -1,27 +1,32 @@
-"""Looks for the rows that creates without an answer may have left: rows whose secret is lost."""
+"""Finds the rows that creates without an answer may have made: rows whose secret is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from vercel_sql.api import Client, build_request, walk
-from vercel_sql.api.journal import LATEST_MS
-from vercel_sql.api.journal_records import Intent
-from vercel_sql.api.secrets_file import answers_in
+from vercel_sql.api.journal import now_ms
+from vercel_sql.api.journal_records import Intent, Story
 from vercel_sql.api.server_clock import ServerClock
+from vercel_sql.api.steady_clock import boot_id, steady_ms
 from vercel_sql.errors import NotSupportedError
-from vercel_sql.manifest import Method, Resource, Trace
+from vercel_sql.manifest import Resource, Trace
 from vercel_sql.tables.calls import refuse_own_key, require_answer, send_or_missing
 from vercel_sql.tables.pages import page_reader, rows_at
 from vercel_sql.tables.shape import TableShape
 
+# By so many milliseconds a row may seem older than the create that made it: the server's `Date`
+# and its rows may be told by machines of its own whose clocks differ.
+_SLACK_MS = 60_000
+
 
 @dataclass(frozen=True)
 class Row:
-    """What has to be known of a row to say whether it came of a create.
+    """What has to be known of a row to say whether a create made it.
 
     Attributes:
         key: its key.
@@ -60,48 +65,73 @@ def _row(resource: Resource, trace: Trace, fields: dict[str, Any]) -> Row | None
     return Row(key, made_at, {name: fields.get(name) for name in trace.matches})
 
 
+def proven(rows: Iterable[Row], intent: Intent) -> list[Row]:
+    """The rows that a create surely made: those that end with its mark (see `marks`)."""
+    mark = intent.mark
+    return [row for row in rows if mark and any(_ends(v, mark) for v in row.values.values())]
+
+
+def _ends(value: Any, mark: str) -> bool:
+    return isinstance(value, str) and value.endswith(mark)
+
+
 def candidates(
-    rows: Iterable[Row],
-    intent: Intent,
-    clock: ServerClock,
-    known: Collection[str],
-    ended_at: int | None = None,
+    rows: Iterable[Row], intent: Intent, since: int | None, known: Collection[str]
 ) -> list[Row]:
-    """The rows that may have come of a create, and not from any other that is known.
+    """The rows that a create may have made, as may anybody else.
 
     Args:
         rows: those that there are.
         intent: the create; nothing is found where it does not say what its row is like.
-        clock: the server's.
-        known: the keys of rows that came of something else, beside those that the create knew.
-        ended_at: when it was given up, in milliseconds since the epoch by this machine's clock.
+        since: the time at the server before which none of its rows was made, from `earliest`.
+        known: the keys of rows that other creates are known to have made.
     """
     if not intent.values:
         return []
-    begun = clock.earliest(intent.at)
-    since = begun if intent.server_at is None else min(begun, intent.server_at)
-    known = {*known, *intent.there}
-    last = max(clock.at(ended_at or intent.at), intent.server_at or 0)
-    until = last + round(clock.uncertainty * 1000) + LATEST_MS
+    wanted = {name: _alike(value) for name, value in intent.values.items()}
     return [
         row
         for row in rows
-        if row.values == intent.values and since <= row.made_at <= until and row.key not in known
+        if {name: _alike(row.values.get(name)) for name in wanted} == wanted
+        and (since is None or row.made_at >= since)
+        and row.key not in known
+        and row.key not in intent.there
     ]
 
 
-def saved_keys(path: str | None, method: Method) -> set[str]:
-    """The keys of the rows whose secrets are in a file."""
-    if path is None or method.trace is None:
-        return set()
-    needed = [c.name for c in method.returns if c.secret and c.stored and not c.optional]
-    whole = (
-        line
-        for line in answers_in(path, method)
-        if all(isinstance(line.get(name), str) for name in needed)
-    )
-    found = (value_at(line, method.trace.key) for line in whole)
-    return {key for key in found if isinstance(key, str)}
+def _alike(value: Any) -> Any:
+    """What a value has in common with its forms that an API may make of it."""
+    if not isinstance(value, str):
+        return value
+    return " ".join(unicodedata.normalize("NFC", value).split())
+
+
+def earliest(story: Story, clock: ServerClock) -> int | None:
+    """The time at the server (ms since the epoch) before which no row of a create was made.
+
+    The server tells it, by a `Date` from before the create, or by one from now and how long ago
+    the create was. No moment of this machine's clock is compared with it. None where neither is
+    known.
+    """
+    told = [each.since for each in story.unknowns if each.since is not None]
+    if story.intent.server_at is not None:
+        told.append(story.intent.server_at - _SLACK_MS)
+    elapsed, now = elapsed_ms(story.intent), clock.earliest_ms()
+    if elapsed is not None and now is not None:
+        told.append(now - elapsed - _SLACK_MS)
+    return min(told, default=None)
+
+
+def elapsed_ms(intent: Intent) -> int | None:
+    """How long ago a create began, in milliseconds; None where this machine can't tell.
+
+    Two of its clocks have to agree about it: one that may be set, and one that may not.
+    """
+    if intent.steady_at is None or intent.boot is None or intent.boot != boot_id():
+        return None
+    elapsed = steady_ms() - intent.steady_at
+    is_plausible = elapsed >= 0 and abs(now_ms() - intent.at - elapsed) < _SLACK_MS
+    return elapsed if is_plausible else None
 
 
 def value_at(content: Any, path: Iterable[str]) -> Any:
@@ -112,7 +142,7 @@ def value_at(content: Any, path: Iterable[str]) -> Any:
 
 
 def revoke(client: Client, resource: Resource, key: str) -> None:
-    """Takes a row away; one that is gone already is fine.
+    """Revokes a row; one that is gone already is fine.
 
     Raises:
         ProgrammingError: it is the calling credential's own.
@@ -125,6 +155,12 @@ def revoke(client: Client, resource: Resource, key: str) -> None:
     answer = send_or_missing(client, build_request(remover, {remover.required[0].name: key}))
     if answer is not None:
         require_answer(remover, answer)
+
+
+def named(rows: Sequence[Row], most: int = 5) -> str:
+    """A few rows for people, and how many more there are."""
+    text = ", ".join(map(str, rows[:most]))
+    return text if len(rows) <= most else f"{text} and {len(rows) - most} more"
 
 
 def in_words(milliseconds: int) -> str:

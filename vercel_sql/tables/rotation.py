@@ -37,6 +37,7 @@ from vercel_sql.tables.calls import (
     result_schema,
     send_or_missing,
 )
+from vercel_sql.tables.marks import without_mark
 from vercel_sql.tables.reach import reach_arguments
 from vercel_sql.tables.rotation_state import RotationState
 from vercel_sql.tables.spelling import EXEC, Spelling
@@ -178,13 +179,14 @@ class Rotation:
         for name, column in rules.stated.items():
             if row.get(column) is not None and name not in given:
                 raise self._endless(name, row[column])
-        carried = {name: row.get(column) for name, column in rules.carried.items()}
         reach: Mapping[str, str] = {}
         if rules.reach is not None:
             reach = reach_arguments(
                 rules.reach, self._resource, row, given, self._where, self._spelling
             )
         creator = _required(self._resource.creator)
+        carried = {name: row.get(column) for name, column in rules.carried.items()}
+        carried = without_mark(creator.trace, carried)
         everything = {**carried, **reach, **given}
         clock = self._client.clock(creator.server)
         return build_request(creator, check_arguments(creator, everything, self._where, clock))
@@ -369,7 +371,8 @@ class Rotation:
     @property
     def notes(self) -> Sequence[str | None]:
         """What a request itself does not show, for each of them."""
-        return (None, "with the new secret, to see that it works", None)
+        creator = _required(self._resource.creator)
+        return (self._keeping.note(creator), "with the new secret, to see that it works", None)
 
     @property
     def _rules(self) -> Rules:

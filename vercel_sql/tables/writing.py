@@ -28,6 +28,7 @@ from vercel_sql.errors import (
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.tables.calls import salvage
 from vercel_sql.tables.lost import SEARCH_SECONDS, OnOrphan, explained, secretless
+from vercel_sql.tables.marks import marked
 from vercel_sql.tables.orphans import Row, value_at
 
 log = logger("tables")
@@ -44,15 +45,24 @@ class Keeping:
 
     Attributes:
         secrets_file: where secrets that are shown once are saved first.
-        on_orphan: what to do about a row that came of a write whose answer was lost: name it in
-            the error, or also take it away again, where there is no doubt which one it is.
+        on_orphan: what to do about a row that a write made whose answer was lost: name it in the
+            error, or also revoke it, where it is proven whose it is.
+        mark_names: whether new names end with a random mark, which is that proof (see `marks`).
         is_shared: several callers share the credential of the calls, so that none of them may put
             another in its place.
     """
 
     secrets_file: SecretsFile | None = None
     on_orphan: OnOrphan = "report"
+    mark_names: bool = False
     is_shared: bool = False
+
+    def note(self, method: Method) -> str | None:
+        """What a request of a method does not show before it is sent, for EXPLAIN."""
+        trace = method.trace
+        if not self.mark_names or trace is None or trace.mark is None:
+            return None
+        return f"{trace.mark} ends with a random mark"
 
 
 def saving(keeping: Keeping) -> Keeping:
@@ -103,8 +113,11 @@ def write_and_keep(
         PartialWriteError: it was carried out, and something is wrong with the answer or the file;
             the error carries the secrets.
     """
-    method = request.method
-    trail = Trail(None if keeping.secrets_file is None else keeping.secrets_file.path, there)
+    method, mark = request.method, None
+    if keeping.mark_names:
+        request, mark = marked(request)
+    file = keeping.secrets_file
+    trail = Trail(None if file is None else file.path, mark, there)
     client.receipts.begin(trail)
     try:
         answer = client.send(request, trail)
@@ -126,7 +139,7 @@ def write_and_keep(
         report = explained if made is None else partial(secretless, made=made)
         problem = report(client, resource, trail.entry, problem, keeping.on_orphan)
         raise kept_rows(str(problem), problem, table)
-    unsaved = _saved(resource, method, table, keeping)
+    unsaved = _saved(resource, method, table, keeping, trail.entry)
     place = trail.saved_in if unsaved is None else None
     _note_answer(trail.entry, made, place)
     client.receipts.add(trail.entry)
@@ -215,7 +228,7 @@ def unknown_outcome(error: AbandonedError, method: Method | None = None) -> Unkn
 
 
 def _saved(
-    resource: Resource, method: Method, table: pa.Table, keeping: Keeping
+    resource: Resource, method: Method, table: pa.Table, keeping: Keeping, entry: Entry
 ) -> OperationalError | None:
     """Puts the secrets of an answer on disk; gives what hindered it."""
     if keeping.secrets_file is None:
@@ -224,7 +237,10 @@ def _saved(
     values = table.select(names).to_pylist()[0]
     given = {name: value for name, value in values.items() if value is not None}
     try:
-        keeping.secrets_file.append(resource.full_name, method.name, given)
+        length = keeping.secrets_file.append(
+            resource.full_name, method.name, given, create=entry.intent.id
+        )
+        entry.journal.note_length(keeping.secrets_file.path.absolute(), length)
     except OperationalError as error:
         return error
     return None

@@ -270,7 +270,7 @@ def test_an_orphan_is_revoked_where_that_was_asked_for(connect, sim, sent, authe
     old = sim.state.add_token({"name": "deploys"})
     sim.faults(kind="drop_after", method="POST")
     with pytest.raises(UnknownOutcomeError) as caught:
-        connect(on_orphan="revoke").execute(EXEC, {"id": old.id})
+        connect(on_orphan="revoke", mark_names=True).execute(EXEC, {"id": old.id})
     assert sim.state.find_token(caught.value.revoked) is None
     assert authenticates(old.bearer)
     assert [r.path for r in sent("DELETE")] == [f"/v3/user/tokens/{caught.value.revoked}"]

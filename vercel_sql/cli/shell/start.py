@@ -14,7 +14,7 @@ from vercel_sql import Connection
 from vercel_sql._version import __version__
 from vercel_sql.api import Client
 from vercel_sql.api.journal import unfinished
-from vercel_sql.api.journal_files import journal_folder
+from vercel_sql.api.journal_files import damaged_files, journal_folder
 from vercel_sql.api.state_dir import state_dir
 from vercel_sql.cli.exit_codes import FINE, WRONG_USE
 from vercel_sql.cli.options import opened
@@ -137,7 +137,9 @@ def _warn_if_unwritable(path: Path) -> None:
 def _cut_off(client: Client) -> int:
     """How many creates at this API have no end, and nobody who goes on with them."""
     try:
-        return sum(s.intent.url in client.urls.values() for _, s in unfinished(journal_folder()))
+        folder, urls = journal_folder(), client.urls.values()
+        told = [story for file in unfinished(folder) for story in file.stories if story.is_open]
+        return sum(story.intent.url in urls for story in told) + len(damaged_files(folder))
     except OSError:
         return 0
 
@@ -152,7 +154,7 @@ def _greet(client: Client, label: AccountLabel, *, is_demo: bool) -> None:
     if cut_off:
         lines.append(
             f"{cut_off} earlier {'create was' if cut_off == 1 else 'creates were'} cut off: "
-            "vercel-sql recover says what came of it"
+            "vercel-sql recover tells how it ended"
         )
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

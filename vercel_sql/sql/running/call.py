@@ -141,6 +141,7 @@ def prepare_call(
         [request],
         lambda _number: write_and_keep(client, target.resource, request, limits.keeping),
         lambda done: _finish(target, method, done),
+        notes=[note] if (note := limits.keeping.note(method)) else (),
     )
 
 

@@ -66,6 +66,7 @@ def prepare_insert(
         requests,
         lambda n: write_and_keep(client, target.resource, requests[n], limits.keeping),
         lambda done: _finish(target, method, returning, done),
+        notes=[limits.keeping.note(method)] * len(requests) if limits.keeping.mark_names else (),
         keep=None if returning is None else lambda done: returning.kept(pa.concat_tables(done)),
     )
 
