@@ -161,7 +161,8 @@ class Person:
         now, ever = self._stable()
         listed = {row["id"] for row in rows}
         assert len(listed) == len(rows)
-        assert before & now <= listed <= ever
+        assert before & now <= listed, f"{len(before & now - listed)} of {len(now)} are missing"
+        assert listed <= ever
         names = {event.id: event.name for event in self._sim.history()}
         assert all(row["name"] == names[row["id"]] for row in rows)
 

@@ -188,7 +188,8 @@ class _Listing:
         if seen.is_of_another(self._method.path, cursor, page.keys, page.cursor):
             return True
         if self._last is None:
-            return False
+            unsure = self._client.proofs.may_be_mixed_up
+            return seen.is_late(self._method.path, page.moments, unless_known=unsure)
         oldest = min(self._last.moments, default=None)
         bound = cursor if isinstance(cursor, int) else oldest
         if bound is not None and max(page.moments, default=bound) > bound:
@@ -201,7 +202,9 @@ class _Listing:
     def _accepted(self, page: PageContent, cursor: str | int | None) -> _Fetched:
         seen = self._client.proofs.pages
         seen.note(self._method.path, cursor, page.keys, page.cursor)
-        if self._last is not None and isinstance(cursor, int):
+        if self._last is None:
+            seen.note_first(self._method.path, page.moments)
+        elif isinstance(cursor, int):
             seen.note_overlap(self._method.path, self._last.keys[-1] in page.keys)
         fresh = self._fresh(page.keys)
         if page.cursor is not None:

@@ -35,6 +35,7 @@ class PageProofs:
         self._lock = threading.Lock()
         self._asked: dict[int, str | int | None] = {}
         self._overlaps: dict[str, bool] = {}
+        self._newest: dict[str, int] = {}
 
     def is_of_another(
         self, path: str, asked: str | int | None, keys: list[str], cursor: str | int | None
@@ -51,6 +52,21 @@ class PageProofs:
             self._asked[_page(path, keys, cursor)] = asked
             if len(self._asked) > _MOST_ANSWERS:
                 del self._asked[next(iter(self._asked))]
+
+    def is_late(self, path: str, moments: list[int], *, unless_known: bool) -> bool:
+        """Whether a first page begins later than one did before, as the pages after the first do.
+
+        Args:
+            path: the listing's path.
+            moments: those of the page's rows.
+            unless_known: what is said where there was none before.
+        """
+        known = self._newest.get(path)
+        return unless_known if known is None else max(moments, default=0) < known
+
+    def note_first(self, path: str, moments: list[int]) -> None:
+        """Remembers where a listing begins."""
+        self._newest[path] = max(moments, default=0)
 
     def lacks_overlap(self, path: str, overlaps: bool) -> bool:
         """Whether a page should begin with the last row of the one before, and does not.
@@ -213,7 +229,7 @@ def _check_echoes(answer: Answer, content: dict[str, Any], resource: Resource | 
     """What an answer repeats of its request is the same there."""
     request = answer.request
     for name, echo in request.method.echoes.items():
-        parameter, asked = request.method.parameter(name), request.given.get(name)
+        parameter, asked = request.method.parameter(name), request.argument(name)
         if parameter is None or asked is None or not str(asked).startswith(echo.begins):
             continue
         if parameter.name == _self_column(request, resource):

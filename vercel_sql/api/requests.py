@@ -61,10 +61,12 @@ class Request(HoldsSecrets):
         return "application/x-www-form-urlencoded" if form else "application/json"
 
     def argument(self, name: str) -> Any:
-        """The value of a parameter that goes into the query or the body; None where it has none."""
+        """What goes out for a parameter of path, query or body; None where it has no value."""
         parameter = self.method.parameter(name)
         if parameter is None:
             return None
+        if parameter.location == "path":
+            return self.given.get(parameter.name)
         places = {"query": dict(self.query), "body": self.body or {}}
         return places.get(parameter.location, {}).get(parameter.key)
 
