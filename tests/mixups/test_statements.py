@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 import threading
@@ -17,7 +18,7 @@ import pytest
 from vercel_sql.cli.main import main
 from vercel_sql.simulator import Simulator
 
-from .people import Person
+from .people import TABLE, Person
 from .proxy import MixingProxy
 
 SCALE = int(os.environ.get("VERCEL_SQL_TEST_SCALE", "1"))
@@ -91,6 +92,22 @@ def test_what_does_no_harm_befalls_every_answer(account, proxied, tmp_path, kind
     finally:
         person.close()
     assert person.failed == []
+
+
+@pytest.mark.parametrize("kind", ["twice", "closed_after"])
+def test_the_command_line_and_stock_duckdb(account, proxied, attached, capsys, kind):
+    proxy = proxied(account.port, 3, [kind], 100)
+    insert = f"INSERT INTO {TABLE} (name) SELECT 'n' || i FROM range(40) AS r(i)"
+    statement = f"{insert} RETURNING name, bearerToken"
+    assert main(["-c", statement, "--api-url", proxy.url, "-o", "ndjson"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["name"] for row in rows] == [f"n{n}" for n in range(40)]
+    for row in rows:
+        assert account.state.find_bearer(row["bearerToken"])["name"] == row["name"]
+    con = attached(account, api_url=proxy.url)
+    assert con.execute(f"SELECT count(*) FROM {TABLE}").fetchone() == (len(account.state.tokens()),)
+    query = "SELECT * FROM vercel.authentication._list_auth_tokens()"
+    assert con.execute(query).fetchone()[0].count('"id"') == len(account.state.tokens())
 
 
 @pytest.mark.parametrize(("has_ids", "kinds"), [(True, SHOWN_BY_IDS), (False, SHOWN_BY_CONTENT)])
