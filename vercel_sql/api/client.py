@@ -436,10 +436,11 @@ class Client(HoldsSecrets):
     def _judged(self, request: Request, received: Received, authorization: str | None) -> Answer:
         """The answer, where its status is 2xx, it can be read, and it is the request's own."""
         status, headers = received.status, received.headers
-        self.proofs.check_new(request, headers)
+        host = self._servers.host(request.method.server)
+        answer = Answer(request, status, headers, received.body, self.redactor, host)
+        if not self.proofs.is_new(headers):
+            raise answer.mismatched("the same answer came before")
         if 200 <= status < 300:
-            host = self._servers.host(request.method.server)
-            answer = Answer(request, status, headers, received.body, self.redactor, host)
             if received.problem is not None:
                 raise answer.unusable(received.problem)
             self.proofs.check(answer, authorization)

@@ -149,7 +149,7 @@ class _Listing:
             if content in doubted or not self._is_doubtful(page, cursor):
                 return self._accepted(page, cursor)
             doubted.append(content)
-        raise failure or self._error("a page came out otherwise each time that it was asked for")
+        raise failure or self._error("a page was different each time it was requested")
 
     def _ask(self, cursor: str | int | None) -> Any:
         extra: dict[str, Any] = {self._paging.size_parameter: self._paging.size}

@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Any
 
 from vercel_sql.api.answer import Answer
-from vercel_sql.api.answers import not_its_own
 from vercel_sql.api.decode import decode_json
 from vercel_sql.api.requests import Request
 from vercel_sql.errors import AnswerMismatchError
@@ -108,24 +107,19 @@ class Proofs:
         self.pages = PageProofs()
         self.may_be_mixed_up = False
 
-    def check_new(self, request: Request, headers: Mapping[str, str]) -> None:
-        """Makes sure that an answer, whatever its status, was not given before.
-
-        Raises:
-            AnswerMismatchError: it was.
-        """
+    def is_new(self, headers: Mapping[str, str]) -> bool:
+        """Whether an answer, whatever its status, was not given before, as far as it tells."""
         told = headers.get(self._answer_id) if self._answer_id else None
         if told is None:
             self.may_be_mixed_up = True
-            return
+            return True
         with self._lock:
-            is_old = told in self._answers
+            is_new = told not in self._answers
             self._answers[told] = None
             if len(self._answers) > _MOST_ANSWERS:
                 del self._answers[next(iter(self._answers))]
-        if is_old:
-            self.may_be_mixed_up = True
-            raise not_its_own(request.method, request.path, "the same answer came before")
+        self.may_be_mixed_up = self.may_be_mixed_up or not is_new
+        return is_new
 
     def check(self, answer: Answer, authorization: str | None) -> None:
         """Holds a good answer against its request. The pages of a listing prove themselves.
@@ -208,10 +202,8 @@ class Proofs:
 
     def _is_new(self, secret: str, request: Request) -> bool:
         """Whether a secret was not given before, but for the very same question."""
-        asked, digest = (
-            _digest(request.method.name, request.target, request.content),
-            _digest(secret),
-        )
+        asked = _digest(request.method.name, request.target, request.content)
+        digest = _digest(secret)
         with self._lock:
             before = self._secrets.get(digest)
             self._secrets[digest] = asked

@@ -33,7 +33,8 @@ def delete_row(client: Client, resource: Resource, key: str, request: Request) -
     if answer is None:
         # Nothing in a 404 shows which request it answers.
         if client.proofs.may_be_mixed_up and _is_there(client, resource, key):
-            raise not_its_own(request.method, request.path, "it says that there is no such row")
+            path = client.redactor.mask(request.path)
+            raise not_its_own(request.method, path, "it says that there is no such row")
         return False
     # A proxy's page with status 200 must not pass for a deletion.
     require_answer(request.method, answer)
