@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from vercel_sql.errors import (
         AnswerError,
+        AnswerMismatchError,
         APIError,
         DatabaseError,
         DataError,
@@ -68,6 +69,7 @@ __all__ = [
     "STRING",
     "APIError",
     "AnswerError",
+    "AnswerMismatchError",
     "Attachment",
     "Binary",
     "Connection",

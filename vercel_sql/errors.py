@@ -199,6 +199,13 @@ class AnswerError(RequestError):
     """An answer came that is not what the API promises: cut, garbled, or of a wrong type."""
 
 
+class AnswerMismatchError(AnswerError):
+    """An answer came that belongs to another request, as broken proxies and connections mix up.
+
+    What only reads was sent again on a new connection, and mismatched again.
+    """
+
+
 class PagingError(AnswerError):
     """A listing could not be read to its end: a cut page, or a cursor that goes nowhere."""
 

@@ -214,7 +214,7 @@ def test_the_headers_of_a_good_answer_say_that_the_limit_is_spent(sim, make_clie
     reset = int(time.time()) + 40
     headers = {"X-RateLimit-Limit": 9, "X-RateLimit-Remaining": 0, "X-RateLimit-Reset": reset}
     body = {"token": {"id": "t"}}
-    sim.faults(kind="body", body=body, headers=headers)
+    sim.faults(kind="body", body=body, headers=headers, times=2)
     client = make_client(sim)
     client.send(read)
     assert naps == []

@@ -34,6 +34,7 @@ description = "A resource."
 key = "id"
 request_key = "rid"
 self_reference = { column = "rid", value = "me" }
+hints = { begins = "id", ends = "name" }
 [[resources.r.columns]]
 name = "id"
 type = "VARCHAR"
@@ -58,6 +59,7 @@ path = "/r/{rid}"
 description = "Gets one."
 effect = "read"
 retry = "safe"
+echoes.rid = { path = ["id"] }
 [[resources.r.methods.get.parameters]]
 name = "rid"
 location = "path"
@@ -77,6 +79,7 @@ count = ["count"]
 parameter = "until"
 size_parameter = "limit"
 size = 100
+order = "made"
 [resources.r.methods.make]
 verb = "insert"
 http = "POST"
@@ -132,6 +135,9 @@ def test_the_unbroken_one_is_read(write):
         ('source = "request"', 'source = "elsewhere"', ["source"]),
         ('key = "id"\nrequest', "key = 5\nrequest", ["key", "str"]),
         ('key = "id"\nrequest', 'key = "nope"\nrequest', ["resources.r.key", "'nope'"]),
+        ('ends = "name"', 'ends = "end"', ["resources.r", "hints", "end"]),
+        ('order = "made"', 'order = "age"', ["methods.list", "paging.order", "age"]),
+        ("echoes.rid", "echoes.id", ["methods.get.echoes", "'id'"]),
         ('request_key = "rid"', 'request_key = "no"', ["resources.r", "'no'"]),
         ('column = "rid"', 'column = "no"', ["resources.r.self_reference.column"]),
         ('name = "rid"\nsource', 'name = "ID"\nsource', ["resources.r.columns", "twice"]),

@@ -40,7 +40,8 @@ def test_a_long_listing_gives_every_token_once(simulate, attached, inclusive):
     rows = con.execute(f"SELECT id FROM {LIVE}").fetchall()
     assert len(rows) == len(set(rows)) == 1050
     assert {row[0] for row in rows} == set(ids_of(sim))
-    assert sent(sim) == [f"GET {LIST}"] * 11
+    # Whether a cursor includes its own moment is found out once, by asking for a page again.
+    assert sent(sim) == [f"GET {LIST}"] * (11 if inclusive else 12)
 
 
 @pytest.mark.parametrize("inclusive", [True, False])
@@ -230,6 +231,6 @@ def test_a_token_with_such_an_id_is_found(simulate, attached, token_id):
 
 
 def test_an_answer_about_another_token_is_an_error(con, sim):
-    sim.faults(kind="patch", patch={"token": {"id": "another"}})
-    with pytest.raises(duckdb.Error, match="another row than was asked for"):
+    sim.faults(kind="patch", patch={"token": {"id": "another"}}, times=None)
+    with pytest.raises(duckdb.Error, match="another request: its tokenId is another"):
         con.execute(f"SELECT * FROM {LIVE} WHERE id = ?", [ids_of(sim)[1]]).fetchall()

@@ -14,6 +14,7 @@ from vercel_sql.api.foreign_pages import advice_about, leads_elsewhere, page_of_
 from vercel_sql.api.redaction.structures import masked_values
 from vercel_sql.errors import (
     AnswerError,
+    AnswerMismatchError,
     APIError,
     APIErrorDetail,
     BadRequestError,
@@ -257,6 +258,24 @@ def _finite(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def not_its_own(method: Method, path: str, reason: str) -> AnswerMismatchError:
+    """The error for an answer that belongs to another request.
+
+    Args:
+        method: the method that was called.
+        path: the path that was asked for.
+        reason: how that was found out.
+    """
+    return AnswerMismatchError(
+        f"vercel.{method.resource}: {method.name} failed: {method.http} {path} got the answer to "
+        f"another request: {reason[:_LONGEST_MESSAGE]}. A proxy or a connection between here and "
+        "the API mixes answers up",
+        method=method.http,
+        path=path,
+        outcome_unknown=not method.reads,
+    )
 
 
 def not_json(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from urllib.parse import unquote
 
 from vercel_sql.api.account import ask_account
 from vercel_sql.api.answer import Answer
@@ -102,7 +100,7 @@ class Auditor:
             try:
                 answer = send()
             except BaseException as error:
-                self._note(about, tally, _outcome(error, tally), _given_key(request))
+                self._note(about, tally, _outcome(error, tally, request), _given_key(request))
                 raise
         content = _content(answer)
         outcome: Outcome = "unknown" if content is None else "done"
@@ -170,11 +168,11 @@ def _nobody(reason: str) -> dict[str, Any]:
     return {"id": None, "name": None, "reason": reason}
 
 
-def _outcome(error: BaseException, tally: Tally) -> Outcome:
+def _outcome(error: BaseException, tally: Tally, request: Request) -> Outcome:
     """What a failure says about the write."""
     if tally.requests == 0:
         return "not sent"
-    if not is_unsent(error):
+    if not is_unsent(error, request.method):
         return "unknown"
     return "refused" if isinstance(error, APIError) else "not sent"
 
@@ -199,15 +197,8 @@ def _made_key(request: Request, content: dict[str, Any] | None) -> str | None:
 
 def _given_key(request: Request) -> str | None:
     """The key of the row that a write is about, where the request says it."""
-    method = request.method
-    for parameter in method.given:
-        if parameter.location == "path":
-            pattern = re.escape(method.path).replace(
-                re.escape(f"{{{parameter.key}}}"), "(?P<key>[^/]+)"
-            )
-            found = re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", pattern), request.path)
-            if found is not None:
-                return MASK if parameter.secret else unquote(found["key"])
-        elif method.verb == "delete" and parameter.required and parameter.secret:
-            return MASK
+    for parameter in request.method.given:
+        is_secret_key = request.method.verb == "delete" and parameter.required and parameter.secret
+        if parameter.location == "path" or is_secret_key:
+            return MASK if parameter.secret else str(request.given[parameter.name])
     return None

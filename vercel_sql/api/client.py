@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -22,7 +20,7 @@ from vercel_sql.api.answers import api_error
 from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.auditing import Auditor, count_request
 from vercel_sql.api.cancel_scope import GRACE, CancelScope, checked_seconds
-from vercel_sql.api.connections import Connections
+from vercel_sql.api.connections import Connections, close_when_dropped
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
 from vercel_sql.api.events import PageEvent, RequestEvent
@@ -33,6 +31,7 @@ from vercel_sql.api.limits import RATE_LIMIT
 from vercel_sql.api.logger import logger
 from vercel_sql.api.noting import Trail, noted
 from vercel_sql.api.observers import Observers
+from vercel_sql.api.proofs import Proofs
 from vercel_sql.api.receipts import Receipts
 from vercel_sql.api.redaction import KnownSecrets
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
@@ -62,6 +61,8 @@ class Client(HoldsSecrets):
 
     Attributes:
         pages: who is told of each page of a listing.
+        proofs: what its answers have shown, to tell whose answer the next one is.
+        connections: what the requests go out on.
         receipts: answers that showed a secret, until whoever asked has surely had them.
         auditor: notes every write in the audit log; None where there is none.
 
@@ -111,8 +112,9 @@ class Client(HoldsSecrets):
         self.receipts = Receipts()
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
-        self._connections = Connections(self.urls.values())
-        weakref.finalize(self, _close_dropped, self._connections, os.getpid()).atexit = False
+        self.connections = Connections(self.urls.values())
+        close_when_dropped(self, self.connections)
+        self.proofs = Proofs(provider.answer_id)
         self.redactor.add(credential.token)
 
     def __repr__(self) -> str:
@@ -166,7 +168,7 @@ class Client(HoldsSecrets):
     def _renew_after(self, scope: CancelScope) -> None:
         if scope.is_over:
             # What it left behind must not hold the connections that the next one needs.
-            self._connections.renew()
+            self.connections.renew()
 
     @property
     def current_scope(self) -> CancelScope:
@@ -198,7 +200,7 @@ class Client(HoldsSecrets):
             attempts=self._attempts,
             patience=self.patience,
         )
-        twin.auditor, twin.redactor = self.auditor, self.redactor
+        twin.auditor, twin.redactor, twin.proofs = self.auditor, self.redactor, self.proofs
         return twin
 
     def close(self) -> None:
@@ -206,7 +208,7 @@ class Client(HoldsSecrets):
 
         Whatever secrets its answers showed count as taken from now on.
         """
-        self._connections.close()
+        self.connections.close()
         self.receipts.settle()
         release_all()
 
@@ -312,7 +314,7 @@ class Client(HoldsSecrets):
         method = request.method
         if not method.makes_secret:
             return self._send_retrying(request, bearer)
-        self._connections.prepare()
+        self.connections.prepare()
         url, clock = self.urls[method.server], self.clock(method.server)
         with noted(request, url, clock, bearer, self.redactor, trail):
             return self._send_retrying(request, bearer)
@@ -343,7 +345,7 @@ class Client(HoldsSecrets):
             received = self._send_once(request, headers, attempt)
         finally:
             budgets.end(method, turn, clock, received.headers if received else None)
-        return self._judged(request, received)
+        return self._judged(request, received, headers.get("Authorization"))
 
     def _send_once(self, request: Request, headers: httpx.Headers, attempt: int) -> Received:
         """Sends a request once, unless its server is left alone."""
@@ -376,8 +378,8 @@ class Client(HoldsSecrets):
         each, altogether = self._waits(method)
 
         def act() -> Received:
-            with self._connections.lent() as connections:
-                return exchange(
+            with self.connections.lent(request.line) as connections:
+                received = exchange(
                     connections,
                     method.http,
                     self.urls[method.server] + request.target,
@@ -386,15 +388,18 @@ class Client(HoldsSecrets):
                     timeout=each,
                     wanted=lambda: not (method.reads and scope.is_over),
                 )
+            if received.is_spent:
+                self.connections.drop(request.line)
+            return received
 
         try:
             # The answer to a write is waited for, and kept, also where nobody waits for us.
             return (scope if method.reads else SentScope()).run(act, altogether)
         except TimeoutError:
-            self._connections.renew()
+            self.connections.renew()
             raise not_whole(altogether) from None
         except RuntimeError:
-            if not self._connections.closed:
+            if not self.connections.closed:
                 raise
             raise InterfaceError("the connection was closed while a request was made") from None
 
@@ -431,14 +436,17 @@ class Client(HoldsSecrets):
             path=path,
         )
 
-    def _judged(self, request: Request, received: Received) -> Answer:
-        """The answer, where its status is 2xx and it can be read."""
+    def _judged(self, request: Request, received: Received, authorization: str | None) -> Answer:
+        """The answer, where its status is 2xx, it can be read, and it is the request's own."""
         status, headers = received.status, received.headers
+        host = self._servers.host(request.method.server)
+        answer = Answer(request, status, headers, received.body, self.redactor, host)
+        if self.proofs.is_replayed(request, headers, received.body):
+            raise answer.mismatched("the same answer came before")
         if 200 <= status < 300:
-            host = self._servers.host(request.method.server)
-            answer = Answer(request, status, headers, received.body, self.redactor, host)
             if received.problem is not None:
                 raise answer.unusable(received.problem)
+            self.proofs.check(answer, authorization)
             return answer
         mask, origin = self.redactor.mask, self._servers.origin(request.method.server)
         raise api_error(request.method, request.path, status, headers, received.body, mask, origin)
@@ -448,6 +456,7 @@ class Client(HoldsSecrets):
         failure = state.outcome.exception() if state.outcome else None
         reason = f"status {failure.status}" if isinstance(failure, APIError) else "no answer"
         log.info("%s: sent again in %.1f s", reason, state.upcoming_sleep)
+        self.connections.drop(state.args[0].line)
         is_limited = isinstance(failure, APIError) and failure.status == 429
         what = RATE_LIMIT if is_limited else "the request is to be sent again"
         self.current_scope.sleep(state.upcoming_sleep, what=what)
@@ -472,12 +481,6 @@ class Client(HoldsSecrets):
             left = Told.read(received.headers) if received is not None else None
             log.debug("%s", event.in_words(left))
         self._observers.tell(event)
-
-
-def _close_dropped(connections: Connections, pid: int) -> None:
-    """Closes what a client leaves that nobody closed; after a fork, it is the parent's."""
-    if os.getpid() == pid:
-        connections.close()
 
 
 def _headers(request: Request, bearer: str | None) -> httpx.Headers:

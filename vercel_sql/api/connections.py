@@ -1,9 +1,11 @@
-"""The connections of a client: one pool, and a new one where requests were left behind on it."""
+"""The connections of a client: each carries one request, or the pages of one listing."""
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -16,15 +18,39 @@ MOST_CONNECTIONS = 16
 
 
 class _Pool:
-    """A pool and how many requests are under way on it."""
+    """A pool, how many requests are under way on it, and whether it closes with the last."""
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
         self.users = 0
+        self.is_over = False
+
+
+class Line:
+    """What requests that belong together go out on, one after the other: one connection.
+
+    Whatever arrives unasked on a connection is taken for the next answer. A line is for answers
+    that prove which request they belong to, such as the pages of one listing; every other request
+    goes out on a connection of its own.
+    """
+
+    most = 1
+    kept = 1
+
+    def __init__(self) -> None:
+        self.pool: _Pool | None = None
+        self.is_over = False
+
+
+class _SingleUse(Line):
+    """Any number of requests, none of which goes out on a connection that was used before."""
+
+    most = MOST_CONNECTIONS
+    kept = 0
 
 
 class Connections:
-    """The connection pool of a client; threads share it.
+    """The connections of a client; threads share it.
 
     A request that nobody waits for any more goes on until the server or its time-out ends it, and
     holds its connection so long. `renew` leaves such requests to themselves.
@@ -36,24 +62,37 @@ class Connections:
     def __init__(self, urls: Iterable[str]) -> None:
         self._urls = tuple(urls)
         self._lock = threading.Lock()
-        self._current: _Pool | None = None
-        self._left: set[_Pool] = set()
+        self._single = _SingleUse()
+        self._open: set[_Pool] = set()
         self._context: ssl.SSLContext | None = None
         self.closed = False
 
     @contextmanager
-    def lent(self) -> Iterator[httpx.Client]:
-        """The pool, for one request; made at the first one.
+    def lent(self, line: Line | None = None) -> Iterator[httpx.Client]:
+        """What to send one request with; made at the first one.
+
+        Args:
+            line: what it goes out on; None for a connection of its own.
 
         Raises:
-            InterfaceError: the client is closed.
+            InterfaceError: the client is closed, or the line is.
             TransportError: the environment's proxy or certificate settings can't be used.
         """
-        pool = self._lend()
+        pool = self._lend(line or self._single)
         try:
             yield pool.http
         finally:
             self._give_back(pool)
+
+    @contextmanager
+    def line(self) -> Iterator[Line]:
+        """A line, for as long as the context lasts; nothing goes out on it afterwards."""
+        line = Line()
+        try:
+            yield line
+        finally:
+            line.is_over = True
+            self.drop(line)
 
     def prepare(self) -> None:
         """Finds out before the first request whether the environment's settings can be used.
@@ -67,43 +106,60 @@ class Connections:
 
     def renew(self) -> None:
         """Gives all requests from now on a pool of their own, if some are still under way."""
+        if self._single.pool is not None and self._single.pool.users:
+            self.drop(self._single)
+
+    def drop(self, line: Line | None) -> None:
+        """Has the next request of a line, if there is one, go out on a new connection.
+
+        The old one is closed, once nothing is under way on it.
+        """
+        if line is None:
+            return
         with self._lock:
-            if self._current is not None and self._current.users:
-                self._left.add(self._current)
-                self._current = None
+            pool, line.pool = line.pool, None
+            if pool is not None:
+                pool.is_over = True
+        if pool is not None:
+            self._close_unused(pool)
 
     def close(self) -> None:
         """Closes all connections, whatever is under way on them."""
         with self._lock:
             self.closed = True
-            pools = [*self._left, *([self._current] if self._current else [])]
+            pools = list(self._open)
         for pool in pools:
             pool.http.close()
 
-    def _lend(self) -> _Pool:
+    def _lend(self, line: Line) -> _Pool:
         with self._lock:
-            if self.closed:
+            if self.closed or line.is_over:
                 raise InterfaceError("the connection is closed")
-            if self._current is None:
-                self._current = self._made()
-            self._current.users += 1
-            return self._current
+            if line.pool is None:
+                line.pool = self._made(line)
+                self._open.add(line.pool)
+            line.pool.users += 1
+            return line.pool
 
     def _give_back(self, pool: _Pool) -> None:
         with self._lock:
             pool.users -= 1
-            is_over = pool in self._left and not pool.users
-            if is_over:
-                self._left.remove(pool)
-        if is_over:
-            pool.http.close()
+        self._close_unused(pool)
 
-    def _made(self) -> _Pool:
+    def _close_unused(self, pool: _Pool) -> None:
+        """Closes a pool that is over and that nothing is under way on."""
+        with self._lock:
+            if pool.users or not pool.is_over:
+                return
+            self._open.discard(pool)
+        pool.http.close()
+
+    def _made(self, line: Line) -> _Pool:
         try:
             if self._context is None:
                 # Made once: reading the CA bundle takes longer than many a request.
                 self._context = httpx.create_ssl_context()
-            return _Pool(make_http_client(self._urls, self._context, MOST_CONNECTIONS))
+            return _Pool(make_http_client(self._urls, self._context, line.most, line.kept))
         except (ValueError, ImportError, OSError) as error:
             # httpx's own errors for HTTPS_PROXY, SSL_CERT_FILE and their like; what they
             # cite may hold a proxy's password.
@@ -112,3 +168,14 @@ class Connections:
                 f"ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR) can't be used "
                 f"({type(error).__name__})"
             ) from None
+
+
+def close_when_dropped(owner: object, connections: Connections) -> None:
+    """Closes connections when their owner is collected and nobody has closed them."""
+    weakref.finalize(owner, _close_own, connections, os.getpid()).atexit = False
+
+
+def _close_own(connections: Connections, pid: int) -> None:
+    """After a fork, they are the parent's."""
+    if os.getpid() == pid:
+        connections.close()

@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -29,12 +30,14 @@ class Received(HoldsSecrets):
         headers: the headers.
         body: the decoded body, empty where it can't be used.
         problem: why the body can't be used, or None.
+        is_spent: whether its connection must not be used again.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     problem: str | None = None
+    is_spent: bool = True
 
 
 def exchange(
@@ -78,9 +81,26 @@ def exchange(
                 body += decoder.decode(piece, MOST_BYTES - len(body))
             decoder.finish()
         except _Unusable as error:
-            # What is left of it is not read; closing the connection ends it.
+            # What is left of it is not read.
             return Received(answer.status_code, answer.headers, b"", str(error))
-    return Received(answer.status_code, answer.headers, bytes(body))
+    return Received(
+        answer.status_code, answer.headers, bytes(body), is_spent=_has_left_over(answer)
+    )
+
+
+def _has_left_over(answer: httpx.Response) -> bool:
+    """Whether more bytes came than the answer has: they would be taken for the next one.
+
+    h11 keeps them, where httpcore's look at the socket does not find them, and neither offers a
+    public way to ask. Where their insides change, no connection is used twice, which is only slow.
+    """
+    stream: Any = answer.stream
+    try:
+        connection = stream._stream._httpcore_stream._stream._connection
+        left_over, _ = connection._h11_state.trailing_data
+    except AttributeError:
+        return True
+    return bool(left_over)
 
 
 def longest(timeout: float) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from vercel_sql.api.connections import Line
 from vercel_sql.api.decode import encode_json
 from vercel_sql.api.redaction import MASK
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
@@ -26,6 +27,8 @@ class Request(HoldsSecrets):
         body: the body's fields, or None where there is no body.
         authorization: the ``Authorization`` header, where it is not the connection's own token.
         secrets: the values that are never shown.
+        given: the arguments that it was built from, by the parameters' names.
+        line: what it goes out on; None for a connection of its own.
     """
 
     method: Method
@@ -34,6 +37,8 @@ class Request(HoldsSecrets):
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    given: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    line: Line | None = field(default=None, repr=False, compare=False)
 
     @property
     def target(self) -> str:
@@ -56,10 +61,12 @@ class Request(HoldsSecrets):
         return "application/x-www-form-urlencoded" if form else "application/json"
 
     def argument(self, name: str) -> Any:
-        """The value of a parameter that goes into the query or the body; None where it has none."""
+        """What goes out for a parameter of path, query or body; None where it has no value."""
         parameter = self.method.parameter(name)
         if parameter is None:
             return None
+        if parameter.location == "path":
+            return self.given.get(parameter.name)
         places = {"query": dict(self.query), "body": self.body or {}}
         return places.get(parameter.location, {}).get(parameter.key)
 
@@ -107,6 +114,7 @@ def build_request(
         _body(method, arguments, is_basic=_is_basic(credentials)),
         _authorization(credentials),
         tuple(str(value) for p, value in given if p.secret),
+        {parameter.name: value for parameter, value in given},
     )
 
 

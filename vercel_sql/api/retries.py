@@ -7,7 +7,7 @@ from typing import Any
 
 import tenacity
 
-from vercel_sql.errors import APIError, TransportError
+from vercel_sql.errors import AnswerMismatchError, APIError, TransportError
 from vercel_sql.manifest import Method
 
 _PASSING = (408, 429, 500, 502, 503, 504)
@@ -22,6 +22,8 @@ def may_retry(method: Method, error: BaseException) -> bool:
     What changes something is sent again only where it surely was not carried out: no connection
     was made, or the API said that the request was over the limit.
     """
+    if isinstance(error, AnswerMismatchError):
+        return method.retry == "safe"
     if isinstance(error, TransportError):
         return not error.lasting and (method.retry == "safe" or not error.outcome_unknown)
     if not isinstance(error, APIError):

@@ -21,7 +21,9 @@ from vercel_sql.manifest import Server
 USER_AGENT = f"vercel-sql/{__version__} (Python {platform.python_version()})"
 
 
-def make_http_client(urls: Iterable[str], context: ssl.SSLContext, most: int) -> httpx.Client:
+def make_http_client(
+    urls: Iterable[str], context: ssl.SSLContext, most: int, kept: int
+) -> httpx.Client:
     """A pooled client.
 
     The environment's CA bundle applies (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), and so do its
@@ -31,8 +33,9 @@ def make_http_client(urls: Iterable[str], context: ssl.SSLContext, most: int) ->
         urls: the base URLs that the client is for.
         context: the certificates that are trusted.
         most: how many connections there may be at a time.
+        kept: how many of them may be used again.
     """
-    limits = httpx.Limits(max_connections=most, max_keepalive_connections=most)
+    limits = httpx.Limits(max_connections=most, max_keepalive_connections=kept)
     return httpx.Client(
         verify=context,
         limits=limits,

@@ -3,6 +3,7 @@
 from vercel_sql.manifest.loader import Manifest, vercel
 from vercel_sql.manifest.model import (
     Column,
+    Echo,
     Method,
     Paging,
     Parameter,
@@ -18,6 +19,7 @@ from vercel_sql.manifest.procedures import Reach, Rotation, Step
 
 __all__ = [
     "Column",
+    "Echo",
     "Manifest",
     "Method",
     "Paging",

@@ -184,6 +184,7 @@ def _check_resource(resource: Resource, service: Service, provider: Provider, wh
         _check_method(method, provider, f"{where}.methods.{method.name}")
         if method.trace is not None:
             _check_trace(resource, method, method.trace, f"{where}.methods.{method.name}.trace")
+        _check_proofs(resource, method, f"{where}.methods.{method.name}")
         check_procedure(method, resource, service, f"{where}.methods.{method.name}")
 
 
@@ -200,6 +201,21 @@ def _check_method(method: Method, provider: Provider, where: str) -> None:
             f"{where}.path: {{…}} names {sorted(in_path)}, "
             f"the path parameters are {sorted(declared)}"
         )
+
+
+def _check_proofs(resource: Resource, method: Method, where: str) -> None:
+    """What an answer is held against is in the request, or a field of its rows."""
+    fields = {column.name for column in resource.fields}
+    hints, paging = resource.hints, method.paging
+    named = {"hints": [hints.begins, hints.ends]} if hints is not None else {}
+    if paging is not None and paging.order is not None:
+        named["paging.order"] = [paging.order]
+    for key, names in named.items():
+        if not fields.issuperset(names):
+            raise ManifestError(f"{where}: {key}: {names} are not all fields of the rows")
+    for name, echo in method.echoes.items():
+        if method.parameter(name) is None or not echo.path:
+            raise ManifestError(f"{where}.echoes: no parameter {name!r}, or no path")
 
 
 def _check_trace(resource: Resource, method: Method, trace: Trace, where: str) -> None:

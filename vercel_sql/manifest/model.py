@@ -54,6 +54,7 @@ class Provider(Entry, frozen=True, kw_only=True):
         name: the name that the catalog has in SQL.
         token_environment: the environment variable that holds the bearer token.
         token_prefixes: what bearer tokens of the newer kinds begin with.
+        answer_id: the header that tells one answer from all others, where there is one.
         account: how to find out whom a credential stands for.
         servers: the servers by the name that methods use.
         services: for each service the names of its resources, so that a name can be resolved
@@ -65,6 +66,7 @@ class Provider(Entry, frozen=True, kw_only=True):
     title: str
     token_environment: str
     token_prefixes: list[str] = []
+    answer_id: str | None = None
     account: AccountRules
     servers: dict[str, Server]
     services: dict[str, list[str]]
@@ -116,10 +118,31 @@ class Parameter(Entry, frozen=True, kw_only=True):
         return self.wire_name or self.name
 
 
+class Echo(Entry, frozen=True, kw_only=True):
+    """Where an answer repeats the value of a parameter, so that it shows what it answers.
+
+    Attributes:
+        path: the path in the answer; a list on the way is passed through, and one of it suffices.
+        begins: only values that begin so are repeated.
+    """
+
+    path: list[str]
+    begins: str = ""
+
+
+class Hints(Entry, frozen=True, kw_only=True):
+    """The columns of a credential's row that show the two ends of its secret."""
+
+    begins: str
+    ends: str
+
+
 class Paging(Entry, frozen=True, kw_only=True):
     """How a listing goes on: the answer's cursor is sent back until it is null.
 
     Attributes:
+        order: the column, in milliseconds since the epoch, that the rows are sorted by, the newest
+            first; a cursor that is a number is a moment of it. None where that is not known.
         cursor: the path of the next cursor in the answer.
         count: the path of the number of rows in the page, to find pages that were cut.
         parameter: the query parameter that takes the cursor.
@@ -132,6 +155,7 @@ class Paging(Entry, frozen=True, kw_only=True):
     parameter: str
     size_parameter: str
     size: int
+    order: str | None = None
 
 
 class Column(Entry, frozen=True, kw_only=True):
@@ -148,6 +172,7 @@ class Column(Entry, frozen=True, kw_only=True):
         secret: the value is a credential that is shown once.
         stored: a secret may be saved to a file; an ID token, which is short-lived, may not.
         optional: a secret that an answer may lack.
+        always: a field that every answer has, which tells it from those of other methods.
     """
 
     name: str
@@ -158,6 +183,7 @@ class Column(Entry, frozen=True, kw_only=True):
     secret: bool = False
     stored: bool = True
     optional: bool = False
+    always: bool = False
 
 
 class Trace(Entry, frozen=True, kw_only=True):
@@ -204,6 +230,9 @@ class Method(Entry, frozen=True, kw_only=True):
             page.
         trace: what the row that it makes can be found by in a listing; None where there is no
             such row.
+        echoes: for parameters whose values the answer repeats, where it does.
+        identity: the path in the answer of what identifies whom or what the credential stands for:
+            it is the same for ever. With a self-reference, for its value alone.
     """
 
     name: str = ""
@@ -227,6 +256,8 @@ class Method(Entry, frozen=True, kw_only=True):
     returns: list[Column] = []
     collect: bool = False
     trace: Trace | None = None
+    echoes: dict[str, Echo] = {}
+    identity: list[str] = []
 
     @property
     def reads(self) -> bool:
@@ -290,6 +321,7 @@ class Resource(Entry, frozen=True, kw_only=True):
     Attributes:
         key: the column that tells one row from another.
         request_key: the column that holds what was asked for; it equals the key in a listing.
+        hints: where a row shows the ends of its secret.
         lookup_limit: how many single rows are fetched side by side before listing is cheaper.
         rows: the rows themselves, for a table that no request is needed for.
     """
@@ -303,6 +335,7 @@ class Resource(Entry, frozen=True, kw_only=True):
     service: str = ""
     request_key: str | None = None
     self_reference: SelfReference | None = None
+    hints: Hints | None = None
     lookup_limit: int = 20
 
     @property

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Any
 from urllib.parse import parse_qsl, unquote
+from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -110,7 +111,7 @@ class SimulatedApi:
             answer = await self._answer(scope, body, end)
         await _pause(_latency_ms(due, acts_first=True))
         if answer is not None:
-            answer.set_headers(exchange.headers)
+            answer.set_headers({"X-Vercel-Id": f"dev1::{uuid4().hex}", **exchange.headers})
             answer = _spoiled(answer, due, cursor)
             answer.add_date(self._state.clock.http_date(_skew_seconds(due)))
         await deliver(answer, end, record, scope, receive, send)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -309,15 +306,21 @@ def require_answer(method: Method, answer: Answer) -> None:
 def send_or_missing(client: Client, request: Request) -> Answer | None:
     """The answer to a request; None where a 404 says that there is no such row.
 
+    Nothing in a 404 shows which request it answers: where answers may be mixed up, it has to come
+    twice.
+
     Raises:
         APIError: any other error, and a 404 where it does not mean that.
     """
-    try:
-        return client.send(request)
-    except NotFoundError:
-        if request.method.missing_is_empty:
-            return None
-        raise
+    for _ in range(2):
+        try:
+            return client.send(request)
+        except NotFoundError:
+            if not request.method.missing_is_empty:
+                raise
+        if not (request.method.reads and client.proofs.may_be_mixed_up):
+            break
+    return None
 
 
 def salvage(resource: Resource, method: Method, answer: Answer) -> tuple[pa.Table, Error | None]:
@@ -331,7 +334,7 @@ def salvage(resource: Resource, method: Method, answer: Answer) -> tuple[pa.Tabl
     try:
         table = written_table(resource, method, answer)
     except (AnswerError, DataError) as error:
-        kept = _secrets_in(method, answer)
+        kept = answer.secrets()
         if not kept and isinstance(error, AnswerError):
             raise
         return _only(written_schema(resource, method), kept), error
@@ -344,38 +347,6 @@ def salvage(resource: Resource, method: Method, answer: Answer) -> tuple[pa.Tabl
         name = f"vercel.{resource.full_name}: {method.name}"
         return table, DataError(f"{name}: the answer has no {', '.join(missing)}")
     return table, None
-
-
-def _secrets_in(method: Method, answer: Answer) -> dict[str, str]:
-    """The secrets of an answer that may be no good otherwise."""
-    names = [column.name for column in method.returns if column.secret]
-    try:
-        # Not as exact as we are elsewhere: a key that stands twice does no harm here.
-        content = json.loads(answer.body, object_pairs_hook=_first_texts)
-    except (ValueError, RecursionError):
-        content = _texts_after(names, answer.body)
-    found = content if isinstance(content, dict) else {}
-    return {name: found[name] for name in names if name in found}
-
-
-def _first_texts(members: list[tuple[str, Any]]) -> dict[str, str]:
-    return {name: value for name, value in reversed(members) if _is_text(value)}
-
-
-def _texts_after(names: list[str], body: bytes) -> dict[str, str]:
-    """The texts that stand behind these names, in what is no JSON as a whole."""
-    found: dict[str, str] = {}
-    for name in names:
-        spelt = re.search(rb'"%s"\s*:\s*("(?:[^"\\]|\\.)*")' % name.encode(), body)
-        with suppress(ValueError):
-            value: Any = json.loads(spelt[1]) if spelt else None
-            if _is_text(value):
-                found[name] = value
-    return found
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _only(schema: pa.Schema, values: Mapping[str, str]) -> pa.Table:

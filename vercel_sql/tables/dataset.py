@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from vercel_sql.api import Answer, Client, build_request, walk
-from vercel_sql.errors import NotFoundError, ProgrammingError, StatementCancelledError
+from vercel_sql.errors import ProgrammingError, StatementCancelledError
 from vercel_sql.manifest import Column, Method, Resource
+from vercel_sql.tables.calls import send_or_missing
 from vercel_sql.tables.failures import Failures, ScanFailed
 from vercel_sql.tables.pages import exact_fields, field_reader, page_reader, rows_at
 from vercel_sql.tables.predicates import Node, fields_of, parse_expression
@@ -155,6 +156,12 @@ class Scan:
         else:
             with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(lookups))) as executor:
                 found = list(executor.map(lambda one: self._get(method, one, columns), lookups))
+            if None in found and self._client.proofs.may_be_mixed_up:
+                # It may have been found out only after some of them had been answered with a 404.
+                found = [
+                    self._get(method, lookup, columns) if fields is None else fields
+                    for lookup, fields in zip(lookups, found, strict=True)
+                ]
         for fields in found:
             if fields is not None:
                 yield fields, None
@@ -162,20 +169,14 @@ class Scan:
     def _get(self, method: Method, lookup: Lookup, columns: list[Column]) -> Fields | None:
         """The row of one lookup; None where there is no such row."""
         arguments = {method.required[0].name: lookup.value}
-        try:
-            answer = self._client.send(build_request(method, arguments))
-        except NotFoundError:
-            if method.missing_is_empty:
-                return None
-            raise
+        answer = send_or_missing(self._client, build_request(method, arguments))
+        if answer is None:
+            return None
         fields = self._exact(answer, method, columns)
         if fields.count != 1:
             raise answer.unusable(f"it holds {fields.count} rows, where one was asked for")
         if not self._shape.resource.key_is_field:
             return Fields(fields.count, fields.arrays, fields.rest, lookup.value)
-        key = fields.arrays[self._shape.resource.key]
-        if not lookup.is_self and key.to_pylist() != [lookup.value]:
-            raise answer.unusable("it is about another row than was asked for")
         requested = lookup.value if lookup.is_self else None
         return Fields(fields.count, fields.arrays, fields.rest, requested)
 

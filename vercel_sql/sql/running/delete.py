@@ -17,7 +17,7 @@ from vercel_sql.sql.running.refusals import capabilities
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.statements import Delete
-from vercel_sql.tables.calls import refuse_misleading_key, refuse_own_key, send_or_missing
+from vercel_sql.tables.calls import refuse_misleading_key, refuse_own_key
 from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.deleting import delete_row, settle_deletion
 from vercel_sql.tables.shape import TableShape
@@ -63,6 +63,10 @@ def prepare_delete(
     matched = rows if rows is not None else _just_keys(target.resource, keys)
     client = target.catalog.client
 
+    def delete(number: int) -> pa.Table | None:
+        is_done = delete_row(client, target.resource, keys[number], requests[number])
+        return _row(matched, number) if is_done else None
+
     def settle(number: int, error: BaseException) -> pa.Table:
         settle_deletion(client, target.resource, keys[number], error, was_seen=rows is not None)
         return _row(matched, number)
@@ -71,7 +75,7 @@ def prepare_delete(
         where,
         target,
         requests,
-        lambda number: _row(matched, number) if delete_row(client, requests[number]) else None,
+        delete,
         lambda done: _finish(returning, done, matched),
         returns=returning is not None,
         matches=lambda: _rows_as_json(con, target, keys, rows, means_itself),
@@ -98,13 +102,14 @@ def _unseen(
             f"{where}: this table can't be read, so it takes WHERE {names} with literals or "
             f"parameters (and optionally {optional or 'nothing'}), and no RETURNING"
         )
+    client, resource = target.catalog.client, target.resource
     request = build_request(method, check_arguments(method, given, where))
     done = pa.table({"done": pa.array([True])})
     return Prepared(
         where,
         target,
         [request],
-        lambda _number: done if send_or_missing(target.catalog.client, request) else None,
+        lambda _number: done if delete_row(client, resource, "", request) else None,
         lambda rows: _finish(None, rows, done),
     )
 
