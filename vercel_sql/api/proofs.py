@@ -100,8 +100,8 @@ class Proofs:
 
     Attributes:
         pages: what the pages of listings have shown.
-        may_be_mixed_up: whether answers that show nothing of their request may be another's: one
-            was, or they have no ids.
+        may_be_mixed_up: whether answers that show nothing of their request may be another's, since
+            one was.
 
     Args:
         answer_id: the header that tells one answer from all others, where there is one.
@@ -125,7 +125,6 @@ class Proofs:
         """
         told = headers.get(self._answer_id) if self._answer_id else None
         if told is None:
-            self.may_be_mixed_up = True
             return False
         seen = _Seen(_digest(body), _digest(request.method.name, request.target))
         with self._lock:
