@@ -10,7 +10,7 @@ import duckdb
 
 from vercel_sql._version import __version__
 from vercel_sql.cli.history.listing import Listing
-from vercel_sql.cli.history.schema import CATALOG, VERSION, check, prepare
+from vercel_sql.cli.history.schema import CATALOG, VERSION, check, prepare, read_whole
 from vercel_sql.cli.history.target import Target
 
 _NEXT = f"SELECT coalesce(max(run_id), 0) + 1 FROM {CATALOG}.runs"
@@ -27,6 +27,8 @@ def check_target(target: Target) -> None:
     with target.looked_at() as con:
         if con is not None:
             check(con)
+            if target.is_file:
+                read_whole(con)
 
 
 def append(target: Target, listing: Listing) -> int:

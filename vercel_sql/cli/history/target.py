@@ -55,6 +55,11 @@ class Target:
     def __repr__(self) -> str:
         return f"<Target {self._shown}>"
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of DuckDB's own, and nothing far away."""
+        return self._path is not None
+
     @contextmanager
     def looked_at(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
         """A connection with what is there attached, to be read; None where nothing is there yet.
