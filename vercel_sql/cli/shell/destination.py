@@ -42,9 +42,12 @@ class Destination:
         Raises:
             OSError: the file can't be opened, or others may change or swap it.
         """
-        flags = os.O_WRONLY | os.O_CREAT
-        handle = open_private(Path(path).expanduser(), flags, forbidden=READABLE)
-        os.ftruncate(handle, 0)
+        if path == os.devnull:  # nobody's, and what is written there is to be lost
+            handle = os.open(path, os.O_WRONLY)
+        else:
+            flags = os.O_WRONLY | os.O_CREAT
+            handle = open_private(Path(path).expanduser(), flags, forbidden=READABLE)
+            os.ftruncate(handle, 0)
         file = open(handle, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until told
         self.reset()
         self._file, self._is_for_one = file, once
