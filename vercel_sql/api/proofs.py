@@ -122,7 +122,7 @@ class Proofs:
         return is_new
 
     def doubts_missing(self, request: Request) -> bool:
-        """Whether a 404 to a read may be another's; the calling credential's row is always there."""
+        """Whether a 404 to a read may be another's; the calling credential's own row is there."""
         method = request.method
         is_own = _is_about_itself(request, _resource(method))
         return method.reads and (self.may_be_mixed_up or is_own)
