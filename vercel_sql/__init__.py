@@ -3,63 +3,63 @@
 The module follows PEP 249: `connect`, ``apilevel``, ``threadsafety``, ``paramstyle``, the type
 objects and constructors, and the exceptions.
 
-What needs DuckDB is imported when it is first used, so that ``vercel-sql --help`` and the simulated
-API start at once.
+Everything is imported when it is first used, so that ``vercel-sql --help`` and the simulated API
+start at once, and the command can obey Ctrl-C from its first import on.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from vercel_sql._version import __version__
-from vercel_sql.dbapi import (
-    BINARY,
-    DATETIME,
-    NUMBER,
-    ROWID,
-    STRING,
-    Binary,
-    Date,
-    DateFromTicks,
-    Time,
-    TimeFromTicks,
-    Timestamp,
-    TimestampFromTicks,
-    apilevel,
-    paramstyle,
-    threadsafety,
-)
-from vercel_sql.errors import (
-    AnswerError,
-    AnswerMismatchError,
-    APIError,
-    DatabaseError,
-    DataError,
-    Error,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
-    MissingTokenError,
-    NotApprovedError,
-    NotSupportedError,
-    OperationalError,
-    ParameterError,
-    PartialWriteError,
-    ProgrammingError,
-    RateLimitedError,
-    ReadOnlyError,
-    RotationError,
-    RowCountError,
-    SQLSyntaxError,
-    TooManyWritesError,
-    TransportError,
-    UnknownOutcomeError,
-    Warning,  # noqa: A004 - the name is PEP 249's
-)
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from vercel_sql.connection import Attachment, Connection, Cursor, attach, connect, detach
+    from typing import Any
 
-_WHEN_USED = ("Attachment", "Connection", "Cursor", "attach", "connect", "detach")
+    from vercel_sql.connection import Attachment, Connection, Cursor, attach, connect, detach
+    from vercel_sql.dbapi import (
+        BINARY,
+        DATETIME,
+        NUMBER,
+        ROWID,
+        STRING,
+        Binary,
+        Date,
+        DateFromTicks,
+        Time,
+        TimeFromTicks,
+        Timestamp,
+        TimestampFromTicks,
+        apilevel,
+        paramstyle,
+        threadsafety,
+    )
+    from vercel_sql.errors import (
+        AnswerError,
+        AnswerMismatchError,
+        APIError,
+        DatabaseError,
+        DataError,
+        Error,
+        IntegrityError,
+        InterfaceError,
+        InternalError,
+        MissingTokenError,
+        NotApprovedError,
+        NotSupportedError,
+        OperationalError,
+        ParameterError,
+        PartialWriteError,
+        ProgrammingError,
+        RateLimitedError,
+        ReadOnlyError,
+        RotationError,
+        RowCountError,
+        SQLSyntaxError,
+        TooManyWritesError,
+        TransportError,
+        UnknownOutcomeError,
+        Warning,  # noqa: A004 - the name is PEP 249's
+    )
 
 __all__ = [
     "BINARY",
@@ -112,12 +112,28 @@ __all__ = [
 ]
 
 
+# Where the names come from; what needs DuckDB is looked into last.
+_HOMES = ("errors", "dbapi", "connection")
+
+
 def __getattr__(name: str) -> Any:
-    if name in _WHEN_USED:
-        return getattr(import_module("vercel_sql.connection"), name)
+    from importlib import import_module
+
+    if name in _HOMES:
+        return import_module(f"vercel_sql.{name}")
+    for home in _HOMES if name in __all__ else ():
+        module = import_module(f"vercel_sql.{home}")
+        if hasattr(module, name):
+            return globals().setdefault(name, getattr(module, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def load_ipython_extension(shell: Any) -> None:
     """Makes ``%vercel`` and ``%%vercel`` known to IPython, for ``%load_ext vercel_sql``."""
-    import_module("vercel_sql.notebook").load_ipython_extension(shell)
+    from vercel_sql.notebook import load_ipython_extension as load
+
+    load(shell)

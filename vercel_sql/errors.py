@@ -2,7 +2,8 @@
 
 Every message is written for the person who reads it: what failed, where, and what to do. No
 message, attribute or repr of these classes holds a secret: values are masked before they arrive.
-And no text of an error steers a terminal, whoever prints it: it may cite what a server sent.
+And no text of an error steers a terminal or forges a line, whoever prints it: it may cite what a
+server sent.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from vercel_sql.escapes import visible_lines
+from vercel_sql.escapes import message
 
 
 class Warning(Exception):  # noqa: A001, N818 - the name is PEP 249's
@@ -22,7 +23,7 @@ class Error(Exception):
     """The root of every error that this package raises."""
 
     def __str__(self) -> str:
-        return visible_lines(super().__str__())
+        return message(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (type(self), self.args, self.__dict__)

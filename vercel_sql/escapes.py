@@ -1,7 +1,13 @@
-"""Makes text harmless to a terminal: no control or invisible character reaches it raw."""
+"""Makes text harmless where it is shown: to a terminal, and to the log of a CI service.
+
+No control or invisible character is left raw, and nothing that a CI service takes for a command:
+GitHub's `::name::` at the beginning of a line, and `##[…]`, `##vso[…]` and `##teamcity[…]` of
+GitHub, Azure and TeamCity anywhere in it.
+"""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -10,19 +16,40 @@ from collections.abc import Callable
 JOINERS = "\u200c\u200d"
 _UNSAFE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # controls, formats, surrogates, line ends
 _NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_ANYWHERE = re.compile(r"#(?=#[\w.-]*\[)")
+_COMMAND = re.compile(rf"{_ANYWHERE.pattern}|^\s*:(?=:[A-Za-z][\w-]*(?: .*)?::)")
+_INDENT = "    "
 
 
 def visible(text: str) -> str:
     r"""The text with control characters, escape sequences and bidi overrides spelt out (`\x1b`)."""
-    return respelt(text, _spelt)
+    return without_commands(respelt(text, _spelt))
 
 
-def visible_lines(text: str) -> str:
-    """The lines of a text, each made visible; a tab is the blanks that it stands for."""
+def message(text: str) -> str:
+    """A text of several lines, each visible, of which only the first begins at the margin.
+
+    So whatever it cites, no line of it can be taken for another message.
+    """
     if text.isprintable():
-        return text
-    lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join(visible(line.expandtabs(4)) for line in lines)
+        return without_commands(text)
+    lines = text.rstrip().replace("\r\n", "\n").split("\n")
+    first, *more = [visible(line.expandtabs(4)) for line in lines]
+    if any(line and not line.startswith(_INDENT) for line in more):
+        more = [f"{_INDENT}{line}" if line else "" for line in more]
+    return "\n".join([first, *more])
+
+
+def without_commands(line: str) -> str:
+    """A line with a mark spelt out of whatever a CI service would take for a command."""
+    if "##" not in line and "::" not in line:
+        return line
+    return _COMMAND.sub(lambda found: found[0][:-1] + _spelt(found[0][-1]), line)
+
+
+def json_without_commands(text: str) -> str:
+    """The same JSON, in which no line is a command: in strings, a mark has another spelling."""
+    return _ANYWHERE.sub(r"\\u0023", text) if "##" in text else text
 
 
 def respelt(text: str, spell: Callable[[str], str]) -> str:

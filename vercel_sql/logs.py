@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vercel_sql.api.appending import open_for_appending
 from vercel_sql.api.logger import IS_RAISED, logger
+from vercel_sql.api.private_files import READABLE
 from vercel_sql.errors import OperationalError
+from vercel_sql.messages import complain
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -60,19 +62,16 @@ class LogFile(logging.StreamHandler):  # type: ignore[type-arg]
         path: the file; it is made with mode 0600 where it is missing.
 
     Raises:
-        OperationalError: it can't be written.
+        OperationalError: it can't be written, or others may change or swap it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
         self._is_broken = False
         try:
-            handle = os.open(self.path, _FLAGS, 0o600)
+            handle = open_for_appending(self.path, forbidden=READABLE)
         except OSError as error:
             raise self._unusable(error.strerror) from None
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise self._unusable("it is no regular file")
         # What is written at once is in the file at once: other processes may append to it too.
         super().__init__(os.fdopen(handle, "a", 2**16, "utf-8", "backslashreplace"))
         self.setFormatter(_InUTC())
@@ -93,17 +92,12 @@ class LogFile(logging.StreamHandler):  # type: ignore[type-arg]
             error = sys.exc_info()[1]
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
             with suppress(OSError):
-                sys.stderr.write(f"vercel-sql: {self._unusable(reason)}\n")
+                complain(str(self._unusable(reason)))
 
     def _unusable(self, reason: str | None) -> OperationalError:
         return OperationalError(
             f"the log file {self.path} can't be written: {reason or 'unknown error'}"
         )
-
-
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-# A link may lead anywhere, and a pipe without a reader would be waited for.
-_FLAGS |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class _InUTC(logging.Formatter):

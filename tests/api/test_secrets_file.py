@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -70,7 +72,7 @@ def test_what_is_gone_from_its_end_is_told(path):
 
 def test_a_named_pipe_is_refused_before_anything_is_sent(path):
     os.mkfifo(path, 0o600)
-    with pytest.raises(OperationalError, match="no regular file"):
+    with pytest.raises(OperationalError, match="not a regular file"):
         SecretsFile(path).require_writable()
 
 
@@ -78,7 +80,10 @@ def test_what_cannot_be_read_holds_nothing(path):
     assert read_secrets(path).lines == []
     path.mkdir()
     assert read_secrets(path).lines == []
-    assert read_secrets(path).problem == "it is not a regular file any more"
+    assert (
+        read_secrets(path).problem
+        == f"it can't be read: {os.strerror(errno.EISDIR)} (it belongs to {_me()})"
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="handles have names in /proc there")
@@ -89,6 +94,10 @@ def test_each_line_is_synced_and_the_name_of_a_new_file_too(path, monkeypatch):
     assert synced == [str(path.parent)]
     append(file, "a")
     assert synced == [str(path.parent), str(path)]
+
+
+def _me() -> str:
+    return f"{pwd.getpwuid(os.geteuid()).pw_name} (uid {os.geteuid()})"
 
 
 def _name_of(handle: int) -> str:

@@ -1,8 +1,9 @@
-"""500 rotations of the token that makes the calls, under faults at every point, a third killed.
+"""Rotations of the token that makes the calls, under faults at every point, a third killed.
 
-The rotations form a chain: each replaces what the one before has left, and what else is left over
-is revoked in between, so that there is never another token to fall back on. At each moment at
-which a token stops working, another one has to work whose secret is at hand: on the disk.
+The rotations (500 in the long form) form a chain: each replaces what the one before has left, and
+what else is left over is revoked in between, so that there is never another token to fall back on.
+At each moment at which a token stops working, another one has to work whose secret is at hand: on
+the disk.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import pytest
 import vercel_sql
 from vercel_sql.simulator import Simulator
 
+from ..scale import scaled
 from .conftest import Operator
 
-ROTATIONS = 500
-LEAST = 5
+ROTATIONS = scaled(150, 500)
+LEAST = scaled(1, 5)
 ROTATE = "EXEC vercel.authentication.user_tokens.rotate_token @tokenId = 'current'"
 
 # The requests of a rotation, and what each may meet; the last one asks what became of a removal

@@ -25,8 +25,8 @@ import pytest
 from vercel_sql.api.journal_records import decode_record, encode_record
 from vercel_sql.simulator import Simulator
 
+from ..scale import scaled
 from .conftest import Operator
-from .scale import scaled
 
 HISTORIES = scaled(12, 500)
 INSERT = "INSERT INTO vercel.authentication.user_tokens (name) VALUES ('ci')"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from vercel_sql.api.receipts import Receipts
 from vercel_sql.cli.output import OutputError, rescued
 
 from .test_terminal import PROGRESS, on_a_terminal
@@ -201,7 +202,7 @@ class Watched(io.StringIO):
 def test_rows_that_could_not_be_written_where_they_belong(monkeypatch):
     monkeypatch.setattr("sys.stderr", Watched())
     table = pa.table({"bearerToken": ["vcp_shownOnce"], "name": [ALL]})
-    with pytest.raises(OutputError), rescued(table, frozenset({"bearerToken"})):
+    with pytest.raises(OutputError), rescued(table, frozenset({"bearerToken"}), Receipts()):
         raise OSError(28, "No space left on device")
     text = sys.stderr.getvalue()
     assert "vcp_shownOnce" in text

@@ -455,6 +455,25 @@ def test_on_a_terminal_it_asks(killed, sim, answer, left, code):
     assert not left or f"DELETE FROM {TABLE} WHERE id = '{named(sim)[0]}'" in child.before
 
 
+def test_ctrl_c_at_the_question_revokes_nothing(killed, sim):
+    killed(acts=True)
+    child = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], "recover", "--revoke"],
+        env=environment(sim, TERM="dumb"),
+        timeout=PATIENCE,
+        encoding="utf-8",
+    )
+    child.expect_exact("Go on? [y/N] ")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert len(named(sim)) == 1
+    assert child.exitstatus == 130
+    assert "vercel-sql: interrupted" in child.before
+    assert "Traceback" not in child.before
+
+
 def test_all_is_forgotten_when_somebody_says_so(recover, killed, answered, sim):
     killed(acts=True)
     answered()

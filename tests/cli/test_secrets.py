@@ -122,7 +122,9 @@ def test_a_secrets_file_that_fills_up(command, empty, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     options = ["-o", "csv", "--save-secrets", str(full)]
-    ended = command(*options, "-c", TEN, sim=empty, preexec_fn=no_space)
+    # Else Python would write the half of a module's bytecode.
+    env = {"PYTHONDONTWRITEBYTECODE": "1"}
+    ended = command(*options, "-c", TEN, sim=empty, env=env, preexec_fn=no_space)
     assert ended.code == 1
     assert "secrets file" in ended.err
     (secret,) = bearers(empty)

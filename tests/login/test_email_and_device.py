@@ -49,14 +49,47 @@ def test_the_security_code_is_shown(account):
     assert account.files == []
 
 
-def test_an_answer_that_was_lost_is_not_asked_for_again(account):
-    """A confirmed login works once: who asks again would be told that it is wrong."""
-    account.sim.faults(kind="drop_after", path="/registration/verify")
+VERIFY = "/registration/verify"
+
+
+@pytest.mark.parametrize("fault", [{"kind": "drop_after"}, {"kind": "status", "status": 502}])
+def test_an_answer_that_was_lost_before_the_person_confirmed_ends_nothing(account, fault):
+    account.sim.faults(path=VERIFY, **fault)
+    running = account.start("login", "--email", EMAIL)
+    running.until("asking again")
+    account.sim.confirm(email=EMAIL)
+    assert running.end() == 0, running.err
+    assert account.saved["kind"] == "token"
+    # Each of them was noted, and nothing is left of those that got no answer.
+    assert account.run("recover").process.returncode == 0
+
+
+def test_not_confirmed_says_nothing_about_an_answer_that_was_lost(account):
+    """Of an email's code nobody has promised that it says something else when it was used."""
+    account.sim.faults(kind="drop_after", path=VERIFY)
+    running = account.start("login", "--email", EMAIL, "--timeout", "7")
+    running.until("asking again")
+    assert running.end() == 1
+    assert "no login came in time, and nothing was saved" in running.err
+    assert len(account.asked(VERIFY)) >= 2
+    recovered = account.run("recover", "--any-token", VERCEL_TOKEN=account.sim.token)
+    assert recovered.process.returncode == 3, recovered.err
+
+
+def test_an_answer_that_was_lost_after_the_person_confirmed_is_told(account):
+    """A confirmed login works once: who asks again is told that it is wrong."""
     running = account.start("login", "--email", EMAIL)
     running.until("Waiting")
+    account.sim.faults(kind="drop_after", path=VERIFY)
+    account.sim.confirm(email=EMAIL)
     assert running.end() == 1
-    assert len(account.asked("/registration/verify")) == 1
+    last = running.err.splitlines()[-1]
+    assert last.startswith("vercel-sql: the login may have been lost on its way")
+    assert "Here, nothing was saved; begin the sign-in again" in last
+    assert len([r for r in account.asked(VERIFY) if r.status == 403]) == 1
     assert account.files == []
+    recovered = account.run("recover", "--any-token", VERCEL_TOKEN=account.sim.token)
+    assert recovered.process.returncode == 3, recovered.err
 
 
 def test_an_address_that_is_none(account):

@@ -14,7 +14,8 @@ import keyring.backends.null
 import pytest
 from keyring.backend import KeyringBackend
 
-from vercel_sql.api.login_store import LoginStore, SavedLogin, working_keyring
+from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.api.system_keyring import with_keyring
 from vercel_sql.errors import OperationalError
 
 from .conftest import mode
@@ -183,16 +184,16 @@ class Plaintext(Memory):
 
 def test_a_keyring_that_keeps_nothing_or_keeps_it_in_the_open_is_not_used(use):
     use(keyring.backends.null.Keyring())
-    assert working_keyring() is None
+    assert with_keyring(type) is None
     use(Plaintext())
-    assert working_keyring() is None
+    assert with_keyring(type) is None
 
 
 def test_the_keyring_can_be_turned_off(use, monkeypatch):
     use(Memory())
-    assert working_keyring() is not None
+    assert with_keyring(type) is Memory
     monkeypatch.setenv("VERCEL_SQL_KEYRING", "off")
-    assert working_keyring() is None
+    assert with_keyring(type) is None
 
 
 def test_a_keyring_that_does_not_exist_is_none(account):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,10 +17,10 @@ import pytest
 from vercel_sql.cli.main import main
 from vercel_sql.simulator import Simulator
 
+from ..scale import SCALE
 from .people import TABLE, Person
 from .proxy import MixingProxy
 
-SCALE = int(os.environ.get("VERCEL_SQL_TEST_SCALE", "1"))
 STATEMENTS = 60 * SCALE
 # What does no harm, since the true answer comes first, and on a new connection.
 HARMLESS = [

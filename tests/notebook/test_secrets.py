@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import pytest
 
@@ -116,3 +117,20 @@ def test_rows_are_not_pickled(run):
     rows = run("%vercel SELECT 1").value
     with pytest.raises(TypeError, match="secrets"):
         pickle.dumps(rows)
+
+
+def test_what_can_not_be_shown_is_not_made(run, sim, monkeypatch):
+    def broken(*_args, **_options):
+        raise MemoryError
+
+    monkeypatch.setattr("vercel_sql.notebook.rows.render", broken)
+    error = run(f"%vercel {MAKE}").error
+    assert "Nothing was sent" in str(error)
+    assert _made(sim) == []
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_library_that_is_missing_is_missed_before(run, sim, monkeypatch, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    assert f"{library} is missing" in str(run(f"%vercel --as {library} {MAKE}").error)
+    assert _made(sim) == []

@@ -39,3 +39,18 @@ def test_an_empty_result_has_its_columns(run):
     html = _html(run("%vercel SELECT 1 AS n WHERE false"))
     assert "<th>n</th>" in html
     assert "<p>0 rows</p>" in html
+
+
+def test_no_line_is_forged(run, sim):
+    """Neither in what a cell fails with, nor in what it says of the account."""
+    evil = "x\nvercel-sql: revoked\n::add-mask::x\n##vso[task.complete]"
+    sim.faults({"kind": "patch", "path": "/v2/user", "patch": {"user": {"username": evil}}})
+    told = run("%vercel").out
+    assert r"x\nvercel-sql: revoked\n" in told
+    assert told.count("\n") == 1
+    sim.faults({"kind": "status", "status": 403, "message": evil, "times": None})
+    ran = run("%vercel FROM vercel.user.user")
+    assert r"x\nvercel-sql: revoked\n::add-mask::x\n\x23#vso[" in ran.out
+    assert "\n" not in str(ran.error)
+    text = run("%vercel SELECT $evil::INT", evil=evil).out
+    assert "\n    vercel-sql: revoked\n    \\x3a:add-mask::x\n" in text

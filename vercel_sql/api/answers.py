@@ -26,6 +26,7 @@ from vercel_sql.errors import (
     ServerError,
     UnauthorizedError,
 )
+from vercel_sql.escapes import visible
 from vercel_sql.manifest import Method
 
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -90,9 +91,12 @@ def api_error(
     """
     detail = _detail(method, mask(path), status, headers, body, mask)
     text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {detail.path} "
-    text += f"answered {status} {detail.code}: {detail.message}"
+    # Programs are given what was said; people are told it in one line, as is all of this.
+    text += f"answered {status} {visible(detail.code)}: {visible(detail.message)}"
     pause = retry_after_seconds(detail, headers, origin.now)
     hints = [_hint(detail, headers, body, origin.host, pause), _clock_hint(method, detail, origin)]
+    if status >= 500:
+        hints = [*hints, _sign_in_hint(method)]
     told = ". ".join(hint for hint in hints if hint)
     error = _class_for(status)(f"{text.rstrip(' .:')}. {told}" if told else text, detail)
     error.retry_after = pause
@@ -185,6 +189,13 @@ def _hint_about_foreign(
     ):
         hints.append(advice_about(detail.status, headers, host))
     return ". ".join(hints)
+
+
+def _sign_in_hint(method: Method) -> str:
+    """What to do about a sign-in that nobody knows the end of, and that can't be looked up."""
+    if not method.makes_secret or method.trace is not None:
+        return ""
+    return "It may have been carried out all the same: begin the sign-in again"
 
 
 def _clock_hint(method: Method, detail: APIErrorDetail, origin: Origin) -> str:
@@ -280,10 +291,12 @@ def not_json(
         foreign: what else it is than an answer of the API, and what to do about it.
     """
     kind = content_type.split(";")[0] or "nothing"
-    told = foreign or reason[:_LONGEST_MESSAGE]
+    told = (foreign or reason[:_LONGEST_MESSAGE]).rstrip(".")
+    if hint := _sign_in_hint(method):
+        told = f"{told}. {hint}"
     return AnswerError(
         f"vercel.{method.resource}: {method.name} failed: {method.http} {path} gave an answer "
-        f"that can't be used ({kind[:_LONGEST_CODE]}): {told.rstrip('.')}",
+        f"that can't be used ({kind[:_LONGEST_CODE]}): {told}",
         method=method.http,
         path=path,
         outcome_unknown=not method.reads,

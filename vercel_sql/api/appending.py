@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import sys
 import time
 from pathlib import Path
+
+from vercel_sql.api.private_files import open_private
 
 if sys.platform != "win32":
     import fcntl
 
 # How long another process is waited for at most: whoever holds a lock for longer writes no line.
 _TURN_SECONDS = 1.0
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-# Opening a named pipe would wait for whoever writes to it.
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
-_AS_IT_IS = getattr(os, "O_BINARY", 0)
 
 
-def open_for_appending(path: Path, *, new: bool = False) -> int:
-    """A file to append to, made where it is missing; links are not followed.
+def open_for_appending(path: Path, *, new: bool = False, forbidden: int = 0o077) -> int:
+    """A file of the user's own to append to, made where it is missing.
 
     Args:
         path: the file.
         new: whether it must not be there yet.
+        forbidden: the permissions that it may not have.
 
     Raises:
-        OSError: it can't be opened.
+        OSError: it can't be opened, or it is not the user's alone.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK | _AS_IT_IS
-    return os.open(path, flags | (os.O_EXCL if new else 0), 0o600)
-
-
-def require_file(handle: int) -> None:
-    """Refuses what is no file, such as a named pipe.
-
-    Raises:
-        OSError: it is none.
-    """
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (os.O_EXCL if new else 0)
+    return open_private(path, flags, forbidden=forbidden)
 
 
 def lock(handle: int, *, shared: bool) -> bool | None:
@@ -106,22 +93,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def read_plain(path: Path) -> bytes | None:
-    """What a file holds; None where it is not a regular file, but a link, a folder or a pipe.
-
-    Raises:
-        OSError: it can't be read.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
-            return None
-        raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        return None
-    with open(handle, "rb") as file:
-        return file.read()

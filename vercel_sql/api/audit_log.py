@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vercel_sql.api.appending import (
-    append_line,
-    open_for_appending,
-    require_file,
-    sync_folder,
-    take_turn,
-)
+from vercel_sql.api.appending import append_line, open_for_appending, sync_folder, take_turn
 from vercel_sql.api.decode import encode_any_json
 from vercel_sql.api.logger import logger
+from vercel_sql.api.private_files import READABLE
 from vercel_sql.errors import AuditLogError
 
 log = logger("api")
@@ -37,7 +30,7 @@ class AuditLog:
         path: the file; it is made where it is missing.
 
     Raises:
-        AuditLogError: it can't be written, or others may write it too.
+        AuditLogError: it can't be written, or others may change or swap it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -94,9 +87,8 @@ class AuditLog:
             OSError: it can't be written.
         """
         is_new = not self.path.exists()
-        handle = open_for_appending(self.path)
+        handle = open_for_appending(self.path, forbidden=READABLE)
         try:
-            _refuse_unsafe(handle)
             take_turn(handle)
             while self._waiting:
                 append_line(handle, self._waiting[0])
@@ -109,19 +101,6 @@ class AuditLog:
 
     def _unusable(self, error: OSError) -> str:
         return f"the audit log {self.path} can't be used: {error.strerror or 'unknown error'}"
-
-
-def _refuse_unsafe(handle: int) -> None:
-    """Refuses what is no file, and one that others could change.
-
-    Raises:
-        OSError: it is so.
-    """
-    require_file(handle)
-    mode = os.fstat(handle).st_mode
-    if os.name == "posix" and mode & 0o022:
-        reason = f"others may write it (mode {stat.S_IMODE(mode):04o}); run chmod go-w on it"
-        raise OSError(errno.EACCES, reason)
 
 
 def chosen_log(path: str | os.PathLike[str] | None) -> AuditLog | None:

@@ -14,7 +14,13 @@ from vercel_sql.errors import AnswerError
 from vercel_sql.manifest import Method, vercel
 
 
-def call(client: Client, resource: str, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def call(
+    client: Client,
+    resource: str,
+    name: str,
+    arguments: Mapping[str, Any],
+    trail: Trail | None = None,
+) -> dict[str, Any]:
     """The whole answer, an object; every secret in it is known to the client's redactor.
 
     Whoever calls what makes a secret says with `Receipts.release` what became of it.
@@ -24,6 +30,7 @@ def call(client: Client, resource: str, name: str, arguments: Mapping[str, Any])
         resource: service and resource, as in ``oauth.tokens``.
         name: the name of the method.
         arguments: the values by the parameters' names; None is left out.
+        trail: is given what the journal says.
 
     Raises:
         Error: as for `Client.send` and `check_arguments`.
@@ -34,7 +41,7 @@ def call(client: Client, resource: str, name: str, arguments: Mapping[str, Any])
     checked = check_arguments(method, arguments, where, client.clock(method.server))
     if method.procedure is not None:
         return run_procedure(client, method, checked)
-    trail = Trail()
+    trail = trail or Trail()
     try:
         answer = client.send(build_request(method, checked), trail)
         content = answer.json()

@@ -20,7 +20,7 @@ from vercel_sql.api.answers import api_error
 from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.auditing import Auditor, count_request
 from vercel_sql.api.cancel_scope import GRACE, CancelScope, checked_seconds
-from vercel_sql.api.connections import Connections
+from vercel_sql.api.connections import Connections, close_when_dropped
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
 from vercel_sql.api.events import PageEvent, RequestEvent
@@ -113,6 +113,7 @@ class Client(HoldsSecrets):
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
         self.connections = Connections(self.urls.values())
+        close_when_dropped(self, self.connections)
         self.proofs = Proofs(provider.answer_id)
         self.redactor.add(credential.token)
 
@@ -234,8 +235,10 @@ class Client(HoldsSecrets):
         """
         if self._read_only:
             self.refuse_if_read_only(method)
-        if method.auth:
-            self.credential.require(f"vercel.{method.resource}: {method.name}")
+        if method.auth and self.credential.fresh is None:
+            # It may wait for the keyring.
+            needed_by = f"vercel.{method.resource}: {method.name}"
+            self.current_scope.run(partial(self.credential.require, needed_by))
 
     def complete(self, request: Request) -> Request:
         """The request as it goes out: with the team that an adopted credential is bound to.
@@ -438,7 +441,7 @@ class Client(HoldsSecrets):
         status, headers = received.status, received.headers
         host = self._servers.host(request.method.server)
         answer = Answer(request, status, headers, received.body, self.redactor, host)
-        if not self.proofs.is_new(headers):
+        if self.proofs.is_replayed(request, headers, received.body):
             raise answer.mismatched("the same answer came before")
         if 200 <= status < 300:
             if received.problem is not None:

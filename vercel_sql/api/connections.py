@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -166,3 +168,14 @@ class Connections:
                 f"ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR) can't be used "
                 f"({type(error).__name__})"
             ) from None
+
+
+def close_when_dropped(owner: object, connections: Connections) -> None:
+    """Closes connections when their owner is collected and nobody has closed them."""
+    weakref.finalize(owner, _close_own, connections, os.getpid()).atexit = False
+
+
+def _close_own(connections: Connections, pid: int) -> None:
+    """After a fork, they are the parent's."""
+    if os.getpid() == pid:
+        connections.close()

@@ -17,6 +17,7 @@ from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.requests import Request
 from vercel_sql.api.transport import is_loopback
 from vercel_sql.errors import TransportError
+from vercel_sql.manifest import Method
 
 _LONGEST_REASON = 200
 # What can be wrong with a certificate, by OpenSSL's numbers (X509_V_ERR_…), and what to do.
@@ -118,7 +119,7 @@ def no_answer(request: Request, base: str, found: Diagnosis, redactor: Redactor)
     if unknown:
         text += " It may have been carried out all the same, and was not sent again"
         # Where it can be looked up what came of it, somebody else says so.
-        text += "." if method.trace else ": list the table before you repeat the statement."
+        text += "." if method.trace else f": {_before_repeating(method)}."
     if found.advice:
         text += f" {found.advice}"
     failure = TransportError(
@@ -127,6 +128,15 @@ def no_answer(request: Request, base: str, found: Diagnosis, redactor: Redactor)
     failure.lasting = found.lasting
     failure.timed_out = found.timed_out
     return failure
+
+
+def _before_repeating(method: Method) -> str:
+    """What to do about a write that may have been carried out, and can't be looked up."""
+    if method.makes_secret:
+        return "begin the sign-in again"
+    if method.verb == "delete":
+        return "list the table before you repeat the statement"
+    return "find out before you repeat it"
 
 
 def _of_connecting(error: Exception, place: str, option: str, by_proxy: str) -> Diagnosis:

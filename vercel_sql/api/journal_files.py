@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vercel_sql.api.appending import append_line, lock, open_for_appending, read_plain, sync_folder
+from vercel_sql.api.appending import append_line, lock, open_for_appending, sync_folder
 from vercel_sql.api.journal_records import (
     Intent,
     Record,
@@ -21,7 +21,8 @@ from vercel_sql.api.journal_records import (
     encode_record,
     stories,
 )
-from vercel_sql.api.state_dir import make_private, state_dir
+from vercel_sql.api.private_files import make_private, open_private, read_private, require_private
+from vercel_sql.api.state_dir import state_dir
 
 _CREATE = ".create"
 _EARLIER = ".jsonl"  # a file of an earlier version: that of a process, with all its creates
@@ -112,7 +113,7 @@ def noted_lengths(folder: Path) -> dict[Path, int]:
     """
     found = {}
     for path in _named(folder, _SAVED):
-        record = decode_record(read_plain(path) or b"")
+        record = decode_record(_content(path))
         if isinstance(record, Saved):
             found[Path(record.path)] = record.length
         else:
@@ -206,21 +207,28 @@ def _read(folder: Path, path: Path) -> File:
 
 
 def _read_once(folder: Path, path: Path) -> File:
-    content = read_plain(path)
-    if content is None:  # a folder, a link or a pipe of that name
-        return File(path, (), is_whole=False, is_left=True)
-    records = [decode_record(line) for line in content.splitlines(keepends=True)]
+    records = [decode_record(line) for line in _content(path).splitlines(keepends=True)]
     told = tuple(stories(record for record in records if record is not None))
     processes = [story.intent.process for story in told]
     is_left = not any(process and is_alive(folder, process) for process in processes)
     return File(path, told, bool(told) and None not in records, is_left)
 
 
+def _content(path: Path) -> bytes:
+    """What a file holds; nothing where it is not one, or can't be read: that is damage, too."""
+    try:
+        return read_private(path)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return b""
+
+
 def is_alive(folder: Path, process: str) -> bool:
     """Whether a process that writes to a journal has not ended."""
     path = folder / f"{process}{_ALIVE}"
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = open_private(path, os.O_RDONLY)
     except OSError:
         return False
     try:
@@ -277,6 +285,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def _named(folder: Path, *endings: str) -> list[Path]:
     try:
+        require_private(folder)
         return [path for path in folder.iterdir() if path.suffix in endings]
     except FileNotFoundError:
         return []

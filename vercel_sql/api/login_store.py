@@ -13,18 +13,21 @@ from typing import Any, Literal
 
 import msgspec
 
+from vercel_sql.api.appending import open_for_appending, sync_folder
 from vercel_sql.api.logger import logger
+from vercel_sql.api.private_files import READABLE, make_private, open_private
+from vercel_sql.api.system_keyring import KeyringError, with_keyring
 from vercel_sql.errors import OperationalError
 
 log = logger("api")
 
 CONFIG_DIR_VARIABLE = "VERCEL_SQL_CONFIG_DIR"
-KEYRING_VARIABLE = "VERCEL_SQL_KEYRING"
 _KEYRING_SERVICE = "vercel-sql"
-# Longer than a refresh can take; whoever waits so long is told.
+# Longer than a refresh can take. After the first so many seconds it is said what is waited for.
 _LOCK_SECONDS = 120.0
-# Backends that keep nothing, or keep it in the open.
-_NO_KEYRINGS = ("keyring.backends.fail", "keyring.backends.null", "keyrings.alt")
+_SAID_AFTER = 2.0
+# More bytes than a login takes.
+_LARGEST = 16_384
 
 
 class SavedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=False, kw_only=True):
@@ -106,7 +109,13 @@ class LoginStore:
         self._make_folder()
         lock = FileLock(self._lock_path, timeout=_LOCK_SECONDS, mode=0o600)
         try:
-            lock.acquire()
+            # The library opens whatever is there, and empties it.
+            os.close(open_for_appending(self._lock_path, forbidden=READABLE))
+            try:
+                lock.acquire(_SAID_AFTER)
+            except Timeout:
+                log.warning("waiting for another process, which has locked %s", self._lock_path)
+                lock.acquire()
         except Timeout:
             raise OperationalError(
                 f"the saved login is busy: another process has held {self._lock_path} for "
@@ -128,13 +137,10 @@ class LoginStore:
         text = self._read_file()
         if text is not None:
             return self._decoded(text, str(self.path)), str(self.path)
-        backend = working_keyring()
-        if backend is None:
-            return None
         try:
-            text = backend.get_password(_KEYRING_SERVICE, self.api_url)
-        except Exception as error:  # whatever the platform's library raises
-            log.warning("the keyring can't be read: %s", type(error).__name__)
+            text = with_keyring(self._kept)
+        except KeyringError as error:
+            log.warning("the keyring can't be read, and is left out: %s", error)
             return None
         return None if text is None else (self._decoded(text, "the keyring"), "the keyring")
 
@@ -147,20 +153,35 @@ class LoginStore:
             OperationalError: it can't be saved; the one before is still there.
         """
         text = msgspec.json.encode(login).decode()
-        backend = working_keyring()
-        if backend is not None:
-            try:
-                backend.set_password(_KEYRING_SERVICE, self.api_url, text)
-            except Exception as error:
-                log.warning("the keyring takes no login: %s", type(error).__name__)
-            else:
+
+        def keep(backend: Any) -> bool:
+            backend.set_password(_KEYRING_SERVICE, self.api_url, text)
+            return True
+
+        try:
+            if with_keyring(keep):
                 self._remove_files()
                 return "the keyring"
+        except KeyringError as error:
+            log.warning("the keyring takes no login, and a file does: %s", error)
         self._write_file(text)
-        if backend is not None:
-            with contextlib.suppress(Exception):
-                backend.delete_password(_KEYRING_SERVICE, self.api_url)
+        with contextlib.suppress(KeyringError):
+            with_keyring(self._drop)
         return str(self.path)
+
+    def require_writable(self) -> None:
+        """Finds out whether a login can be saved now. Call it under `locked`.
+
+        Raises:
+            OperationalError: it can't.
+        """
+        try:
+            try:
+                self._write_beside(b" " * _LARGEST)
+            finally:
+                self._unfinished.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from None
 
     def forget(self) -> None:
         """Removes the login from wherever it is. Call it under `locked`.
@@ -169,16 +190,20 @@ class LoginStore:
             OperationalError: it is still there.
         """
         self._remove_files()
-        backend = working_keyring()
-        if backend is None:
-            return
         try:
-            if backend.get_password(_KEYRING_SERVICE, self.api_url) is not None:
-                backend.delete_password(_KEYRING_SERVICE, self.api_url)
-        except Exception as error:
+            with_keyring(self._drop)
+        except KeyringError as error:
             raise OperationalError(
-                f"the keyring did not let go of the login: {type(error).__name__}"
+                f"the keyring did not let go of the login, if it has one: {error}"
             ) from None
+
+    def _kept(self, backend: Any) -> str | None:
+        found: str | None = backend.get_password(_KEYRING_SERVICE, self.api_url)
+        return found
+
+    def _drop(self, backend: Any) -> None:
+        if self._kept(backend) is not None:
+            backend.delete_password(_KEYRING_SERVICE, self.api_url)
 
     def _decoded(self, text: str, place: str) -> SavedLogin:
         try:
@@ -193,7 +218,9 @@ class LoginStore:
 
     def _read_file(self) -> str | None:
         try:
-            with open(self.path, "rb") as file:
+            if not self.path.exists():  # then it does not matter whose folder it is
+                return None
+            with open(open_private(self.path, os.O_RDONLY, forbidden=READABLE), "rb") as file:
                 mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
                 content = file.read()
         except FileNotFoundError:
@@ -210,27 +237,21 @@ class LoginStore:
         """Writes beside the file and renames, so that the file is whole whenever this is killed."""
         self._make_folder()
         try:
-            self._unfinished.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with open(os.open(self._unfinished, flags, 0o600), "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            self._write_beside(text.encode())
             os.replace(self._unfinished, self.path)
-            self._sync_folder()
+            sync_folder(self.path.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._unfinished.unlink(missing_ok=True)
             raise self._unusable(error) from None
 
-    def _sync_folder(self) -> None:
-        if os.name != "posix":
-            return
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    def _write_beside(self, content: bytes) -> None:
+        self._unfinished.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(open_private(self._unfinished, flags), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _remove_files(self) -> None:
         try:
@@ -241,7 +262,7 @@ class LoginStore:
 
     def _make_folder(self) -> None:
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.path.parent)
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -258,23 +279,3 @@ def config_dir() -> Path:
     import platformdirs
 
     return platformdirs.user_config_path("vercel-sql", appauthor=False)
-
-
-def working_keyring() -> Any:
-    """The operating system's keyring, or None where none works or ``VERCEL_SQL_KEYRING=off``."""
-    if os.environ.get(KEYRING_VARIABLE, "").strip().lower() in ("off", "0", "no", "false"):
-        return None
-    try:
-        # Imported here: it takes longer than all that a query without a login does.
-        import keyring
-
-        chosen = keyring.get_keyring()
-        backends: list[Any] = list(getattr(chosen, "backends", [chosen]))
-    except Exception as error:  # whatever a backend that was asked for raises, the import too
-        log.warning("there is no keyring: %s", type(error).__name__)
-        return None
-    return next((backend for backend in backends if _is_safe(backend)), None)
-
-
-def _is_safe(backend: Any) -> bool:
-    return backend.priority >= 1 and not type(backend).__module__.startswith(_NO_KEYRINGS)

@@ -10,6 +10,7 @@ import hashlib
 import threading
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -83,6 +84,15 @@ def _page(path: str, keys: list[str], cursor: str | int | None) -> int:
     return hash((path, *keys, cursor))
 
 
+@dataclass
+class _Seen:
+    """An answer that came: digests of its body and of what was asked, and whether it came again."""
+
+    body: str
+    asked: str
+    is_doubted: bool = False
+
+
 class Proofs:
     """What the answers to one client have shown; threads may share it.
 
@@ -90,8 +100,8 @@ class Proofs:
 
     Attributes:
         pages: what the pages of listings have shown.
-        may_be_mixed_up: whether answers that show nothing of their request may be another's: one
-            was, or they have no ids.
+        may_be_mixed_up: whether answers that show nothing of their request may be another's, since
+            one was.
 
     Args:
         answer_id: the header that tells one answer from all others, where there is one.
@@ -100,26 +110,36 @@ class Proofs:
     def __init__(self, answer_id: str | None) -> None:
         self._answer_id = answer_id
         self._lock = threading.Lock()
-        self._answers: dict[str, None] = {}
+        self._answers: dict[str, _Seen] = {}
         self._identities: dict[tuple[str, str], str] = {}
         self._secrets: dict[str, str] = {}
         self._rows: set[tuple[str, str]] = set()
         self.pages = PageProofs()
         self.may_be_mixed_up = False
 
-    def is_new(self, headers: Mapping[str, str]) -> bool:
-        """Whether an answer, whatever its status, was not given before, as far as it tells."""
+    def is_replayed(self, request: Request, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether an answer, whatever its status, was given before, as far as it tells.
+
+        Where the header turns out not to tell answers apart, it is not looked at any more: where
+        two that differ have the same, and where the same comes again on a new connection.
+        """
         told = headers.get(self._answer_id) if self._answer_id else None
         if told is None:
-            self.may_be_mixed_up = True
-            return True
+            return False
+        seen = _Seen(_digest(body), _digest(request.method.name, request.target))
         with self._lock:
-            is_new = told not in self._answers
-            self._answers[told] = None
+            before = self._answers.get(told)
+            self._answers[told] = seen
             if len(self._answers) > _MOST_ANSWERS:
                 del self._answers[next(iter(self._answers))]
-        self.may_be_mixed_up = self.may_be_mixed_up or not is_new
-        return is_new
+        if before is None:
+            return False
+        self.may_be_mixed_up = True
+        if before.body != seen.body or (before.is_doubted and before.asked == seen.asked):
+            self._answer_id = None
+            return False
+        seen.is_doubted = True
+        return True
 
     def doubts_missing(self, request: Request) -> bool:
         """Whether a 404 to a read may be another's; the calling credential's own row is there."""

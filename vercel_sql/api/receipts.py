@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vercel_sql.api.journal import Entry
+from vercel_sql.api.journal_records import Answered, Intent
 from vercel_sql.api.noting import Trail
 
 
@@ -60,6 +62,32 @@ class Receipts:
             batch.answered.append(entry)
         else:
             self.take([entry])
+
+    @property
+    def answers(self) -> list[Answered]:
+        """The answers of the statement that ran last which showed a secret."""
+        with self._lock:
+            noted = [entry.outcome for entry in self._entries]
+        return [outcome for outcome in noted if isinstance(outcome, Answered)]
+
+    @property
+    def unsaved(self) -> list[Intent]:
+        """The creates of the statement that ran last whose secrets are in no file."""
+        with self._lock:
+            entries = list(self._entries)
+        return [
+            entry.intent
+            for entry in entries
+            if isinstance(entry.outcome, Answered) and entry.outcome.saved_in is None
+        ]
+
+    def kept_in(self, path: Path) -> None:
+        """Notes that a file has what could not be shown; `recover` will say so."""
+        with self._lock:
+            entries, self._entries = self._entries, []
+        for entry in entries:
+            if isinstance(entry.outcome, Answered) and entry.outcome.saved_in is None:
+                entry.answered(entry.outcome.key, entry.outcome.made_at, str(path))
 
     @contextmanager
     def gathered(self, batch: Batch) -> Iterator[None]:

@@ -22,6 +22,7 @@ from vercel_sql.api.client import Client
 from vercel_sql.api.credentials import Credential
 from vercel_sql.api.leaving import renewals
 from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.api.private_files import read_trusted
 from vercel_sql.errors import (
     AnswerError,
     APIError,
@@ -76,7 +77,10 @@ def renewed(
     with store.locked():
         found = store.read()
         if found is None:
-            raise OperationalError(f"the saved login is gone: somebody logged out. {_AGAIN}")
+            raise OperationalError(
+                "the saved login can't be renewed: it is not there any more. Somebody logged out, "
+                f"or the keyring can't be read. {_AGAIN}"
+            )
         login, _ = found
         if login.access_token != dead:
             return login
@@ -157,14 +161,15 @@ def read_client_secret(path: str | None) -> str | None:
     """The secret of an app, from its file.
 
     Raises:
-        OperationalError: the file can't be read.
+        OperationalError: the file can't be read, or belongs to somebody else.
     """
     if path is None:
         return None
     try:
-        secret = Path(path).read_text("utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError):
-        raise OperationalError(f"the client secret's file {path} can't be read") from None
+        secret = read_trusted(Path(path))[0].decode("utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise OperationalError(f"the client secret's file {path} can't be read: {reason}") from None
     if not secret:
         raise OperationalError(f"the client secret's file {path} is empty")
     return secret

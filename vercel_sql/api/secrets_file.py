@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import threading
 import zlib
 from collections.abc import Mapping
@@ -16,12 +15,11 @@ from typing import Any
 from vercel_sql.api.appending import (
     append_line,
     open_for_appending,
-    read_plain,
-    require_file,
     sync_folder,
     take_turn,
 )
 from vercel_sql.api.decode import decode_json, encode_json
+from vercel_sql.api.private_files import read_private
 from vercel_sql.errors import OperationalError
 
 _CHECKED = re.compile(rb',"checksum":"([0-9a-f]{8})"}$')
@@ -34,11 +32,17 @@ class SecretsFile:
         path: the file; it is made where it is missing.
 
     Raises:
-        OperationalError: it can't be written, or others may read it.
+        OperationalError: it can't be written, or others may read, change or swap it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        try:
+            # Whole, so that it stays the same file when the working directory changes.
+            self.path = Path(path).expanduser().absolute()
+        except (OSError, RuntimeError) as error:  # that is gone, or there is no home directory
+            self.path = Path(path)
+            reason = getattr(error, "strerror", None) or "there is no home directory"
+            raise self._error(reason) from None
         self._lock = threading.Lock()
         # Found out now, before the first request, rather than with a secret in hand.
         self.require_writable()
@@ -50,7 +54,7 @@ class SecretsFile:
         """Finds out whether it can be written now.
 
         Raises:
-            OperationalError: it can't, or others may read it.
+            OperationalError: it can't, or others may read, change or swap it.
         """
         os.close(self._open())
 
@@ -91,15 +95,6 @@ class SecretsFile:
                 sync_folder(self.path.parent)
         except OSError as error:
             raise self._error(error.strerror or "unknown error") from None
-        try:
-            require_file(handle)
-        except OSError as error:
-            os.close(handle)
-            raise self._error(error.strerror or "unknown error") from None
-        mode = stat.S_IMODE(os.fstat(handle).st_mode)
-        if os.name == "posix" and mode & 0o077:
-            os.close(handle)
-            raise self._error(f"others may read it (mode {mode:04o}); run chmod 600 on it")
         return handle
 
     def _error(self, why: str) -> OperationalError:
@@ -127,13 +122,11 @@ def read_secrets(path: Path, length: int = 0) -> SavedSecrets:
         length: how many bytes it had when something was saved to it last.
     """
     try:
-        content = read_plain(path)
+        content = read_private(path)
     except FileNotFoundError:
         return SavedSecrets()
     except OSError as error:
         return SavedSecrets(problem=f"it can't be read: {error.strerror or 'unknown error'}")
-    if content is None:
-        return SavedSecrets(problem="it is not a regular file any more")
     read = [_read_line(line) for line in content.splitlines()]
     lines = [line for line in read if line is not None]
     if None in read:

@@ -9,24 +9,40 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.calls import call, find_method
 from vercel_sql.api.client import Client
 from vercel_sql.api.id_tokens import discover, verify_id_token
+from vercel_sql.api.journal import Entry
+from vercel_sql.api.logger import logger
 from vercel_sql.api.login_store import SavedLogin
 from vercel_sql.api.loopback import RedirectReceiver
-from vercel_sql.api.noting import Trail
+from vercel_sql.api.noting import Trail, is_unsent
 from vercel_sql.api.refreshing import now_ms, read_client_secret, with_tokens
 from vercel_sql.api.requests import build_request
-from vercel_sql.errors import APIError, BadRequestError, Error, NotSupportedError, OperationalError
+from vercel_sql.errors import (
+    AnswerError,
+    APIError,
+    BadRequestError,
+    Error,
+    NotSupportedError,
+    OperationalError,
+    RequestError,
+    TransportError,
+)
+
+log = logger("api")
 
 # How often Vercel is asked whether the email was confirmed, in seconds.
 _EMAIL_INTERVAL = 2.0
 # RFC 8628: the interval where the server names none, and what slow_down adds to it.
 _DEVICE_INTERVAL = 5.0
 _SLOW_DOWN = 5.0
+# Where a server does not answer, it is asked ever less often, down to once in so many seconds.
+_LONGEST_INTERVAL = 60.0
 # Without openid there would be no ID token to check.
 DEFAULT_SCOPE = "openid email profile offline_access"
 
@@ -93,15 +109,13 @@ def by_email(
     show_code(begun["securityCode"])
     client.receipts.release("shown")
     arguments |= {"token": begun["token"]}
-    deadline = time.monotonic() + seconds
-    while True:
-        # It makes a credential, so it is not repeated blindly; but 400 says that nothing was
-        # made, because the person has not confirmed yet.
-        try:
-            made = call(client, "authentication.user_tokens", "verify_token", arguments)
-            break
-        except BadRequestError:
-            _sleep(_EMAIL_INTERVAL, deadline, "nobody confirmed the login")
+    poll = _Poll(client, "authentication.user_tokens", "verify_token", arguments)
+    made = poll.until_allowed(
+        _EMAIL_INTERVAL,
+        lambda error: 0.0 if isinstance(error, BadRequestError) else None,
+        seconds,
+        "nobody confirmed the login",
+    )
     return SavedLogin(
         kind="token",
         access_token=made["token"],
@@ -125,8 +139,7 @@ def by_browser(
         seconds: how long to wait for the person.
 
     Raises:
-        OperationalError: the redirect brought no code, brought it with another state, or did not
-            come; or a call failed.
+        OperationalError: the redirect brought no code, or did not come; or a call failed.
         DataError: the ID token does not hold.
     """
     credentials = app.credentials()
@@ -172,26 +185,125 @@ def by_device(
     prompt = _prompt(begun)
     show(prompt)
     lifetime = _number(begun.get("expires_in"), seconds)
-    deadline = time.monotonic() + min(seconds, lifetime)
     interval = _number(begun.get("interval"), _DEVICE_INTERVAL)
     exchange = {**credentials, "device_code": begun["device_code"]}
-    while True:
-        _sleep(interval, deadline, "nobody allowed the device")
-        try:
-            tokens = call(client, "oauth.tokens", "exchange_device_code", exchange)
-        except APIError as error:
-            interval += _longer(error)
-        else:
-            return _checked(client, app, tokens, nonce=None)
+    poll = _Poll(client, "oauth.tokens", "exchange_device_code", exchange)
+    tokens = poll.until_allowed(
+        interval,
+        lambda error: _LONGER.get(error.code),
+        min(seconds, lifetime),
+        "nobody allowed the device",
+    )
+    return _checked(client, app, tokens, nonce=None)
 
 
-def _longer(error: APIError) -> float:
-    """How many seconds to wait longer from now on, where the device only has to wait."""
-    if error.code == "authorization_pending":
-        return 0.0
-    if error.code == "slow_down":
-        return _SLOW_DOWN
-    raise error
+# By how many seconds the answers that tell a device to wait make its interval longer.
+_LONGER = {"authorization_pending": 0.0, "slow_down": _SLOW_DOWN}
+
+
+class _Poll:
+    """Asks one question until the person has agreed.
+
+    A question that gets no answer, or that of a server that fails, is asked again, ever less often
+    (RFC 8628, section 3.5). The code in it works once: no answer that was lost can be had again,
+    but a login that comes later shows that none was.
+    """
+
+    def __init__(
+        self, client: Client, resource: str, method: str, arguments: Mapping[str, Any]
+    ) -> None:
+        self._call = partial(call, client, resource, method, arguments)
+        self._failure: Error | None = None
+        self._lost: list[Entry] = []
+
+    def until_allowed(
+        self,
+        interval: float,
+        longer: Callable[[APIError], float | None],
+        seconds: float,
+        nobody: str,
+    ) -> dict[str, Any]:
+        """The answer once the person has agreed.
+
+        Args:
+            interval: seconds between two questions.
+            longer: by how many seconds an error that only says to wait makes the interval longer;
+                None for any other error.
+            seconds: how long to wait for the person.
+            nobody: who did not do what, for the error.
+
+        Raises:
+            OperationalError: nobody agreed in time.
+            Error: the question was refused.
+        """
+        deadline, pause = time.monotonic() + seconds, interval
+        while True:
+            trail, failed = Trail(), False
+            try:
+                answer = self._call(trail)
+            except (APIError, RequestError) as error:
+                added = longer(error) if isinstance(error, APIError) else None
+                failed = added is None
+                if added is None:
+                    self._remember(error, trail)
+                    pause = max(interval, min(pause * 2, _LONGEST_INTERVAL))
+                else:
+                    self._waits_on(error)
+                    pause = interval = interval + added
+            else:
+                self._none_lost()
+                return answer
+            if time.monotonic() + pause > deadline:
+                raise self._too_late(nobody)
+            if failed:
+                log.warning("%s; asking again in %.0f s", _in_short(self._failure), pause)
+            time.sleep(pause)
+
+    def _none_lost(self) -> None:
+        self._failure = None
+        while self._lost:
+            self._lost.pop().unsent("a later answer showed that nothing came of it")
+
+    def _waits_on(self, error: APIError | RequestError) -> None:
+        """Takes an answer that only says to wait; one of RFC 8628 shows that no other was lost."""
+        if not self._lost or getattr(error, "code", "") in _LONGER:
+            self._none_lost()
+
+    def _remember(self, error: APIError | RequestError, trail: Trail) -> None:
+        """Remembers a failure that may pass; raises any other."""
+        if not _may_pass(error):
+            if self._lost and getattr(error, "code", "") != "access_denied":
+                raise OperationalError(
+                    f"the login may have been lost on its way: {_in_short(self._failure)} before, "
+                    "and a login is given once. Here, nothing was saved; begin the sign-in again. "
+                    f"What the server says now: {error}"
+                ) from None
+            raise error
+        self._failure = error
+        if trail.entry is not None and not is_unsent(error):
+            self._lost.append(trail.entry)
+
+    def _too_late(self, nobody: str) -> OperationalError:
+        if self._failure is None:
+            return OperationalError(f"{nobody} in time, and nothing was saved")
+        return OperationalError(
+            "no login came in time, and nothing was saved. The last question that failed: "
+            f"{self._failure}"
+        )
+
+
+def _may_pass(error: APIError | RequestError) -> bool:
+    if isinstance(error, APIError):
+        return error.status >= 500 or error.status in (408, 429)
+    return not (isinstance(error, TransportError) and error.lasting)
+
+
+def _in_short(error: Error | None) -> str:
+    if isinstance(error, APIError):
+        return f"the server answered with status {error.status}"
+    if isinstance(error, AnswerError):
+        return "the server's answer can't be used"
+    return "the server did not answer"
 
 
 def _authorize_device(client: Client, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,14 +385,3 @@ def _number(value: object, otherwise: float) -> float:
     except ValueError:
         return otherwise
     return number if 0 < number < 86_400 else otherwise
-
-
-def _sleep(seconds: float, deadline: float, what: str) -> None:
-    """Waits until the next question may be asked.
-
-    Raises:
-        OperationalError: there is no time left for it.
-    """
-    if time.monotonic() + seconds > deadline:
-        raise OperationalError(f"{what} in time, and nothing was saved")
-    time.sleep(seconds)

@@ -12,10 +12,14 @@ from pathlib import Path
 
 from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.credentials import Credential, TokenSource, checked_token, given_credential
+from vercel_sql.api.logger import logger
+from vercel_sql.api.private_files import read_trusted
 from vercel_sql.api.saved_credential import SavedCredential
 from vercel_sql.api.transport import base_url
 from vercel_sql.errors import OperationalError
 from vercel_sql.manifest import Provider
+
+log = logger("api")
 
 
 def find_credential(
@@ -40,7 +44,7 @@ def find_credential(
 
     Raises:
         ParameterError: the token has characters that a token can't have, or is empty.
-        OperationalError: the file can't be read.
+        OperationalError: the file can't be read, or belongs to somebody else.
     """
     if token is not None:
         return given_credential(token)
@@ -64,11 +68,17 @@ def find_credential(
 
 
 def _read(path: str | os.PathLike[str]) -> str:
+    file = Path(path).expanduser()
     try:
-        return Path(path).expanduser().read_text("utf-8-sig")
+        content, mode = read_trusted(file)
+        text = content.decode("utf-8-sig")
+        is_open = mode & 0o004 and all(f.stat().st_mode & 0o001 for f in file.resolve().parents)
     except OSError as error:
         raise OperationalError(
             f"the token file {path} can't be read: {error.strerror or 'unknown error'}"
         ) from None
     except UnicodeDecodeError:
         raise OperationalError(f"the token file {path} is not text") from None
+    if os.name == "posix" and is_open:
+        log.warning("others may read the token file (mode %04o); run: chmod 600 %s", mode, file)
+    return text

@@ -1,18 +1,16 @@
-"""What the commands around logins share: options, the client, and what is said on stderr."""
+"""What the commands around logins share: options, the client, and how their errors are told."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 
 from vercel_sql.api import Client, Credential
 from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.cli.exit_codes import FAILED, WRONG_USE
-from vercel_sql.cli.output import complain
 from vercel_sql.errors import Error, ParameterError
-from vercel_sql.escapes import visible_lines
 from vercel_sql.manifest import vercel
+from vercel_sql.messages import complain
 
 
 def anonymous_client(arguments: argparse.Namespace) -> Client:
@@ -31,12 +29,6 @@ def anonymous_client(arguments: argparse.Namespace) -> Client:
         request_timeout=arguments.request_timeout,
         audit_log=chosen_log(arguments.audit_log),
     )
-
-
-def say(text: str) -> None:
-    """Tells the person something on standard error, without control characters."""
-    sys.stderr.write(visible_lines(text.rstrip("\n")) + "\n")
-    sys.stderr.flush()
 
 
 def guarded(run: Callable[[], int]) -> int:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TextIO
 
 from vercel_sql import Connection, connect
+from vercel_sql.api.journal import release_all
+from vercel_sql.api.state_dir import STATE_DIR_VARIABLE
+from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FINE
-from vercel_sql.errors import Error
+from vercel_sql.errors import Error, OperationalError
 from vercel_sql.render import render
 from vercel_sql.simulator import Simulator
 
@@ -95,10 +101,41 @@ STEPS = (
 
 def run_demo(out: TextIO) -> int:
     """Runs the walk and gives the exit code."""
+    return guarded(lambda: _walk(out))
+
+
+@contextmanager
+def _state_dir_of_its_own() -> Iterator[None]:
+    """Keeps the demo's journal out of the user's: its tokens are gone when it ends.
+
+    Raises:
+        OperationalError: there is no place for one.
+    """
+    before = os.environ.get(STATE_DIR_VARIABLE)
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="vercel-sql-demo-")
+    except OSError as error:
+        raise OperationalError(
+            "the demo needs a directory for temporary files, and can't make one: "
+            f"{error.strerror or 'unknown error'} (TMPDIR names another place)"
+        ) from None
+    with folder as name:
+        os.environ[STATE_DIR_VARIABLE] = name
+        try:
+            yield
+        finally:
+            release_all()
+            if before is None:
+                del os.environ[STATE_DIR_VARIABLE]
+            else:
+                os.environ[STATE_DIR_VARIABLE] = before
+
+
+def _walk(out: TextIO) -> int:
     columns = shutil.get_terminal_size().columns if out.isatty() else _PIPED
     width = max(columns, _NARROWEST)
     out.write("A simulated Vercel account with 250 tokens; nothing leaves this machine.\n")
-    with Simulator(tokens=250, seed=7) as simulator:
+    with _state_dir_of_its_own(), Simulator(tokens=250, seed=7) as simulator:
         parameters: dict[str, object] = {}
         with connect(simulator.token, api_url=simulator.url) as connection:
             for number, step in enumerate(STEPS, start=1):

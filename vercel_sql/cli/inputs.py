@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import ParameterError
 from vercel_sql.sql import Parameters
 
@@ -112,7 +113,8 @@ class _Reader:
             self._fail("standard input is closed")
         try:
             # The bytes, since the locale's decoding lets through what is no text.
-            return sys.stdin.buffer.read().decode(_UTF8)
+            with waiting("statements on standard input"):
+                return sys.stdin.buffer.read().decode(_UTF8)
         except OSError as error:
             self._fail(f"standard input can't be read: {error.strerror or 'unknown error'}")
         except UnicodeDecodeError:
@@ -121,7 +123,8 @@ class _Reader:
 
     def _file(self, path: str, option: str) -> str:
         try:
-            return Path(path).expanduser().read_text(_UTF8)
+            with waiting(path):  # it may be a named pipe
+                return Path(path).expanduser().read_text(_UTF8)
         except OSError as error:
             self._fail(f"{option}: {path} can't be read: {error.strerror or 'unknown error'}")
         except UnicodeDecodeError:

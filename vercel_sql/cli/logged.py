@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from vercel_sql.cli.exit_codes import WRONG_USE
-from vercel_sql.cli.output import complain
 from vercel_sql.errors import OperationalError
+from vercel_sql.messages import complain
 
 
 def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:

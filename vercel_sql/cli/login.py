@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import webbrowser
-from collections.abc import Callable
+import subprocess
+import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from vercel_sql.api import Client, Credential
 from vercel_sql.api.account import ask_account
@@ -25,11 +27,15 @@ from vercel_sql.api.sign_in import (
     by_device,
     by_email,
 )
-from vercel_sql.cli.accounts import anonymous_client, guarded, say
+from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers, seconds
-from vercel_sql.errors import Error, ParameterError
+from vercel_sql.cli.output import rescued
+from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.manifest import vercel
+from vercel_sql.messages import say
+
+_SECRETS = frozenset(["access_token", "refresh_token"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,9 +97,10 @@ def _login(arguments: argparse.Namespace) -> int:
         store = LoginStore(client.urls["api"])
         with store.locked():  # found out now, rather than with a login in hand
             before = _before(store)
+            store.require_writable()
         with caused_by("login"):
             login = _signed_in(client, arguments)
-        with store.locked():
+        with rescued(_secrets(login), _SECRETS, client.receipts), store.locked():
             place = store.write(login)
         client.receipts.release(f"saved in {place}")
     finally:
@@ -129,6 +136,24 @@ def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:
         )
 
 
+def _secrets(login: SavedLogin) -> pa.Table:
+    return pa.table({name: [getattr(login, name)] for name in ("api_url", *sorted(_SECRETS))})
+
+
+def _tell(*lines: str) -> None:
+    """Tells the person what to do.
+
+    Raises:
+        OperationalError: nobody would see it.
+    """
+    try:
+        say(*lines)
+    except OSError as error:
+        raise OperationalError(
+            f"what to do can't be shown on standard error: {error.strerror}. Nothing was saved"
+        ) from None
+
+
 def _before(store: LoginStore) -> SavedLogin | None:
     try:
         found = store.read()
@@ -152,45 +177,47 @@ def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
     read_client_secret(app.client_secret_file)
     if arguments.device:
         return by_device(client, app, show=_show_device, seconds=seconds)
-    show = _shower(no_browser=arguments.no_browser)
+    show = partial(_show_address, no_browser=arguments.no_browser)
     return by_browser(client, app, port=arguments.port, show=show, seconds=seconds)
 
 
 def _show_code(email: str, code: str) -> None:
-    say(
-        f"An email was sent to {email}. Confirm the login there, if it shows this security code:\n"
-        f"\n    {code}\n\nWaiting for the confirmation …"
+    _tell(
+        f"An email was sent to {email}. Confirm the login there, if it shows this security code:",
+        *("", f"    {code}", "", "Waiting for the confirmation …"),
     )
 
 
 def _show_device(prompt: DevicePrompt) -> None:
-    say(
-        f"On any device, open\n\n    {prompt.address}\n\nand enter the code\n\n"
-        f"    {prompt.user_code}\n"
-    )
+    _tell("On any device, open", "", f"    {prompt.address}", "")
+    _tell("and enter the code", "", f"    {prompt.user_code}", "")
     if prompt.complete_address is not None:
-        say(f"(or open {prompt.complete_address} and compare the code)")
-    say("Waiting for you to allow it …")
+        _tell(f"(or open {prompt.complete_address} and compare the code)")
+    _tell("Waiting for you to allow it …")
 
 
-def _shower(*, no_browser: bool) -> Callable[[str], None]:
-    def show(address: str) -> None:
-        # The one place where the address is shown. It holds no secret of the app or the person,
-        # and is of no use without the verifier, which stays here.
-        if no_browser or not _opened(address):
-            say(f"Open this address in a browser on this machine:\n\n    {address}\n")
-            say("Waiting for the sign-in …")
-        else:
-            say("Waiting for the sign-in in the browser … (if none opened: --no-browser)")
-
-    return show
+def _show_address(address: str, *, no_browser: bool) -> None:
+    # The address holds no secret of the app or the person, and is of no use without the verifier,
+    # which stays here.
+    _tell("Open this address in a browser on this machine:", "", f"    {address}", "")
+    if not no_browser:
+        _open_browser(address)
+        say("(A browser was asked to open it; if none does, copy the address.)")
+    say("Waiting for the sign-in …")
 
 
-def _opened(address: str) -> bool:
-    try:
-        return webbrowser.open(address)
-    except (webbrowser.Error, OSError):
-        return False
+def _open_browser(address: str) -> None:
+    """Has the person's browser open an address, and waits for nothing.
+
+    Some browsers run until they are closed, and some, such as w3m, take the terminal. So it is
+    opened by a process of its own, without the terminal and its Ctrl-C.
+    """
+    command = [sys.executable, "-I", "-m", "webbrowser", address]
+    quiet = subprocess.DEVNULL
+    with suppress(OSError):
+        subprocess.Popen(  # noqa: S603 - no shell reads the address
+            command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+        )
 
 
 def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | None:

@@ -8,11 +8,12 @@ import os
 from vercel_sql.api.causes import caused_by
 from vercel_sql.api.login_store import LoginStore
 from vercel_sql.api.sign_out import sign_out
-from vercel_sql.cli.accounts import anonymous_client, guarded, say
+from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers
-from vercel_sql.cli.output import complain
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.manifest import vercel
+from vercel_sql.messages import complain, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def _logout(arguments: argparse.Namespace) -> int:
     client.close()
     provider = vercel().provider
     audit_log = client.auditor.log if client.auditor is not None else None
-    with caused_by("logout"):
+    with caused_by("logout"), waiting("the server that revokes the login"):
         ended = sign_out(
             provider, LoginStore(client.urls["api"]), arguments.request_timeout, audit_log
         )

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
 import pyarrow as pa
 
-from vercel_sql.escapes import visible_lines
+from vercel_sql.api.receipts import Receipts
+from vercel_sql.errors import Error
+from vercel_sql.messages import complain
 from vercel_sql.render import SEPARATORS, Options, render
+from vercel_sql.render.terminal import for_log
 
 _UNKNOWN_WIDTH = 80
+SAMPLE = pa.table({"name": ["é"], "count": [1], "secret": ["s"]})
+"""What results are made of: text of any characters, a number, and a secret."""
 
 
 class OutputError(Exception):
@@ -41,8 +47,16 @@ class Printer:
         self._format = fmt
         self._first = True
 
+    def require_ready(self) -> None:
+        """Finds out whether a result can be shown, before anything makes one.
+
+        Raises:
+            OutputError: it can't.
+        """
+        rehearse(lambda out: self._render(SAMPLE, out, _UNKNOWN_WIDTH, frozenset(["secret"])))
+
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
-        """Writes rows; those with a secret go to standard error where standard output fails.
+        """Writes rows.
 
         Args:
             table: the rows.
@@ -50,28 +64,54 @@ class Printer:
             whole: whether no row is left out on a terminal either.
 
         Raises:
-            OutputError: standard output does not take them.
+            OSError: standard output does not take them.
         """
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        options = Options(max_rows=None) if whole else None
-        with rescued(table, secrets):
-            if not self._first:
-                sys.stdout.write(SEPARATORS[self._format])
-            self._first = False
-            render(
-                table,
-                self._format,
-                sys.stdout,
-                width=width,
-                secret_columns=secrets,
-                options=options,
-            )
-            sys.stdout.flush()
+        if not self._first:
+            sys.stdout.write(SEPARATORS[self._format])
+        self._first = False
+        self._render(
+            table, for_log(sys.stdout), width, secrets, Options(max_rows=None) if whole else None
+        )
+        sys.stdout.flush()
+
+    def _render(
+        self,
+        table: pa.Table,
+        out: TextIO,
+        width: int | None,
+        secrets: frozenset[str],
+        options: Options | None = None,
+    ) -> None:
+        render(table, self._format, out, width=width, secret_columns=secrets, options=options)
+
+
+def rehearse(write: Callable[[TextIO], object]) -> None:
+    """Has a sample written to nowhere: what writing needs is there, or is found out to be missing.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    try:
+        write(io.StringIO())
+    except Exception as error:
+        raise OutputError(
+            f"results can't be shown here ({type(error).__name__}). Nothing was sent",
+            reader_left=False,
+        ) from None
 
 
 @contextmanager
-def rescued(table: pa.Table, secrets: frozenset[str]) -> Iterator[None]:
-    """Sees to it that no secret is lost where rows can't be written: they go to standard error.
+def rescued(table: pa.Table, secrets: frozenset[str], receipts: Receipts) -> Iterator[None]:
+    """Sees to it that no secret is lost where rows can't be written.
+
+    One that is saved stays where it is. Others go to standard error, and where that fails as well,
+    to a file in the state directory.
+
+    Args:
+        table: the rows.
+        secrets: the columns that are shown this once.
+        receipts: knows what is saved.
 
     Raises:
         OutputError: in place of an error of the operating system.
@@ -80,25 +120,62 @@ def rescued(table: pa.Table, secrets: frozenset[str]) -> Iterator[None]:
         yield
     except (Exception, KeyboardInterrupt) as error:
         at_stake = bool(secrets) and table.num_rows > 0
-        if at_stake:
-            _rescue(table, secrets)
+        told = _rescue(table, receipts) if at_stake else ""
         if isinstance(error, OSError):
-            reason = f"the result can't be written: {error.strerror or error}"
+            reason = f"the result can't be written: {error.strerror or error}{told}"
             left = isinstance(error, BrokenPipeError) and not at_stake
             raise OutputError(reason, reader_left=left) from None
+        if told:
+            complain(f"the result can't be written{told}")
         raise
 
 
-def _rescue(table: pa.Table, secrets: frozenset[str]) -> None:
-    """Writes rows to standard error, since nobody can ask for their secrets again."""
-    sys.stderr.write("vercel-sql: these rows could not be written:\n")
+def _rescue(table: pa.Table, receipts: Receipts) -> str:
+    """Puts rows where somebody finds them; says where for a message, unless they are seen."""
+    saved = [answer for answer in receipts.answers if answer.saved_in is not None]
+    places = ", ".join(sorted({str(answer.saved_in) for answer in saved}))
+    told = f". Its secrets are saved in {places}" if places else ""
+    if saved and len(saved) == len(receipts.answers):
+        return told
+    keys = {answer.key for answer in saved} - {None}
+    unsaved = [keys.isdisjoint(map(str, row.values())) for row in table.to_pylist()]
+    rows = table.filter(pa.array(unsaved, pa.bool_()))
     try:
-        width = terminal_width() if sys.stderr.isatty() else None
-        render(table, "ndjson", sys.stderr, width=width, secret_columns=secrets)
+        _show(rows)
+    except OSError:
+        return f"{told}. {_kept(rows, receipts)}"
+    return told
+
+
+def _show(table: pa.Table) -> None:
+    """Writes rows to standard error, since nobody can ask for their secrets again."""
+    text = io.StringIO()
+    width = terminal_width() if sys.stderr.isatty() else None
+    try:
+        render(table, "ndjson", text, width=width)
     except Exception:
-        for row in table.to_pylist():
-            sys.stderr.write(f"{row}\n")
+        text = io.StringIO("".join(f"{row}\n" for row in table.to_pylist()))
+    sys.stderr.write(f"vercel-sql: these rows could not be written:\n{text.getvalue()}")
     sys.stderr.flush()
+
+
+def _kept(table: pa.Table, receipts: Receipts) -> str:
+    """Puts rows into a file in the state directory; says where, or why not."""
+    from vercel_sql.tables.writing import Keeping, saving
+
+    rows = [{n: None if v is None else str(v) for n, v in r.items()} for r in table.to_pylist()]
+    try:
+        file = saving(Keeping()).secrets_file
+        assert file is not None  # noqa: S101 - that is what `saving` is for
+        made_by = receipts.unsaved
+        for number, row in enumerate(rows):
+            intent = made_by[min(number, len(made_by) - 1)] if made_by else None
+            about = ("", "", "") if intent is None else (intent.resource, intent.method, intent.id)
+            file.append(about[0], about[1], row, create=about[2])
+    except Error as error:
+        return f"Its secrets could not be kept: {error}"
+    receipts.kept_in(file.path)
+    return f"Its secrets are kept in {file.path}"
 
 
 def terminal_width() -> int:
@@ -112,9 +189,3 @@ def terminal_width() -> int:
 def watched() -> TextIO | None:
     """Standard error, where a person watches it."""
     return sys.stderr if sys.stderr.isatty() else None
-
-
-def complain(message: str, prefix: str = "vercel-sql: ") -> None:
-    """Says on standard error what went wrong, without control characters."""
-    sys.stderr.write(f"{prefix}{visible_lines(message.rstrip())}\n")
-    sys.stderr.flush()

@@ -9,9 +9,11 @@ from vercel_sql.api.logger import also_masking
 from vercel_sql.cli.exit_codes import WRONG_USE
 from vercel_sql.cli.inputs import read_inputs
 from vercel_sql.cli.options import opened
-from vercel_sql.cli.output import Printer, complain
+from vercel_sql.cli.output import Printer
 from vercel_sql.cli.running import Manner, Runner
+from vercel_sql.cli.streams import is_closed
 from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError
+from vercel_sql.messages import complain
 
 _WITHOUT_LOGIN = (
     "The command line takes it from --token-file FILE, VERCEL_TOKEN or a login; "
@@ -23,7 +25,7 @@ _UNBOUND = "Values are given as --param NAME=VALUE."
 
 def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Runs the scripts of the command line and gives the exit code."""
-    if sys.stdout is None:
+    if is_closed(sys.stdout):
         parser.error("standard output is closed, and results would be lost; nothing was run")
     inputs = read_inputs(arguments, parser)
     try:

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vercel_sql.api.state_dir import state_dir
-from vercel_sql.cli.accounts import guarded, say
+from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FAILED, FINE, ORPHANS
 from vercel_sql.cli.options import add_account
+from vercel_sql.cli.streams import STANDARD_OUTPUT
 from vercel_sql.errors import Error, OperationalError
+from vercel_sql.escapes import visible
+from vercel_sql.messages import complain, say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,20 +80,25 @@ def _on_terminal() -> bool:
 
 
 def _recover(arguments: argparse.Namespace) -> int:
+    from vercel_sql.api.journal_files import journal_folder
+    from vercel_sql.cli.waiting import waiting
     from vercel_sql.manifest import vercel
     from vercel_sql.tables.recovery import examine
 
     client = _client(arguments)
     try:
-        examined = examine(client, vercel(), any_token=arguments.any_token)
+        with waiting(client.urls["api"]):
+            examined = examine(client, vercel(), any_token=arguments.any_token)
         findings = list(examined.findings)
         if arguments.revoke is not None and examined.failure is None:
             findings = _revoked(client, examined, arguments)
         return _told(client, arguments, replace(examined, findings=findings))
     except OSError as error:
+        if error.filename == STANDARD_OUTPUT:
+            raise
         raise OperationalError(
-            f"the journal can't be used: {error.strerror or 'unknown error'}: "
-            f"{error.filename or state_dir()}"
+            f"the journal {error.filename or journal_folder()} can't be used: "
+            f"{error.strerror or 'unknown error'}"
         ) from None
     finally:
         client.close()
@@ -171,7 +178,6 @@ def _named_by_person(examined: Examination, keys: Sequence[str]) -> dict[str, Fi
 
 def _is_revoked(client: Client, resource: Resource | None, key: str) -> bool:
     from vercel_sql.api.causes import caused_by
-    from vercel_sql.cli.output import complain
     from vercel_sql.tables.orphans import revoke
 
     assert resource is not None  # noqa: S101 - its rows are from there
@@ -195,7 +201,6 @@ def _asked(rows: Sequence[str]) -> bool:
 def _told(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:
     """Writes what was found, strikes off what is over, and gives the exit code."""
     from vercel_sql.api.journal import journal, tidy
-    from vercel_sql.cli.output import complain
     from vercel_sql.tables.recovery import Fate, forget_damage, note_search, settle
 
     findings, folder = examined.findings, journal().folder
@@ -228,8 +233,6 @@ def _told(client: Client, arguments: argparse.Namespace, examined: Examination) 
 
 def _tell_damage(damage: Damage) -> None:
     """Says which files can't be read whole, and what that means."""
-    from vercel_sql.cli.output import complain
-
     for path in damage.files:
         complain(
             f"{path} was part of the journal and can't be read whole: it is damaged, or of another "
@@ -255,7 +258,16 @@ def _write(table: pa.Table, form: str) -> None:
         Printer(form).write(table, frozenset())
     elif table.num_rows:
         width, options = terminal_width(), Options(null="-")
-        render_mode(table, "line", sys.stdout, width=width, options=options)
+        # Each value has a line of its own, and none begins another.
+        shown = table.from_pylist(
+            [
+                {name: visible(value) if isinstance(value, str) else value for name, value in row}
+                for row in map(dict.items, table.to_pylist())
+            ],
+            table.schema,
+        )
+        render_mode(shown, "line", sys.stdout, width=width, options=options)
+        sys.stdout.flush()
 
 
 def _table(client: Client, examined: Examination) -> pa.Table:

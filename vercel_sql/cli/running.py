@@ -14,7 +14,7 @@ from vercel_sql import Connection, Cursor
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, WRONG_USE
 from vercel_sql.cli.inputs import ScriptText
-from vercel_sql.cli.output import OutputError, complain, watched
+from vercel_sql.cli.output import OutputError, rescued, watched
 from vercel_sql.errors import (
     APIError,
     Error,
@@ -24,6 +24,7 @@ from vercel_sql.errors import (
     StatementCancelledError,
 )
 from vercel_sql.interrupts import Interrupts
+from vercel_sql.messages import complain
 from vercel_sql.progress import Progress, progress
 from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.running import Plan, what_is_left
@@ -38,6 +39,13 @@ _NO_HINTS: Mapping[type[Error], str] = MappingProxyType({})
 class Writer(Protocol):
     """Where results go."""
 
+    def require_ready(self) -> None:
+        """Finds out whether rows with secrets can be written, before anything makes one.
+
+        Raises:
+            OutputError: they can't.
+        """
+
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
         """Writes rows; the secret columns are shown this once.
 
@@ -47,7 +55,7 @@ class Writer(Protocol):
             whole: whether no row is left out on a terminal either.
 
         Raises:
-            OutputError: it could not, and the secrets are on standard error.
+            OSError: it could not.
         """
 
 
@@ -200,13 +208,27 @@ class Runner:
             if not secrets:
                 table = cursor.arrow()
         if not secrets:
-            self._writer.write(table, secrets)
+            self._put(table, secrets)
             return
         with self._interrupts.held_back():
-            self._writer.write(cursor.arrow(), secrets)
+            self._put(cursor.arrow(), secrets)
+
+    def _put(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
+        """Writes rows; what can't be written and is shown this once is put elsewhere.
+
+        Raises:
+            OutputError: they can't be written.
+        """
+        with rescued(table, secrets, self._connection.client.receipts):
+            self._writer.write(table, secrets, whole=whole)
 
     def _approve(self, plan: Plan) -> bool:
-        """Asks whoever has to be asked, and has the progress count towards what is coming."""
+        """Asks whoever has to be asked, and has the progress count towards what is coming.
+
+        Raises:
+            OutputError: the result could not be shown, so nothing is to be sent.
+        """
+        self._writer.require_ready()
         if self._manner.approve is not None:
             self._progress.clear()
             with self._interrupts.asking():
@@ -221,7 +243,7 @@ class Runner:
         if error.table is not None:
             try:
                 # Nobody can ask for this list again.
-                self._writer.write(error.table, self._secret_columns(error.table), whole=True)
+                self._put(error.table, self._secret_columns(error.table), whole=True)
             except OutputError as unwritten:
                 complain(str(unwritten), self._manner.prefix)
         was_stopped = self._interrupts.came and not isinstance(error.cause, APIError)

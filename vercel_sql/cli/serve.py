@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.options import add_account, add_max_writes, add_on_orphan
 from vercel_sql.errors import Error, ParameterError
+from vercel_sql.messages import complain, say
 
 if TYPE_CHECKING:
     from vercel_sql.api import Client
@@ -83,8 +84,6 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
                 _simulated(arguments, stack)
             return _serve(arguments)
     except Error as error:
-        from vercel_sql.cli.output import complain
-
         complain(str(error))
         return FAILED
 
@@ -135,8 +134,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _announce(server: Server, arguments: argparse.Namespace) -> None:
     file = arguments.server_token_file
     shown = None if file is None else f"the token in {file}"
-    sys.stdout.write("\n".join(server.pasted(shown)) + "\n")
-    sys.stdout.flush()
+    say(*server.pasted(shown), out=sys.stdout)
     mode = "reads and writes" if arguments.allow_writes else "only reads"
     _say(f"paste the lines above into a DuckDB shell. Serving {mode} until Ctrl-C")
 
@@ -144,7 +142,7 @@ def _announce(server: Server, arguments: argparse.Namespace) -> None:
 def _say(text: str) -> None:
     # The terminal may be gone, which is no reason to leave anything unfinished.
     with suppress(OSError):
-        sys.stderr.write(f"vercel-sql: {text}\n")
+        complain(text)
 
 
 def _leave_at_once(code: int) -> NoReturn:
@@ -192,16 +190,14 @@ def _server_token(path: str | None) -> str | None:
     """
     if path is None:
         return None
-    file = Path(path).expanduser()
+    from vercel_sql.api.private_files import read_trusted
+
     try:
-        mode = file.stat().st_mode
-        token = file.read_text("utf-8").strip()
+        content, _ = read_trusted(Path(path).expanduser(), forbidden=0o077)
+        return content.decode().strip()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise ParameterError(f"--server-token-file: {path} can't be read: {reason}") from None
-    if mode & 0o077:
-        raise ParameterError(f"--server-token-file: others may read {path}: chmod 600 {path}")
-    return token
 
 
 class _Ending:

@@ -12,9 +12,10 @@ from vercel_sql import Connection, connect
 from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.options import add_servers
-from vercel_sql.cli.output import complain
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import ForbiddenError, NotFoundError
-from vercel_sql.escapes import visible
+from vercel_sql.escapes import json_without_commands
+from vercel_sql.messages import complain, say
 
 _USER = "SELECT id, username, email, name FROM vercel.user.user"
 _TEAMS = "SELECT id, slug, name FROM vercel.teams.teams ORDER BY slug"
@@ -42,21 +43,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _whoami(arguments: argparse.Namespace) -> int:
-    with connect(
-        api_url=arguments.api_url,
-        oauth_url=arguments.oauth_url,
-        token_file=arguments.token_file,
-        audit_log=arguments.audit_log,
-        read_only=True,
-        request_timeout=arguments.request_timeout,
-    ) as connection:
+    with (
+        connect(
+            api_url=arguments.api_url,
+            oauth_url=arguments.oauth_url,
+            token_file=arguments.token_file,
+            audit_log=arguments.audit_log,
+            read_only=True,
+            request_timeout=arguments.request_timeout,
+        ) as connection,
+        waiting(connection.client.urls["api"]),
+    ):
         answer = account(connection)
     if arguments.format == "json":
-        sys.stdout.write(json.dumps(answer) + "\n")  # ASCII, which no terminal acts on
+        text = json.dumps(answer)  # ASCII, which no terminal acts on
+        sys.stdout.write(json_without_commands(text) + "\n")
     else:
-        sys.stdout.write(
-            "".join(f"{name:<7} {visible(text)}\n" for name, text in account_lines(answer))
-        )
+        say(*account_lines(answer), out=sys.stdout)
     return FINE
 
 
@@ -90,8 +93,8 @@ def _allowed(connection: Connection, query: str, what: str) -> list[Row] | None:
         return None
 
 
-def account_lines(answer: Row) -> list[tuple[str, str]]:
-    """What `account` gave for people: the name and the text of each line."""
+def account_lines(answer: Row) -> list[str]:
+    """What `account` gave for people: lines, each of which begins with a name."""
     user, teams, token = answer["user"] or {}, answer["teams"], answer["token"]
     names = [user.get("username"), user.get("name"), user.get("email"), user.get("id")]
     lines = [("user", ", ".join(name for name in dict.fromkeys(names) if name) or "unknown")]
@@ -101,7 +104,8 @@ def account_lines(answer: Row) -> list[tuple[str, str]]:
         shown = [f"{team['slug']} ({team['id']})" for team in teams]
         lines += [("teams" if not at else "", text) for at, text in enumerate(shown or ["none"])]
     lines.append(("token", _token(token)))
-    return [*lines, ("source", answer["source"]), ("api", answer["api_url"])]
+    lines += [("source", answer["source"]), ("api", answer["api_url"])]
+    return [f"{name:<7} {text}" for name, text in lines]
 
 
 def _token(token: Row | None) -> str:

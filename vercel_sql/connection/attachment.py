@@ -123,6 +123,9 @@ def attach(
     any tool that uses the connection, its cursors included. Keep the connection open for as long
     as its cursors use the tables.
 
+    A ``COPY … TO`` on it is DuckDB's alone: with 1.5, one whose listing fails leaves a short file.
+    Make a table first (``CREATE TEMP TABLE … AS``), which is whole or not there, and copy that.
+
     Args:
         con: any DuckDB connection.
         token: a Vercel token; without it, ``VERCEL_TOKEN`` is looked up, else the login that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ from vercel_sql.errors import InterfaceError
 from vercel_sql.sql import NO_PARAMETERS, Explain, Native, Parameters, Statement, check, parse
 from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
+from vercel_sql.sql.running.copying import nothing_left
 from vercel_sql.sql.running.duck import in_transaction
 from vercel_sql.tables.allowance import Allowance
 from vercel_sql.tables.writing import Keeping, kept_rows
@@ -100,6 +102,9 @@ class Connection(HoldsSecrets):
         self._statement = Unshown("")
         self._parameters = NO_PARAMETERS
         self._own_cursor = Cursor(self)
+        # DuckDB holds our functions, and these hold DuckDB: Python alone never clears them away.
+        self._dropped = weakref.finalize(self, _close_dropped, native, os.getpid())
+        self._dropped.atexit = False
         _open.add(self)
 
     def __repr__(self) -> str:
@@ -133,6 +138,7 @@ class Connection(HoldsSecrets):
         On it the live tables and read functions work; the statements of this dialect do not. What
         no statement has named so far is made now, which takes a moment the first time.
         """
+        self._dropped.detach()  # whoever has it may use it when this is gone
         with self._lock, translated(self._catalogs):
             self.client.leave_scope()
             if not self._closed and any(catalog.missing for catalog in self._catalogs):
@@ -265,6 +271,7 @@ class Connection(HoldsSecrets):
             if self._closed:
                 return
             self._closed = True
+            self._dropped.detach()
             rest()
             for catalog in self._catalogs:
                 catalog.client.close()
@@ -336,7 +343,7 @@ class Connection(HoldsSecrets):
             with course.stoppable():
                 result = self._engine.run(statement, parameters, limits)
                 if isinstance(result, NativeQuery):
-                    self._run_native(result)
+                    self._run_native(result, statement, parameters)
                     self._take(cursor, statement, parameters)
             if isinstance(result, Outcome):
                 if batch is not None:
@@ -372,21 +379,23 @@ class Connection(HoldsSecrets):
                 error,
                 outcome.table,
             ) from None
-        cursor._take_rows(self.native, outcome.changed, outcome.secrets)
+        cursor._take_outcome(self.native, outcome)
 
     def _lend(self, table: pa.Table) -> None:
         self._course.is_computed = True
         self._lent.give(table)
 
-    def _run_native(self, query: NativeQuery) -> None:
+    def _run_native(self, query: NativeQuery, statement: Statement, parameters: Parameters) -> None:
         self._course.is_computed = False
-        try:
-            self.native.execute(query.text, query.values or None)
-        except (duckdb.CatalogException, duckdb.BinderException):
-            # A name may stand for a table that was not made yet; nothing ran.
-            if not self._engine.load_all():
-                raise
-            self.native.execute(query.text, query.values or None)
+        with nothing_left(statement.fragment):
+            try:
+                self.native.execute(query.text, query.values or None)
+            except (duckdb.CatalogException, duckdb.BinderException):
+                # A name may stand for a table that was not made yet; nothing ran.
+                if not self._engine.load_all():
+                    raise
+                query = self._engine.native(statement, parameters)
+                self.native.execute(query.text, query.values or None)
 
     def _mask_plan(self, statement: str, parameters: Parameters) -> None:
         """Takes what is secret out of a plan of DuckDB's, which repeats literals and values."""
@@ -400,8 +409,14 @@ class Connection(HoldsSecrets):
     def _using(self, cursor: Cursor, *, to_end: bool = False) -> Iterator[None]:
         """Lets a cursor read its result, to its end or not, with errors as this package's."""
         self._check_open()
-        with self._lock, self._reading(cursor):
-            yield
+        try:
+            with self._lock, self._reading(cursor):
+                yield
+        except Exception as error:
+            unread = cursor._unread(error)
+            if unread is error:
+                raise
+            raise unread from None
         if to_end:
             self._was_read(cursor)
 
@@ -434,8 +449,8 @@ class Connection(HoldsSecrets):
             try:
                 with self._reading(active):
                     active._park()
-            except errors.Error as error:
-                active._fail(error)
+            except Exception as error:  # of Python's too: it has not all values of DuckDB
+                active._fail(active._unread(error))
         cursor._clear()
         self._active = weakref.ref(cursor)
         if hasattr(self.native, "abort"):
@@ -457,6 +472,16 @@ class Connection(HoldsSecrets):
     def _check_open(self) -> None:
         if self._closed:
             raise InterfaceError("the connection is closed")
+
+
+def _close_dropped(native: DuckDBPyConnection, pid: int) -> None:
+    """Closes what a connection leaves that nobody closed.
+
+    On a thread of its own, since the garbage collector runs anywhere, within DuckDB too. After a
+    fork, DuckDB's threads are in the parent, and closing would wait for them.
+    """
+    if os.getpid() == pid:
+        threading.Thread(target=native.close, name="vercel-sql-dropped", daemon=True).start()
 
 
 _open: weakref.WeakSet[Connection] = weakref.WeakSet()

@@ -11,6 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -18,8 +19,10 @@ import pyarrow as pa
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
-from vercel_sql.errors import Error, InterfaceError, ProgrammingError
+from vercel_sql.errors import InterfaceError, ProgrammingError
 from vercel_sql.sql import Parameters
+from vercel_sql.sql.running import Outcome
+from vercel_sql.tables.writing import kept_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +47,10 @@ class Cursor(HoldsSecrets):
         self._closed = False
         self._native: duckdb.DuckDBPyConnection | None = None
         self._parked: deque[tuple[Any, ...]] | None = None
-        self._failure: Error | None = None
+        self._failure: Exception | None = None
         self._description: Description | None = None
         self._rowcount = -1
+        self._kept: pa.Table | None = None
         self.arraysize = 1
         self.secret_columns: frozenset[str] = frozenset()
 
@@ -177,13 +181,23 @@ class Cursor(HoldsSecrets):
             return self._result().fetchall()
 
     def df(self) -> pd.DataFrame:
-        """The rows that are left as a pandas DataFrame."""
+        """The rows that are left as a pandas DataFrame.
+
+        Raises:
+            InterfaceError: pandas is missing; the rows can be fetched in another way.
+        """
+        require_library("pandas")
         with self._connection._using(self, to_end=True):
             frame: pd.DataFrame = self._unparked().df()
             return frame
 
     def pl(self) -> pl.DataFrame:
-        """The rows that are left as a polars DataFrame."""
+        """The rows that are left as a polars DataFrame.
+
+        Raises:
+            InterfaceError: polars is missing; the rows can be fetched in another way.
+        """
+        require_library("polars")
         # Imported here: polars is the caller's choice, and no dependency of this package.
         import polars
 
@@ -213,19 +227,29 @@ class Cursor(HoldsSecrets):
         self._failure = None
         self._description = None
         self._rowcount = -1
+        self._kept = None
         self.secret_columns = frozenset()
 
-    def _take_rows(
-        self,
-        native: duckdb.DuckDBPyConnection,
-        changed: int | None = None,
-        secrets: frozenset[str] = frozenset(),
-    ) -> None:
+    def _take_rows(self, native: duckdb.DuckDBPyConnection) -> None:
         """Takes over the rows that stand in the DuckDB connection."""
-        self._rowcount = -1 if changed is None else changed
-        self.secret_columns = secrets
+        self._rowcount = -1
         self._native = native
         self._description = list(native.description or []) or None
+
+    def _take_outcome(self, native: duckdb.DuckDBPyConnection, outcome: Outcome) -> None:
+        """Takes over the result of a statement of ours, whose rows stand in the connection."""
+        self._take_rows(native)
+        self._rowcount = -1 if outcome.changed is None else outcome.changed
+        self.secret_columns = outcome.secrets
+        self._kept = outcome.table if outcome.secrets else None
+
+    def _unread(self, error: Exception) -> Exception:
+        """The error for rows that could not be read; it has those that nobody can ask for again."""
+        if self._kept is None or isinstance(error, InterfaceError | ProgrammingError):
+            return error
+        reason = str(error) or type(error).__name__
+        text = f"the rows could not be given: {reason}. They are kept in this error"
+        return kept_rows(text, error, self._kept)
 
     def _take_any(self, native: duckdb.DuckDBPyConnection) -> None:
         """Takes over the result of a statement of DuckDB's that is no query."""
@@ -260,7 +284,7 @@ class Cursor(HoldsSecrets):
             self._parked = deque(self._native.fetchall())
         self._native = None
 
-    def _fail(self, error: Error) -> None:
+    def _fail(self, error: Exception) -> None:
         """Keeps what went wrong while rows were set aside, for whoever fetches them."""
         self._native, self._failure = None, error
 
@@ -303,6 +327,19 @@ def wrapped(parameters: Values) -> Parameters:
 def counted(sets: Iterable[Values]) -> int | None:
     """How many sets of parameters there are, where that is known before the last."""
     return len(sets) if isinstance(sets, Sized) else None
+
+
+def require_library(name: str) -> None:
+    """Finds out whether a library is there that is the caller's choice.
+
+    Raises:
+        InterfaceError: it is not.
+    """
+    try:
+        import_module(name)
+    except ImportError:
+        reason = f"{name} is missing: install it, or take the rows another way"
+        raise InterfaceError(reason) from None
 
 
 @contextmanager

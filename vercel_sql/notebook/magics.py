@@ -11,7 +11,7 @@ from vercel_sql.errors import Error
 from vercel_sql.notebook.failures import shortened
 from vercel_sql.notebook.options import Options, read_options
 from vercel_sql.notebook.progress import watching
-from vercel_sql.notebook.session import Session, say
+from vercel_sql.notebook.session import Session, show
 
 
 @magics_class
@@ -43,7 +43,7 @@ class VercelMagics(Magics):
         """
         try:
             if not line.strip() and cell is None:
-                say(self._session.mask(self._session.status()))
+                show(self._session.mask(self._session.status()))
                 return None
             return self._run(read_options(line), cell)
         except (Error, KeyboardInterrupt) as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.connection.cursor import require_library
 from vercel_sql.notebook.html import to_html
 from vercel_sql.notebook.masking import Mask, masked
 from vercel_sql.render import render
@@ -77,13 +78,23 @@ class Rows:
         return list(self._table.column_names)
 
     def df(self) -> pd.DataFrame:
-        """The rows as a pandas DataFrame."""
+        """The rows as a pandas DataFrame.
+
+        Raises:
+            InterfaceError: pandas is missing.
+        """
+        require_library("pandas")
         with _zone_of(self._table) as con:
             frame: pd.DataFrame = relation(con, self._table).df()
             return frame
 
     def pl(self) -> pl.DataFrame:
-        """The rows as a polars DataFrame."""
+        """The rows as a polars DataFrame.
+
+        Raises:
+            InterfaceError: polars is missing.
+        """
+        require_library("polars")
         # Imported here: polars is the caller's choice, and no dependency of this package.
         import polars
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import pyarrow as pa
 from IPython.display import display
 
 from vercel_sql import Connection, Cursor, connect
+from vercel_sql.connection.cursor import require_library
 from vercel_sql.errors import Error, InterfaceError, ParameterError, PartialWriteError
 from vercel_sql.interrupts import Interrupts
+from vercel_sql.messages import say
 from vercel_sql.notebook.failures import unseen
 from vercel_sql.notebook.masking import secrets_in
 from vercel_sql.notebook.options import Options
 from vercel_sql.notebook.rows import Rows, relation
 from vercel_sql.notebook.variables import tables_lent, values_for
-from vercel_sql.sql import Parameters, Statement, parse
+from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
 
 _USER = "SELECT username, email FROM vercel.user.user"
 
@@ -86,8 +88,8 @@ class Session:
             Error: any error of this package; the statements that follow are not run.
         """
         self._parameters = Parameters()
-        if options.kind in ("pandas", "polars") and find_spec(options.kind) is None:
-            raise InterfaceError(f"--as {options.kind} needs {options.kind}, which is missing")
+        if options.kind in ("pandas", "polars"):
+            require_library(options.kind)
         statements = parse(script)
         if not statements:
             raise InterfaceError("there is no statement")
@@ -108,6 +110,8 @@ class Session:
                 raise
 
     def _run(self, options: Options, statements: list[Statement]) -> Any:
+        if any(isinstance(statement, Write | Exec) for statement in statements):
+            _require_display()
         results = self._started(statements)
         *others, final = statements
         for statement in others:
@@ -115,7 +119,7 @@ class Session:
             if result is not None:
                 rows = self._rows(*result, options)
                 if options.quiet:
-                    say(*rows.notes)
+                    show(*rows.notes)
                 else:
                     display(rows)
         place = _place(final) if others else ""
@@ -190,7 +194,7 @@ class Session:
             self._variables[options.save] = result
         if not options.quiet:
             return result
-        say(*rows.notes)
+        show(*rows.notes)
         return None
 
     def _rows(
@@ -212,10 +216,23 @@ class Session:
         return text
 
 
-def say(*lines: str) -> None:
-    """Writes lines into the notebook's output."""
-    for line in lines:
-        print(line)  # noqa: T201 - a cell's standard output is the notebook
+def show(*lines: str) -> None:
+    """Writes lines into the notebook's output, which is a cell's standard output."""
+    say(*lines, out=sys.stdout)
+
+
+def _require_display() -> None:
+    """Finds out whether rows with a secret can be shown, before anything makes one.
+
+    Raises:
+        InterfaceError: they can't.
+    """
+    try:
+        rows = Rows(pa.table({"name": ["é"], "secret": ["s"]}), frozenset(["secret"]), str)
+        repr(rows), rows._repr_html_()
+    except Exception as error:
+        reason = type(error).__name__
+        raise InterfaceError(f"results can't be shown here ({reason}). Nothing was sent") from None
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from vercel_sql.render.options import Options
 from vercel_sql.render.result import Result
 from vercel_sql.render.sql_text import text_literal
 
-# Spaces at the ends are data, but many readers trim them unless they are quoted.
-_QUOTED = r"""'[",\r\n]|^\s|\s$'"""
+# Spaces at the ends are data, but many readers trim them unless they are quoted. A line must not
+# begin with what GitHub takes for a command, blanks before it or not.
+_QUOTED = r"""'[",\r\n]|^\s|\s$|^[\s\x85\p{Z}]*::'"""
 
 
 def write(result: Result, out: TextIO, options: Options) -> int:
@@ -45,5 +46,6 @@ def _sql_field(text: str, missing: str) -> str:
 
 
 def _field(name: str) -> str:
-    plain = name and name == name.strip() and not any(mark in name for mark in '",\r\n')
+    plain = name and name == name.strip() and not name.startswith("::")
+    plain = plain and not any(mark in name for mark in '",\r\n')
     return name if plain else '"' + name.replace('"', '""') + '"'

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TextIO, cast
+from typing import TextIO
 
 from vercel_sql.render import csv_lines, grid, json_lines, markdown, records, secret, table
 from vercel_sql.render.options import Options
 from vercel_sql.render.result import Arrow, Result
-from vercel_sql.render.terminal import ForTerminal
+from vercel_sql.render.terminal import for_terminal
 
 _MODE_OF: Mapping[str, str] = MappingProxyType(
     {
@@ -115,7 +115,7 @@ def render_mode(
                 return rows.drain()
             mode = "line"
         if width is not None:
-            out = cast("TextIO", ForTerminal(out, mode))
+            out = for_terminal(out, mode)
         return _stream(rows, mode, out, options)
 
 

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from duckdb.sqltypes import DuckDBPyType
 
+from vercel_sql.escapes import json_without_commands
 from vercel_sql.render.json_text import json_text
 from vercel_sql.render.result import Result
 from vercel_sql.render.sql_text import text_literal
@@ -17,7 +18,7 @@ def write_objects(result: Result, out: TextIO) -> int:
     """Write one object a line; give the number of rows."""
     rows = 0
     for lines in result.lines(json_object(result.names, result.columns())):
-        out.write("\n".join(lines) + "\n")
+        out.write(json_without_commands("\n".join(lines)) + "\n")
         out.flush()
         rows += len(lines)
     return rows
@@ -28,7 +29,7 @@ def write_array(result: Result, out: TextIO) -> int:
     rows = 0
     for lines in result.lines(json_object(result.names, result.columns())):
         # The bracket waits for the first row: an error before it leaves nothing behind.
-        out.write(("[\n" if rows == 0 else ",\n") + ",\n".join(lines))
+        out.write(("[\n" if rows == 0 else ",\n") + json_without_commands(",\n".join(lines)))
         out.flush()
         rows += len(lines)
     out.write("\n]\n" if rows else "[]\n")

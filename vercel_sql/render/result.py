@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
 
-import duckdb
 import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
+
+from vercel_sql.own_duckdb import own_duckdb
 
 Arrow: TypeAlias = pa.RecordBatchReader | pa.Table
 
@@ -31,14 +32,7 @@ class Result:
         self.names: list[str] = list(arrow.schema.names)
         # Columns go by position: names may be equal, or empty, or need quotes.
         self._columns = [f"c{position}" for position in range(len(self.names))]
-        self._con = duckdb.connect(
-            config={
-                "threads": 1,
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "enable_external_access": False,
-            }
-        )
+        self._con = own_duckdb()
         self._con.execute("SET TimeZone = 'UTC'")
         self.types = self._types()
 

@@ -1,15 +1,35 @@
-"""Spells control characters out where exact data would hand them to a terminal."""
+"""Spells out what exact data would hand to whoever acts on it: a terminal, or a CI service."""
 
 from __future__ import annotations
 
-from typing import TextIO
+import os
+import stat
+from collections.abc import Callable
+from typing import TextIO, cast
 
-from vercel_sql.escapes import visible
+from vercel_sql.escapes import visible, without_commands
 
 _KEPT = {"tabs": "\t"}  # what parts the fields of a mode
+_CI = ("CI", "GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
 
 
-class ForTerminal:
+class _LineByLine:
+    """A stream that is given each line in another spelling, while line ends stay what they are."""
+
+    def __init__(self, out: TextIO, spell: Callable[[str], str]) -> None:
+        self._out = out
+        self._spell = spell
+
+    def write(self, text: str) -> int:
+        """Write text, of which each line begins at its start."""
+        return self._out.write("\n".join(map(self._spell, text.split("\n"))))
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._out.flush()
+
+
+def for_terminal(out: TextIO, mode: str) -> TextIO:
     """A terminal that no data can steer.
 
     In JSON control characters stay what they are, in its own spelling.
@@ -18,26 +38,38 @@ class ForTerminal:
         out: the terminal.
         mode: the shell's mode in which it is written.
     """
+    kept = _KEPT.get(mode)
 
-    def __init__(self, out: TextIO, mode: str) -> None:
-        self._out = out
-        self._is_json = mode in ("json", "jsonlines")
-        self._kept = _KEPT.get(mode)
-
-    def write(self, text: str) -> int:
-        """Write text, in which line ends stay what they are."""
-        return self._out.write("\n".join(map(self._line, text.split("\n"))))
-
-    def flush(self) -> None:
-        """Flush the terminal."""
-        self._out.flush()
-
-    def _line(self, text: str) -> str:
-        if self._is_json:
+    def line(text: str) -> str:
+        if mode in ("json", "jsonlines"):
             return _spelt_in_json(text)
-        if self._kept:
-            return self._kept.join(map(visible, text.split(self._kept)))
+        if kept:
+            return kept.join(map(visible, text.split(kept)))
         return visible(text)
+
+    return cast("TextIO", _LineByLine(out, line))
+
+
+def for_log(out: TextIO) -> TextIO:
+    """The stream as it is, unless it may be the log of a CI service, which looks for commands.
+
+    There a mark is spelt out of what it would take for one, in any line that a value begins. A
+    file gets what is written.
+    """
+    if not any(os.environ.get(name) for name in _CI) or _is_file(out):
+        return out
+
+    def line(text: str) -> str:
+        return "\r".join(map(without_commands, text.split("\r")))
+
+    return cast("TextIO", _LineByLine(out, line))
+
+
+def _is_file(out: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(out.fileno()).st_mode)
+    except (OSError, ValueError):  # a stream of Python's own
+        return False
 
 
 def _spelt_in_json(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 from sqlglot.errors import TokenError
 
+from vercel_sql.own_duckdb import own_duckdb
 from vercel_sql.server.allowed import builtin
 from vercel_sql.server.tree import Refusal, TreeJudge, mark_table_functions
 from vercel_sql.sql.dialect import tokenize
@@ -44,15 +45,8 @@ class Judge:
         inner = builtin().extended(tables=tables, table_functions=table_functions)
         self._inner = TreeJudge(catalog, inner)
         self._outer = TreeJudge(catalog, inner.extended(tables=(), table_functions=outermost))
-        self._con = duckdb.connect(
-            config={
-                "threads": 1,
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "enable_external_access": False,
-                "lock_configuration": True,
-            }
-        )
+        self._con = own_duckdb()
+        self._con.execute("SET lock_configuration = true")
         self._lock = threading.Lock()
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault, Faults
 from vercel_sql.simulator._grant_endpoint import GrantEndpoint
 from vercel_sql.simulator._history import within
+from vercel_sql.simulator._hosts import refusal
 from vercel_sql.simulator._integration_endpoints import IntegrationEndpoints
 from vercel_sql.simulator._limits import RateLimiter
 from vercel_sql.simulator._login_endpoints import LoginEndpoints
@@ -78,6 +79,9 @@ class SimulatedApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
+        if reason := refusal(scope):
+            await send_whole(Answer.of(ApiError(403, reason).response()), send)
+            return
         path = _path_on_the_wire(scope)
         body = await _read(receive)
         if body is None:

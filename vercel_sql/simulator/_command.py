@@ -43,22 +43,25 @@ def run(arguments: argparse.Namespace) -> int:
     def end(_number: int, _frame: FrameType | None) -> None:
         ended.set()
 
+    simulator = Simulator(
+        arguments.tokens,
+        seed=arguments.seed,
+        latency_ms=arguments.latency_ms,
+        rate_limit=arguments.rate_limit,
+        port=arguments.port,
+    )
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with Simulator(
-            arguments.tokens,
-            seed=arguments.seed,
-            latency_ms=arguments.latency_ms,
-            rate_limit=arguments.rate_limit,
-            port=arguments.port,
-        ) as simulator:
-            sys.stdout.write(f"VERCEL_API_URL={simulator.url}\nVERCEL_TOKEN={simulator.token}\n")
-            sys.stdout.flush()
-            ended.wait()
+        simulator.start()
     except OSError as error:
         sys.stderr.write(f"cannot serve on port {arguments.port}: {error.strerror or error}\n")
         return 1
+    else:
+        sys.stdout.write(f"VERCEL_API_URL={simulator.url}\nVERCEL_TOKEN={simulator.token}\n")
+        sys.stdout.flush()
+        ended.wait()
     finally:
+        simulator.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0

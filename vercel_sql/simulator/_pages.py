@@ -7,7 +7,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none, their forms would come from nowhere
     "X-Frame-Options": "DENY",
 }
 """Nothing foreign runs in these pages, and nothing frames them.

@@ -317,13 +317,14 @@ class _Secrets:
 
 
 def _is_of(line: Mapping[str, Any], create: str, key: str | None, method: Method) -> bool:
-    """Whether a line of a secrets file has all the secrets of a create."""
+    """Whether a line of a secrets file has the secrets of a create."""
+    if line.get("create") == create:
+        return True
+    # Earlier versions did not say which create it was; a line may have been cut by then.
     needed = [c.name for c in method.returns if c.secret and c.stored and not c.optional]
-    if not all(isinstance(line.get(name), str) for name in needed):
-        return False
+    is_whole = all(isinstance(line.get(name), str) for name in needed)
     path = () if method.trace is None else method.trace.key
-    is_same = key is not None and value_at(line, path) == key
-    return is_same or line.get("create") == create
+    return is_whole and key is not None and value_at(line, path) == key
 
 
 class _Account:

@@ -4,13 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 
 import duckdb
 import pytest
 
-from ..conftest import environment
-from .conftest import altered, rows
+from vercel_sql.cli.history import turns
+
+from ..conftest import environment, started
+from .conftest import CHANGES, altered, rows
 
 PATIENCE = 60
 LISTING = "/v6/user/tokens"
@@ -102,7 +106,9 @@ def test_other_tables_may_stand_beside_it(sim, snapshot, file):
     assert len(rows(file, "FROM history.runs")) == 1
 
 
-def test_a_history_that_is_open_elsewhere(sim, here, snapshot, file):
+@pytest.fixture
+def held(sim, snapshot, file):
+    """A history that another process has open; gives the process, which ends when it is told to."""
     snapshot(sim)
     holding = f"import duckdb, sys; con = duckdb.connect({str(file)!r}); print(1, flush=True)"
     holding += "; sys.stdin.read()"
@@ -110,15 +116,56 @@ def test_a_history_that_is_open_elsewhere(sim, here, snapshot, file):
     with subprocess.Popen([sys.executable, "-c", holding], **pipes) as other:
         try:
             assert other.stdout.read(1)
-            requests = len(sim.requests())
-            assert f"process {other.pid} has it open" in failed(here, sim, file)
-            assert len(sim.requests()) == requests
+            yield other
         finally:
             other.communicate(timeout=PATIENCE)
+
+
+def test_a_history_that_is_open_elsewhere_for_long(sim, here, file, held, monkeypatch):
+    monkeypatch.setattr(turns, "_LIMIT", 0.3)
+    monkeypatch.setattr(turns, "_SAID_AFTER", 0.1)
+    requests = len(sim.requests())
+    here_said = here("snapshot", "--to", str(file), sim=sim)
+    told, failure = here_said.err.splitlines()
+    assert here_said.code == 1
+    assert told.startswith("Waiting, 0 s at most: process ")
+    assert f"process {held.pid} has {file} open" in failure
+    report = here("run", str(CHANGES), "--history", str(file))
+    assert (report.code, report.out) == (2, "")
+    assert f"process {held.pid} has it open" in report.err
+    assert len(sim.requests()) == requests
+
+
+def test_a_history_that_is_open_elsewhere_is_waited_for(sim, snapshot, file, held):
+    threading.Timer(1, held.kill).start()
     assert snapshot(sim).startswith("run 2: ")
 
 
-def test_a_file_that_another_snapshot_made_meanwhile_is_kept(sim, here, file, monkeypatch):
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX's signals")
+def test_an_end_while_it_waits_for_another(sim, file, held):
+    before = content(file)
+    with started(["snapshot", "--to", str(file)], environment(sim)) as process:
+        assert b"Waiting" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (130, b"vercel-sql: interrupted\n")
+    assert content(file) == before
+
+
+def test_eight_snapshots_at_once_take_turns(sim, file):
+    with ExitStack() as stack:
+        all_ = [
+            stack.enter_context(started(["snapshot", "--to", str(file)], environment(sim)))
+            for _ in range(8)
+        ]
+        ended = [(each.wait(PATIENCE), each.stderr.read()) for each in all_]
+    assert [code for code, _ in ended] == [0] * 8, ended
+    assert sorted(run["run_id"] for run in rows(file, "FROM history.runs")) == list(range(1, 9))
+    assert len(rows(file, "FROM history.tokens")) == 8 * 31
+    assert list(content(file)) == [file.name]
+
+
+def test_a_file_that_another_made_meanwhile_is_kept(sim, here, file, monkeypatch):
     from vercel_sql.cli.history import store
 
     real = store.prepare
@@ -128,7 +175,7 @@ def test_a_file_that_another_snapshot_made_meanwhile_is_kept(sim, here, file, mo
         file.write_text("made meanwhile")
 
     monkeypatch.setattr(store, "prepare", slow)
-    assert "another snapshot" in failed(here, sim, file)
+    assert "not a valid DuckDB database file" in failed(here, sim, file)
     assert content(file) == {file.name: b"made meanwhile"}
     assert len(list(file.parent.iterdir())) == 1
 

@@ -204,3 +204,16 @@ def test_leaving(shell, word):
     shell.type(word)
     shell.press("\r")
     assert shell.wait_for_end() == 0
+
+
+def test_secrets_and_an_output_that_is_gone_or_full(shell, sim, tmp_path, received):
+    insert = f"INSERT INTO {TABLE} (name) SELECT 'made' RETURNING bearerToken;"
+    shell.enter(".confirm off", ".mode jsonlines", f".output {tmp_path}/made.json")
+    (tmp_path / "made.json").unlink()
+    assert "the output file was deleted" in " ".join(shell.enter(insert).split())
+    assert received("POST") == []
+    shell.enter(".output /dev/full")
+    screen = shell.enter(insert)
+    (made,) = [token.bearer for token in sim.state.tokens() if token["name"] == "made"]
+    assert made in screen
+    assert "No space left on device" in " ".join(screen.split()) or "may be read" in screen

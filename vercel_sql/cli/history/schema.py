@@ -114,6 +114,17 @@ def check(con: duckdb.DuckDBPyConnection) -> None:
         raise OperationalError("a newer vercel-sql has written to it; update this one")
 
 
+def read_whole(con: duckdb.DuckDBPyConnection) -> None:
+    """Reads all that an attached history holds: nothing is added to one that is damaged.
+
+    Raises:
+        duckdb.Error: some of it can't be read.
+    """
+    for table in _NEEDED:
+        if _names(con, table):
+            con.execute(f"SELECT bit_xor(hash(whole)) FROM {CATALOG}.{table} AS whole").fetchall()
+
+
 def _tables() -> dict[str, dict[str, str]]:
     kept = {column.name: column.type for column in stored_columns()}
     return {"runs": _RUNS, "tokens": {"run_id": "BIGINT", **kept, IS_CURRENT: "BOOLEAN"}}

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 
 from vercel_sql import connect
-from vercel_sql.cli.accounts import guarded, say
+from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.history.listing import Listing, read_listing
 from vercel_sql.cli.history.store import append, check_target
 from vercel_sql.cli.history.target import Target
+from vercel_sql.cli.history.turns import in_turn
 from vercel_sql.cli.options import add_account
-from vercel_sql.cli.output import complain, watched
+from vercel_sql.cli.output import watched
 from vercel_sql.errors import Error
 from vercel_sql.interrupts import Interrupts
+from vercel_sql.messages import complain, say
 from vercel_sql.progress import progress
 
 
@@ -37,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _snapshot(arguments: argparse.Namespace) -> int:
     target = Target(arguments.to)
-    check_target(target)
+    in_turn(lambda: check_target(target))
     with connect(
         api_url=arguments.api_url,
         oauth_url=arguments.oauth_url,
@@ -47,15 +49,21 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         request_timeout=arguments.request_timeout,
     ) as connection:
         interrupts = Interrupts(connection.interrupt)
+
+        def write() -> None:
+            if interrupts.came:
+                raise KeyboardInterrupt
+            # A run that was written is also told of.
+            with interrupts.held_back():
+                run_id = append(target, listing)
+                if not arguments.quiet:
+                    say(_told(run_id, listing))
+
         try:
             with interrupts.listening():
                 with progress(connection, None if arguments.verbose else watched()):
                     listing = read_listing(connection)
-                # A run that was written is also told of.
-                with interrupts.held_back():
-                    run_id = append(target, listing)
-                    if not arguments.quiet:
-                        say(_told(run_id, listing))
+                in_turn(write)
         except (KeyboardInterrupt, RuntimeError, Error):
             # DuckDB has words of its own for being stopped.
             if not interrupts.came:

@@ -10,7 +10,7 @@ import duckdb
 
 from vercel_sql._version import __version__
 from vercel_sql.cli.history.listing import Listing
-from vercel_sql.cli.history.schema import CATALOG, VERSION, check, prepare
+from vercel_sql.cli.history.schema import CATALOG, VERSION, check, prepare, read_whole
 from vercel_sql.cli.history.target import Target
 
 _NEXT = f"SELECT coalesce(max(run_id), 0) + 1 FROM {CATALOG}.runs"
@@ -21,17 +21,21 @@ def check_target(target: Target) -> None:
     """Finds out, before the first request, whether a run can be appended.
 
     Raises:
+        BusyError: another process has it open.
         OperationalError: it can't; the message says why.
     """
     with target.looked_at() as con:
         if con is not None:
             check(con)
+            if target.is_file:
+                read_whole(con)
 
 
 def append(target: Target, listing: Listing) -> int:
     """Appends a run and gives its number; on any error the history is as it was.
 
     Raises:
+        BusyError: another process has it open, or has just made it.
         OperationalError: it could not be written.
     """
     with target.written() as con, _transaction(con):

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import duckdb
 
+from vercel_sql.api.private_files import READABLE, require_private, require_replaceable
 from vercel_sql.cli.history.schema import CATALOG
+from vercel_sql.cli.history.turns import BusyError, holder
 from vercel_sql.errors import OperationalError, ParameterError
 from vercel_sql.tables.catalog import literal
 
@@ -21,7 +23,6 @@ _STORAGE = "STORAGE_VERSION 'v1.5.0'"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+._-]+(?=:)")
 _PASSWORD = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
 _USERINFO = re.compile(r"(:/+)[^\s\"']+@")  # DuckDB 1.5 drops one of two slashes
-_LOCKED = re.compile(r"Could not set lock(?:.*?\(PID (\d+)\))?", re.DOTALL)
 _LACKING = re.compile(
     r"(?:download extension \"|required extension '|Extension \"(?:[^\"]*/)?)(\w+)"
     r"(?=[\"':]|\.duckdb_extension\" not found)"
@@ -43,29 +44,39 @@ class Target:
             raise ParameterError("--to needs the name of a file, or what DuckDB's ATTACH takes")
         scheme = _SCHEME.match(text)
         self._text = text
-        self._path = None if scheme else Path(text).expanduser().resolve()
+        try:
+            self._path = None if scheme else Path(text).expanduser().absolute()
+        except (OSError, RuntimeError) as error:  # no working directory, or no home directory
+            reason = getattr(error, "strerror", None) or "there is no home directory"
+            raise ParameterError(f"--to {text} can't be found: {reason}") from None
         # What follows the scheme may hold a password.
         self._shown = f"{scheme[0]}:…" if scheme else text
 
     def __repr__(self) -> str:
         return f"<Target {self._shown}>"
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of DuckDB's own, and nothing far away."""
+        return self._path is not None
+
     @contextmanager
     def looked_at(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
         """A connection with what is there attached, to be read; None where nothing is there yet.
 
         Raises:
+            BusyError: another process has it open.
             OperationalError: it can't be attached, or a file can't be made there.
         """
         with self._explained(), _owner_only():  # some targets are made when they are attached
-            if self._path is None:
+            file = self._file()
+            if file is None:
                 with _attached(self._text) as con:
                     yield con
-            elif self._path.exists():
-                with _attached(str(self._path), "(READ_ONLY)") as con:
+            elif file.exists():
+                with _attached(str(file), "(READ_ONLY)") as con:
                     yield con
             else:
-                _check_folder(self._path.parent)
                 yield None
 
     @contextmanager
@@ -76,20 +87,39 @@ class Target:
         Only its owner may read what is made.
 
         Raises:
+            BusyError: another process has it open, or has just made it.
             OperationalError: it can't be attached or written.
         """
         with self._explained(), _owner_only():
-            if self._path is None or self._path.exists():
-                with _attached(str(self._path or self._text)) as con:
+            file = self._file()
+            if file is None or file.exists():
+                with _attached(str(file or self._text)) as con:
                     yield con
             else:
                 with (
-                    _made_whole(self._path) as made,
+                    _made_whole(file) as made,
                     _attached(str(made), f"({_STORAGE})") as con,
                 ):
                     yield con
                     # Now, since its log does not move with the file.
                     con.execute(f"CHECKPOINT {CATALOG}")
+
+    def _file(self) -> Path | None:
+        """The file, where it is one; DuckDB opens it by its name, and another file beside it.
+
+        So nobody else may put anything into its folder. A link that is there is the user's own.
+
+        Raises:
+            OSError: somebody else could read, change or swap it.
+        """
+        if self._path is None:
+            return None
+        file = self._path.resolve()
+        _check_folder(file.parent)
+        for folder in (self._path.parent, file.parent):
+            require_private(folder)
+        require_replaceable(file, forbidden=READABLE)
+        return file
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -97,10 +127,14 @@ class Target:
         try:
             yield
         except duckdb.Error as error:
+            if (other := holder(str(error))) is not None:
+                raise BusyError(f"{other} has {self._shown} open") from None
             # What DuckDB says may repeat the whole target, and so may its traceback.
             raise self._error(self._reason(str(error))) from None
         except OSError as error:
             raise self._error(error.strerror or type(error).__name__) from None
+        except BusyError:
+            raise
         except OperationalError as error:
             raise self._error(str(error)) from None
 
@@ -108,9 +142,6 @@ class Target:
         return OperationalError(f"no snapshot was added to {self._shown}: {reason}")
 
     def _reason(self, said: str) -> str:
-        if found := _LOCKED.search(said):
-            process = f"process {found[1]}" if found[1] else "another process"
-            return f"{process} has it open; try again when that is done"
         if (found := _LACKING.search(said)) and self._path is None:
             return (
                 f"DuckDB {duckdb.__version__} needs its extension {found[1]} for that, and it is "
@@ -140,7 +171,7 @@ def _made_whole(path: Path) -> Iterator[Path]:
     """A place for a new file, which is moved to its own when the context ends without an error.
 
     Raises:
-        OperationalError: somebody else has made the file meanwhile.
+        BusyError: somebody else has made the file meanwhile.
         OSError: it can't be made.
     """
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
@@ -149,7 +180,7 @@ def _made_whole(path: Path) -> Iterator[Path]:
         try:
             os.link(made, path)
         except FileExistsError:
-            raise OperationalError("another snapshot has made it meanwhile; try again") from None
+            raise BusyError(f"another snapshot has made {path} meanwhile") from None
         except OSError:
             # A file system without links.
             made.rename(path)

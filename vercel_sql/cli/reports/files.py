@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vercel_sql.api.private_files import require_replaceable
+
 _PRIVATE = 0o600  # rows hold the ids of tokens
 
 
@@ -21,8 +23,9 @@ def replaced(path: Path) -> Iterator[Path]:
     there may make files of any mode. A process that is killed leaves that directory behind.
 
     Raises:
-        OSError: it can't be written.
+        OSError: it can't be written, or somebody else has put something there.
     """
+    require_replaceable(path)
     beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         part = beside / path.name

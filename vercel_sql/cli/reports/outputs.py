@@ -13,6 +13,7 @@ import pyarrow as pa
 from vercel_sql.cli.output import OutputError, Printer
 from vercel_sql.cli.reports.files import replaced
 from vercel_sql.cli.reports.report import Report, RunFacts
+from vercel_sql.messages import say
 from vercel_sql.render import SEPARATORS, render
 
 SUFFIXES = {
@@ -87,7 +88,7 @@ class StandardOutput:
         self._first = False
         if self._titled and self._format in ("table", "markdown"):
             mark = "## " if self._format == "markdown" else ""
-            sys.stdout.write(f"{mark}{outcome.report.title}\n\n")
+            say(f"{mark}{outcome.report.title}", "", out=sys.stdout)
         Printer(self._format).write(_safe(outcome.table, self._format, self._raw), frozenset())
 
 

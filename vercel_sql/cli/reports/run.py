@@ -9,19 +9,22 @@ from pathlib import Path
 
 from vercel_sql import Connection
 from vercel_sql.api.logger import also_masking
+from vercel_sql.api.private_files import make_private
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, ROWS, WRONG_USE
 from vercel_sql.cli.inputs import Inputs, read_inputs
 from vercel_sql.cli.logged import logged
 from vercel_sql.cli.options import opened
-from vercel_sql.cli.output import OutputError, complain, watched
+from vercel_sql.cli.output import OutputError, watched
 from vercel_sql.cli.reports.checks import Ready, check, refuse_unknown
 from vercel_sql.cli.reports.options import add_options
 from vercel_sql.cli.reports.outputs import BINARY, WITH_FACTS, Directory, Output, StandardOutput
 from vercel_sql.cli.reports.report import Report, read_report
 from vercel_sql.cli.reports.running import Desk
+from vercel_sql.cli.streams import is_closed
 from vercel_sql.errors import Error, ProgrammingError
 from vercel_sql.interrupts import Interrupts
+from vercel_sql.messages import complain
 from vercel_sql.progress import progress
 
 _SETTINGS = (
@@ -42,7 +45,7 @@ def run_reports(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
     if unknown:
         # What follows the = may be a secret.
         parser.error(f"there is no option {unknown[0].partition('=')[0]}")
-    if sys.stdout is None and arguments.out is None:
+    if is_closed(sys.stdout) and arguments.out is None:
         parser.error("standard output is closed, and --out names no directory; nothing was run")
     return logged(arguments, lambda: _run_reports(arguments, parser))
 
@@ -81,9 +84,9 @@ def _output(
     directory = Path(arguments.out)
     try:
         directory = directory.expanduser()
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(directory, sticky=True)
     except OSError as error:
-        parser.error(f"--out {arguments.out}: {error.strerror or 'it can not be made'}")
+        parser.error(f"--out {arguments.out}: {error.strerror or 'it can not be used'}")
     except (ValueError, RuntimeError):  # a null byte in the name, or a ~ without a home
         parser.error(f"--out: {arguments.out!r} is not the name of a directory")
     return Directory(directory, arguments.format, raw=arguments.raw)

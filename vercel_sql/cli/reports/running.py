@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from vercel_sql import Connection, Cursor
 from vercel_sql.api import RequestEvent
+from vercel_sql.cli.history.turns import BusyError, holder, in_turn
 from vercel_sql.cli.reports.checks import Ready
 from vercel_sql.cli.reports.outputs import Outcome
 from vercel_sql.cli.reports.report import RunFacts
@@ -41,13 +42,21 @@ class Desk:
             ParameterError: it can't be attached.
         """
         try:
-            self._connection.execute(f"ATTACH {literal(target)} AS history (READ_ONLY)")
+            in_turn(lambda: self._attach(target))
         except Error as error:
             reason = str(error).splitlines()[0]
             # A target that is no file may hold a password.
             for text in (target, target.partition(":")[2]):
                 reason = reason.replace(text, "…") if text else reason
             raise ParameterError(f"--history can't be attached: {reason}") from None
+
+    def _attach(self, target: str) -> None:
+        try:
+            self._connection.execute(f"ATTACH {literal(target)} AS history (READ_ONLY)")
+        except Error as error:
+            if (other := holder(str(error))) is not None:
+                raise BusyError(f"{other} has it open") from None
+            raise
 
     def run(self, ready: Ready) -> Outcome:
         """Runs a report.

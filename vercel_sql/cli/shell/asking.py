@@ -10,19 +10,22 @@ from vercel_sql.sql.running import Plan
 
 
 def ask(plan: Plan) -> bool:
-    """Whether the person says yes; Enter alone, Ctrl-C and Ctrl-D are no.
+    """Whether the person says yes; Enter alone and Ctrl-D are no.
 
     What was typed before the question could be read is no answer to it, and is dropped.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, which is never a yes either.
     """
     _drop_typed_ahead()
     sys.stdout.write(question(plan, terminal_width()))
     sys.stdout.flush()
+    answer = ""
     try:
         answer = sys.stdin.readline()
-    except KeyboardInterrupt:
-        answer = ""
-    if not answer.endswith("\n"):
-        sys.stdout.write("\n")
+    finally:
+        if not answer.endswith("\n"):
+            sys.stdout.write("\n")
     return answer.strip().casefold() in ("y", "yes")
 
 

@@ -34,7 +34,7 @@ def _help(session: Session, arguments: Sequence[str]) -> None:
     if not found:
         raise CommandError(f"no command is about {pattern}; .help lists them all")
     wide = max(len(command.synopsis) for command in found)
-    session.say("\n".join(f"{command.synopsis:<{wide}}  {command.help}" for command in found))
+    session.say(*(f"{command.synopsis:<{wide}}  {command.help}" for command in found))
     if pattern is None:
         session.say(
             "Statements end with a semicolon. Tab completes, Ctrl-C stops a statement, Ctrl-D "

@@ -16,9 +16,11 @@ from typing import TextIO
 
 import pyarrow as pa
 
-from vercel_sql.cli.output import OutputError, rescued, terminal_width
+from vercel_sql.api.private_files import READABLE, open_private
+from vercel_sql.cli.output import SAMPLE, OutputError, rehearse, terminal_width
 from vercel_sql.cli.shell.settings import Settings
-from vercel_sql.escapes import visible, visible_lines
+from vercel_sql.escapes import visible
+from vercel_sql.messages import say
 from vercel_sql.render import render_mode
 
 
@@ -38,9 +40,11 @@ class Destination:
         """Sends what follows, or just the next result, to a file, which is emptied.
 
         Raises:
-            OSError: the file can't be opened.
+            OSError: the file can't be opened, or others may change or swap it.
         """
-        handle = os.open(Path(path).expanduser(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT
+        handle = open_private(Path(path).expanduser(), flags, forbidden=READABLE)
+        os.ftruncate(handle, 0)
         file = open(handle, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until told
         self.reset()
         self._file, self._is_for_one = file, once
@@ -51,6 +55,19 @@ class Destination:
         if file is not None:
             file.close()
 
+    def require_ready(self) -> None:
+        """Finds out whether a result with secrets can be written, before anything makes one.
+
+        Raises:
+            OutputError: it can't.
+        """
+        if self._file is not None and not os.fstat(self._file.fileno()).st_nlink:
+            raise OutputError(
+                "the output file was deleted: .output names another. Nothing was sent",
+                reader_left=False,
+            )
+        rehearse(lambda out: self._render(SAMPLE, out, terminal_width(), frozenset(["secret"])))
+
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
         """Writes a result.
 
@@ -60,27 +77,25 @@ class Destination:
             whole: whether no row is left out, whatever ``.maxrows`` says.
 
         Raises:
-            OutputError: it can't be written; secrets are on standard error then.
+            OSError: it can't be written.
+            OutputError: others may read the file, and there are secrets.
         """
-        with rescued(table, secrets):
-            if self._file is None:
-                self._to_terminal(table, secrets, whole)
-                return
-            try:
-                self._to_file(self._file, table, secrets)
-            finally:
-                if self._is_for_one:
-                    self.reset()
+        if self._file is None:
+            self._to_terminal(table, secrets, whole)
+            return
+        try:
+            self._to_file(self._file, table, secrets)
+        finally:
+            if self._is_for_one:
+                self.reset()
 
-    def write_text(self, text: str) -> None:
-        """Writes lines of text that are no result, such as the names of tables.
+    def write_lines(self, *lines: str) -> None:
+        """Writes lines that are not a result, such as the names of tables.
 
         Raises:
             OSError: they can't be written.
         """
-        out = self._file or sys.stdout
-        out.write(text if self._file else visible_lines(text))
-        out.flush()
+        say(*lines, out=self._file or sys.stdout)
         if self._is_for_one:
             self.reset()
 
@@ -110,6 +125,7 @@ class Destination:
         self._render(table, written, None, secrets)
         file.write(written.getvalue())
         file.flush()
+        os.fsync(file.fileno())
         _write_missing(table, secrets, written.getvalue())
 
     def _render(
@@ -142,10 +158,9 @@ def _write_missing(table: pa.Table, secrets: frozenset[str], shown: str) -> None
         return
     for number, row in enumerate(rows, start=1):
         if len(rows) > 1:
-            sys.stdout.write(f"row {number}\n")
+            say(f"row {number}", out=sys.stdout)
         for name, text in zip(names, row, strict=True):
-            sys.stdout.write(f"{visible(name)}: {'NULL' if text is None else text}\n")
-    sys.stdout.flush()
+            say(f"{name}: {'NULL' if text is None else text}", out=sys.stdout)
 
 
 def _texts(column: pa.ChunkedArray) -> Iterator[str | None]:

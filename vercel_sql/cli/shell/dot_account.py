@@ -31,7 +31,7 @@ def show_requests(session: Session, arguments: Sequence[str]) -> None:
         lines = [*lines[:_SHOWN], f"… {left_out} more …", *lines[-_SHOWN:]]
     total = sum(event.milliseconds for event in events)
     count = f"{len(events)} {'request' if len(events) == 1 else 'requests'}"
-    session.say("\n".join([*lines, f"{count}, {total:.1f} ms altogether", *_budgets(session)]))
+    session.say(*lines, f"{count}, {total:.1f} ms altogether", *_budgets(session))
 
 
 def _lines(events: Sequence[RequestEvent]) -> Iterator[str]:
@@ -94,5 +94,4 @@ def set_max_writes(session: Session, arguments: Sequence[str]) -> None:
 def show_account(session: Session, arguments: Sequence[str]) -> None:
     """``.account``: who, which teams, which token, whence it came, until when."""
     at_most(0, arguments)
-    lines = account_lines(account(session.connection))
-    session.say("\n".join(f"{name:<7} {text}" for name, text in lines))
+    session.say(*account_lines(account(session.connection)))

@@ -53,7 +53,7 @@ class _Relation(NamedTuple):
 def list_tables(session: Session, arguments: Sequence[str]) -> None:
     """``.tables``: the tables' names."""
     found = _matching(session, at_most(1, arguments))
-    session.destination.write_text("".join(f"{relation.written}\n" for relation in found))
+    session.destination.write_lines(*(relation.written for relation in found))
 
 
 def show_schema(session: Session, arguments: Sequence[str]) -> None:
@@ -62,7 +62,7 @@ def show_schema(session: Session, arguments: Sequence[str]) -> None:
     for relation in _matching(session, at_most(1, arguments)):
         live = relation.database == ours
         text = _described(session, relation) if live else f"{(relation.sql or '').rstrip(';')};"
-        session.destination.write_text(f"{text}\n")
+        session.destination.write_lines(*text.split("\n"))
 
 
 def _matching(session: Session, pattern: str | None) -> list[_Relation]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from prompt_toolkit.history import FileHistory
 
+from vercel_sql.api.appending import open_for_appending
+from vercel_sql.api.private_files import READABLE, make_private, open_private
 from vercel_sql.sql.masking import masked_statement
 
 __all__ = ["MaskedHistory", "masked_statement"]
@@ -54,7 +56,7 @@ class MaskedHistory(FileHistory):
         lines = "".join(f"+{line}\n" for line in self._masked(string).split("\n"))
         entry = f"\n# {datetime.now()}\n{lines}".encode("utf-8", "replace")
         with suppress(OSError), self._locked():
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            handle = open_for_appending(self._path, forbidden=READABLE)
             with open(handle, "wb", buffering=0) as file:
                 if os.name == "posix":
                     os.fchmod(handle, 0o600)
@@ -75,13 +77,14 @@ class MaskedHistory(FileHistory):
         if not self._path.exists():
             return
         with self._locked():
-            content = self._path.read_bytes()
+            with open(open_private(self._path, os.O_RDONLY, forbidden=READABLE), "rb") as file:
+                content = file.read()
             starts = [found.start() for found in re.finditer(rb"(?m)^# ", content)]
             if len(starts) <= _ENTRIES:
                 return
             shorter = self._path.with_name(f"{self._path.name}.new")
             shorter.unlink(missing_ok=True)
-            with open(os.open(shorter, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            with open(open_for_appending(shorter, new=True), "wb") as file:
                 file.write(content[starts[-_ENTRIES] :])
             os.replace(shorter, self._path)
 
@@ -94,7 +97,9 @@ class MaskedHistory(FileHistory):
         """
         from filelock import FileLock
 
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self._path.parent)
         lock = self._path.with_name(f"{self._path.name}.lock")
+        # The library opens whatever is there, and empties it.
+        os.close(open_for_appending(lock, forbidden=READABLE))
         with FileLock(lock, timeout=_LOCK_SECONDS, mode=0o600):
             yield

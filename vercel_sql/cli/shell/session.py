@@ -14,7 +14,6 @@ from vercel_sql import Connection
 from vercel_sql.api import RequestEvent
 from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.inputs import ScriptText
-from vercel_sql.cli.output import complain
 from vercel_sql.cli.running import Manner, Runner
 from vercel_sql.cli.shell.commands import LeaveShell, run_command
 from vercel_sql.cli.shell.destination import Destination
@@ -22,7 +21,7 @@ from vercel_sql.cli.shell.dot import CommandError
 from vercel_sql.cli.shell.reading import split
 from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError
-from vercel_sql.escapes import visible_lines
+from vercel_sql.messages import complain, say
 from vercel_sql.sql import NO_PARAMETERS
 from vercel_sql.sql.running import Plan
 
@@ -92,10 +91,9 @@ class Session:
         finally:
             self._depth -= 1
 
-    def say(self, text: str) -> None:
-        """Tells the person something that is no result."""
-        sys.stdout.write(visible_lines(self._runner.mask(text)) + "\n")
-        sys.stdout.flush()
+    def say(self, *lines: str) -> None:
+        """Tells the person something that is not a result."""
+        say(*map(self._runner.mask, lines), out=sys.stdout)
 
     def rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """The rows of a query of the shell's own.
@@ -139,7 +137,10 @@ class Session:
         return False
 
     def _approve(self, plan: Plan) -> bool:
-        return not self.settings.confirm or self._ask(plan)
+        try:
+            return not self.settings.confirm or self._ask(plan)
+        except KeyboardInterrupt:  # it answers the question; the shell goes on
+            return False
 
     @contextmanager
     def _noted(self) -> Iterator[None]:

@@ -7,18 +7,20 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from types import FrameType
+
+from prompt_toolkit.history import History, InMemoryHistory
 
 from vercel_sql import Connection
 from vercel_sql._version import __version__
 from vercel_sql.api import Client
+from vercel_sql.api.appending import open_for_appending
 from vercel_sql.api.journal import unfinished
 from vercel_sql.api.journal_files import damaged_files, journal_folder
+from vercel_sql.api.private_files import READABLE, make_private
 from vercel_sql.api.state_dir import state_dir
 from vercel_sql.cli.exit_codes import FINE, WRONG_USE
 from vercel_sql.cli.options import opened
-from vercel_sql.cli.output import complain
 from vercel_sql.cli.shell.account_label import AccountLabel
 from vercel_sql.cli.shell.asking import ask
 from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell
@@ -34,7 +36,8 @@ from vercel_sql.cli.shell.prompting import (
     unechoed_controls,
 )
 from vercel_sql.cli.shell.session import Session
-from vercel_sql.errors import Error
+from vercel_sql.errors import Error, JournalError
+from vercel_sql.messages import complain, say
 
 _FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name
 _DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
@@ -112,11 +115,9 @@ def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) ->
 
     if not can_edit():
         return PlainReader(prompt)
-    path = state_dir() / "history"
-    _warn_if_unwritable(path)
     reader = EditingReader(
         prompt,
-        history=MaskedHistory(path, client.redactor.mask),
+        history=_history(client),
         completer=completer,
         lexer=lexer(),
         style=style(),
@@ -125,13 +126,18 @@ def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) ->
     return reader
 
 
-def _warn_if_unwritable(path: Path) -> None:
-    """Says once that nothing will be remembered, where that is so."""
+def _history(client: Client) -> History:
+    """What was entered before; says once that nothing will be remembered, where that is so."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        path = state_dir() / "history"
+        make_private(path.parent)
+        os.close(open_for_appending(path, forbidden=READABLE))
     except OSError as error:
         complain(f"there is no history: {path}: {error.strerror or 'unknown error'}", "")
+    except JournalError as error:
+        complain(f"there is no history: {error}", "")
+        return InMemoryHistory()
+    return MaskedHistory(path, client.redactor.mask)
 
 
 def _cut_off(client: Client) -> int:
@@ -140,7 +146,7 @@ def _cut_off(client: Client) -> int:
         folder, urls = journal_folder(), client.urls.values()
         told = [story for file in unfinished(folder) for story in file.stories if story.is_open]
         return sum(story.intent.url in urls for story in told) + len(damaged_files(folder))
-    except OSError:
+    except (OSError, JournalError):
         return 0
 
 
@@ -156,5 +162,4 @@ def _greet(client: Client, label: AccountLabel, *, is_demo: bool) -> None:
             f"{cut_off} earlier {'create was' if cut_off == 1 else 'creates were'} cut off: "
             "vercel-sql recover tells how it ended"
         )
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    say(*lines, out=sys.stdout)

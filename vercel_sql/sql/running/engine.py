@@ -9,8 +9,10 @@ from typing import Any
 import duckdb
 
 from vercel_sql.api.causes import caused_by
+from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.call import exec_arguments, find_method, prepare_call, run_read
+from vercel_sql.sql.running.copying import read_first
 from vercel_sql.sql.running.delete import prepare_delete
 from vercel_sql.sql.running.explain import Explained, explain_query, explain_write
 from vercel_sql.sql.running.insert import prepare_insert
@@ -105,6 +107,12 @@ class Engine:
         """Makes all tables that are missing; False where none are."""
         return self._resolver.load_all()
 
+    def native(self, statement: Statement, parameters: Parameters) -> NativeQuery:
+        """A statement for DuckDB; without live tables there is nothing that may end too early."""
+        is_live = any(len(c.missing) < len(c.manifest.service_names) for c in self._catalogs)
+        bind = read_first if is_live else Fragment.bind
+        return NativeQuery(*bind(statement.fragment, parameters))
+
     def _run(
         self, statement: Statement, parameters: Parameters, limits: Limits
     ) -> Outcome | NativeQuery:
@@ -121,7 +129,7 @@ class Engine:
             found = describe(self._resolver, statement)
         elif isinstance(statement, Explain):
             found = self._explain(statement, parameters, limits)
-        return found if found is not None else NativeQuery(*statement.fragment.bind(parameters))
+        return found if found is not None else self.native(statement, parameters)
 
     def _prepare_write(
         self, target: Target, statement: Write, parameters: Parameters, limits: Limits

@@ -1,0 +1,299 @@
+"""Files that nobody but their user can read, change or swap for others, and folders for them.
+
+Whoever may write to a folder decides what is in it, so a path is walked from the root, each folder
+opened by way of the one before: nothing can be swapped between the look and the use.
+
+- A folder belongs to root or to the user, and nobody else may write to it. In a sticky one, such
+  as /tmp, others may put new things but not swap ours: a folder in it has to be ours again.
+- A link on the way is followed where only root or the user can have put it (/tmp of macOS, a home
+  on another disk), and refused in a folder that others may write to.
+- The file is the user's own, a regular one, without another name (hard link), and no link.
+
+Where files have no owners in this sense, as on Windows, only links are refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_HAS_OWNERS = sys.platform != "win32"
+if sys.platform != "win32":
+    import grp
+    import pwd
+
+READABLE = 0o022
+"""What may be forbidden of a file: that others write it. Who reads it is its owner's choice."""
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+# Opening a named pipe would wait for whoever has its other end.
+_FLAGS = _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+# Folders on the way need not be readable.
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _NO_LINK
+_MOST_LINKS = 40  # as Linux has it
+_LONGEST = 2**16
+
+
+def open_private(path: Path, flags: int, *, forbidden: int = 0o077) -> int:
+    """Opens a file of the user's own, which is made with mode 0600 where the flags say so.
+
+    Args:
+        path: the file.
+        flags: those of `os.open`. Empty it with `os.ftruncate`: ``O_TRUNC`` acts before it is
+            known whose file it is.
+        forbidden: the permissions that the file may not have.
+
+    Raises:
+        OSError: it can't be opened, or somebody else may read, change or swap it.
+    """
+    if not _HAS_OWNERS:
+        return os.open(path, flags | _FLAGS, 0o600)
+    folder = _walk(path.absolute().parent)
+    try:
+        _look(folder, path.name, forbidden)
+        handle = os.open(path.name, flags | _FLAGS, 0o600, dir_fd=folder)
+    finally:
+        os.close(folder)
+    try:
+        found = os.fstat(handle)
+        _require_file(found, forbidden)
+        if found.st_nlink > 1:
+            raise _refused("it has another name too (a hard link); name a file of its own")
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def read_private(path: Path) -> bytes:
+    """What a file of the user's own holds, which others may read.
+
+    Raises:
+        OSError: it can't be read, or somebody else may change or swap it.
+    """
+    with open(open_private(path, os.O_RDONLY, forbidden=READABLE), "rb") as file:
+        return file.read()
+
+
+def require_replaceable(path: Path, *, forbidden: int = 0) -> None:
+    """Refuses a place for a file where somebody else has put something, or could swap it.
+
+    Args:
+        path: the file, which need not be there yet.
+        forbidden: the permissions that it may not have.
+
+    Raises:
+        OSError: it is so.
+    """
+    if not _HAS_OWNERS:
+        return
+    folder = _walk(path.absolute().parent)
+    try:
+        _look(folder, path.name, forbidden)
+    finally:
+        os.close(folder)
+
+
+def read_trusted(path: Path, *, forbidden: int = READABLE) -> tuple[bytes, int]:
+    """What a short file of the user's or root's holds, such as a token, and its permissions.
+
+    Links are followed, as what hands out secrets to containers makes them: nothing is written, and
+    nobody else can have made the file. What the shell or the caller opened is theirs to choose.
+
+    Raises:
+        OSError: it can't be read, or others decide what is in it.
+    """
+    flags = os.O_RDONLY | (_FLAGS & ~_NO_LINK)
+    with open(os.open(path, flags), "rb") as file:
+        found = os.fstat(file.fileno())
+        mode = stat.S_IMODE(found.st_mode)
+        is_handed_over = str(path).startswith(("/dev/fd/", "/dev/stdin"))
+        if _HAS_OWNERS and not is_handed_over:
+            if found.st_uid not in _trusted():
+                raise _refused(f"it belongs to {_owner(found.st_uid)}, who may put anything there")
+            _require_mode(found, forbidden)
+        if _HAS_OWNERS:
+            os.set_blocking(file.fileno(), True)
+        return file.read(_LONGEST), mode
+
+
+def make_private(folder: Path, *, sticky: bool = False) -> None:
+    """Makes a folder, and those that it is in, for the user alone, where they are missing.
+
+    Args:
+        folder: the folder.
+        sticky: whether others may put things into it that can't take the place of ours.
+
+    Raises:
+        OSError: it can't be made, or others may put things into it.
+    """
+    if not _HAS_OWNERS:
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    _close_private(_walk(folder, make=True), folder, sticky=sticky)
+
+
+def require_private(folder: Path) -> None:
+    """Refuses a folder that others may put things into.
+
+    Raises:
+        OSError: it is so, or there is no such folder.
+    """
+    if _HAS_OWNERS:
+        _close_private(_walk(folder), folder)
+    elif not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
+
+
+def _close_private(handle: int, folder: Path, *, sticky: bool = False) -> None:
+    try:
+        found = os.fstat(handle)
+    finally:
+        os.close(handle)
+    if _is_open(found) and not sticky:  # any other kind is refused on the way
+        raise _refused(_shared(folder, found))
+
+
+def _walk(path: Path, *, make: bool = False) -> int:
+    """A handle of a folder, each step to which is safe.
+
+    Raises:
+        OSError: one is not, or is missing.
+    """
+    at, place = os.open("/", _FOLDER), Path("/")
+    ahead = [*reversed(path.absolute().parts[1:])]
+    links = 0
+    try:
+        while ahead:
+            name = ahead.pop()
+            found = _entry(at, name, make=make)
+            if stat.S_ISLNK(found.st_mode):
+                links += 1
+                target = Path(_link(at, place / name, found, links))
+                if target.is_absolute():
+                    at, place = _stepped(at, "/"), Path("/")
+                ahead += [*reversed(target.parts[target.is_absolute() :])]
+                continue
+            at, place = _stepped(at, name), place / name
+            _require_folder(os.fstat(at), place)
+    except OSError:
+        os.close(at)
+        raise
+    return at
+
+
+def _entry(at: int, name: str, *, make: bool) -> os.stat_result:
+    try:
+        return os.stat(name, dir_fd=at, follow_symlinks=False)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with suppress(FileExistsError):  # another process has made it meanwhile
+        os.mkdir(name, 0o700, dir_fd=at)
+    return os.stat(name, dir_fd=at, follow_symlinks=False)
+
+
+def _stepped(at: int, name: str) -> int:
+    """A handle of a folder in another, whose own is closed."""
+    following = os.open(name, _FOLDER, dir_fd=at)
+    os.close(at)
+    return following
+
+
+def _link(at: int, place: Path, found: os.stat_result, links: int) -> str:
+    """Where a link in a folder leads.
+
+    Raises:
+        OSError: others may have put it there.
+    """
+    if links > _MOST_LINKS:
+        raise OSError(errno.ELOOP, f"too many links lead to {place}")
+    if found.st_uid not in _trusted() or _is_open(os.fstat(at)):
+        raise _refused(
+            f"{place} is a link of {_owner(found.st_uid)} that others may have put there; "
+            "name the folder itself"
+        )
+    return os.readlink(place.name, dir_fd=at)
+
+
+def _require_folder(found: os.stat_result, place: Path) -> None:
+    if found.st_uid not in _trusted():
+        raise _refused(
+            f"the folder {place} belongs to {_owner(found.st_uid)}, who could change what is in "
+            "it; name one of your own"
+        )
+    if _is_open(found) and not found.st_mode & stat.S_ISVTX:
+        raise _refused(_shared(place, found))
+
+
+def _shared(place: Path, found: os.stat_result) -> str:
+    return (
+        f"others may write to the folder {place} (of {_owner(found.st_uid)}, mode "
+        f"{stat.S_IMODE(found.st_mode):04o}); run chmod go-w on it, or name another"
+    )
+
+
+def _look(folder: int, name: str, forbidden: int) -> None:
+    """Refuses what is in a file's place, before it is opened; there need not be anything."""
+    with suppress(FileNotFoundError):
+        _require_file(os.stat(name, dir_fd=folder, follow_symlinks=False), forbidden)
+
+
+def _require_file(found: os.stat_result, forbidden: int) -> None:
+    whose = f"it belongs to {_owner(found.st_uid)}"
+    if stat.S_ISLNK(found.st_mode):
+        raise _refused(f"it is a link ({whose}); name the file itself")
+    if stat.S_ISDIR(found.st_mode):
+        raise _refused(f"{os.strerror(errno.EISDIR)} ({whose})")
+    if not stat.S_ISREG(found.st_mode):
+        raise _refused(f"it is not a regular file ({whose})")
+    if found.st_uid != os.geteuid():
+        raise _refused(f"{whose}, who can read and change it; name a file of your own")
+    _require_mode(found, forbidden)
+
+
+def _require_mode(found: os.stat_result, forbidden: int) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & forbidden and (forbidden != READABLE or _is_open(found)):
+        may, change = ("read", "600") if forbidden & 0o044 else ("write", "go-w")
+        raise _refused(f"others may {may} it (mode {mode:04o}); run chmod {change} on it")
+
+
+def _is_open(found: os.stat_result) -> bool:
+    """Whether others than its owner and root may write to a file or folder."""
+    if found.st_mode & stat.S_IWOTH:
+        return True
+    return bool(found.st_mode & stat.S_IWGRP) and not _is_own_group(found)
+
+
+def _is_own_group(found: os.stat_result) -> bool:
+    """Whether a group is its owner's alone, as many systems make one for each user."""
+    try:
+        user, group = pwd.getpwuid(found.st_uid), grp.getgrgid(found.st_gid)
+    except KeyError:
+        return False
+    return group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+
+
+def _trusted() -> tuple[int, ...]:
+    """Who may own the way to a file: the user, and who could do anything anyhow.
+
+    In a container whose root is nobody's that this system knows, that is the owner of `/`.
+    """
+    return os.geteuid(), 0, os.stat("/").st_uid
+
+
+def _owner(uid: int) -> str:
+    """A user in words."""
+    if sys.platform != "win32":
+        with suppress(KeyError):
+            return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    return f"uid {uid}"
+
+
+def _refused(reason: str) -> PermissionError:
+    return PermissionError(errno.EACCES, reason)

@@ -1,0 +1,32 @@
+"""Says what a command waits for, where that takes a while."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vercel_sql.cli.output import watched
+from vercel_sql.escapes import visible
+
+_SAID_AFTER = 2.0
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Says to a person who watches what is waited for, where that takes more than two seconds.
+
+    Args:
+        what: a server's name, for example.
+    """
+    out = watched()
+    if out is None:
+        yield
+        return
+    timer = threading.Timer(_SAID_AFTER, out.write, [f"Waiting for {visible(what)} …\n"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,31 @@
+"""What people are told beside results: one printer, which no text of others can steer or forge.
+
+Results have renderers, and logs a filter (`vercel_sql.api.logger`), to the same end.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+from vercel_sql.escapes import message, visible
+
+
+def complain(text: str, prefix: str = "vercel-sql: ") -> None:
+    """Says on standard error what went wrong; further lines of it are indented."""
+    with suppress(OSError):  # nobody is there to be told
+        sys.stderr.write(f"{message(prefix + text)}\n")
+        sys.stderr.flush()
+
+
+def say(*lines: str, out: TextIO | None = None) -> None:
+    """Says something line by line, whatever is cited in them.
+
+    Args:
+        lines: the lines.
+        out: where; None is standard error.
+    """
+    out = out or sys.stderr
+    out.write("".join(f"{visible(line)}\n" for line in lines))
+    out.flush()

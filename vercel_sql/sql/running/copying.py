@@ -1,0 +1,92 @@
+"""COPY … TO: what is copied is read to its end before DuckDB writes any of it.
+
+DuckDB writes rows while it reads them, and 1.5 leaves a short file behind where a listing fails
+midway. What is sorted is read whole first: here by the order in which the rows come anyway. Any
+format, partition or option stays as it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vercel_sql.sql.brackets import matching, top_level
+from vercel_sql.sql.dialect import Kind
+from vercel_sql.sql.fragments import Fragment
+from vercel_sql.sql.parameters import Parameters
+
+_PLACE = "__vercel_sql_place"
+_AROUND = frozenset(["COPY", "PREPARE", "EXPLAIN"])
+
+
+def read_first(fragment: Fragment, parameters: Parameters) -> tuple[str, dict[str, object]]:
+    """A statement and the values of its placeholders; a COPY … TO reads whole first in it."""
+    copied = _copied(fragment)
+    if copied is None:
+        return fragment.bind(parameters)
+    start, query, rest = copied
+    text, values = fragment.slice(fragment.first, start).bind(parameters)
+    tail, more = fragment.slice(rest, fragment.stop).bind(parameters)
+    source, used = _query(query, parameters)
+    placed = f"SELECT *, row_number() OVER () AS {_PLACE} FROM ({source}\n)"
+    rows = f"SELECT * EXCLUDE ({_PLACE}) FROM ({placed}) ORDER BY {_PLACE}"
+    return f"{text} ({rows}) {tail}", {**values, **used, **more}
+
+
+@contextmanager
+def nothing_left(fragment: Fragment) -> Iterator[None]:
+    """Removes what a COPY … TO that fails has written, which DuckDB 1.5 does not do.
+
+    What was there before stays as it was: DuckDB writes to another file, and renames that.
+    """
+    paths = list(_targets(fragment))
+    try:
+        new = [path for path in paths if not path.exists()]
+    except (OSError, ValueError):  # no name of a file
+        new = []
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _targets(fragment: Fragment) -> Iterator[Path]:
+    """The file or directory that is written, and the file that takes its name at the end."""
+    copied = _copied(fragment)
+    if copied is not None and copied[2] + 1 < fragment.stop:
+        target = fragment.script.lexemes[copied[2] + 1]
+        if target.kind is Kind.STRING and target.value:
+            path = Path(target.value)
+            yield from (path, path.with_name(f"tmp_{path.name}"))
+
+
+def _copied(fragment: Fragment) -> tuple[int, Fragment, int] | None:
+    """Where what is copied begins, what it is, and where TO stands; None where nothing is."""
+    lexemes, first = fragment.lexemes, fragment.first
+    if not lexemes or lexemes[0].upper not in _AROUND:
+        return None
+    words = {lexeme.upper: at for at, lexeme in reversed(top_level(lexemes))}
+    start, to = words.get("COPY", len(lexemes)) + 1, words.get("TO", 0)
+    if start >= to or lexemes[start].upper == "FROM":  # COPY FROM DATABASE copies no rows of ours
+        return None
+    return first + start, fragment.slice(first + start, first + to), first + to
+
+
+def _query(copied: Fragment, parameters: Parameters) -> tuple[str, dict[str, object]]:
+    """What is copied as a query: a query in parentheses, or a table's name with columns or not."""
+    lexemes, first = copied.lexemes, copied.first
+    opening = next((at for at, lexeme in enumerate(lexemes) if lexeme.raw == "("), len(lexemes))
+    if opening == 0:
+        return copied.slice(first + 1, first + matching(lexemes, 0)).bind(parameters)
+    table, values = copied.slice(first, first + opening).bind(parameters)
+    if opening == len(lexemes):
+        return f"FROM {table}", values
+    columns, more = copied.slice(first + opening + 1, copied.stop - 1).bind(parameters)
+    return f"SELECT {columns} FROM {table}", {**values, **more}
