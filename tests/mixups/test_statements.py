@@ -125,8 +125,8 @@ def test_one_person(account, proxied, tmp_path, has_ids, kinds):
 def test_people_whose_answers_change_places(account, proxied, tmp_path):
     """Lists pages of 100 of three; whoever gets another's page would skip some.
 
-    Where answers have ids, a 404 is believed at once until a first answer was found to be
-    another's; here they have none, and it has to come twice.
+    A 404 shows nothing of its request, and is believed at once until a first answer was found to be
+    another's; from then on it has to come twice.
     """
     kinds = ["swapped", "late"]
     proxy = proxied(account.port, 11, kinds, 20, has_ids=False)
