@@ -100,7 +100,7 @@ class Auditor:
             try:
                 answer = send()
             except BaseException as error:
-                self._note(about, tally, _outcome(error, tally, request), _given_key(request))
+                self._note(about, tally, _outcome(error, tally), _given_key(request))
                 raise
         content = _content(answer)
         outcome: Outcome = "unknown" if content is None else "done"
@@ -168,11 +168,11 @@ def _nobody(reason: str) -> dict[str, Any]:
     return {"id": None, "name": None, "reason": reason}
 
 
-def _outcome(error: BaseException, tally: Tally, request: Request) -> Outcome:
+def _outcome(error: BaseException, tally: Tally) -> Outcome:
     """What a failure says about the write."""
     if tally.requests == 0:
         return "not sent"
-    if not is_unsent(error, request.method):
+    if not is_unsent(error):
         return "unknown"
     return "refused" if isinstance(error, APIError) else "not sent"
 

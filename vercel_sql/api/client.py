@@ -448,6 +448,8 @@ class Client(HoldsSecrets):
                 raise answer.unusable(received.problem)
             self.proofs.check(answer, authorization)
             return answer
+        if status == 404 and request.method.trace is not None and self.proofs.may_be_mixed_up:
+            raise answer.mismatched("it says that a row is missing, and none was named")
         mask, origin = self.redactor.mask, self._servers.origin(request.method.server)
         raise api_error(request.method, request.path, status, headers, received.body, mask, origin)
 

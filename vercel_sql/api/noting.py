@@ -14,8 +14,7 @@ from vercel_sql.api.journal import Entry, journal
 from vercel_sql.api.redaction import MASK, Redactor
 from vercel_sql.api.requests import Request
 from vercel_sql.api.server_clock import ServerClock
-from vercel_sql.errors import APIError, NotFoundError, RequestError, StatementCancelledError
-from vercel_sql.manifest import Method
+from vercel_sql.errors import APIError, RequestError, StatementCancelledError
 
 _LONGEST_VALUE = 500
 
@@ -84,7 +83,7 @@ def noted(
         yield
     except BaseException as error:
         reason = redactor.mask(str(error)) or type(error).__name__
-        if is_unsent(error, request.method):
+        if is_unsent(error):
             trail.entry.unsent(reason)
         else:
             trail.entry.unknown(reason)
@@ -96,10 +95,8 @@ def fingerprint(bearer: str) -> str:
     return hashlib.sha256(bearer.encode()).hexdigest()[:16]
 
 
-def is_unsent(error: BaseException, method: Method | None = None) -> bool:
+def is_unsent(error: BaseException) -> bool:
     """Whether a write surely was not carried out that failed so."""
-    if isinstance(error, NotFoundError) and method is not None and method.trace is not None:
-        return False  # it names no row that could be missing: this may be another's answer
     if isinstance(error, APIError):
         # A redirect, a time-out or a failure may come from between here and the API.
         return 400 <= error.status < 500 and error.status != 408

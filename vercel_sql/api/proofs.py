@@ -141,6 +141,12 @@ class Proofs:
         seen.is_doubted = True
         return True
 
+    def doubts_missing(self, request: Request) -> bool:
+        """Whether a 404 to a read may be another's; the calling credential's own row is there."""
+        method = request.method
+        is_own = _is_about_itself(request, _resource(method))
+        return method.reads and (self.may_be_mixed_up or is_own)
+
     def check(self, answer: Answer, authorization: str | None) -> None:
         """Holds a good answer against its request. The pages of a listing prove themselves.
 

@@ -318,7 +318,7 @@ def send_or_missing(client: Client, request: Request) -> Answer | None:
         except NotFoundError:
             if not request.method.missing_is_empty:
                 raise
-        if not (request.method.reads and client.proofs.may_be_mixed_up):
+        if not client.proofs.doubts_missing(request):
             break
     return None
 
