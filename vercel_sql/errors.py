@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from vercel_sql.escapes import message
@@ -203,7 +204,13 @@ class AnswerMismatchError(AnswerError):
     """An answer came that belongs to another request, as broken proxies and connections mix up.
 
     What only reads was sent again on a new connection, and mismatched again.
+
+    Attributes:
+        unclaimed: what the answer to a create held that has a secret which nobody was given yet:
+            it may be one's own, of a server that changes more than is expected.
     """
+
+    unclaimed: Mapping[str, Any] = MappingProxyType({})
 
 
 class PagingError(AnswerError):

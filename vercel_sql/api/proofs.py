@@ -159,9 +159,23 @@ class Proofs:
         """
         try:
             self._check(answer, authorization)
-        except AnswerMismatchError:
+        except AnswerMismatchError as error:
             self.may_be_mixed_up = True
+            error.unclaimed = self._unclaimed(answer)
             raise
+
+    def _unclaimed(self, answer: Answer) -> dict[str, Any]:
+        """What is to be kept of an answer to a create: nothing where its secret is known."""
+        method = answer.request.method
+        stored = [column.name for column in method.returns if column.stored]
+        secrets = [text for name, text in answer.secrets().items() if name in stored]
+        digests = [_digest(secret) for secret in secrets]
+        with self._lock:
+            is_known = any(digest in self._secrets for digest in digests)
+        content = _content(answer)
+        if not method.makes_secret or not secrets or is_known or content is None:
+            return {}
+        return {name: content[name] for name in stored if name in content}
 
     def _check(self, answer: Answer, authorization: str | None) -> None:
         method = answer.request.method

@@ -19,6 +19,7 @@ from vercel_sql.api.noting import Trail
 from vercel_sql.api.receipts import Batch
 from vercel_sql.api.state_dir import made_state_dir
 from vercel_sql.errors import (
+    AnswerMismatchError,
     Error,
     OperationalError,
     ParameterError,
@@ -124,6 +125,8 @@ def write_and_keep(
         table, problem = salvage(resource, method, answer)
         problem = problem or answer.unnoted
     except Error as error:
+        if isinstance(error, AnswerMismatchError) and error.unclaimed:
+            error.args = (f"{error}. {_kept_aside(client, resource, method, error, keeping)}",)
         trail.lost(client.redactor.mask(str(error)))
         raise explained(client, resource, trail.entry, error, keeping.on_orphan) from None
     for column in method.returns:
@@ -244,6 +247,28 @@ def _saved(
     except OperationalError as error:
         return error
     return None
+
+
+def _kept_aside(
+    client: Client,
+    resource: Resource,
+    method: Method,
+    error: AnswerMismatchError,
+    keeping: Keeping,
+) -> str:
+    """Saves a new secret that came in an answer to something else; says where it is."""
+    for column in method.returns:
+        if column.secret:
+            client.redactor.add(error.unclaimed.get(column.name))
+    try:
+        file = saving(keeping).secrets_file
+        assert file is not None  # noqa: S101 - that is what `saving` is for
+        file.append(resource.full_name, method.name, error.unclaimed, create="unclaimed")
+    except OperationalError as failure:
+        return f"It had a new secret, which could not be kept: {failure}"
+    finally:
+        error.unclaimed = {}
+    return f"It had a new secret, which is kept in {file.path} in case it is yours"
 
 
 def kept_rows(text: str, cause: BaseException, table: pa.Table | None) -> PartialWriteError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -203,6 +206,22 @@ def test_a_native_function_names_it_too(attached, sim, tmp_path):
     with pytest.raises(duckdb.Error) as caught:
         con.execute(call).fetchall()
     assert f"WHERE id = '{ids_named(sim, 'ci')[0]}'" in str(caught.value).replace("''", "'")
+
+
+def test_a_secret_in_an_answer_that_does_not_fit_is_kept(db, sim, authenticates):
+    """The answer may be another's, and it may be that of a server that changes names."""
+    sim.faults(kind="patch", method="POST", replace_text=['"name":"ci"', '"name":"other"'])
+    error = lost(db)
+    (made,) = sim.state.tokens()[:1]
+    assert error.orphans == (made.id,)
+    assert "its name is other, and ci was asked for" in str(error)
+    assert "It had a new secret, which is kept in" in str(error)
+    assert made.bearer not in str(error)
+    assert error.cause.unclaimed == {}
+    (file,) = Path(os.environ["VERCEL_SQL_STATE_DIR"]).glob("secrets.jsonl")
+    saved = json.loads(file.read_text())
+    assert saved["token"]["id"] == made.id
+    assert authenticates(saved["bearerToken"])
 
 
 # Time
