@@ -76,7 +76,8 @@ class Server(HoldsSecrets):
         extensions: extension files to load in place of the installed extension.
         guards: for tests.
         bounds: what a client's statement may take.
-        claim: called with a `request_id` before it is carried out, and may refuse it.
+        claim: called with a `request_id` and the session that brought it before it is carried
+            out, and may refuse it.
         on_stuck: called when a statement does not end when it should.
 
     Raises:
@@ -98,7 +99,7 @@ class Server(HoldsSecrets):
         extensions: Sequence[Path] = (),
         guards: Guards = ALL_GUARDS,
         bounds: Bounds | None = None,
-        claim: Callable[[str], None] = lambda _request_id: None,
+        claim: Callable[[str, str], None] = lambda _request_id, _session: None,
         on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
         can_write = writes or not guards.client
@@ -153,6 +154,12 @@ class Server(HoldsSecrets):
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+    @property
+    def sessions(self) -> Sessions:
+        """What its clients run."""
+        assert self._sessions is not None  # noqa: S101 - it has them, but for tests
+        return self._sessions
 
     def pasted(self, token: str | None = None) -> list[str]:
         """The three lines for a DuckDB shell.
@@ -297,9 +304,8 @@ class Server(HoldsSecrets):
         return found
 
     def _claimed(self, request_id: str, caller: object) -> None:
-        if self._sessions is not None:
-            self._sessions.wrote(caller)
-        self._claim(request_id)
+        session = "" if self._sessions is None else self._sessions.wrote(caller)
+        self._claim(request_id, session)
 
     def _answer(self, session: str, text: str) -> str | None:
         """Quack's question before each statement: what to run instead, or NULL for a refusal."""

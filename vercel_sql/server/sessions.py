@@ -88,6 +88,7 @@ class _Session:
     """What a client has here.
 
     Attributes:
+        key: what Quack calls it.
         con: where its statements run.
         caller: the number of that connection.
         lock: held while a statement runs.
@@ -95,6 +96,7 @@ class _Session:
         running: the statement that runs.
     """
 
+    key: str
     con: duckdb.DuckDBPyConnection
     caller: int
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -197,11 +199,13 @@ class Sessions:
             )
         return bool(old)
 
-    def wrote(self, caller: object) -> None:
-        """Notes that a caller's statement begins to change something."""
+    def wrote(self, caller: object) -> str:
+        """Notes that a caller's statement begins to change something; gives its session."""
         for session, running in self._all_running():
             if session.caller == caller:
                 running.wrote = True
+                return session.key
+        return ""
 
     def close(self) -> None:
         """Closes the sessions where nothing runs any more."""
@@ -216,7 +220,7 @@ class Sessions:
             if key not in self._sessions:
                 con = self._con.cursor()
                 ((caller,),) = con.execute("SELECT current_connection_id()").fetchall()
-                self._sessions[key] = _Session(con, caller)
+                self._sessions[key] = _Session(key, con, caller)
             return self._sessions[key]
 
     def _result(self, session: _Session, text: str) -> _Result:
