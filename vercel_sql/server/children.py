@@ -320,14 +320,17 @@ class Children:
         end = time.monotonic() + patience + _LAST_SECONDS
         while self._running and time.monotonic() < end:
             await asyncio.sleep(_TICK)
-        self.kill()
+        await self.kill()
         return all(child.ended_well for child in running)
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """Ends all processes at once."""
         self._is_stopping = True
-        for child in self._running:
+        running = list(self._running)
+        for child in running:
             child.kill()
+        for child in running:
+            await child.is_over.wait()
 
     def claimed(self, child: Child, request_id: str, session: str) -> str | None:
         """Lets a process carry out a request id, unless another one had it.
@@ -348,8 +351,6 @@ class Children:
 
     def said_of(self, child: Child, body: bytes) -> str:
         """What the client is told whose request was with a process that ended."""
-        if self._is_stopping:
-            return "the server is stopping, and the statement was cut off"
         session = body[6:38].decode("latin-1")
         if self._open_claims(child, session):
             return (
@@ -357,6 +358,8 @@ class Children:
                 "unknown. The same request_id will not act again. On the server's machine, "
                 "vercel-sql recover says what came of it"
             )
+        if self._is_stopping:
+            return "the server is stopping, and the statement was cut off"
         return (
             "the server's database process ended while this statement ran, and is started again. "
             "The statement changed nothing; run it again"

@@ -51,7 +51,7 @@ class Database:
         self.con.execute(f"USE {quoted(self._name)}.main")
         self._marker = weakref.ref(marker)
 
-    def close(self, patience: float) -> bool:
+    def close(self, patience: float, *, is_idle: bool = True) -> bool:
         """Closes the connection, and waits until nobody uses the database any more.
 
         Threads of Quack's keep it open while a statement runs in them, and the last of them frees
@@ -59,11 +59,14 @@ class Database:
 
         Args:
             patience: how many seconds to wait.
+            is_idle: whether nothing runs; else closing the connection would wait for it.
 
         Returns:
             Whether the database is gone.
         """
         try:
+            if not is_idle:
+                return False
             self.con.close()
             end = time.monotonic() + patience
             while self._is_open() and time.monotonic() < end:

@@ -201,11 +201,10 @@ class Server(HoldsSecrets):
                 stop_listening(self._quack, self._port)
             steps = _LAST_STEPS
         finally:
-            if self._sessions is not None:
-                self._sessions.close()
-            if self._quack is not self._con:
+            is_idle = self._sessions is None or self._sessions.close(steps)
+            ended = self._database.close(steps, is_idle=is_idle)
+            if ended:
                 self._quack.close()
-            ended = self._database.close(steps)
             if self._judge is not None:
                 self._judge.close()
         return ended

@@ -207,13 +207,25 @@ class Sessions:
                 return session.key
         return ""
 
-    def close(self) -> None:
-        """Closes the sessions where nothing runs any more."""
+    def close(self, patience: float) -> bool:
+        """Waits for what runs, and closes the sessions if nothing does any more.
+
+        Args:
+            patience: for how many seconds.
+
+        Returns:
+            Whether nothing does.
+        """
+        end = time.monotonic() + patience
+        while self._all_running() and time.monotonic() < end:
+            time.sleep(_TICK)
         self._closed.set()
         self._watch.join()
-        for session in list(self._sessions.values()):
-            if session.running is None:
+        is_idle = not self._all_running()
+        if is_idle:  # else it would wait for what runs
+            for session in self._sessions.values():
                 session.con.close()
+        return is_idle
 
     def _session(self, key: str) -> _Session:
         with self._lock:

@@ -88,7 +88,7 @@ class Supervisor:
     def kill(self) -> None:
         """Ends it at once."""
         if self._children is not None:
-            self._loop.call_soon_threadsafe(self._children.kill)
+            self._run(self._children.kill())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
