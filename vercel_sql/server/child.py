@@ -96,7 +96,7 @@ def live(link: Link, make: Callable[[], Server], bounds: Bounds) -> int:
         make: makes the server.
         bounds: how much memory it may take.
     """
-    _limit(bounds.memory * MEBIBYTE)
+    limit(bounds.memory * MEBIBYTE)
     try:
         server = make()
     except Error as error:
@@ -115,7 +115,7 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _limit(memory: int) -> None:
+def limit(memory: int) -> None:
     """Has allocations fail before the machine runs short, and no memory written to a core file."""
     with suppress(ImportError, ValueError, OSError):
         import resource

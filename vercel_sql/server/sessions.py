@@ -30,10 +30,6 @@ from vercel_sql.errors import (
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.tables.catalog import literal, quoted
 
-# DuckDB's advice is not to execute a statement before its rows are fetched as Arrow. But then it
-# would run another text than the one that was judged: it writes the statement anew.
-warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
-
 _IS_2 = duckdb.__version__ >= "2"
 _TICK = 0.05  # seconds
 # How long a statement that wrote something may go on when its time is over: its answer may hold a
@@ -164,21 +160,23 @@ class Sessions:
 
     def end(self, key: str) -> None:
         """Forgets a session whose client is gone."""
+        self.cancel(key)
         with self._lock:
-            session = self._sessions.pop(key, None)
+            session = self._sessions.get(key)
         if session is not None:
-            if session.running is not None:
-                session.running.end("its client is gone")
-            with session.lock:
+            with session.lock:  # until then the watch has to know of it
                 self._forget_result(session)
                 session.con.close()
+                with self._lock:
+                    self._sessions.pop(key, None)
 
     def cancel(self, key: str) -> None:
         """Ends what a session runs, because nobody waits for it any more."""
         with self._lock:
             session = self._sessions.get(key)
-        if session is not None and session.running is not None:
-            session.running.end("its client is gone")
+        running = None if session is None else session.running
+        if running is not None:
+            running.end("its client is gone")
 
     def cancel_all(self) -> None:
         """Ends all that only reads, because the server stops."""
@@ -259,7 +257,11 @@ class Sessions:
                     f"{quoted(name)} has the type {type_}, which this server can't send: cast it "
                     "to VARCHAR"
                 )
-        reader: Any = con.to_arrow_reader(_BATCH_ROWS)
+        with warnings.catch_warnings():
+            # DuckDB's advice, con.sql(), would run a text that DuckDB wrote anew: not the one that
+            # was judged.
+            warnings.simplefilter("ignore")
+            reader: Any = con.to_arrow_reader(_BATCH_ROWS)
         batches: list[pa.RecordBatch] = []
         rows = 0
         for batch in reader:
