@@ -31,6 +31,7 @@ from vercel_sql.simulator import Simulator
 
 from ..absent_tools import without_tools
 
+SCALE = int(os.environ.get("VERCEL_SQL_TEST_SCALE", "1"))
 SERVER_TOKEN = "a-token-for-tests-of-more-than-128-bits"
 
 

@@ -15,15 +15,13 @@ from collections.abc import Iterable, Iterator
 
 import duckdb
 
-from vercel_sql.server.bounds import MEBIBYTE, Bounds
-from vercel_sql.server.child import limit
+from vercel_sql.server.bounds import Bounds, limit_memory
 
-DEPTH, SIZE, NUMBER = 300_000, 5_000_000, 2_000_000_000
+DEPTH, SIZE, NUMBER = 300_000, 1_000_000, 2_000_000_000
 _DEEP = f"repeat('[',{DEPTH})||'1'||repeat(']',{DEPTH})"
 _OBJECTS = f"repeat('{{\"a\":',{DEPTH})||'1'||repeat('}}',{DEPTH})"
 _LONG = f"repeat('ab',{SIZE // 2})"
-_FEW = f"repeat('ab',{20_000 // 2})"
-_LIST = f"range({SIZE // 10})"
+_LIST = f"range({SIZE // 50})"
 _NESTED = "[" * 150 + "1" + "]" * 150
 # For each type the arguments that are tried, the deep ones first.
 ARGUMENTS = {
@@ -90,6 +88,8 @@ class Trial:
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
 
     def close(self) -> None:
         """Ends the process."""
@@ -115,8 +115,9 @@ class Trial:
 def main() -> None:
     """Runs statements until there are no more."""
     bounds = Bounds()
-    limit(bounds.memory * MEBIBYTE)
+    limit_memory(bounds)
     con = duckdb.connect(config={"memory_limit": f"{bounds.memory // 2}MiB", "threads": 1})
+    print("ready", flush=True)
     for line in sys.stdin:
         try:
             con.execute(json.loads(line)).fetchall()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from os import cpu_count
 
 MEBIBYTE = 1 << 20
+# Address space that is counted and hardly used: the stacks of Quack's threads, 8 MiB each.
+_STACKS = 1280
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,16 @@ class Bounds:
     temp: int = 1024
     threads: int = field(default_factory=lambda: max(1, (cpu_count() or 1) // 2))
     connections: int = 256
+
+
+def limit_memory(bounds: Bounds) -> None:
+    """Has this process's allocations fail before the machine runs short, and no core file written.
+
+    A core file would have secrets in it.
+    """
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        most = (bounds.memory + _STACKS) * MEBIBYTE
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))

@@ -14,11 +14,9 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from vercel_sql.errors import Error, InterfaceError, ParameterError
-from vercel_sql.server.bounds import MEBIBYTE, Bounds
+from vercel_sql.server.bounds import Bounds, limit_memory
 from vercel_sql.server.serving import Server
 
-# Address space that is counted and hardly used: the stacks of Quack's threads, 8 MiB each.
-_STACKS = 1280 * MEBIBYTE
 _PATIENCE = 60.0
 
 
@@ -96,7 +94,7 @@ def live(link: Link, make: Callable[[], Server], bounds: Bounds) -> int:
         make: makes the server.
         bounds: how much memory it may take.
     """
-    limit(bounds.memory * MEBIBYTE)
+    limit_memory(bounds)
     try:
         server = make()
     except Error as error:
@@ -113,12 +111,3 @@ def leave(code: int) -> NoReturn:
         with suppress(OSError):
             stream.flush()
     os._exit(code)
-
-
-def limit(memory: int) -> None:
-    """Has allocations fail before the machine runs short, and no memory written to a core file."""
-    with suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_DATA, (memory + _STACKS, memory + _STACKS))
