@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import duckdb
@@ -119,14 +120,14 @@ def test_an_error_says_what_duckdb_says_and_no_more(make: Any) -> None:
     with pytest.raises(duckdb.Error, match='Referenced column "nme" not found') as caught:
         run("SELECT nme FROM vercel.authentication.user_tokens")
     assert "Traceback" not in str(caught.value)
-    with pytest.raises(duckdb.Error, match="it''s|it's"):
+    with pytest.raises(duckdb.Error, match=r"it's"):
         run("SELECT error('it''s')")
 
 
 def test_a_statement_with_too_many_rows_says_how_to_have_more(make: Any) -> None:
     _, run = make(rows=1_000)
     assert len(run("FROM range(1000)")[1]) == 1_000
-    with pytest.raises(duckdb.Error, match="more than 1,000 rows.*--max-rows"):
+    with pytest.raises(duckdb.Error, match=r"more than 1,000 rows.*--max-rows"):
         run("FROM range(1001)")
     assert run("SELECT 42 AS a")[1] == [(42,)]
 
@@ -140,7 +141,7 @@ def test_a_statement_that_takes_too_long_is_cancelled(make: Any) -> None:
 
 def test_a_statement_with_too_much_memory_is_an_error(make: Any) -> None:
     _, run = make(memory=200, temp=1)
-    with pytest.raises(duckdb.Error, match="more memory than there is.*--memory-limit"):
+    with pytest.raises(duckdb.Error, match=r"more memory than there is.*--memory-limit"):
         run("SELECT list(range) FROM range(100000000)")
     assert run("SELECT 42 AS a")[1] == [(42,)]
 
@@ -193,13 +194,10 @@ def test_of_too_many_statements_the_oldest_makes_room(make: Any) -> None:
     second = Background(run, "second")
     wait_for(sessions, 2)
     end = time.monotonic() + 60
-    while True:  # what is young is not ended in favour of others
-        try:
-            assert run("SELECT 42 AS a")[1] == [(42,)]
-            break
-        except duckdb.Error as error:
-            assert "--max-statements" in str(error)
-            assert time.monotonic() < end
+    while first.is_alive():  # what is young is not ended in favour of others
+        assert time.monotonic() < end
+        with suppress(duckdb.Error):
+            run("SELECT 42 AS a")
     assert "--max-statements" in first.ended()
     assert second.is_alive()
     sessions.cancel_all()

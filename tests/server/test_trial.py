@@ -1,6 +1,6 @@
 """What clients may call was tried: deep and long arguments neither end the process nor hold it up.
 
-Where VERCEL_SQL_TEST_SCALE is above 1 every way to call each function is tried, not the first alone.
+Where VERCEL_SQL_TEST_SCALE is above 1 every way to call a function is tried, not the first alone.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .conftest import SCALE
 from .trial import Trial, statements
 
 SECONDS = 60.0
-# Their error for a zone that is none compares it with the names of all zones. They are worth having, and
-# a statement that does not end has its process replaced.
+# Their error for a zone that is none compares it with the names of all zones. They are worth
+# having, and a statement that does not end has its process replaced.
 SLOW_ERRORS = {"make_timestamptz", "timezone"}
 # Casts are no functions of the list.
 CASTS = [
