@@ -31,6 +31,7 @@ from vercel_sql.simulator import Simulator
 
 from ..absent_tools import without_tools
 
+SCALE = int(os.environ.get("VERCEL_SQL_TEST_SCALE", "1"))
 SERVER_TOKEN = "a-token-for-tests-of-more-than-128-bits"
 
 
@@ -122,6 +123,15 @@ class Served:
         """Whether somebody listens on its port."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def database(self) -> int:
+        """The number of the process that DuckDB runs in."""
+
+        def child() -> str:
+            children = f"/proc/{self.process.pid}/task/*/children"
+            return " ".join(path.read_text() for path in Path("/").glob(children[1:])).strip()
+
+        return int(wait_until(child, "the database process").split()[0])
 
     def temporary(self) -> list[Path]:
         """What it has left in its temporary folder."""

@@ -39,7 +39,7 @@ SELECT unnest([{'a': 1}], recursive := true)
 SELECT len(scopes), scopes[1].type, scopes[1:2] FROM authentication.user_tokens
 SELECT [x * 2 FOR x IN [1, 2, 3] IF x > 1]
 SELECT list_transform([1, 2], lambda x: x + 1), list_filter([1, 2], lambda x: x > 1), list_reduce([1, 2], lambda a, b: a + b)
-SELECT list_contains([1], 1), 1 IN [1, 2], list_sort([2, 1]), list_aggregate([1, 2], 'sum'), array_to_string(['a', 'b'], ','), [1, 2] || [3]
+SELECT list_contains([1], 1), 1 IN [1, 2], list_sort([2, 1]), list_sum([1, 2]), array_to_string(['a', 'b'], ','), [1, 2] || [3]
 SELECT s.a.b, s['a'], struct_pack(x := 1), row(1, 2), MAP {'k': 1}['k'], map_keys(MAP {'k': 1}) FROM (SELECT {'a': {'b': 1}} AS s)
 SELECT a: 1, b: 'x'
 SELECT additional_fields -> 'a', additional_fields ->> '$.b', json_extract(additional_fields, '$.c'), to_json(t) FROM authentication.user_tokens AS t

@@ -17,9 +17,8 @@ IS_2 = duckdb.__version__ >= "2"
 
 # DuckDB 1.5 has no comparisons among its functions.
 FUNCTIONS_OF_2 = {
-    "!=", "<", "<=", "=", ">", ">=", "assert_true", "binom", "if", "json_deep_merge",
-    "json_insert", "json_merge_patch_diff", "json_normalize", "json_remove", "json_replace",
-    "json_set", "json_strip_nulls", "overlay",
+    "!=", "<", "<=", "=", ">", ">=", "assert_true", "binom", "if", "json_insert", "json_remove",
+    "json_replace", "json_set", "json_strip_nulls", "overlay",
 }  # fmt: skip
 ONLY_IN_2 = {
     "functions": FUNCTIONS_OF_2,
@@ -41,7 +40,8 @@ READ = {
 
 
 OUTSIDE = [
-    "arrow_scan", "current_setting", "duckdb_databases", "duckdb_extensions", "duckdb_logs",
+    "arrow_scan", "from_json", "json_contains", "json_group_structure", "json_merge_patch",
+    "json_pretty", "json_structure", "json_transform", "json_tree", "levenshtein", "current_setting", "duckdb_databases", "duckdb_extensions", "duckdb_logs",
     "duckdb_memory", "duckdb_prepared_statements", "duckdb_secrets", "duckdb_settings",
     "duckdb_variables", "getenv", "getvariable", "glob", "json_deserialize_sql",
     "json_execute_serialized_sql", "json_serialize_plan", "json_serialize_sql", "nextval",

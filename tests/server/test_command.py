@@ -104,7 +104,7 @@ def test_the_token_is_random_and_of_256_bits(options: list[str]) -> None:
     tokens = set()
     for _ in range(2):
         with _serving("--demo", *options) as (_, lines):
-            found = re.fullmatch(r"CREATE SECRET \(TYPE quack, TOKEN '([\w-]{43})'\);", lines[1])
+            found = re.search(r"TOKEN '([\w-]{43})'", lines[1])
             assert found, lines
             tokens.add(found[1])
     assert len(tokens) == 2
@@ -121,7 +121,7 @@ def test_a_token_of_a_file_is_not_shown(
         lines[1] = lines[1].replace(f"the token in {file}", file.read_text().strip())
         ended = _pasted(lines, quack_files, "SELECT count(*) FROM vercel.teams.teams;")
         wrong = _pasted(
-            [lines[0], "CREATE SECRET (TYPE quack, TOKEN 'another-token-altogether');", lines[2]],
+            [lines[0], lines[1].replace(file.read_text().strip(), "another-one"), lines[2]],
             quack_files,
             "",
         )

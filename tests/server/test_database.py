@@ -10,6 +10,7 @@ import pytest
 
 from vercel_sql.connection.attachment import occupy
 from vercel_sql.manifest import vercel
+from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.memo import Memo
@@ -26,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_connection_stands_in_the_catalog_and_reads_the_tables(
     folder: Path, sim: Any, make_client: Any
 ) -> None:
-    database = Database("vercel", unsigned=False)
+    database = Database("vercel", Bounds(), unsigned=False)
     try:
         attachment = occupy(
             database.con, "vercel", make_client(sim), vercel(), Keeping(), Memo(), Allowances(None)
@@ -54,5 +55,5 @@ def test_a_database_that_can_not_be_opened_leaves_no_folder(
 
     monkeypatch.setattr(duckdb, "connect", refuse)
     with pytest.raises(duckdb.IOException):
-        Database("vercel", unsigned=False)
+        Database("vercel", Bounds(), unsigned=False)
     assert list(folder.iterdir()) == []

@@ -175,7 +175,7 @@ def test_after_1000_rounds_it_has_grown_no_more_than_a_bare_server(
     served: Any, bare: Process, quack_files: list[Path]
 ) -> None:
     command = served()
-    ours = Process(command.process.pid, command.pasted()[1:])
+    ours = Process(command.database(), command.pasted()[1:])
     select = f"SELECT id, name, createdAt FROM {TOKENS}"
     plain = [select, f"FROM vercel.query('{select}')"]
     queries = {"bare": plain, "ours": [*plain, f"FROM vercel.query('FROM run(''{select}'')')"]}
@@ -205,7 +205,7 @@ def test_a_statement_with_20000_rows_is_answered_whole(
 ) -> None:
     account = simulate(20_000)
     server = served(account=account)
-    process = Process(server.process.pid, [])
+    process = Process(server.database(), [])
     con = attached_to(server)
     assert con.execute(COUNT).fetchall() == [(20_001,)]
     before = process.mebibytes()

@@ -68,7 +68,7 @@ def test_a_signal_ends_it_while_clients_are_idle(
 def test_a_client_that_stopped_reading_does_not_hold_it_up(served: Any, attached_to: Any) -> None:
     server = served()
     con = attached_to(server)
-    assert con.execute(query("SELECT * FROM range(10000000)")).fetchone() == (0,)
+    assert con.execute(query("SELECT * FROM range(1000000)")).fetchone() == (0,)
     server.end(signal.SIGTERM)
     assert server.ended() == 0
     assert_nothing_is_left(server)
@@ -101,12 +101,12 @@ def test_an_api_that_does_not_answer_does_not_hold_it_up(
     until(sim.requests, "the listing is under way")
     server.end(signal.SIGTERM)
     assert server.ended() == 0
-    assert "Failed to send" in asked.failed()
+    assert "the server is stopping, and the statement was cut off" in asked.failed()
     assert "could not be cancelled" in server.said()
     assert_nothing_is_left(server)
 
 
-def test_what_duckdb_computes_without_end_is_cut_off(
+def test_what_duckdb_computes_without_end_is_cancelled(
     served: Any, attached_to: Any, asking: Any, sim: Any, until: Any
 ) -> None:
     server = served()
@@ -114,7 +114,7 @@ def test_what_duckdb_computes_without_end_is_cut_off(
     until(lambda: any(each.status for each in sim.requests()), "it has the tokens")
     server.end(signal.SIGTERM)
     assert server.ended() == 0
-    assert "Failed to send" in asked.failed() or "closed" in asked.failed(), asked.failed()
+    assert "the server is stopping" in asked.failed()
     assert_nothing_is_left(server)
 
 
@@ -184,7 +184,7 @@ def test_a_second_signal_ends_it_at_once(
     server.process.send_signal(signal.SIGINT)
     assert server.ended() == 130
     assert "interrupted" in server.said()
-    assert "Failed to send" in asked.failed()
+    assert "the outcome is unknown" in asked.failed()
     assert_nothing_is_left(server)
 
 

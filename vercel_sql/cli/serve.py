@@ -13,13 +13,16 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
-from vercel_sql.cli.options import add_account, add_max_writes, add_on_orphan
+from vercel_sql.cli.options import add_account, add_max_writes, add_on_orphan, seconds
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
+from vercel_sql.server.bounds import Bounds
+from vercel_sql.server.pasting import acceptable_token, lines_to_paste
 
 if TYPE_CHECKING:
     from vercel_sql.api import Client
     from vercel_sql.server import Server
+    from vercel_sql.server.child import Link
 
 _PORT = 9494
 _SIGNALS = tuple(
@@ -67,6 +70,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--demo", action="store_true", help="serve a simulated account of 250 tokens")
     add_account(parser)
+    _add_bounds(parser)
+
+
+def _add_bounds(parser: argparse.ArgumentParser) -> None:
+    """Adds what one client may take from the others; `Bounds` has the defaults."""
+    bounds = Bounds()
+    parser.add_argument(
+        "--statement-timeout",
+        type=seconds,
+        default=bounds.statement_seconds,
+        metavar="SECONDS",
+        help=f"how long a client's statement may run ({bounds.statement_seconds:g})",
+    )
+    for option, default, what in (
+        ("--memory-limit", bounds.memory, "MiB of memory that DuckDB's process may take"),
+        ("--temp-limit", bounds.temp, "MiB of temporary files"),
+        ("--threads", bounds.threads, "threads that compute, beside one for each statement"),
+        ("--max-rows", bounds.rows, "rows that a statement may give"),
+        ("--max-statements", bounds.statements, "statements that run at the same time"),
+        ("--max-connections", bounds.connections, "connections that have not sent a request yet"),
+    ):
+        parser.add_argument(
+            option, type=_above_0, default=default, metavar="N", help=f"{what} ({default})"
+        )
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -75,9 +102,6 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error("--allow-writes needs --save-secrets FILE: a new token is shown only once")
     if arguments.save_secrets and not arguments.allow_writes:
         parser.error("--save-secrets is for --allow-writes")
-    # Arrow's own allocator keeps a heap for each thread, and Quack has more than a hundred. Arrow
-    # looks at this when it is imported, so all that needs it is imported later.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         with ExitStack() as stack:
             if arguments.demo:
@@ -97,44 +121,93 @@ def _simulated(arguments: argparse.Namespace, stack: ExitStack) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from vercel_sql.api import SecretsFile
-    from vercel_sql.server import Server
+    from vercel_sql.server.children import python_command
+    from vercel_sql.server.supervisor import Supervisor
 
-    token = _server_token(arguments.server_token_file)
-    secrets_file = SecretsFile(arguments.save_secrets) if arguments.save_secrets else None
-    client = _client(arguments)
+    token = acceptable_token(_server_token(arguments.server_token_file))
+    given = {
+        name: [str(file) for file in value] if name == "extensions" else value
+        for name, value in vars(arguments).items()
+    }
+    # Arrow's own allocator keeps a heap for each thread, and Quack has more than a hundred.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         with _Ending() as ending:
-            server = Server(
-                client,
-                port=arguments.port,
-                token=token,
-                writes=arguments.allow_writes,
-                secrets_file=secrets_file,
-                on_orphan=arguments.on_orphan,
-                mark_names=arguments.mark_names,
-                max_writes=arguments.max_writes,
-                extensions=arguments.extensions,
+            supervisor = Supervisor(
+                arguments.port,
+                token,
+                python_command(f"{__name__}:database_process"),
+                {"arguments": given},
+                _bounds(arguments),
             )
             try:
-                _announce(server, arguments)
+                _announce(token, arguments)
                 ending.wait()
                 _say("stopping")
-            finally:
-                ended = server.close()
+                ended = supervisor.close()
+            except BaseException:
+                supervisor.kill()
+                raise
     except KeyboardInterrupt:
         _say("interrupted")
-        _leave_at_once(INTERRUPTED)
+        return INTERRUPTED
     if not ended:
         _say("some statements could not be cancelled, and are cut off")
-        _leave_at_once(FINE)
     return FINE
 
 
-def _announce(server: Server, arguments: argparse.Namespace) -> None:
+def _bounds(arguments: argparse.Namespace) -> Bounds:
+    return Bounds(
+        statement_seconds=arguments.statement_timeout,
+        statements=arguments.max_statements,
+        rows=arguments.max_rows,
+        memory=arguments.memory_limit,
+        temp=arguments.temp_limit,
+        threads=arguments.threads,
+        connections=arguments.max_connections,
+    )
+
+
+def database_process() -> NoReturn:
+    """What the process runs that DuckDB is in."""
+    from vercel_sql.cli.logged import logged
+    from vercel_sql.server.child import Link, leave, live
+
+    link = Link()
+    arguments = argparse.Namespace(**link.settings["arguments"])
+    bounds = _bounds(arguments)
+
+    def run() -> int:
+        return live(link, lambda: _database_server(arguments, link), bounds)
+
+    leave(logged(arguments, run))
+
+
+def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
+    from vercel_sql.api import SecretsFile
+    from vercel_sql.server import Server
+
+    secrets_file = SecretsFile(arguments.save_secrets) if arguments.save_secrets else None
+    return Server(
+        _client(arguments),
+        listener=link.listener,
+        token=link.token,
+        writes=arguments.allow_writes,
+        secrets_file=secrets_file,
+        on_orphan=arguments.on_orphan,
+        mark_names=arguments.mark_names,
+        max_writes=arguments.max_writes,
+        extensions=[Path(file) for file in arguments.extensions],
+        bounds=_bounds(arguments),
+        claim=link.claim,
+        on_stuck=lambda: link.say(stuck=True),
+    )
+
+
+def _announce(token: str, arguments: argparse.Namespace) -> None:
     file = arguments.server_token_file
-    shown = None if file is None else f"the token in {file}"
-    say(*server.pasted(shown), out=sys.stdout)
+    shown = token if file is None else f"the token in {file}"
+    say(*lines_to_paste(arguments.port, shown), out=sys.stdout)
     mode = "reads and writes" if arguments.allow_writes else "only reads"
     _say(f"paste the lines above into a DuckDB shell. Serving {mode} until Ctrl-C")
 
@@ -143,14 +216,6 @@ def _say(text: str) -> None:
     # The terminal may be gone, which is no reason to leave anything unfinished.
     with suppress(OSError):
         complain(text)
-
-
-def _leave_at_once(code: int) -> NoReturn:
-    """Ends the process where a thread of DuckDB's may still want Python, which can't end then."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
-            stream.flush()
-    os._exit(code)
 
 
 def _client(arguments: argparse.Namespace) -> Client:
@@ -224,6 +289,12 @@ class _Ending:
         if self._came.is_set():
             raise KeyboardInterrupt
         self._came.set()
+
+
+def _above_0(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)
 
 
 def _port(text: str) -> int:

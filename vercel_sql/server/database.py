@@ -12,7 +12,8 @@ import duckdb
 import pyarrow as pa
 
 from vercel_sql.connection.opening import match_versions
-from vercel_sql.tables.catalog import LIVE, quoted
+from vercel_sql.server.bounds import Bounds
+from vercel_sql.tables.catalog import LIVE, literal, quoted
 
 # DuckDB frees what a schema holds in the reverse order of the names: this is the last of them.
 _MARKER = "!open"
@@ -24,14 +25,16 @@ class Database:
     Args:
         name: what the database is called; Quack's clients see the server's own database, and no
             other that is attached to it.
+        bounds: how much memory it may take, and how many threads.
         unsigned: whether extension files without a signature may be loaded.
 
     Attributes:
         con: the connection that what is in it belongs to.
     """
 
-    def __init__(self, name: str, *, unsigned: bool) -> None:
+    def __init__(self, name: str, bounds: Bounds, *, unsigned: bool) -> None:
         self._name = name
+        self._bounds = bounds
         self._folder = tempfile.mkdtemp(prefix="vercel-sql-")
         self._marker: weakref.ref[pa.Table] | None = None
         try:
@@ -48,7 +51,7 @@ class Database:
         self.con.execute(f"USE {quoted(self._name)}.main")
         self._marker = weakref.ref(marker)
 
-    def close(self, patience: float) -> bool:
+    def close(self, patience: float, *, is_idle: bool = True) -> bool:
         """Closes the connection, and waits until nobody uses the database any more.
 
         Threads of Quack's keep it open while a statement runs in them, and the last of them frees
@@ -56,11 +59,14 @@ class Database:
 
         Args:
             patience: how many seconds to wait.
+            is_idle: whether nothing runs; else closing the connection would wait for it.
 
         Returns:
             Whether the database is gone.
         """
         try:
+            if not is_idle:
+                return False
             self.con.close()
             end = time.monotonic() + patience
             while self._is_open() and time.monotonic() < end:
@@ -87,7 +93,27 @@ class Database:
             con.execute(f"USE {quoted(self._name)}")
             con.execute("DETACH memory")
         settle(con)
+        for setting, value in (
+            ("memory_limit", f"{self._bounds.memory // 2} MiB"),
+            ("threads", self._bounds.threads),
+            ("temp_directory", str(Path(self._folder) / "temp")),
+            ("max_temp_directory_size", f"{self._bounds.temp} MiB"),
+        ):
+            con.execute(f"SET GLOBAL {setting} = {literal(str(value))}")
         return con
+
+
+def results_database(unsigned: bool) -> duckdb.DuckDBPyConnection:
+    """A connection to the database that Quack serves: it gets results, and runs no client's text.
+
+    Args:
+        unsigned: whether extension files without a signature may be loaded.
+    """
+    con = duckdb.connect(
+        config={"allow_unsigned_extensions": unsigned, "threads": 1, "memory_limit": "256 MiB"}
+    )
+    settle(con)
+    return con
 
 
 def settle(con: duckdb.DuckDBPyConnection) -> None:

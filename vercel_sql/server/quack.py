@@ -11,14 +11,8 @@ from pathlib import Path
 import duckdb
 
 from vercel_sql.errors import OperationalError
+from vercel_sql.server.pasting import HOST, uri_of
 from vercel_sql.tables.catalog import literal
-
-_HOST = "localhost"
-
-
-def uri_of(port: int) -> str:
-    """What clients attach."""
-    return f"quack:{_HOST}:{port}"
 
 
 def listen(con: duckdb.DuckDBPyConnection, port: int, token: str) -> None:
@@ -35,6 +29,51 @@ def listen(con: duckdb.DuckDBPyConnection, port: int, token: str) -> None:
     except duckdb.Error as error:
         reason = _first_line(error).partition("Traceback")[0].replace(token, "[secret]")
         raise OperationalError(f"{uri} can't be served: {reason}") from None
+
+
+def listen_on(con: duckdb.DuckDBPyConnection, listener: socket.socket, token: str) -> int:
+    """Listens on a socket of ours in place of a port, so that nobody else reaches Quack.
+
+    Quack can only be told a port. It gets one, and is then given the other socket by its number.
+
+    Args:
+        con: a connection to the database.
+        listener: a socket that listens.
+        token: what a client has to send.
+
+    Returns:
+        The port that Quack takes itself to listen on.
+
+    Raises:
+        OperationalError: Quack does not listen.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    listen(con, port, token)
+    own = [number for number in _open_files() if _listens_on(number, port)]
+    for number in own:
+        os.dup2(listener.fileno(), number, inheritable=False)
+    listener.close()
+    if not own:
+        raise OperationalError("the socket that Quack listens on was not found")
+    return port
+
+
+def _open_files() -> list[int]:
+    return [int(name) for name in os.listdir("/dev/fd")]
+
+
+def _listens_on(number: int, port: int) -> bool:
+    try:
+        copy = socket.socket(fileno=os.dup(number))
+    except OSError:
+        return False  # it is no socket, or the one that the folder was read by
+    with copy:
+        return (
+            copy.family in (socket.AF_INET, socket.AF_INET6)
+            and copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
+            and copy.getsockname()[1] == port
+        )
 
 
 def stop_listening(con: duckdb.DuckDBPyConnection, port: int) -> None:
@@ -59,7 +98,7 @@ def _is_taken(port: int) -> bool:
 
     Quack asks the system to share the port (SO_REUSEPORT), and two servers would take turns.
     """
-    for family, kind, _, _, address in socket.getaddrinfo(_HOST, port, type=socket.SOCK_STREAM):
+    for family, kind, _, _, address in socket.getaddrinfo(HOST, port, type=socket.SOCK_STREAM):
         with socket.socket(family, kind) as probe:
             if os.name == "posix":  # what was closed just now does not count
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

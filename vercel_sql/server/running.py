@@ -19,6 +19,7 @@ from vercel_sql.connection.translate import translated
 from vercel_sql.errors import (
     Error,
     InterfaceError,
+    OperationalError,
     ParameterError,
     PartialWriteError,
     ProgrammingError,
@@ -28,6 +29,7 @@ from vercel_sql.render.json_lines import json_object
 from vercel_sql.server.dialect import DialectJudge, changes
 from vercel_sql.server.judge import Judge
 from vercel_sql.server.rehearsal import Rehearsal
+from vercel_sql.server.sessions import too_many_rows
 from vercel_sql.server.tree import Refusal
 from vercel_sql.sql import NO_PARAMETERS, Exec, Explain, Statement, Write, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Resolver
@@ -40,6 +42,9 @@ NAME = "run"
 """What clients call it by."""
 
 _PYTHON_NAME = "__vercel_sql_run"
+_BATCH_ROWS = 2048
+_MOST_CHARACTERS = 100_000_000
+"""Of all rows of one call: there are several copies of them."""
 
 
 class StatementRunner:
@@ -53,6 +58,7 @@ class StatementRunner:
         keeping: where secrets that are shown once are saved first, and what of lost rows.
         memo: what each request id gave.
         allowances: how many writes each statement may send.
+        most_rows: how many rows a statement may give.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class StatementRunner:
         keeping: Keeping,
         memo: Memo,
         allowances: Allowances,
+        most_rows: int,
     ) -> None:
         self._con = con
         self._attachment = attachment
@@ -73,9 +80,10 @@ class StatementRunner:
         self._keeping = keeping
         self._memo = memo
         self._allowances = allowances
+        self._most_rows = most_rows
         # DuckDB 1.5 has no reference of its own, and its threads may outlive its connection.
         self._function = self._call
-        self._cancels: set[Callable[[], None]] = set()
+        self._cancels: dict[Callable[[], None], int] = {}
         self._lock = threading.Lock()
 
     def create(self) -> None:
@@ -97,11 +105,16 @@ class StatementRunner:
             f'SELECT unnest({rows})::JSON AS "row" FROM (SELECT unnest([{call}]) AS outcome)'
         )
 
-    def cancel(self) -> None:
-        """Cancels what only reads. What is between two queries goes on: call it again."""
+    def cancel(self, caller: int | None = None) -> None:
+        """Cancels what only reads. What is between two queries goes on: call it again.
+
+        Args:
+            caller: whose statements; None cancels those of all.
+        """
         with self._lock:
-            for cancel in self._cancels:
-                cancel()
+            for cancel, whose in self._cancels.items():
+                if caller in (None, whose):
+                    cancel()
 
     def _call(
         self, statement: str | None, request_id: str | None, caller: int, query: str
@@ -125,7 +138,7 @@ class StatementRunner:
             if self._judge is not None:
                 DialectJudge(self._judge, resolver, writes=self._writes).check(statements[0])
             if not changes(resolver, statements[0]):
-                return self._read(con, statements[0], limits)
+                return self._read(con, statements[0], limits, caller)
             if not request_id:
                 raise ParameterError(
                     "what changes something needs request_id := '…', any text of your own for "
@@ -146,26 +159,26 @@ class StatementRunner:
             con.close()
 
     def _read(
-        self, con: duckdb.DuckDBPyConnection, statement: Statement, limits: Limits
+        self, con: duckdb.DuckDBPyConnection, statement: Statement, limits: Limits, caller: int
     ) -> list[str]:
         try:
-            with self._cancelled_by(con.interrupt):
+            with self._cancelled_by(con.interrupt, caller):
                 if isinstance(statement, Explain) and isinstance(statement.inner, Exec | Write):
-                    return self._rehearsed(statement, limits)
+                    return self._rehearsed(statement, limits, caller)
                 return self._rows(con, statement, limits)
         except duckdb.InterruptException:
             raise InterfaceError("the statement was cancelled: the server is stopping") from None
 
     @contextmanager
-    def _cancelled_by(self, cancel: Callable[[], None]) -> Iterator[None]:
+    def _cancelled_by(self, cancel: Callable[[], None], caller: int) -> Iterator[None]:
         """Makes something known that cancels what runs meanwhile, and that is there until then."""
         with self._lock:
-            self._cancels.add(cancel)
+            self._cancels[cancel] = caller
         try:
             yield
         finally:
             with self._lock:
-                self._cancels.remove(cancel)
+                del self._cancels[cancel]
 
     def _rows(
         self, con: duckdb.DuckDBPyConnection, statement: Statement, limits: Limits
@@ -176,11 +189,11 @@ class StatementRunner:
             if isinstance(statement, Explain):
                 keys = [column[0] for column in con.execute(result.text).description]
                 return [json.dumps(dict(zip(keys, r, strict=True))) for r in con.fetchall()]
-            return _json_rows(con, result.text)
+            return _json_rows(con, result.text, self._most_rows)
         return _lines(result)
 
-    def _rehearsed(self, statement: Explain, limits: Limits) -> list[str]:
-        with Rehearsal(self._attachment) as stage, self._cancelled_by(stage.cancel):
+    def _rehearsed(self, statement: Explain, limits: Limits, caller: int) -> list[str]:
+        with Rehearsal(self._attachment) as stage, self._cancelled_by(stage.cancel, caller):
             return _lines(stage.explain(statement, limits))
 
 
@@ -191,13 +204,30 @@ def _lines(outcome: Outcome) -> list[str]:
     return out.getvalue().split("\n")[:-1]
 
 
-def _json_rows(con: duckdb.DuckDBPyConnection, query: str) -> list[str]:
-    """The rows of a query as JSON, made by DuckDB itself, which knows its values exactly."""
+def _json_rows(con: duckdb.DuckDBPyConnection, query: str, most: int) -> list[str]:
+    """The rows of a query as JSON, made by DuckDB itself, which knows its values exactly.
+
+    Raises:
+        OperationalError: they are more, or longer, than a client may have.
+    """
     relation = con.sql(query)
     places = [f"c{place}" for place in range(len(relation.columns))]
     line = json_object(relation.columns, list(zip(places, relation.types, strict=True)))
     text = f"SELECT {line} FROM (\n{query}\n) AS q({', '.join(places)})"
-    return [row[0] for row in con.execute(text).fetchall()]
+    con.execute(text)
+    rows: list[str] = []
+    characters = 0
+    while batch := con.fetchmany(_BATCH_ROWS):
+        rows += (row[0] for row in batch)
+        characters += sum(len(row[0]) for row in batch)
+        if len(rows) > most:
+            raise too_many_rows(most)
+        if characters > _MOST_CHARACTERS:
+            raise OperationalError(
+                f"the rows have more than {_MOST_CHARACTERS:,} characters as JSON, which is the "
+                "most that run() gives: ask for fewer rows or columns"
+            )
+    return rows
 
 
 def _words(error: Error | Refusal, mask: Callable[[str], str]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,13 @@ from vercel_sql.connection import Attachment
 from vercel_sql.connection.attachment import occupy
 from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import vercel
-from vercel_sql.server.database import Database, lock
+from vercel_sql.server.bounds import Bounds
+from vercel_sql.server.database import Database, lock, results_database
 from vercel_sql.server.judge import Judge
-from vercel_sql.server.quack import has_active, listen, load_quack, stop_listening, uri_of
+from vercel_sql.server.pasting import acceptable_token, lines_to_paste, uri_of
+from vercel_sql.server.quack import has_active, listen, listen_on, load_quack, stop_listening
 from vercel_sql.server.running import NAME, StatementRunner
+from vercel_sql.server.sessions import Sessions
 from vercel_sql.server.tree import Refusal
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import LIVE, literal
@@ -36,9 +39,6 @@ _JUDGE = "__vercel_sql_judge"
 _LAST_WORDS = 3.0  # seconds
 _QUIET = 0.2  # seconds
 _LAST_STEPS = 2.0  # seconds
-_TOKEN_BYTES = 32
-_SHORTEST_TOKEN = 22
-"""Characters: 128 bits in the densest text that people use, base64."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,12 @@ ALL_GUARDS = Guards()
 class Server(HoldsSecrets):
     """Serves the live tables of an account to Quack clients of this machine until it is closed.
 
+    It listens on a port of its own, as tests have it, or on a socket that only a `Front` reaches.
+
     Args:
         client: calls the API; read-only unless `writes`.
         port: the TCP port, on the loopback interface.
+        listener: a socket that listens, in place of the port.
         token: what clients have to know; a random one of 256 bits where it is None.
         writes: whether clients may change something at the API.
         secrets_file: where secrets that are shown once are saved first; required for writes.
@@ -73,6 +76,10 @@ class Server(HoldsSecrets):
         max_writes: how many writes a client's statement may send; None does not limit it.
         extensions: extension files to load in place of the installed extension.
         guards: for tests.
+        bounds: what a client's statement may take.
+        claim: called with a `request_id` and the session that brought it before it is carried
+            out, and may refuse it.
+        on_stuck: called when a statement does not end when it should.
 
     Raises:
         ParameterError: the token is too short, or writes lack a secrets file.
@@ -83,7 +90,8 @@ class Server(HoldsSecrets):
         self,
         client: Client,
         *,
-        port: int,
+        port: int = 0,
+        listener: socket.socket | None = None,
         token: str | None = None,
         writes: bool = False,
         secrets_file: SecretsFile | None = None,
@@ -92,6 +100,9 @@ class Server(HoldsSecrets):
         max_writes: int | None = 100,
         extensions: Sequence[Path] = (),
         guards: Guards = ALL_GUARDS,
+        bounds: Bounds | None = None,
+        claim: Callable[[str, str], None] = lambda _request_id, _session: None,
+        on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
         can_write = writes or not guards.client
         if can_write and secrets_file is None:
@@ -99,36 +110,46 @@ class Server(HoldsSecrets):
                 "a server that allows writes needs a file for the secrets that are shown once: a "
                 "client may be gone before it has read them"
             )
-        self.token = _acceptable(token)
-        self.uri = uri_of(port)
+        self.token = acceptable_token(token)
         self._port = port
         self._writes = writes
         self._guards = guards
         self._client = client
         client.redactor.add(self.token)
-        self._memo = Memo()
+        self._bounds = bounds or Bounds()
+        self._on_stuck = on_stuck
+        self._claim = claim
+        self._memo = Memo(self._claimed)
         self._allowances = Allowances(max_writes, "the server's --max-writes")
         self._lock = threading.Lock()
         self._serving = False
         self._stopping = False
         self._ended: bool | None = None
         # DuckDB 1.5 has no reference of its own, and its threads may outlive its connection.
-        self._function = self._may_run
+        self._function = self._answer
         self._judge: Judge | None = None
         self._runner: StatementRunner | None = None
-        self._database = Database(_CATALOG, unsigned=bool(extensions))
+        self._sessions: Sessions | None = None
+        self._database = Database(_CATALOG, self._bounds, unsigned=bool(extensions))
         self._con = self._database.con
+        # Without the judge nobody would run what clients send, so that Quack does it itself.
+        self._quack = results_database(bool(extensions)) if guards.judge else self._con
         try:
-            load_quack(self._con, extensions)
+            load_quack(self._quack, extensions)
             file = secrets_file if can_write else None
             keeping = Keeping(file, on_orphan, mark_names, is_shared=True)
-            self._start(self._attach(keeping), keeping)
+            self._start(self._attach(keeping), keeping, listener)
         except BaseException:
             self.close()
             raise
 
     def __repr__(self) -> str:
-        return f"<Server {self.uri} of {self._client!r}>"
+        return f"<Server of {self._client!r}>"
+
+    @property
+    def uri(self) -> str:
+        """What clients attach, where it has a port."""
+        return uri_of(self._port)
 
     def __enter__(self) -> Server:
         return self
@@ -136,18 +157,19 @@ class Server(HoldsSecrets):
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
+    @property
+    def sessions(self) -> Sessions:
+        """What its clients run."""
+        assert self._sessions is not None  # noqa: S101 - it has them, but for tests
+        return self._sessions
+
     def pasted(self, token: str | None = None) -> list[str]:
         """The three lines for a DuckDB shell.
 
         Args:
             token: what to write in place of the token.
         """
-        shown = self.token if token is None else token
-        return [
-            "INSTALL quack; LOAD quack;",
-            f"CREATE SECRET (TYPE quack, TOKEN {literal(shown)});",
-            f"ATTACH {literal(self.uri)} AS {_CATALOG};",
-        ]
+        return lines_to_paste(self._port, self.token if token is None else token)
 
     def close(self, patience: float = 60.0) -> bool:
         """Lets writes end, cancels what only reads, stops listening, and closes everything.
@@ -178,10 +200,13 @@ class Server(HoldsSecrets):
             if self._serving:
                 self._say_last_words()
                 self._stopping = True
-                stop_listening(self._con, self._port)
+                stop_listening(self._quack, self._port)
             steps = _LAST_STEPS
         finally:
-            ended = self._database.close(steps)
+            is_idle = self._sessions is None or self._sessions.close(steps)
+            ended = self._database.close(steps, is_idle=is_idle)
+            if ended:
+                self._quack.close()
             if self._judge is not None:
                 self._judge.close()
         return ended
@@ -194,11 +219,13 @@ class Server(HoldsSecrets):
         now = time.monotonic()
         end, quiet_since = now + _LAST_WORDS, now
         while now < min(end, quiet_since + _QUIET):
+            if self._sessions is not None:
+                self._sessions.cancel_all()
             if self._runner is not None:
                 self._runner.cancel()
             time.sleep(0.02)
             now = time.monotonic()
-            if has_active(self._con):
+            if has_active(self._quack):
                 quiet_since = now
 
     def _attach(self, keeping: Keeping) -> Attachment:
@@ -212,18 +239,12 @@ class Server(HoldsSecrets):
         self._database.watch()
         return attachment
 
-    def _start(self, attachment: Attachment, keeping: Keeping) -> None:
+    def _start(
+        self, attachment: Attachment, keeping: Keeping, listener: socket.socket | None
+    ) -> None:
         if self._guards.judge:
             outermost = [("", NAME), ("main", NAME)]
             self._judge = Judge(_CATALOG, self._tables(), self._table_functions(), outermost)
-            self._con.create_function(
-                _JUDGE,
-                self._function,
-                [sqltypes.VARCHAR, sqltypes.VARCHAR],
-                sqltypes.BOOLEAN,
-                side_effects=True,
-            )
-            self._con.execute(f"SET GLOBAL quack_authorization_function = '{_JUDGE}'")
         self._runner = StatementRunner(
             self._con,
             attachment,
@@ -232,14 +253,37 @@ class Server(HoldsSecrets):
             keeping=keeping,
             memo=self._memo,
             allowances=self._allowances,
+            most_rows=self._bounds.rows,
         )
         self._runner.create()
-        listen(self._con, self._port, self.token)
+        if self._judge is not None:
+            self._sessions = Sessions(
+                self._con,
+                self._quack,
+                attachment,
+                self._bounds,
+                self._runner.cancel,
+                self._on_stuck,
+            )
+            self._quack.create_function(
+                _JUDGE,
+                self._function,
+                [sqltypes.VARCHAR, sqltypes.VARCHAR],
+                sqltypes.VARCHAR,
+                side_effects=True,
+            )
+            self._quack.execute(f"SET GLOBAL quack_authorization_function = '{_JUDGE}'")
+        if listener is None:
+            listen(self._quack, self._port, self.token)
+        else:
+            self._port = listen_on(self._quack, listener, self.token)
         self._serving = True
-        # Else a cast to a type that is not there, or a name in a string, could load an extension.
-        self._con.execute("SET GLOBAL autoload_known_extensions = false")
-        if self._guards.lock:
-            lock(self._con)
+        for con in {self._con, self._quack}:
+            # Else a cast to a type that is not there, or a name in a string, could load an
+            # extension.
+            con.execute("SET GLOBAL autoload_known_extensions = false")
+            if self._guards.lock:
+                lock(con)
 
     def _tables(self) -> list[tuple[str, str]]:
         query = (
@@ -260,17 +304,20 @@ class Server(HoldsSecrets):
             found = [each for each in found if each not in changing]
         return found
 
-    def _may_run(self, _session: str, text: str) -> bool:
-        """Quack's question before each statement; it tells the client no more than yes or no."""
-        assert self._judge is not None  # noqa: S101 - else Quack does not ask
-        if self._stopping:
-            return False
+    def _claimed(self, request_id: str, caller: object) -> None:
+        session = "" if self._sessions is None else self._sessions.wrote(caller)
+        self._claim(request_id, session)
+
+    def _answer(self, session: str, text: str) -> str | None:
+        """Quack's question before each statement: what to run instead, or NULL for a refusal."""
+        if self._judge is None or self._sessions is None or self._stopping:
+            return None
         try:
             self._judge.check(text)
         except Refusal as refusal:
             log.warning("refused: %s", refusal)
-            return False
-        return True
+            return None
+        return self._sessions.answer(session, text)
 
 
 def _changing_functions() -> set[tuple[str, str]]:
@@ -282,14 +329,3 @@ def _changing_functions() -> set[tuple[str, str]]:
         for method in resource.methods.values()
         if not method.reads
     }
-
-
-def _acceptable(token: str | None) -> str:
-    if token is None:
-        return secrets.token_urlsafe(_TOKEN_BYTES)
-    if len(token) < _SHORTEST_TOKEN or not token.isprintable() or not token.isascii():
-        raise ParameterError(
-            f"the server's token needs at least {_SHORTEST_TOKEN} printable ASCII characters "
-            "(128 bits): openssl rand -base64 24 makes one"
-        )
-    return token

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
@@ -29,9 +30,14 @@ class _Entry:
 
 
 class Memo(HoldsSecrets):
-    """Carries out each request id once; threads may share it."""
+    """Carries out each request id once; threads may share it.
 
-    def __init__(self) -> None:
+    Args:
+        claim: called with an id and its caller right before it is carried out, and may refuse it.
+    """
+
+    def __init__(self, claim: Callable[[str, object], None] = lambda _id, _caller: None) -> None:
+        self._claim = claim
         self._entries: dict[str, _Entry] = {}
         self._changed = threading.Condition()
         self._running = 0
@@ -71,7 +77,7 @@ class Memo(HoldsSecrets):
             )
         with entry.lock:
             if entry.outcome is None:
-                entry.outcome = self._carried_out(act)
+                entry.outcome = self._carried_out(partial(self._claimed, request_id, caller, act))
         result, failure = entry.outcome
         if failure is not None:
             raise failure
@@ -82,6 +88,10 @@ class Memo(HoldsSecrets):
         with self._changed:
             self._closed = True
             return self._changed.wait_for(lambda: self._running == 0, seconds)
+
+    def _claimed(self, request_id: str, caller: object, act: Callable[[], Any]) -> Any:
+        self._claim(request_id, caller)
+        return act()
 
     def _carried_out(self, act: Callable[[], Any]) -> tuple[Any, Exception | None]:
         with self._changed:

@@ -1,0 +1,48 @@
+"""What one client's statements may take from all others."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from os import cpu_count
+
+MEBIBYTE = 1 << 20
+# Address space that is counted and hardly used: the stacks of Quack's threads, 8 MiB each.
+_STACKS = 1280
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The bounds of a server; `vercel-sql serve` has an option for each.
+
+    Attributes:
+        statement_seconds: how long a statement may run.
+        statements: how many statements run at the same time.
+        rows: how many rows a statement may give.
+        memory: mebibytes that the database process may take. DuckDB gets half of it, and the rest
+            is for Python and for what DuckDB does not count.
+        temp: mebibytes of temporary files.
+        threads: threads that compute, beside one for each statement.
+        connections: how many clients may be connected at the same time.
+    """
+
+    statement_seconds: float = 300.0
+    statements: int = 32
+    rows: int = 1_000_000
+    memory: int = 2048
+    temp: int = 1024
+    threads: int = field(default_factory=lambda: max(1, (cpu_count() or 1) // 2))
+    connections: int = 256
+
+
+def limit_memory(bounds: Bounds) -> None:
+    """Has this process's allocations fail before the machine runs short, and no core file written.
+
+    A core file would have secrets in it.
+    """
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        most = (bounds.memory + _STACKS) * MEBIBYTE
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))

@@ -1,0 +1,356 @@
+"""What stands in front of Quack, and refuses what Quack can't be told to refuse.
+
+Each connection brings one request. Its head has to be that of a DuckDB client, its beginning has to
+bring the token or a session that began with it, and only then is more of it read. What passes goes
+to the database process over a socket that nobody else reaches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hmac
+import secrets
+import socket
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from vercel_sql.api.logger import logger
+from vercel_sql.errors import OperationalError
+from vercel_sql.server import message
+from vercel_sql.server.bounds import Bounds
+from vercel_sql.server.children import Child, Children, GoneError
+from vercel_sql.server.pasting import HOST, uri_of
+
+log = logger("server")
+
+_REQUEST_SECONDS = 5.0
+"""How long a client may take to send a request."""
+_READ_SECONDS = 60.0
+"""How long a client may leave an answer unread."""
+_LONGEST_HEAD = 8 * 1024
+_LONGEST_CONNECT = 4 * 1024
+_LONGEST_BODY = 512 * 1024
+"""Bytes. The judge takes statements of 100,000 characters at most, which have up to four bytes."""
+_MOST_SESSIONS = 4096
+_MOST_WAITING = 16
+"""Requests of one session that wait for each other."""
+_CHUNK = 64 * 1024
+_BACKLOG = 1024
+_MOST_BUSY = 96
+"""Requests. Quack 1.5 has 128 threads, and a request takes one until its answer is read."""
+_REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Content Too Large"}
+
+
+class _Refused(Exception):  # noqa: N818 - it is an answer
+    """Why a request is not passed on.
+
+    Attributes:
+        status: the HTTP status.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass
+class _Session:
+    """A client that brought the token.
+
+    Attributes:
+        connect: the message with which it connected.
+        child: the process in which it has a session.
+        inner: what that session is called there.
+        lock: held while one of its requests is answered.
+        waiting: how many of its requests there are.
+    """
+
+    connect: bytes
+    child: Child | None = None
+    inner: bytes = b""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+
+
+class Front:
+    """Listens on a port of the loopback interface.
+
+    Args:
+        port: the port.
+        token: what a client has to bring.
+        children: the database processes.
+        bounds: how many clients may be connected.
+    """
+
+    def __init__(self, port: int, token: str, children: Children, bounds: Bounds) -> None:
+        self._token = token.encode()
+        self._children = children
+        self._most = bounds.connections
+        self._hosts = {f"{host}:{port}" for host in (HOST, "127.0.0.1", "[::1]")}
+        self._sockets = _listeners(port)
+        self._servers: list[asyncio.Server] = []
+        self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
+        # Connections that have not brought a token or session yet, the oldest first.
+        self._unknown: OrderedDict[asyncio.StreamWriter, None] = OrderedDict()
+        # Answers that are being read, the oldest first.
+        self._read: OrderedDict[asyncio.StreamWriter, None] = OrderedDict()
+        self._busy = 0
+
+    async def start(self) -> None:
+        """Begins to accept connections."""
+        for each in self._sockets:
+            self._servers.append(
+                await asyncio.start_server(
+                    self._accept, sock=each, limit=_LONGEST_HEAD, backlog=_BACKLOG
+                )
+            )
+
+    def stop(self) -> None:
+        """Accepts no more connections; what is answered goes on."""
+        for server in self._servers:
+            server.close()
+        for writer in list(self._unknown):
+            writer.transport.abort()
+
+    @property
+    def busy(self) -> int:
+        """How many requests are being answered."""
+        return self._busy
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._unknown) >= self._most:
+            # Who sends its request at once is not among the oldest.
+            self._unknown.popitem(last=False)[0].transport.abort()
+        self._unknown[writer] = None
+        try:
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                session, body = await self._request(reader)
+            self._unknown.pop(writer, None)
+            self._busy += 1
+            try:
+                await self._answered(session, body, reader, writer)
+            finally:
+                self._busy -= 1
+        except _Refused as refused:
+            await _reply(writer, refused.status, b"")
+        except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
+            writer.transport.abort()
+        finally:
+            self._unknown.pop(writer, None)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _request(self, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+        """The session of a request, empty where it connects, and its body.
+
+        Raises:
+            _Refused: it is none of a DuckDB client that knows the token.
+        """
+        length = self._length(await reader.readuntil(b"\r\n\r\n"))
+        start = await reader.readexactly(min(length, message.HEAD_LENGTH))
+        kind, session = message.kind_and_session(start)
+        if kind == message.CONNECT:
+            if length > _LONGEST_CONNECT:
+                raise _Refused(413)
+            return b"", start + await reader.readexactly(length - len(start))
+        if kind not in (message.QUERY, message.FETCH, message.DISCONNECT, message.CANCEL):
+            raise _Refused(400)
+        if session in self._sessions:
+            return session, start + await reader.readexactly(length - len(start))
+        return session, start
+
+    def _length(self, head: bytes) -> int:
+        """How long the body of a request is, by its head."""
+        first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+        if first != "POST /quack HTTP/1.1":
+            raise _Refused(404)
+        headers: dict[str, str] = {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if not colon or name != name.strip() or name.lower() in headers:
+                raise _Refused(400)
+            headers[name.lower()] = value.strip()
+        # A browser sends an Origin with each POST. It also sends the Host by which it came here,
+        # which is another's where a page has its name point to this machine.
+        if "origin" in headers or headers.get("host", "").lower() not in self._hosts:
+            raise _Refused(403)
+        length = headers.get("content-length", "")
+        if "transfer-encoding" in headers or not (length.isascii() and length.isdecimal()):
+            raise _Refused(400)
+        if len(length) > 9 or int(length) > _LONGEST_BODY:
+            raise _Refused(413)
+        return int(length)
+
+    async def _answered(
+        self,
+        key: bytes,
+        body: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        kind, _ = message.kind_and_session(body)
+        session = self._sessions.get(key)
+        try:
+            if kind == message.CONNECT:
+                await _reply(writer, 200, await self._connected(body))
+            elif session is None:
+                await _reply(writer, 200, message.error("Invalid connection id"))
+            elif session.waiting >= _MOST_WAITING or not self._has_room():
+                await _reply(writer, 200, message.error("too many requests at once; try again"))
+            else:
+                await self._passed_on(key, session, kind, body, reader, writer)
+        except GoneError as gone:
+            await _reply(writer, 200, message.error(str(gone)))
+
+    def _has_room(self) -> bool:
+        """Whether Quack has a thread for a request; an answer that nobody reads gives its back."""
+        if self._busy > _MOST_BUSY and self._read:
+            self._read.popitem(last=False)[0].transport.abort()
+        return self._busy <= _MOST_BUSY + 16
+
+    async def _connected(self, connect: bytes) -> bytes:
+        """The answer to a CONNECT, with a session of ours in place of the process's."""
+        token = message.token_of(connect)
+        if token is None or not hmac.compare_digest(token, self._token):
+            return message.error("Authentication failed")
+        session = _Session(connect)
+        answer = await self._begin(session)
+        if not session.inner:
+            return answer
+        key = secrets.token_hex(message.SESSION_LENGTH // 2).upper().encode()
+        self._sessions[key] = session
+        if len(self._sessions) > _MOST_SESSIONS:
+            _, oldest = self._sessions.popitem(last=False)
+            await self._end(oldest)
+        return message.with_session(answer, key)
+
+    async def _begin(self, session: _Session) -> bytes:
+        """Gives a client a session in the process that takes new statements; its answer."""
+        child = await self._children.current()
+        answer = await child.answer(message.with_token(session.connect, child.token))
+        kind, inner = message.kind_and_session(answer)
+        session.child, session.inner = (child, inner) if kind == message.CONNECTED else (None, b"")
+        return answer
+
+    async def _end(self, session: _Session) -> None:
+        if session.child is not None and session.child.is_running:
+            session.child.tell(end=session.inner.decode())
+
+    async def _passed_on(
+        self,
+        key: bytes,
+        session: _Session,
+        kind: int,
+        body: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        session.waiting += 1
+        try:
+            async with session.lock:
+                self._sessions.move_to_end(key)
+                if kind == message.QUERY and not self._is_current(session):
+                    await self._end(session)
+                    answer = await self._begin(session)
+                    if session.child is None:
+                        await _reply(writer, 200, answer)
+                        return
+                if session.child is None:
+                    raise GoneError("this result is gone: the database process was started again")
+                asked = message.with_session(body, session.inner)
+                await self._exchanged(session, asked, reader, writer)
+                if kind == message.DISCONNECT:
+                    self._sessions.pop(key, None)
+                    await self._end(session)
+        finally:
+            session.waiting -= 1
+
+    def _is_current(self, session: _Session) -> bool:
+        child = session.child
+        return child is not None and child is self._children.newest and child.is_running
+
+    async def _exchanged(
+        self,
+        session: _Session,
+        asked: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Passes a request on and its answer back; ends what runs when the client goes."""
+        child = session.child
+        assert child is not None  # noqa: S101 - the caller looked at it
+        answering = asyncio.create_task(child.begin(asked))
+        # A client sends nothing after its request: whatever comes, it has left or is none.
+        leaving = asyncio.create_task(reader.read(1))
+        try:
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                child.tell(cancel=session.inner.decode())
+            length, upstream, close = await answering
+            self._read[writer] = None
+            try:
+                await _copied(upstream, length, writer)
+            finally:
+                self._read.pop(writer, None)
+                close()
+            self._children.answered(child, session.inner.decode())
+        finally:
+            leaving.cancel()
+            answering.cancel()
+
+
+async def _copied(
+    upstream: asyncio.StreamReader, length: int, writer: asyncio.StreamWriter
+) -> None:
+    writer.write(_head(200, length))
+    while length:
+        chunk = await upstream.read(min(length, _CHUNK))
+        if not chunk:
+            writer.transport.abort()  # an answer that is cut must not look whole
+            return
+        length -= len(chunk)
+        writer.write(chunk)
+        async with asyncio.timeout(_READ_SECONDS):
+            await writer.drain()
+
+
+async def _reply(writer: asyncio.StreamWriter, status: int, body: bytes) -> None:
+    with suppress(OSError, TimeoutError):
+        writer.write(_head(status, len(body)) + body)
+        async with asyncio.timeout(_REQUEST_SECONDS):
+            await writer.drain()
+
+
+def _head(status: int, length: int) -> bytes:
+    return (
+        f"HTTP/1.1 {status} {_REASONS.get(status, 'OK')}\r\n"
+        "Content-Type: application/vnd.duckdb\r\n"
+        f"Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    ).encode()
+
+
+def _listeners(port: int) -> list[socket.socket]:
+    """Sockets that listen on loopback, in each address family that this machine has.
+
+    Raises:
+        OperationalError: the port can't be had.
+    """
+    found: list[socket.socket] = []
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        try:
+            found.append(socket.create_server((host, port), family=family))
+        except OSError as error:
+            if found and error.errno != errno.EADDRINUSE:
+                continue  # a machine without IPv6
+            for each in found:
+                each.close()
+            reason = (
+                "the port is taken; choose another"
+                if error.errno == errno.EADDRINUSE
+                else error.strerror or "unknown error"
+            )
+            raise OperationalError(f"{uri_of(port)} can't be served: {reason}") from None
+    return found

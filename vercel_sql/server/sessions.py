@@ -1,0 +1,342 @@
+"""Runs what clients send, each statement within its bounds, and hands the rows to Quack.
+
+Quack can't be told to end a statement. So what a client sends runs here, on a connection that can
+be interrupted, and Quack is given the name of the result.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from vercel_sql.connection import Attachment
+from vercel_sql.connection.translate import translated
+from vercel_sql.errors import (
+    Error,
+    NotSupportedError,
+    OperationalError,
+    StatementCancelledError,
+)
+from vercel_sql.server.bounds import Bounds
+from vercel_sql.tables.catalog import literal, quoted
+
+_IS_2 = duckdb.__version__ >= "2"
+_TICK = 0.05  # seconds
+# How long a statement that wrote something may go on when its time is over: its answer may hold a
+# secret that is shown once.
+_WRITE_SECONDS = 60.0
+# After so long an interruption had no effect, and waiting for an answer of the API would be over.
+_STUCK_SECONDS = 45.0
+# A statement that has run for less is not ended in favour of others.
+_SHORT_SECONDS = 1.0
+_BATCH_ROWS = 16_384
+_KIND = re.compile(r"\A[A-Z][A-Za-z ]* Error: ")
+_OUT_OF_MEMORY = "Out of Memory Error"
+# What Arrow has no place for, so that something of it would be lost on the way.
+_LOSSY = re.compile(r"\b(BIT|TIME WITH TIME ZONE)\b")
+
+_Result = tuple[list[tuple[str, str]], pa.Table]
+"""Names and types of the columns, and the rows."""
+
+
+@dataclass
+class _Running:
+    """A statement that runs.
+
+    Attributes:
+        began: when, on the monotonic clock.
+        ends: when it is interrupted.
+        why: what its client is told then.
+        wrote: whether it has begun to change something.
+        is_stuck: whether it was reported as one that can't be interrupted.
+    """
+
+    began: float
+    ends: float
+    why: str
+    wrote: bool = False
+    is_stuck: bool = False
+
+    def end(self, why: str) -> None:
+        """Interrupts it soon."""
+        now = time.monotonic()
+        if now < self.ends:
+            self.ends, self.why = now, why
+
+    @property
+    def overtime(self) -> float:
+        """For how many seconds it should have been over."""
+        return time.monotonic() - self.ends - (_WRITE_SECONDS if self.wrote else 0)
+
+
+@dataclass
+class _Session:
+    """What a client has here.
+
+    Attributes:
+        key: what Quack calls it.
+        con: where its statements run.
+        caller: the number of that connection.
+        lock: held while a statement runs.
+        result: the view of its last result; Quack reads it.
+        running: the statement that runs.
+    """
+
+    key: str
+    con: duckdb.DuckDBPyConnection
+    caller: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    result: str | None = None
+    running: _Running | None = None
+
+
+class Sessions:
+    """The statements of all clients; threads may share it.
+
+    Args:
+        con: a connection to the database with the tables.
+        quack: a connection to the database that Quack serves, which has results and nothing else.
+        attachment: the account.
+        bounds: what a statement may take.
+        cancel: cancels what a caller's statement runs on another connection.
+        on_stuck: called when a statement can't be interrupted.
+    """
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        quack: duckdb.DuckDBPyConnection,
+        attachment: Attachment,
+        bounds: Bounds,
+        cancel: Callable[[int], None],
+        on_stuck: Callable[[], None],
+    ) -> None:
+        self._con = con
+        self._quack = quack
+        self._attachment = attachment
+        self._bounds = bounds
+        self._cancel = cancel
+        self._on_stuck = on_stuck
+        self._sessions: dict[str, _Session] = {}
+        self._lock = threading.Lock()
+        self._names = (f"result_{number}" for number in itertools.count())
+        self._closed = threading.Event()
+        self._watch = threading.Thread(target=self._interrupt_all, daemon=True)
+        self._watch.start()
+
+    def answer(self, key: str, text: str) -> str:
+        """Runs a statement that was judged, and gives one for Quack that shows what came of it.
+
+        Args:
+            key: the client's session.
+            text: the statement.
+        """
+        session = self._session(key)
+        with session.lock:
+            try:
+                return self._shown(session, *self._result(session, text))
+            except Error as error:
+                said = str(error)
+            except MemoryError:
+                said = _OUT_OF_MEMORY
+        if said.startswith(_OUT_OF_MEMORY):
+            said = (
+                "the statement needs more memory than there is; ask for less, or raise the "
+                "server's --memory-limit"
+            )
+        # Quack's client puts a kind of error of its own in front.
+        said = _KIND.sub("", self._attachment.client.redactor.mask(said))
+        return f"SELECT error({literal(said)})"
+
+    def end(self, key: str) -> None:
+        """Forgets a session whose client is gone."""
+        self.cancel(key)
+        with self._lock:
+            session = self._sessions.get(key)
+        if session is not None:
+            with session.lock:  # until then the watch has to know of it
+                self._forget_result(session)
+                session.con.close()
+                with self._lock:
+                    self._sessions.pop(key, None)
+
+    def cancel(self, key: str) -> None:
+        """Ends what a session runs, because nobody waits for it any more."""
+        with self._lock:
+            session = self._sessions.get(key)
+        running = None if session is None else session.running
+        if running is not None:
+            running.end("its client is gone")
+
+    def cancel_all(self) -> None:
+        """Ends all that only reads, because the server stops."""
+        for _, running in self._all_running():
+            running.end("the server is stopping")
+
+    def shed(self) -> bool:
+        """Ends the statement that has run for the longest time; false if all are short."""
+        old = [
+            running
+            for _, running in self._all_running()
+            if running.overtime < 0 and time.monotonic() - running.began > _SHORT_SECONDS
+        ]
+        if old:
+            min(old, key=lambda running: running.began).end(
+                "the server needs its memory or its place; raise the server's --memory-limit or "
+                "--max-statements"
+            )
+        return bool(old)
+
+    def wrote(self, caller: object) -> str:
+        """Notes that a caller's statement begins to change something; gives its session."""
+        for session, running in self._all_running():
+            if session.caller == caller:
+                running.wrote = True
+                return session.key
+        return ""
+
+    def close(self, patience: float) -> bool:
+        """Waits for what runs, and closes the sessions if nothing does any more.
+
+        Args:
+            patience: for how many seconds.
+
+        Returns:
+            Whether nothing does.
+        """
+        end = time.monotonic() + patience
+        while self._all_running() and time.monotonic() < end:
+            time.sleep(_TICK)
+        self._closed.set()
+        self._watch.join()
+        is_idle = not self._all_running()
+        if is_idle:  # else it would wait for what runs
+            for session in self._sessions.values():
+                session.con.close()
+        return is_idle
+
+    def _session(self, key: str) -> _Session:
+        with self._lock:
+            if key not in self._sessions:
+                con = self._con.cursor()
+                ((caller,),) = con.execute("SELECT current_connection_id()").fetchall()
+                self._sessions[key] = _Session(key, con, caller)
+            return self._sessions[key]
+
+    def _result(self, session: _Session, text: str) -> _Result:
+        with self._bounded(session) as running:
+            try:
+                with translated([self._attachment], text):
+                    session.con.execute(text)
+                    return self._fetched(session.con)
+            except Error:
+                if running.overtime < 0:
+                    raise
+                raise StatementCancelledError(
+                    f"the statement was cancelled: {running.why}"
+                ) from None
+            finally:
+                if _IS_2:  # an unread rest is in the way of what comes next
+                    session.con.abort()
+
+    def _fetched(self, con: duckdb.DuckDBPyConnection) -> _Result:
+        columns = [(name, str(type_)) for name, type_, *_ in con.description]
+        for name, type_ in columns:
+            if _LOSSY.search(type_):
+                raise NotSupportedError(
+                    f"{quoted(name)} has the type {type_}, which this server can't send: cast it "
+                    "to VARCHAR"
+                )
+        with warnings.catch_warnings():
+            # DuckDB's advice, con.sql(), would run a text that DuckDB wrote anew: not the one that
+            # was judged.
+            warnings.simplefilter("ignore")
+            reader: Any = con.to_arrow_reader(_BATCH_ROWS)
+        batches: list[pa.RecordBatch] = []
+        rows = 0
+        for batch in reader:
+            rows += batch.num_rows
+            if rows > self._bounds.rows:
+                raise too_many_rows(self._bounds.rows)
+            batches.append(batch)
+        return columns, pa.Table.from_batches(batches, schema=reader.schema)
+
+    @contextmanager
+    def _bounded(self, session: _Session) -> Iterator[_Running]:
+        with self._lock:
+            count = sum(1 for each in self._sessions.values() if each.running is not None)
+        if count >= self._bounds.statements and not self.shed():
+            raise OperationalError(
+                f"{count} statements run already, and the server's --max-statements allows no "
+                "more. Nothing was run; try again"
+            )
+        now, seconds = time.monotonic(), self._bounds.statement_seconds
+        why = f"it ran for {seconds:g} s, and the server's --statement-timeout allows no more"
+        session.running = _Running(now, now + seconds, why)
+        try:
+            yield session.running
+        finally:
+            with self._lock:
+                session.running = None
+
+    def _shown(self, session: _Session, columns: list[tuple[str, str]], table: pa.Table) -> str:
+        """Makes a result known to Quack's database, in place of the session's last one."""
+        places = [f"c{place}" for place in range(len(columns))]
+        view = next(self._names)
+        with self._quack.cursor() as con:
+            con.from_arrow(table.rename_columns(places)).create_view(view)
+        self._forget_result(session)
+        session.result = view
+        # Arrow has no JSON, UUID or HUGEINT: they came as text and as decimal numbers.
+        shown = (
+            f"{place}::{type_} AS {quoted(name)}"
+            for place, (name, type_) in zip(places, columns, strict=True)
+        )
+        return f"SELECT {', '.join(shown)} FROM {view}"
+
+    def _forget_result(self, session: _Session) -> None:
+        if session.result is not None:
+            with self._quack.cursor() as con:
+                con.execute(f"DROP VIEW IF EXISTS {session.result}")
+            session.result = None
+
+    def _all_running(self) -> list[tuple[_Session, _Running]]:
+        with self._lock:
+            sessions = list(self._sessions.values())
+        pairs = ((session, session.running) for session in sessions)
+        return [(session, running) for session, running in pairs if running is not None]
+
+    def _interrupt_all(self) -> None:
+        """Interrupts what should be over, again and again: it may be between two queries."""
+        while not self._closed.wait(_TICK):
+            for session, running in self._all_running():
+                if running.overtime >= 0:
+                    self._interrupt(session, running)
+
+    def _interrupt(self, session: _Session, running: _Running) -> None:
+        with self._lock:
+            if session.running is not running:
+                return  # else its client's next statement would be interrupted
+            session.con.interrupt()
+        self._cancel(session.caller)
+        if running.overtime > _STUCK_SECONDS and not running.is_stuck:
+            running.is_stuck = True
+            self._on_stuck()
+
+
+def too_many_rows(most: int) -> OperationalError:
+    """The error of a statement that gives more rows than it may."""
+    return OperationalError(
+        f"the result has more than {most:,} rows, which is what the server's --max-rows allows: "
+        "add a WHERE, a LIMIT or an aggregate, or raise it"
+    )

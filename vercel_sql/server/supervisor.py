@@ -1,0 +1,94 @@
+"""A served account: the front and the database process behind it, on a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from vercel_sql.server.bounds import Bounds
+from vercel_sql.server.children import Children
+from vercel_sql.server.front import Front
+
+T = TypeVar("T")
+_FLUSH_SECONDS = 2.0
+
+
+class Supervisor:
+    """Serves until it is closed.
+
+    Args:
+        port: the TCP port, on loopback.
+        token: what clients have to bring.
+        command: what starts a database process.
+        settings: what it is told; it may hold secrets.
+        bounds: what clients may take.
+
+    Raises:
+        OperationalError: the port is taken, or the database process can't start.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        token: str,
+        command: Sequence[str],
+        settings: dict[str, Any],
+        bounds: Bounds,
+    ) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._children: Children | None = None
+        self._front: Front | None = None
+        try:
+            self._run(self._start(port, token, command, settings, bounds))
+        except BaseException:
+            self.kill()
+            raise
+
+    async def _start(
+        self,
+        port: int,
+        token: str,
+        command: Sequence[str],
+        settings: dict[str, Any],
+        bounds: Bounds,
+    ) -> None:
+        # The port comes first: where it is taken, nothing else is begun.
+        children = Children(command, settings, bounds)
+        self._front = Front(port, token, children, bounds)
+        self._children = children
+        children.start()
+        await children.require()
+        await self._front.start()
+
+    def close(self, patience: float = 60.0) -> bool:
+        """Ends it: clients are told, and writes that are under way are waited for.
+
+        Args:
+            patience: for how many seconds.
+
+        Returns:
+            Whether all statements had ended.
+        """
+        return self._run(self._stop(patience))
+
+    async def _stop(self, patience: float) -> bool:
+        assert self._children is not None and self._front is not None  # noqa: PT018, S101
+        ended = await self._children.stop(patience)
+        self._front.stop()
+        for _ in range(int(_FLUSH_SECONDS / 0.02)):
+            if not self._front.busy:
+                break
+            await asyncio.sleep(0.02)
+        return ended
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        if self._children is not None:
+            self._run(self._children.kill())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
