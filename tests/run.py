@@ -26,7 +26,7 @@ DUCKDB = {
     "1.5.5": "test,quack",
 }
 """The extras of the package that go with each version."""
-LIMIT = 30 * 60
+LIMIT = 40 * 60
 """Seconds for the tests on one version."""
 _LAST_WORDS = 20
 """Seconds for processes to write where they stand."""

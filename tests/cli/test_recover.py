@@ -456,7 +456,7 @@ def test_on_a_terminal_it_asks(killed, sim, answer, left, code):
 
 
 def test_ctrl_c_at_the_question_revokes_nothing(killed, sim):
-    killed(acts=True)
+    killed("--mark-names", acts=True)
     child = pexpect.spawn(
         COMMAND[0],
         [*COMMAND[1:], "recover", "--revoke"],

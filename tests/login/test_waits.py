@@ -33,9 +33,6 @@ SILENT = """
 import time
 from keyring.backend import KeyringBackend
 from vercel_sql.api import system_keyring
-
-from ..scale import SCALE
-
 system_keyring._LIMIT = {limit}
 
 class Silent(KeyringBackend):

@@ -79,7 +79,7 @@ def test_the_secrets_file_never_has_an_id_token(connect, sign_in, tmp_path):
     (line,) = saved.read_text().splitlines()
     kept = json.loads(line)
     assert kept.keys() == {
-        *("at", "resource", "method"),
+        *("at", "resource", "method", "create", "checksum"),
         *("access_token", "token_type", "expires_in", "scope", "refresh_token"),
     }
     assert row[0] not in line

@@ -97,7 +97,7 @@ def _recover(arguments: argparse.Namespace) -> int:
         if error.filename == STANDARD_OUTPUT:
             raise
         raise OperationalError(
-            f"the journal {error.filename or journal_folder()} can't be used: "
+            f"the journal {journal_folder()} can't be used: "
             f"{error.strerror or 'unknown error'}"
         ) from None
     finally:
