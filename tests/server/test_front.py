@@ -64,11 +64,13 @@ class Clock:
 
     def __init__(self, server: Any) -> None:
         self.con = attach(server)
+        self.server = server
         self.longest = 0.0
 
     def ask(self) -> None:
         began = time.monotonic()
-        assert self.con.execute(SELECT).fetchall() == [(42,)]
+        asked = Asking(self.con, SELECT)
+        assert asked.answered() == [(42,)], (asked.error, self.server.said())
         self.longest = max(self.longest, time.monotonic() - began)
 
 

@@ -321,8 +321,10 @@ class Server(HoldsSecrets):
             except Refusal as refusal:
                 log.warning("refused: %s", refusal)
                 return None
-            except (MemoryError, duckdb.OutOfMemoryException):
-                # Before it ran: what it meets while it runs, it is told.
+            except (MemoryError, RuntimeError, duckdb.Error) as error:
+                # Before it ran, or when its result was handed over: there is no memory for it, or
+                # no thread. What a statement meets while it runs, it is told.
+                log.info("short of memory: %s", type(error).__name__)
                 self._sessions.shed()
                 time.sleep(_ROOM_SECONDS)
         return failing("the server is short of memory; try again")
