@@ -320,7 +320,7 @@ class Server(HoldsSecrets):
                 return self._sessions.answer(session, text)
             except Refusal as refusal:
                 log.warning("refused: %s", refusal)
-                return None
+                return failing("Authorization failed: the server's log says why")
             except (MemoryError, RuntimeError, duckdb.Error) as error:
                 # Before it ran, or when its result was handed over: there is no memory for it, or
                 # no thread. What a statement meets while it runs, it is told.
