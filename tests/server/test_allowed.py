@@ -40,8 +40,9 @@ READ = {
 
 
 OUTSIDE = [
-    "arrow_scan", "from_json", "json_contains", "json_group_structure", "json_merge_patch",
-    "json_pretty", "json_structure", "json_transform", "json_tree", "levenshtein", "current_setting", "duckdb_databases", "duckdb_extensions", "duckdb_logs",
+    "from_json", "json_contains", "json_group_structure", "json_merge_patch", "json_pretty",
+    "json_structure", "json_transform", "json_tree", "levenshtein",
+    "arrow_scan", "current_setting", "duckdb_databases", "duckdb_extensions", "duckdb_logs",
     "duckdb_memory", "duckdb_prepared_statements", "duckdb_secrets", "duckdb_settings",
     "duckdb_variables", "getenv", "getvariable", "glob", "json_deserialize_sql",
     "json_execute_serialized_sql", "json_serialize_plan", "json_serialize_sql", "nextval",

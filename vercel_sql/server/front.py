@@ -37,6 +37,8 @@ _MOST_SESSIONS = 4096
 _MOST_WAITING = 16
 """Requests of one session that wait for each other."""
 _CHUNK = 64 * 1024
+_NOT_ASKED = message.error("Authorization failed")
+_ATTEMPTS, _ROOM_SECONDS = 10, 0.1
 _BACKLOG = 1024
 _MOST_BUSY = 96
 """Requests. Quack 1.5 has 128 threads, and a request takes one until its answer is read."""
@@ -290,6 +292,14 @@ class Front:
             if not answering.done():
                 child.tell(cancel=session.inner.decode())
             length, upstream, close = await answering
+            if length == len(_NOT_ASKED):
+                answer = await upstream.readexactly(length)
+                close()
+                if answer == _NOT_ASKED:  # Quack had no memory to ask what to run
+                    answer = await _asked_again(child, asked)
+                await _reply(writer, 200, answer)
+                self._children.answered(child, session.inner.decode())
+                return
             self._read[writer] = None
             try:
                 await _copied(upstream, length, writer)
@@ -300,6 +310,17 @@ class Front:
         finally:
             leaving.cancel()
             answering.cancel()
+
+
+async def _asked_again(child: Child, asked: bytes) -> bytes:
+    """The answer to a request, begun again as long as Quack can't ask what to run."""
+    for _ in range(_ATTEMPTS):
+        answer = await child.answer(asked)
+        if answer != _NOT_ASKED:
+            return answer
+        child.tell(shed=True)
+        await asyncio.sleep(_ROOM_SECONDS)
+    return message.error("the server is short of memory; try again")
 
 
 async def _copied(

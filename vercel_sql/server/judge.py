@@ -60,6 +60,7 @@ class Judge:
 
         Raises:
             Refusal: it may not run.
+            OutOfMemoryException: there is no memory to judge it.
         """
         if len(text) > _LONGEST or "\0" in text:
             raise Refusal("it is too long to be judged, or has a NUL in it")
@@ -69,6 +70,8 @@ class Judge:
             tree = self._parsed(text)
             mark_table_functions(tree)
             (self._inner if inner else self._outer).check(tree)
+        except duckdb.OutOfMemoryException:
+            raise
         except (duckdb.Error, LookupError, TypeError, ValueError, AttributeError, RecursionError):
             # A tree of another form than DuckDB's so far, or text that it does not read.
             raise Refusal("it can't be judged") from None

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -56,6 +57,10 @@ def listen_on(con: duckdb.DuckDBPyConnection, listener: socket.socket, token: st
     listener.close()
     if not own:
         raise OperationalError("the socket that Quack listens on was not found")
+    # Quack's thread may wait at the old socket, which lives until something comes to it.
+    with suppress(OSError):
+        while True:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
     return port
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 from duckdb import sqltypes
 
 from vercel_sql.api import Client, SecretsFile
@@ -24,7 +25,7 @@ from vercel_sql.server.judge import Judge
 from vercel_sql.server.pasting import acceptable_token, lines_to_paste, uri_of
 from vercel_sql.server.quack import has_active, listen, listen_on, load_quack, stop_listening
 from vercel_sql.server.running import NAME, StatementRunner
-from vercel_sql.server.sessions import Sessions
+from vercel_sql.server.sessions import Sessions, failing
 from vercel_sql.server.tree import Refusal
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import LIVE, literal
@@ -39,6 +40,8 @@ _JUDGE = "__vercel_sql_judge"
 _LAST_WORDS = 3.0  # seconds
 _QUIET = 0.2  # seconds
 _LAST_STEPS = 2.0  # seconds
+_ATTEMPTS, _ROOM_SECONDS = 10, 0.1
+"""How often a statement is begun where memory is short, and how long others get to make room."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class Server(HoldsSecrets):
             )
         self.token = acceptable_token(token)
         self._port = port
+        self._has_process = listener is not None
         self._writes = writes
         self._guards = guards
         self._client = client
@@ -205,8 +209,8 @@ class Server(HoldsSecrets):
         finally:
             is_idle = self._sessions is None or self._sessions.close(steps)
             ended = self._database.close(steps, is_idle=is_idle)
-            if ended:
-                self._quack.close()
+            if ended and not self._has_process:
+                self._quack.close()  # it waits for Quack's threads, which may want Python
             if self._judge is not None:
                 self._judge.close()
         return ended
@@ -312,12 +316,20 @@ class Server(HoldsSecrets):
         """Quack's question before each statement: what to run instead, or NULL for a refusal."""
         if self._judge is None or self._sessions is None or self._stopping:
             return None
-        try:
-            self._judge.check(text)
-        except Refusal as refusal:
-            log.warning("refused: %s", refusal)
-            return None
-        return self._sessions.answer(session, text)
+        for _ in range(_ATTEMPTS):
+            try:
+                self._judge.check(text)
+                return self._sessions.answer(session, text)
+            except Refusal as refusal:
+                log.warning("refused: %s", refusal)
+                return failing("Authorization failed: the server's log says why")
+            except (MemoryError, RuntimeError, duckdb.Error) as error:
+                # Before it ran, or when its result was handed over: there is no memory for it, or
+                # no thread. What a statement meets while it runs, it is told.
+                log.info("short of memory: %s", type(error).__name__)
+                self._sessions.shed()
+                time.sleep(_ROOM_SECONDS)
+        return failing("the server is short of memory; try again")
 
 
 def _changing_functions() -> set[tuple[str, str]]:

@@ -41,7 +41,9 @@ _STUCK_SECONDS = 45.0
 _SHORT_SECONDS = 1.0
 _BATCH_ROWS = 16_384
 _KIND = re.compile(r"\A[A-Z][A-Za-z ]* Error: ")
-_OUT_OF_MEMORY = "Out of Memory Error"
+_OUT_OF_MEMORY = re.compile("Out of Memory|bad.alloc")
+_ATTEMPTS = 10
+_ROOM_SECONDS = 0.1
 # What Arrow has no place for, so that something of it would be lost on the way.
 _LOSSY = re.compile(r"\b(BIT|TIME WITH TIME ZONE)\b")
 
@@ -90,6 +92,7 @@ class _Session:
         lock: held while a statement runs.
         result: the view of its last result; Quack reads it.
         running: the statement that runs.
+        wrote: whether the last one began to change something.
     """
 
     key: str
@@ -98,6 +101,7 @@ class _Session:
     lock: threading.Lock = field(default_factory=threading.Lock)
     result: str | None = None
     running: _Running | None = None
+    wrote: bool = False
 
 
 class Sessions:
@@ -143,20 +147,25 @@ class Sessions:
         """
         session = self._session(key)
         with session.lock:
-            try:
-                return self._shown(session, *self._result(session, text))
-            except Error as error:
-                said = str(error)
-            except MemoryError:
-                said = _OUT_OF_MEMORY
-        if said.startswith(_OUT_OF_MEMORY):
+            for _ in range(_ATTEMPTS):
+                try:
+                    return self._shown(session, *self._result(session, text))
+                except Error as error:
+                    said = str(error)
+                except MemoryError:
+                    said = "Out of Memory"
+                # Who came last is not to suffer from what others took before.
+                is_hungry = _OUT_OF_MEMORY.search(said) is not None
+                if not is_hungry or session.wrote or not self.shed():
+                    break
+                time.sleep(_ROOM_SECONDS)
+        if is_hungry:
             said = (
                 "the statement needs more memory than there is; ask for less, or raise the "
                 "server's --memory-limit"
             )
         # Quack's client puts a kind of error of its own in front.
-        said = _KIND.sub("", self._attachment.client.redactor.mask(said))
-        return f"SELECT error({literal(said)})"
+        return failing(_KIND.sub("", self._attachment.client.redactor.mask(said)))
 
     def end(self, key: str) -> None:
         """Forgets a session whose client is gone."""
@@ -287,6 +296,7 @@ class Sessions:
             yield session.running
         finally:
             with self._lock:
+                session.wrote = session.running.wrote
                 session.running = None
 
     def _shown(self, session: _Session, columns: list[tuple[str, str]], table: pa.Table) -> str:
@@ -332,6 +342,11 @@ class Sessions:
         if running.overtime > _STUCK_SECONDS and not running.is_stuck:
             running.is_stuck = True
             self._on_stuck()
+
+
+def failing(said: str) -> str:
+    """A statement that gives an error."""
+    return f"SELECT error({literal(said)})"
 
 
 def too_many_rows(most: int) -> OperationalError:
