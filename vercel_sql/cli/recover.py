@@ -97,8 +97,7 @@ def _recover(arguments: argparse.Namespace) -> int:
         if error.filename == STANDARD_OUTPUT:
             raise
         raise OperationalError(
-            f"the journal {journal_folder()} can't be used: "
-            f"{error.strerror or 'unknown error'}"
+            f"the journal {journal_folder()} can't be used: {error.strerror or 'unknown error'}"
         ) from None
     finally:
         client.close()
