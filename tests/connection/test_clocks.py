@@ -74,3 +74,27 @@ def test_clocks_that_are_right_are_not_spoken_of(apart):
     with pytest.raises(errors.DataError, match="lies in the past") as raised:
         create(con, -1)
     assert "clock" not in str(raised.value)
+
+
+@pytest.mark.parametrize("seconds", [-400 * 86_400, -3600, -30, 30, 3600, 400 * 86_400])
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_a_clock_that_is_set_hides_no_token_of_a_lost_create(simulate, monkeypatch, seconds, when):
+    sim = simulate(3, now_ms=int(time.time() * 1000))
+    wall, wall_ns, jump = time.time, time.time_ns, [seconds if when == "before" else 0]
+    monkeypatch.setattr(time, "time", lambda: wall() + jump[0])
+    monkeypatch.setattr(time, "time_ns", lambda: wall_ns() + jump[0] * 10**9)
+    sim.faults(kind="drop_after", method="POST")
+
+    def sent(event):
+        if event.method == "POST":
+            jump[0] = seconds
+
+    insert = f"INSERT INTO {T} (name) VALUES ('x')"
+    with (
+        vercel_sql.connect(sim.token, api_url=sim.url) as con,
+        con.observed(sent),
+        pytest.raises(vercel_sql.UnknownOutcomeError) as raised,
+    ):
+        con.execute(insert)
+    made = [token.id for token in sim.state.tokens() if token["name"] == "x"]
+    assert list(raised.value.orphans) == made
