@@ -83,7 +83,7 @@ def test_rows(hostile, fmt):
 
 @pytest.mark.parametrize("fmt", ["table", "csv", "ndjson"])
 def test_what_a_write_gives(hostile, fmt):
-    patch = {"token": {"name": ALL, "new": {ALL: ALL}}}
+    patch = {"token": {"origin": ALL, "new": {ALL: ALL}}}
     hostile.faults(kind="patch", method="POST", patch=patch, times=None)
     hostile.faults(kind="status", method="POST", status=400, code=ALL, message=ALL, after=2)
     sql = f"INSERT INTO {TABLE} (name) SELECT 'n' || i FROM range(4) r(i)"

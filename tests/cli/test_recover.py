@@ -329,7 +329,7 @@ def test_a_create_whose_answer_was_lost_while_its_process_lives(recover, connect
 
 def test_an_answer_that_came_when_nobody_waited_for_it_any_more(recover, connect, sim):
     sim.faults(kind="latency", ms=2500, method="POST", acts_first=True)
-    db = connect()
+    db = connect(mark_names=True)
     interrupting = threading.Thread(target=lambda: (until(sim.requests), db.interrupt()))
     interrupting.start()
     with pytest.raises(db.OperationalError, match="vercel-sql recover"):

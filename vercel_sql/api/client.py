@@ -448,8 +448,10 @@ class Client(HoldsSecrets):
                 raise answer.unusable(received.problem)
             self.proofs.check(answer, authorization)
             return answer
-        if status == 404 and request.method.trace is not None and self.proofs.may_be_mixed_up:
-            raise answer.mismatched("it says that a row is missing, and none was named")
+        is_refusal = 400 <= status < 500 and request.method.trace is not None
+        if is_refusal and self.proofs.may_be_mixed_up:
+            # It would count as surely not carried out, and nothing shows whose refusal it is.
+            raise answer.mismatched(f"an answer with status {status} shows nothing of its request")
         mask, origin = self.redactor.mask, self._servers.origin(request.method.server)
         raise api_error(request.method, request.path, status, headers, received.body, mask, origin)
 

@@ -45,6 +45,8 @@ log = logger("api")
 # For so long after its end, in seconds, a file that tells of a row is kept: the row might be
 # listed for a create that comes soon after, and it is known to have come of another one.
 _KEPT_SECONDS = 120.0
+# The same while some other create has no end.
+_WAITED_SECONDS = 3 * 3600.0
 
 
 def now_ms() -> int:
@@ -170,6 +172,7 @@ class Journal:
             self._process = None
         if self._process is None:
             self._process = LivingProcess(self.folder)
+        self._process.touch()
         return self._process
 
     def note(self, outcome: Outcome, path: Path, *, ends: bool) -> None:
@@ -235,7 +238,7 @@ def known_keys(files: Sequence[File]) -> frozenset[str]:
 def tidy(folder: Path) -> None:
     """Removes the files that nobody needs: those that have ended, and tell of no row or are old.
 
-    While some other create has no end, they stay: their rows did not come of it.
+    While some other create has no end, they stay longer: their rows did not come of it.
 
     Raises:
         OSError: the journal can't be read.
@@ -245,8 +248,9 @@ def tidy(folder: Path) -> None:
     is_waiting = any(file.is_open for file in files)
     for file in files:
         is_told = any(story.answer is not None for story in file.stories)
-        is_new = abs(time.time() - modified(file.path)) < _KEPT_SECONDS
-        if not file.is_open and not (is_told and (is_waiting or is_new)):
+        kept = _WAITED_SECONDS if is_waiting else _KEPT_SECONDS
+        is_new = abs(time.time() - modified(file.path)) < kept
+        if not file.is_open and not (is_told and is_new):
             file.path.unlink(missing_ok=True)
 
 

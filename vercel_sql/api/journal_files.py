@@ -64,7 +64,8 @@ class LivingProcess:
         self._handle = open_for_appending(begun, new=True)
         try:
             lock(self._handle, shared=False)
-            begun.replace(self._path)
+            if begun != self._path:
+                begun.replace(self._path)
         except OSError:
             os.close(self._handle)
             begun.unlink(missing_ok=True)
@@ -74,6 +75,10 @@ class LivingProcess:
     def is_known(self) -> bool:
         """Whether others still find the file."""
         return os.fstat(self._handle).st_nlink > 0
+
+    def touch(self) -> None:
+        """Shows that it lives, where locks do not."""
+        os.utime(self._path)
 
     def close(self, *, remove: bool) -> None:
         """Lets go of the file: from now on this process counts as gone."""
@@ -136,14 +141,15 @@ def _write(path: Path, record: Record) -> None:
     begun = path.with_name(f"{path.stem}-{secrets.token_hex(4)}{_BEGUN}")
     handle = open_for_appending(begun, new=True)
     try:
-        append_line(handle, encode_record(record))
-        os.fsync(handle)
+        try:
+            append_line(handle, encode_record(record))
+            os.fsync(handle)
+        finally:
+            os.close(handle)  # before it is renamed, which Windows refuses otherwise
         begun.replace(path)
     except OSError:
         begun.unlink(missing_ok=True)
         raise
-    finally:
-        os.close(handle)
 
 
 def add_to(path: Path, record: Record, *, sync: bool = True) -> None:
@@ -229,8 +235,10 @@ def is_alive(folder: Path, process: str) -> bool:
     path = folder / f"{process}{_ALIVE}"
     try:
         handle = open_private(path, os.O_RDONLY)
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:  # too many open files, for example: nothing says that it has ended
+        return True
     try:
         # A lock that others may have too: several may look at once.
         free = lock(handle, shared=True)

@@ -231,9 +231,10 @@ def _require_folder(found: os.stat_result, place: Path) -> None:
 
 
 def _shared(place: Path, found: os.stat_result) -> str:
+    mine = "run chmod go-w on it, or " if found.st_uid == os.geteuid() else ""
     return (
         f"others may write to the folder {place} (of {_owner(found.st_uid)}, mode "
-        f"{stat.S_IMODE(found.st_mode):04o}); run chmod go-w on it, or name another"
+        f"{stat.S_IMODE(found.st_mode):04o}); {mine}name another"
     )
 
 
@@ -271,11 +272,14 @@ def _is_open(found: os.stat_result) -> bool:
 
 
 def _is_own_group(found: os.stat_result) -> bool:
-    """Whether a group is its owner's alone, as many systems make one for each user."""
+    """Whether a group is its owner's alone, as many systems make one for each user.
+
+    A group without a name is that of a container's volume, and so of what runs there.
+    """
     try:
         user, group = pwd.getpwuid(found.st_uid), grp.getgrgid(found.st_gid)
     except KeyError:
-        return False
+        return found.st_gid in os.getgroups()
     return group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
 
 

@@ -11,7 +11,6 @@ import threading
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from vercel_sql.api.answer import Answer
@@ -114,6 +113,7 @@ class Proofs:
         self._identities: dict[tuple[str, str], str] = {}
         self._secrets: dict[str, str] = {}
         self._rows: set[tuple[str, str]] = set()
+        self._told: set[str] = set()
         self.pages = PageProofs()
         self.may_be_mixed_up = False
 
@@ -203,11 +203,25 @@ class Proofs:
         """What a credential stands for never changes, and its row shows the ends of its secret."""
         method = answer.request.method
         if resource is not None and authorization and method.reads:
-            _check_hints(answer, content, resource, authorization.partition(" ")[2])
+            self._check_hints(answer, content, resource, authorization.partition(" ")[2])
         for told in _at(content, method.identity):
             known = self._identity(method, authorization, told)
             if told != known:
                 raise answer.mismatched(f"it is about {told}, and this credential is {known}")
+
+    def _check_hints(
+        self, answer: Answer, content: dict[str, Any], resource: Resource, secret: str
+    ) -> None:
+        """The row of a credential shows the ends of its secret; what is told twice is believed."""
+        hints = resource.hints
+        if hints is None:
+            return
+        for row in _at(content, answer.request.method.rows):
+            begins, ends = (_text(row, name) for name in (hints.begins, hints.ends))
+            told = _digest(secret, begins, ends)
+            if not (secret.startswith(begins) and secret.endswith(ends)) and told not in self._told:
+                self._told.add(told)
+                raise answer.mismatched("it is about the row of another credential")
 
     def _identity(self, method: Method, authorization: str | None, told: Any) -> Any:
         """What a credential is known to stand for: what was told first."""
@@ -227,27 +241,22 @@ class Proofs:
         # An ID token is no credential, and one of the same second may be the same.
         needed = {c.name for c in method.returns if c.secret and c.stored and not c.optional}
         secrets = [value for name, value in answer.secrets().items() if name in needed]
+        asked = _digest(answer.request.method.name, answer.request.target, answer.request.content)
         for secret in secrets:
-            if authorization == f"Bearer {secret}" or not self._is_new(secret, answer.request):
+            before = self._secrets.get(_digest(secret))
+            is_new = before is None or (before == asked and method.trace is None)
+            if authorization == f"Bearer {secret}" or not is_new:
                 raise answer.mismatched("its secret was given before")
-        if resource is None or method.trace is None:
-            return
-        for key in _at(content, method.trace.key):
-            if (resource.full_name, str(key)) in self._rows:
-                raise answer.mismatched(f"{key} was there before")
-            for secret in secrets:
-                _check_hints(answer, content, resource, secret)
-                self._identity(method, f"Bearer {secret}", key)
-        self._note_rows(resource, _at(content, method.rows))
-
-    def _is_new(self, secret: str, request: Request) -> bool:
-        """Whether a secret was not given before, but for the very same question."""
-        asked = _digest(request.method.name, request.target, request.content)
-        digest = _digest(secret)
+        if resource is not None and method.trace is not None:
+            for key in _at(content, method.trace.key):
+                if (resource.full_name, str(key)) in self._rows:
+                    raise answer.mismatched(f"{key} was there before")
+                for secret in secrets:
+                    self._identity(method, f"Bearer {secret}", key)
+            self._note_rows(resource, _at(content, method.rows))
+        # At last: what is refused above is nobody's yet.
         with self._lock:
-            before = self._secrets.get(digest)
-            self._secrets[digest] = asked
-        return before is None or (before == asked and request.method.trace is None)
+            self._secrets.update((_digest(secret), asked) for secret in secrets)
 
     def _note_rows(self, resource: Resource, rows: Iterable[Any]) -> None:
         with self._lock:
@@ -277,7 +286,7 @@ def _check_echoes(answer: Answer, content: dict[str, Any], resource: Resource | 
 def _check_fields(answer: Answer, content: dict[str, Any], resource: Resource | None) -> None:
     """An answer has what tells it from those of other methods."""
     method = answer.request.method
-    if not method.reads and not method.returns and content:
+    if not method.reads and not method.returns and content.keys() & _names(method):
         raise answer.mismatched("it says something, where nothing was asked for")
     columns = method.returns or (resource.fields if resource is not None else ())
     needed = [column.name for column in columns if column.always]
@@ -287,15 +296,11 @@ def _check_fields(answer: Answer, content: dict[str, Any], resource: Resource | 
             raise answer.mismatched(f"it has no {', '.join(missing)}")
 
 
-def _check_hints(answer: Answer, content: dict[str, Any], resource: Resource, secret: str) -> None:
-    """The row of a credential shows the ends of its secret, where it shows any."""
-    hints = resource.hints
-    if hints is None:
-        return
-    for row in _at(content, answer.request.method.rows):
-        begins, ends = (_text(row, name) for name in (hints.begins, hints.ends))
-        if not (secret.startswith(begins) and secret.endswith(ends)):
-            raise answer.mismatched("it is about the row of another credential")
+def _names(method: Method) -> set[str]:
+    """What the answers of a method's service have."""
+    resources = vercel().service(method.resource.partition(".")[0]).resources.values()
+    returned = [column for r in resources for m in r.methods.values() for column in m.returns]
+    return {column.name for column in [*returned, *(c for r in resources for c in r.fields)]}
 
 
 def _is_about_itself(request: Request, resource: Resource | None) -> bool:
@@ -320,13 +325,17 @@ def _is_same(parameter: Parameter, asked: Any, shown: Any) -> bool:
     change the case of an address, bring characters into one form, and cut what is long.
     """
     if parameter.moment is not None:
-        is_number = isinstance(shown, (int, Decimal)) and not isinstance(shown, bool)
+        # A number that is no whole one is left to whoever makes a row of it, like other types.
+        is_number = isinstance(shown, int) and not isinstance(shown, bool)
         return abs(shown - asked) <= _ROUNDING_MS if is_number else shown is not None
     if not isinstance(shown, str):
-        return True  # whoever makes a row of it says what is wrong with it
-    if parameter.location == "path":
-        return bool(asked == shown)
-    wanted, there = _plain(str(asked)), _plain(shown)
+        return True
+    return bool(asked == shown) if parameter.location == "path" else is_alike(str(asked), shown)
+
+
+def is_alike(asked: str, shown: str) -> bool:
+    """Whether a server may have made one text of another: trimmed, folded, or cut where long."""
+    wanted, there = _plain(asked), _plain(shown)
     return wanted == there or (len(there) >= _LONG_NAME and wanted.startswith(there))
 
 

@@ -22,6 +22,8 @@ from vercel_sql.api.decode import decode_json, encode_json
 from vercel_sql.api.private_files import read_private
 from vercel_sql.errors import OperationalError
 
+UNCLAIMED = "unclaimed"
+"""In place of a create, for a secret that came in an answer which did not fit its request."""
 _CHECKED = re.compile(rb',"checksum":"([0-9a-f]{8})"}$')
 
 

@@ -47,7 +47,7 @@ class Printer:
         self._format = fmt
         self._first = True
 
-    def require_ready(self) -> None:
+    def require_ready(self, *, has_secrets: bool) -> None:  # noqa: ARG002 - all are tried alike
         """Finds out whether a result can be shown, before anything makes one.
 
         Raises:

@@ -39,8 +39,11 @@ _NO_HINTS: Mapping[type[Error], str] = MappingProxyType({})
 class Writer(Protocol):
     """Where results go."""
 
-    def require_ready(self) -> None:
-        """Finds out whether rows with secrets can be written, before anything makes one.
+    def require_ready(self, *, has_secrets: bool) -> None:
+        """Finds out whether rows can be written, before anything is sent that gives them.
+
+        Args:
+            has_secrets: whether they are shown this once.
 
         Raises:
             OutputError: they can't.
@@ -228,7 +231,7 @@ class Runner:
         Raises:
             OutputError: the result could not be shown, so nothing is to be sent.
         """
-        self._writer.require_ready()
+        self._writer.require_ready(has_secrets=plan.makes_secret)
         if self._manner.approve is not None:
             self._progress.clear()
             with self._interrupts.asking():

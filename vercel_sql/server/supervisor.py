@@ -73,7 +73,9 @@ class Supervisor:
         Returns:
             Whether all statements had ended.
         """
-        return self._run(self._stop(patience))
+        ended = self._run(self._stop(patience))
+        self._end()
+        return ended
 
     async def _stop(self, patience: float) -> bool:
         assert self._children is not None and self._front is not None  # noqa: PT018, S101
@@ -87,8 +89,19 @@ class Supervisor:
 
     def kill(self) -> None:
         """Ends it at once."""
+        self._run(self._kill())
+        self._end()
+
+    async def _kill(self) -> None:
         if self._children is not None:
-            self._run(self._children.kill())
+            await self._children.kill()
+        if self._front is not None:
+            self._front.stop()
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

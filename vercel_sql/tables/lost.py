@@ -82,9 +82,10 @@ def secretless(
     """The error of a write that was carried out, and whose answer names the row but no secret."""
     if entry is None:
         return error
-    # An answer that names somebody else's row is not the answer to this.
-    is_own = made.key not in entry.journal.known_keys() and made.key not in entry.intent.there
-    search = _Search([made], is_proven=is_own)
+    # Without a secret it may be the answer to anybody's question about a row of that name; but
+    # what it repeats of the request was checked, and so was a mark.
+    is_known = made.key in entry.journal.known_keys() or made.key in entry.intent.there
+    search = _Search([made], is_proven=entry.intent.mark is not None and not is_known)
     return _told(client, resource, entry, search, error, str(error), on_orphan)
 
 
@@ -95,7 +96,9 @@ def _searched(client: Client, resource: Resource, method: Method, entry: Entry) 
     clock = client.clock(method.server)
     since, server_at = earliest(Story(intent), clock), clock.earliest_ms()
     if intent.mark is not None:
-        return _Search(proven(rows, intent), is_proven=True, since=since, server_at=server_at)
+        found = proven(rows, intent)
+        # Somebody may have copied the name, mark and all.
+        return _Search(found, is_proven=len(found) == 1, since=since, server_at=server_at)
     # The journal is read after the listing: who made a row of it has noted its answer before.
     found = candidates(rows, intent, since, entry.journal.known_keys())
     return _Search(found, is_proven=False, since=since, server_at=server_at)

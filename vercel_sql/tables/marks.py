@@ -2,8 +2,9 @@
 
 Why it is a proof: a mark has 80 random bits and is drawn for one create, which is sent once. It is
 in the journal before the request goes out, and nobody else is told of it. So a row that ends with
-it was made by that create, or by somebody who copied the name of that very row; and a rotation of
-ours does not carry marks over.
+it was made by that create, or by somebody who copied the name of that very row. Where two rows have
+it, none is proven; and a rotation of ours does not carry marks over. (A copy whose original is gone
+can't be told from it.)
 
 Name, time and account prove nothing: another machine may make a row of the same name at any time.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,11 +10,13 @@ from typing import Any
 from vercel_sql.api import Client, build_request, walk
 from vercel_sql.api.journal import now_ms
 from vercel_sql.api.journal_records import Intent, Story
+from vercel_sql.api.proofs import is_alike
 from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.api.steady_clock import boot_id, steady_ms
 from vercel_sql.errors import NotSupportedError
 from vercel_sql.manifest import Resource, Trace
-from vercel_sql.tables.calls import refuse_own_key, require_answer, send_or_missing
+from vercel_sql.tables.calls import refuse_own_key
+from vercel_sql.tables.deleting import delete_row
 from vercel_sql.tables.pages import page_reader, rows_at
 from vercel_sql.tables.shape import TableShape
 
@@ -88,22 +89,19 @@ def candidates(
     """
     if not intent.values:
         return []
-    wanted = {name: _alike(value) for name, value in intent.values.items()}
     return [
         row
         for row in rows
-        if {name: _alike(row.values.get(name)) for name in wanted} == wanted
+        if all(_is_alike(value, row.values.get(name)) for name, value in intent.values.items())
         and (since is None or row.made_at >= since)
         and row.key not in known
         and row.key not in intent.there
     ]
 
 
-def _alike(value: Any) -> Any:
-    """What a value has in common with its forms that an API may make of it."""
-    if not isinstance(value, str):
-        return value
-    return " ".join(unicodedata.normalize("NFC", value).split())
+def _is_alike(asked: Any, shown: Any) -> bool:
+    are_texts = isinstance(asked, str) and isinstance(shown, str)
+    return is_alike(asked, shown) if are_texts else bool(asked == shown)
 
 
 def earliest(story: Story, clock: ServerClock) -> int | None:
@@ -152,9 +150,7 @@ def revoke(client: Client, resource: Resource, key: str) -> None:
     if remover is None:
         raise NotSupportedError(f"vercel.{resource.full_name} has no DELETE")
     refuse_own_key(client, resource, [key])
-    answer = send_or_missing(client, build_request(remover, {remover.required[0].name: key}))
-    if answer is not None:
-        require_answer(remover, answer)
+    delete_row(client, resource, key, build_request(remover, {remover.required[0].name: key}))
 
 
 def named(rows: Sequence[Row], most: int = 5) -> str:

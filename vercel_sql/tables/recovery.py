@@ -23,7 +23,7 @@ from vercel_sql.api.journal_files import (
 )
 from vercel_sql.api.journal_records import Answered, Intent, Settled, Story, Unknown, Unsent
 from vercel_sql.api.noting import fingerprint
-from vercel_sql.api.secrets_file import read_secrets
+from vercel_sql.api.secrets_file import UNCLAIMED, read_secrets
 from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.errors import Error
 from vercel_sql.manifest import Manifest, Method, Resource, Trace
@@ -312,8 +312,16 @@ class _Secrets:
 
     def keys(self, trace: Trace) -> set[Any]:
         """The keys of all rows whose secrets are saved."""
-        lines = [line for file in self._files.values() for line in file.lines]
+        return {value_at(line, trace.key) for line in self._lines}
+
+    def unclaimed(self, trace: Trace) -> set[Any]:
+        """The keys of rows whose secrets came in answers that did not fit their requests."""
+        lines = [line for line in self._lines if line.get("create") == UNCLAIMED]
         return {value_at(line, trace.key) for line in lines}
+
+    @property
+    def _lines(self) -> list[dict[str, Any]]:
+        return [line for file in self._files.values() for line in file.lines]
 
 
 def _is_of(line: Mapping[str, Any], create: str, key: str | None, method: Method) -> bool:
@@ -408,7 +416,8 @@ def _found(case: _Case, account: _Account, saved: _Secrets) -> _Found:
     if answer is None:
         return _searched(case, account, account.client.clock(case.method.server), saved)
     there = [row for row in account.rows(case) if row.key == answer.key]
-    is_lost = case.story.is_given_up and answer.saved_in is None
+    # Only a mark proves that an answer which nobody waited for was to this create.
+    is_lost = case.story.is_given_up and answer.saved_in is None and case.intent.mark is not None
     fate = Fate.ORPHAN if is_lost else Fate.SHOWN
     return (fate, there, None) if there else (Fate.GONE, _row_of(answer), None)
 
@@ -417,19 +426,22 @@ def _searched(case: _Case, account: _Account, clock: ServerClock, saved: _Secret
     """How a create without an answer ended."""
     rows, intent = account.rows(case), case.intent
     assert case.trace is not None  # noqa: S101 - it can be listed
-    if intent.mark is not None:
-        own = proven(rows, intent)
-        if own:
-            # Its process may still be given the answer, and save the secret.
-            return Fate.POSSIBLE if case.is_awaited else Fate.ORPHAN, own, None
-        named = [key for each in case.story.unknowns for key in each.candidates]
-        if named:
-            return Fate.GONE, [Row(key, 0) for key in named], None
-    else:
-        known = account.known | saved.keys(case.trace)
-        found = candidates(rows, intent, earliest(case.story, clock), known)
-        if found:
-            return Fate.POSSIBLE, found, None
+    own = proven(rows, intent)
+    if own:
+        # Its process may still be given the answer; and a name may be copied, mark and all.
+        is_certain = len(own) == 1 and not case.is_awaited
+        return Fate.ORPHAN if is_certain else Fate.POSSIBLE, own, None
+    named = [key for each in case.story.unknowns for key in each.candidates]
+    if intent.mark is not None and named:
+        return Fate.GONE, [Row(key, 0) for key in named], None
+    doubtful = saved.unclaimed(case.trace)
+    known = (account.known | saved.keys(case.trace)) - doubtful
+    since = earliest(case.story, clock)
+    found = candidates(rows, intent, since, known)
+    # A secret that came in an answer which did not fit may be its own all the same.
+    found += [row for row in rows if row.key in doubtful and row not in found]
+    if found:
+        return Fate.POSSIBLE, found, None
     age = _age_ms(case.story, clock)
     is_over = age is not None and age >= LATEST_MS and not case.is_awaited
     return Fate.NOTHING if is_over else Fate.PENDING, (), None

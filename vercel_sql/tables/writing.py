@@ -17,6 +17,7 @@ from vercel_sql.api.journal import Entry
 from vercel_sql.api.logger import logger, warning_of
 from vercel_sql.api.noting import Trail
 from vercel_sql.api.receipts import Batch
+from vercel_sql.api.secrets_file import UNCLAIMED
 from vercel_sql.api.state_dir import made_state_dir
 from vercel_sql.errors import (
     AnswerMismatchError,
@@ -126,7 +127,9 @@ def write_and_keep(
         problem = problem or answer.unnoted
     except Error as error:
         if isinstance(error, AnswerMismatchError) and error.unclaimed:
-            error.args = (f"{error}. {_kept_aside(client, resource, method, error, keeping)}",)
+            error.args = (
+                f"{error}. {_kept_aside(client, resource, method, error, keeping, trail.entry)}",
+            )
         trail.lost(client.redactor.mask(str(error)))
         raise explained(client, resource, trail.entry, error, keeping.on_orphan) from None
     for column in method.returns:
@@ -255,6 +258,7 @@ def _kept_aside(
     method: Method,
     error: AnswerMismatchError,
     keeping: Keeping,
+    entry: Entry | None,
 ) -> str:
     """Saves a new secret that came in an answer to something else; says where it is."""
     for column in method.returns:
@@ -263,7 +267,9 @@ def _kept_aside(
     try:
         file = saving(keeping).secrets_file
         assert file is not None  # noqa: S101 - that is what `saving` is for
-        file.append(resource.full_name, method.name, error.unclaimed, create="unclaimed")
+        length = file.append(resource.full_name, method.name, error.unclaimed, create=UNCLAIMED)
+        if entry is not None:
+            entry.journal.note_length(file.path.absolute(), length)
     except OperationalError as failure:
         return f"It had a new secret, which could not be kept: {failure}"
     finally:

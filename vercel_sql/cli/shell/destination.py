@@ -58,8 +58,11 @@ class Destination:
         if file is not None:
             file.close()
 
-    def require_ready(self) -> None:
-        """Finds out whether a result with secrets can be written, before anything makes one.
+    def require_ready(self, *, has_secrets: bool) -> None:
+        """Finds out whether a result can be written, before anything is sent that gives it.
+
+        Args:
+            has_secrets: whether it is shown this once.
 
         Raises:
             OutputError: it can't.
@@ -69,6 +72,8 @@ class Destination:
                 "the output file was deleted: .output names another. Nothing was sent",
                 reader_left=False,
             )
+        if self._file is not None and has_secrets:
+            _require_own(self._file)
         rehearse(lambda out: self._render(SAMPLE, out, terminal_width(), frozenset(["secret"])))
 
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
@@ -117,13 +122,7 @@ class Destination:
             self._render(table, file, None, secrets)
             file.flush()
             return
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if os.name == "posix" and mode & 0o077:
-            raise OutputError(
-                f"the output file may be read by others (mode {mode:04o}), and the rows hold "
-                "secrets: run chmod 600 on it",
-                reader_left=False,
-            )
+        _require_own(file)
         written = io.StringIO()
         self._render(table, written, None, secrets)
         file.write(written.getvalue())
@@ -149,6 +148,21 @@ class Destination:
             width=width,
             secret_columns=secrets,
             options=options,
+        )
+
+
+def _require_own(file: TextIO) -> None:
+    """Refuses a file for secrets that others may read.
+
+    Raises:
+        OutputError: they may.
+    """
+    mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    if os.name == "posix" and mode & 0o077:
+        raise OutputError(
+            f"the output file may be read by others (mode {mode:04o}), and the rows hold "
+            "secrets: run chmod 600 on it",
+            reader_left=False,
         )
 
 

@@ -20,6 +20,7 @@ class Plan:
         first: the first of the requests in words, secrets masked.
         rows: how many rows they are about, where it is not one each.
         writes: how many of them change something, where not all do.
+        makes_secret: whether an answer shows a secret this once.
     """
 
     SHOWN: ClassVar[int] = 3
@@ -29,6 +30,7 @@ class Plan:
     first: tuple[str, ...]
     rows: int | None = None
     writes: int | None = None
+    makes_secret: bool = False
 
 
 def in_words(client: Client, request: Request) -> str:

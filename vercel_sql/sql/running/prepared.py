@@ -163,7 +163,8 @@ class Prepared(HoldsSecrets):
         for secret in (secret for request in shown for secret in request.secrets):
             client.redactor.add(secret)
         first = tuple(client.redactor.mask(in_words(client, request)) for request in shown)
-        if not approve(Plan(self.what, len(self.requests), first)):
+        is_secret = any(request.method.makes_secret for request in self.requests)
+        if not approve(Plan(self.what, len(self.requests), first, makes_secret=is_secret)):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
     def run(self, limits: Limits) -> Outcome:

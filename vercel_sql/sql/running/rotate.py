@@ -81,7 +81,7 @@ class PreparedRotation:
             f"{text} ({note})" if note else text
             for text, note in zip(shown, self.notes, strict=True)
         )
-        plan = Plan(self.what, len(told), told, rows=1, writes=self.write_count)
+        plan = Plan(self.what, len(told), told, rows=1, writes=self.write_count, makes_secret=True)
         if not approve(plan):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
