@@ -90,6 +90,16 @@ class Account:
     def made(self, name: str) -> bool:
         return any(event.name == name for event in self.sim.history()[-50:])
 
+    def wait_for_late(self, creates: list[Create]) -> None:
+        """Waits until the server has done what commands that were killed had sent."""
+        late = {c.name for c in creates if c.point == "killed while the server is about to act"}
+        received = [r.body for r in self.sim.requests() if r.method == "POST"]
+        late &= {body.get("name") for body in received if isinstance(body, dict)}
+        for _ in range(500):
+            if late <= {event.name for event in self.sim.history()}:
+                return
+            time.sleep(0.01)
+
     def moment(self, create: Create) -> Callable[[], bool] | None:
         """When a create is to be killed."""
         if not create.is_killed:
@@ -180,6 +190,7 @@ def test_no_token_is_lost_or_doubled(
         several = [operators(sim) for _ in range(AT_ONCE)]
         creates = plan(seed=20)
         ended = carry_out(account, several, creates)
+        account.wait_for_late(creates)
         recovered = several[0].run("recover", "recover", "-o", "json")
         made = [e for e in sim.history() if e.event == "created" and e.request is not None]
         working = {token.bearer for token in sim.state.tokens()}
