@@ -309,9 +309,10 @@ class Front:
                 await _reply(writer, 200, _INVALID)
                 return
             self._sessions.move_to_end(key)
+            if kind == message.DISCONNECT:
+                del self._sessions[key]
             await self._passed_on(session, body, leaving, writer)
             if kind == message.DISCONNECT:
-                self._sessions.pop(key, None)
                 self._end(session)
         finally:
             session.waiting -= 1
