@@ -240,22 +240,21 @@ def serve(
         yield start
 
 
-@pytest.fixture
-def served(
-    sim: Simulator, tmp_path: Path, quack_files: list[Path]
-) -> Iterator[Callable[..., Served]]:
-    """Starts the command for an account: ``served("--allow-writes")``."""
+@contextmanager
+def commands(account: Simulator, base: Path, files: list[Path]) -> Iterator[Callable[..., Served]]:
+    """What starts the command for an account, and ends all that it started."""
+    default = account
     started: list[subprocess.Popen[bytes]] = []
 
     def start(
         *options: str, account: Simulator | None = None, port: int | None = None, wait: bool = True
     ) -> Served:
-        account, port = account or sim, port or free_port()
-        folder = tmp_path / f"served-{len(started)}"
+        account, port = account or default, port or free_port()
+        folder = base / f"served-{len(started)}"
         (folder / "temporary").mkdir(parents=True)
         if "--allow-writes" in options:
             options = (*options, "--save-secrets", str(folder / "secrets"))
-        for file in quack_files:
+        for file in files:
             options = (*options, "--extension", str(file))
         code = "from vercel_sql.cli.main import entry_point; entry_point()"
         command = [sys.executable, "-c", code, "serve", "--port", str(port), *options]
@@ -277,10 +276,34 @@ def served(
             assert process.poll() is None, server.said()
         return server
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait(60)
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.wait(60)
+
+
+@pytest.fixture
+def served(
+    sim: Simulator, tmp_path: Path, quack_files: list[Path]
+) -> Iterator[Callable[..., Served]]:
+    """Starts the command for an account: ``served("--allow-writes")``."""
+    with commands(sim, tmp_path, quack_files) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The command, read-only, for all tests of a module that leave it as it was."""
+    files = extension_files()
+    if not files:
+        pytest.skip("Quack is on PyPI for DuckDB 1.5.5 only; 2.0 would download it")
+    with (
+        Simulator(60) as account,
+        commands(account, tmp_path_factory.mktemp("front"), files) as start,
+    ):
+        yield start()
 
 
 @pytest.fixture

@@ -74,12 +74,6 @@ class Clock:
         self.longest = max(self.longest, time.monotonic() - began)
 
 
-@pytest.fixture
-def front(served: Any) -> Any:
-    """A running server."""
-    return served()
-
-
 @pytest.fixture(scope="module")
 def messages() -> dict[str, bytes]:
     session = b"0123456789ABCDEF" * 2

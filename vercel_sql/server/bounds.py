@@ -46,3 +46,14 @@ def limit_memory(bounds: Bounds) -> None:
         most = (bounds.memory + _STACKS) * MEBIBYTE
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def most_open_files() -> int:
+    """How many files and connections this process may have open; a guess where nothing says so."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most != resource.RLIM_INFINITY:
+            return most
+    return 1024

@@ -12,14 +12,16 @@ import errno
 import hmac
 import secrets
 import socket
+import time
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
 from vercel_sql.server import message
-from vercel_sql.server.bounds import Bounds
+from vercel_sql.server.bounds import Bounds, most_open_files
 from vercel_sql.server.children import Child, Children, GoneError
 from vercel_sql.server.pasting import HOST, uri_of
 
@@ -33,13 +35,22 @@ _LONGEST_HEAD = 8 * 1024
 _LONGEST_CONNECT = 4 * 1024
 _LONGEST_BODY = 512 * 1024
 """Bytes. The judge takes statements of 100,000 characters at most, which have up to four bytes."""
-_MOST_SESSIONS = 4096
-_MOST_WAITING = 16
-"""Requests of one session that wait for each other."""
+_MOST_CLIENTS = 4096
+_MOST_SESSIONS = 512
+"""Of them have a session in the database process, where each takes a quarter of a mebibyte."""
+_MOST_STATEMENTS, _MOST_WAITING = 8, 256
+"""Statements of one session that wait for each other, and requests: a client fetches a result with
+all its threads at once."""
+_CANCEL_SECONDS = 0.1
+_TOO_MANY = message.error("too many requests at once; try again")
+_INVALID = message.error("Invalid connection id")
 _CHUNK = 64 * 1024
 _NOT_ASKED = message.error("Authorization failed")
 _ATTEMPTS, _ROOM_SECONDS = 10, 0.1
-_BACKLOG = 1024
+_BACKLOG, _ACCEPTS = 1024, 16
+"""Connections that wait to be accepted, and how many are before others are read from."""
+_YOUNG_SECONDS = 0.2
+"""So old is a connection before it has to make room: its request may not have been read yet."""
 _MOST_BUSY = 96
 """Requests. Quack 1.5 has 128 threads, and a request takes one until its answer is read."""
 _REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Content Too Large"}
@@ -66,7 +77,8 @@ class _Session:
         child: the process in which it has a session.
         inner: what that session is called there.
         lock: held while one of its requests is answered.
-        waiting: how many of its requests there are.
+        waiting: how many of its requests are answered or wait for that.
+        statements: how many of those are statements.
     """
 
     connect: bytes
@@ -74,6 +86,7 @@ class _Session:
     inner: bytes = b""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: int = 0
+    statements: int = 0
 
 
 class Front:
@@ -89,25 +102,30 @@ class Front:
     def __init__(self, port: int, token: str, children: Children, bounds: Bounds) -> None:
         self._token = token.encode()
         self._children = children
-        self._most = bounds.connections
+        files = most_open_files()
+        self._most = min(bounds.connections, files // 6)
+        self._most_queued = files * 3 // 8
         self._hosts = {f"{host}:{port}" for host in (HOST, "127.0.0.1", "[::1]")}
         self._sockets = _listeners(port)
         self._servers: list[asyncio.Server] = []
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
-        # Connections that have not brought a token or session yet, the oldest first.
-        self._unknown: OrderedDict[asyncio.StreamWriter, None] = OrderedDict()
+        # Connections that have not brought a token or session yet, and since when.
+        self._unknown: OrderedDict[asyncio.StreamWriter, float] = OrderedDict()
         # Answers that are being read, the oldest first.
         self._read: OrderedDict[asyncio.StreamWriter, None] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._busy = 0
 
     async def start(self) -> None:
         """Begins to accept connections."""
+        asyncio.get_running_loop().set_exception_handler(_reported)
         for each in self._sockets:
             self._servers.append(
                 await asyncio.start_server(
-                    self._accept, sock=each, limit=_LONGEST_HEAD, backlog=_BACKLOG
+                    self._accept, sock=each, limit=_LONGEST_HEAD, backlog=_ACCEPTS
                 )
             )
+            each.listen(_BACKLOG)
 
     def stop(self) -> None:
         """Accepts no more connections; what is answered goes on."""
@@ -118,23 +136,33 @@ class Front:
 
     @property
     def busy(self) -> int:
-        """How many requests are being answered."""
+        """How many requests are being answered, or wait for that."""
         return self._busy
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._unknown) >= self._most:
-            # Who sends its request at once is not among the oldest.
-            self._unknown.popitem(last=False)[0].transport.abort()
-        self._unknown[writer] = None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        now, crowd = time.monotonic(), len(self._unknown)
+        if crowd >= self._most:
+            oldest, since = next(iter(self._unknown.items()))
+            if now - since > _YOUNG_SECONDS or crowd >= 2 * self._most:
+                del self._unknown[oldest]
+                oldest.transport.abort()
+        self._unknown[writer] = now
+        task = asyncio.create_task(self._served(reader, writer))
+        self._tasks.add(task)  # asyncio itself would forget it
+        task.add_done_callback(self._tasks.discard)
+
+    async def _served(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 session, body = await self._request(reader)
             self._unknown.pop(writer, None)
             self._busy += 1
+            leaving = asyncio.create_task(_left(reader))
             try:
-                await self._answered(session, body, reader, writer)
+                await self._answered(session, body, leaving, writer)
             finally:
                 self._busy -= 1
+                leaving.cancel()
         except _Refused as refused:
             await _reply(writer, refused.status, b"")
         except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
@@ -190,7 +218,7 @@ class Front:
         self,
         key: bytes,
         body: bytes,
-        reader: asyncio.StreamReader,
+        leaving: asyncio.Task[None],
         writer: asyncio.StreamWriter,
     ) -> None:
         kind, _ = message.kind_and_session(body)
@@ -199,19 +227,27 @@ class Front:
             if kind == message.CONNECT:
                 await _reply(writer, 200, await self._connected(body))
             elif session is None:
-                await _reply(writer, 200, message.error("Invalid connection id"))
-            elif session.waiting >= _MOST_WAITING or not self._has_room():
-                await _reply(writer, 200, message.error("too many requests at once; try again"))
+                await _reply(writer, 200, _INVALID)
+            elif self._has_queue(session, is_statement=kind == message.QUERY):
+                await _reply(writer, 200, _TOO_MANY)
             else:
-                await self._passed_on(key, session, kind, body, reader, writer)
+                await self._in_turn(key, session, body, leaving, writer)
         except GoneError as gone:
             await _reply(writer, 200, message.error(str(gone)))
 
-    def _has_room(self) -> bool:
+    def _has_queue(self, session: _Session, *, is_statement: bool) -> bool:
+        """Whether so many requests of a session wait that another one is refused."""
+        return session.waiting > 0 and (
+            session.waiting >= _MOST_WAITING
+            or (is_statement and session.statements >= _MOST_STATEMENTS)
+            or self._busy > self._most_queued
+        )
+
+    def _has_room(self, child: Child) -> bool:
         """Whether Quack has a thread for a request; an answer that nobody reads gives its back."""
-        if self._busy > _MOST_BUSY and self._read:
+        if child.busy > _MOST_BUSY and self._read:
             self._read.popitem(last=False)[0].transport.abort()
-        return self._busy <= _MOST_BUSY + 16
+        return child.busy <= _MOST_BUSY + 16
 
     async def _connected(self, connect: bytes) -> bytes:
         """The answer to a CONNECT, with a session of ours in place of the process's."""
@@ -224,51 +260,90 @@ class Front:
             return answer
         key = secrets.token_hex(message.SESSION_LENGTH // 2).upper().encode()
         self._sessions[key] = session
-        if len(self._sessions) > _MOST_SESSIONS:
-            _, oldest = self._sessions.popitem(last=False)
-            await self._end(oldest)
+        if len(self._sessions) > _MOST_CLIENTS:
+            idle = next(each for each, its in self._sessions.items() if not its.waiting)
+            self._end(self._sessions.pop(idle))
         return message.with_session(answer, key)
 
     async def _begin(self, session: _Session) -> bytes:
         """Gives a client a session in the process that takes new statements; its answer."""
+        session.child, session.inner = None, b""
         child = await self._children.current()
+        theirs = [each for each in self._sessions.values() if each.child is child]
+        idle = next((each for each in theirs if not each.waiting), None)
+        if not self._has_room(child) or (len(theirs) >= _MOST_SESSIONS and idle is None):
+            return _TOO_MANY
+        if len(theirs) >= _MOST_SESSIONS and idle is not None:
+            self._end(idle)  # its next statement begins another one
         answer = await child.answer(message.with_token(session.connect, child.token))
         kind, inner = message.kind_and_session(answer)
-        session.child, session.inner = (child, inner) if kind == message.CONNECTED else (None, b"")
+        if kind == message.CONNECTED:
+            session.child, session.inner = child, inner
         return answer
 
-    async def _end(self, session: _Session) -> None:
+    def _end(self, session: _Session) -> None:
         if session.child is not None and session.child.is_running:
             session.child.tell(end=session.inner.decode())
+        session.child = None
 
-    async def _passed_on(
+    async def _in_turn(
         self,
         key: bytes,
         session: _Session,
-        kind: int,
         body: bytes,
-        reader: asyncio.StreamReader,
+        leaving: asyncio.Task[None],
         writer: asyncio.StreamWriter,
     ) -> None:
+        """Answers a request after those of its session that came before it."""
+        kind, _ = message.kind_and_session(body)
         session.waiting += 1
+        session.statements += kind == message.QUERY
+        turn = asyncio.create_task(session.lock.acquire())
         try:
-            async with session.lock:
-                self._sessions.move_to_end(key)
-                if kind == message.QUERY and not self._is_current(session):
-                    await self._end(session)
-                    answer = await self._begin(session)
-                    if session.child is None:
-                        await _reply(writer, 200, answer)
-                        return
-                if session.child is None:
-                    raise GoneError("this result is gone: the database process was started again")
-                asked = message.with_session(body, session.inner)
-                await self._exchanged(session, asked, reader, writer)
-                if kind == message.DISCONNECT:
-                    self._sessions.pop(key, None)
-                    await self._end(session)
+            # A session ends all the same where its client does not wait for that.
+            first = {turn} if kind == message.DISCONNECT else {turn, leaving}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if not turn.done():
+                return
+            if self._sessions.get(key) is not session:
+                await _reply(writer, 200, _INVALID)
+                return
+            self._sessions.move_to_end(key)
+            if kind == message.DISCONNECT:
+                del self._sessions[key]
+            await self._passed_on(session, body, leaving, writer)
+            if kind == message.DISCONNECT:
+                self._end(session)
         finally:
             session.waiting -= 1
+            session.statements -= kind == message.QUERY
+            if turn.done():
+                session.lock.release()
+            turn.cancel()
+
+    async def _passed_on(
+        self,
+        session: _Session,
+        body: bytes,
+        leaving: asyncio.Task[None],
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        kind, _ = message.kind_and_session(body)
+        if kind == message.QUERY and not self._is_current(session):
+            self._end(session)
+            answer = await self._begin(session)
+            if session.child is None:
+                await _reply(writer, 200, answer)
+                return
+        if session.child is None:
+            raise GoneError("this result is gone; run the statement again")
+        if leaving.done() and kind != message.DISCONNECT:
+            return
+        if not self._has_room(session.child):
+            await _reply(writer, 200, _TOO_MANY)
+            return
+        asked = message.with_session(body, session.inner)
+        await self._exchanged(session, asked, leaving, writer)
 
     def _is_current(self, session: _Session) -> bool:
         child = session.child
@@ -278,19 +353,18 @@ class Front:
         self,
         session: _Session,
         asked: bytes,
-        reader: asyncio.StreamReader,
+        leaving: asyncio.Task[None],
         writer: asyncio.StreamWriter,
     ) -> None:
         """Passes a request on and its answer back; ends what runs when the client goes."""
         child = session.child
         assert child is not None  # noqa: S101 - the caller looked at it
         answering = asyncio.create_task(child.begin(asked))
-        # A client sends nothing after its request: whatever comes, it has left or is none.
-        leaving = asyncio.create_task(reader.read(1))
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done():
+            while not answering.done():  # it may not have begun to run, and knows no cancel then
                 child.tell(cancel=session.inner.decode())
+                await asyncio.wait({answering}, timeout=_CANCEL_SECONDS)
             length, upstream, close = await answering
             if length == len(_NOT_ASKED):
                 answer = await upstream.readexactly(length)
@@ -308,8 +382,20 @@ class Front:
                 close()
             self._children.answered(child, session.inner.decode())
         finally:
-            leaving.cancel()
             answering.cancel()
+
+
+async def _left(reader: asyncio.StreamReader) -> None:
+    """Waits until a client has left, or sends more than its request and so is none."""
+    with suppress(OSError):
+        await reader.read(1)
+
+
+def _reported(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Says in a line what asyncio prints with a traceback."""
+    error = context.get("exception")
+    if error is not None:
+        log.warning("a connection failed: %s (%s)", context["message"], type(error).__name__)
 
 
 async def _asked_again(child: Child, asked: bytes) -> bytes:
@@ -339,10 +425,12 @@ async def _copied(
 
 
 async def _reply(writer: asyncio.StreamWriter, status: int, body: bytes) -> None:
-    with suppress(OSError, TimeoutError):
+    try:
         writer.write(_head(status, len(body)) + body)
         async with asyncio.timeout(_REQUEST_SECONDS):
             await writer.drain()
+    except (OSError, TimeoutError):
+        writer.transport.abort()
 
 
 def _head(status: int, length: int) -> bytes:
