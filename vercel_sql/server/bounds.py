@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from os import cpu_count
+from os import cpu_count, sysconf
+from pathlib import Path
 
 MEBIBYTE = 1 << 20
 # Address space that is counted and hardly used: the stacks of Quack's threads, 8 MiB each.
@@ -33,6 +34,13 @@ class Bounds:
     temp: int = 1024
     threads: int = field(default_factory=lambda: max(1, (cpu_count() or 1) // 2))
     connections: int = 256
+
+
+def resident(process: int | str = "self") -> int:
+    """How many bytes of a process are in memory; 0 where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def limit_memory(bounds: Bounds) -> None:

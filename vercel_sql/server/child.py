@@ -47,6 +47,11 @@ class Link:
             self._out.write(json.dumps(words).encode() + b"\n")
             self._out.flush()
 
+    def give_up(self) -> NoReturn:
+        """Ends the process, whose database is broken, so that it is started again."""
+        self.say(problem="DuckDB gave up the database after an internal error")
+        leave(1)
+
     def claim(self, request_id: str, session: str) -> None:
         """Asks whether this process may carry out a request id: another may have had it.
 
