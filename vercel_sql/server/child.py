@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import sys
@@ -36,10 +37,12 @@ class Link:
         self._out = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)  # whatever else prints
         self._lock = threading.Lock()
+        self._is_alone = False
         self._replies: dict[str, queue.SimpleQueue[str | None]] = {}
         self.settings: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
         self.listener = socket.socket(fileno=self.settings.pop("listener"))
         self.token: str = self.settings.pop("inner_token")
+        self._folder: str = self.settings.pop("folder")
 
     def say(self, **words: Any) -> None:
         """Says something."""
@@ -51,6 +54,11 @@ class Link:
         """Ends the process, whose database is broken, so that it is started again."""
         self.say(problem="DuckDB gave up the database after an internal error")
         leave(1)
+
+    def clear_away(self) -> None:
+        """Removes the folder of the process where the one that started it is gone."""
+        if self._is_alone:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def claim(self, request_id: str, session: str) -> None:
         """Asks whether this process may carry out a request id: another may have had it.
@@ -88,6 +96,7 @@ class Link:
                 threading.Thread(target=server.sessions.end, args=(words["end"],)).start()
             elif "shed" in words:
                 server.sessions.shed()
+        self._is_alone = True
         return _PATIENCE
 
 
@@ -107,6 +116,7 @@ def live(link: Link, make: Callable[[], Server], bounds: Bounds) -> int:
         return 1
     link.say(ready=True)
     link.say(stopped=server.close(link.obey(server)))
+    link.clear_away()
     return 0
 
 

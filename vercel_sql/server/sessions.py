@@ -44,6 +44,7 @@ _KIND = re.compile(r"\A[A-Z][A-Za-z ]* Error: ")
 _OUT_OF_MEMORY = re.compile("Out of Memory|bad.alloc")
 # A statement under which the process grew by less is not ended because memory is short.
 _GROWTH = 64 * MEBIBYTE
+_STACK = re.compile(r"\n\s*Stack Trace:")  # of DuckDB's own code, with paths of this machine
 _LONGEST_ERROR = 2_000  # characters
 _ATTEMPTS = 10
 _ROOM_SECONDS = 0.1
@@ -179,7 +180,7 @@ class Sessions:
                 "server's --memory-limit"
             )
         # Quack's client puts a kind of error of its own in front.
-        said = _KIND.sub("", said.partition("\n\nStack Trace:")[0])
+        said = _KIND.sub("", _STACK.split(said)[0])
         return failing(self._attachment.client.redactor.mask(said)[:_LONGEST_ERROR])
 
     def end(self, key: str) -> None:
