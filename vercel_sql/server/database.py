@@ -94,6 +94,8 @@ class Database:
             con.execute("DETACH memory")
         settle(con)
         for setting, value in (
+            # Else what one statement took is given back to the system at the end alone.
+            ("allocator_background_threads", "true"),
             ("memory_limit", f"{self._bounds.memory // 2} MiB"),
             ("threads", self._bounds.threads),
             ("temp_directory", str(Path(self._folder) / "temp")),
