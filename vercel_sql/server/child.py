@@ -93,7 +93,11 @@ class Link:
                 server.sessions.cancel(words["cancel"])
             elif "end" in words:
                 # A statement that still runs is waited for.
-                threading.Thread(target=server.sessions.end, args=(words["end"],)).start()
+                end = threading.Thread(target=server.sessions.end, args=(words["end"],))
+                try:
+                    end.start()
+                except RuntimeError:  # no memory for a thread: the session stays, without results
+                    server.sessions.cancel(words["end"])
             elif "shed" in words:
                 server.sessions.shed()
         self._is_alone = True
