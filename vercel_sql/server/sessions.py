@@ -309,6 +309,10 @@ class Sessions:
             # was judged.
             warnings.simplefilter("ignore")
             reader: Any = con.to_arrow_reader(_BATCH_ROWS)
+        with reader:  # what was not read is freed even where an error keeps this frame
+            return columns, self._read(reader)
+
+    def _read(self, reader: Any) -> pa.Table:
         batches: list[pa.RecordBatch] = []
         rows = size = 0
         for batch in reader:
@@ -322,7 +326,7 @@ class Sessions:
                     "server's --memory-limit: ask for fewer rows or columns, or raise it"
                 )
             batches.append(batch)
-        return columns, pa.Table.from_batches(batches, schema=reader.schema)
+        return pa.Table.from_batches(batches, schema=reader.schema)
 
     @contextmanager
     def _bounded(self, session: _Session) -> Iterator[_Running]:
