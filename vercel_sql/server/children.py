@@ -23,7 +23,7 @@ from typing import Any
 
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
-from vercel_sql.server.bounds import MEBIBYTE, Bounds, resident
+from vercel_sql.server.bounds import MEBIBYTE, Bounds, is_full, resident
 
 log = logger("server")
 
@@ -111,6 +111,10 @@ class Child:
     def memory(self) -> int:
         """How many bytes of it are resident; 0 where the system does not say."""
         return 0 if self._process is None else resident(self._process.pid)
+
+    def is_full(self, bounds: Bounds) -> bool:
+        """Whether it has hardly any memory left that it may ask for."""
+        return self._process is not None and is_full(self._process.pid, bounds)
 
     async def run(self, command: Sequence[str], settings: dict[str, Any]) -> None:
         """Runs the process until it ends."""
@@ -269,6 +273,7 @@ class Children:
     def __init__(self, command: Sequence[str], settings: dict[str, Any], bounds: Bounds) -> None:
         self._command = command
         self._settings = settings
+        self._bounds = bounds
         self._memory = bounds.memory * MEBIBYTE
         self._claims: OrderedDict[str, _Claim] = OrderedDict()
         # Those that are not over, by process and session.
@@ -440,11 +445,12 @@ class Children:
                 biggest = max(self._running, key=lambda child: child.memory)
                 log.warning("the database process takes more memory than it may, and is ended")
                 biggest.kill()
-            if taken <= _PLENTY * self._memory:
+            is_short = taken > _PLENTY * self._memory
+            if not is_short and not self.newest.is_full(self._bounds):
                 had_room = time.monotonic()
-            else:
-                if time.monotonic() > had_room + _PLENTY_SECONDS and len(self._running) == 1:
-                    self.newest.flaw = "it does not give memory back"
+            elif time.monotonic() > had_room + _PLENTY_SECONDS and len(self._running) == 1:
+                self.newest.flaw = "it does not give memory back"
+            if is_short:
                 for child in self._running:
                     child.tell(shed=True)
 
