@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
+import duckdb
+
 from vercel_sql.errors import Error, InterfaceError, ParameterError
 from vercel_sql.server.bounds import Bounds, limit_memory
 from vercel_sql.server.serving import Server
@@ -119,7 +121,12 @@ def live(link: Link, make: Callable[[], Server], bounds: Bounds) -> int:
         link.say(problem=str(error))
         return 1
     link.say(ready=True)
-    link.say(stopped=server.close(link.obey(server)))
+    patience = link.obey(server)
+    try:
+        stopped = server.close(patience)
+    except (RuntimeError, MemoryError, duckdb.Error):
+        stopped = False  # after its writes, it had no memory or thread left for the rest
+    link.say(stopped=stopped)
     link.clear_away()
     return 0
 
