@@ -287,6 +287,48 @@ def test_a_port_of_a_server_that_was_killed_is_free(served: Any) -> None:
         each.close()
 
 
+def test_a_process_whose_socket_is_gone_is_replaced(served: Any, until: Any) -> None:
+    server = served()
+    con = attach(server)
+    for path in (server.folder / "temporary").glob("*/quack"):
+        path.unlink()
+    with pytest.raises(duckdb.Error, match="run it again"):
+        con.execute(SELECT)
+    until(lambda: "its socket is gone" in server.said(), "it is replaced")
+    assert con.execute(SELECT).fetchall() == [(42,)]
+
+
+def test_a_request_id_that_is_too_long_ends_no_process(served: Any, sent: Any) -> None:
+    server = served("--allow-writes")
+    con, child = attach(server), server.database()
+    create = "FROM vercel.query('FROM authentication.create_auth_token(''a'', request_id := {})')"
+    with pytest.raises(duckdb.Error, match="at most 200 characters"):
+        con.execute(create.format("repeat(''x'', 1200000)"))
+    assert sent("POST") == []
+    assert len(con.execute(create.format("repeat(''x'', 200)")).fetchall()) == 1
+    assert server.database() == child
+
+
+def test_a_stop_does_not_wait_for_a_process_that_is_to_be_started(served: Any, until: Any) -> None:
+    server = served()
+    for count in (1, 2, 3):  # each time it is started again later
+        os.kill(server.database(), signal.SIGKILL)
+        until(lambda n=count: server.said().count("is started again") >= n, "it is noticed")
+    began = time.monotonic()
+    server.end(signal.SIGTERM)
+    assert server.ended() == 0
+    print(f"\nit took {time.monotonic() - began:.1f} s to end", end="")
+    assert server.temporary() == []
+
+
+def test_the_folder_of_a_server_that_was_killed_is_removed(served: Any, until: Any) -> None:
+    server = served()
+    assert server.temporary() != []
+    server.process.kill()
+    server.process.wait(60)
+    until(lambda: server.temporary() == [], "the database process clears it away")
+
+
 # The lines to paste
 
 

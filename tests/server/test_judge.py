@@ -177,3 +177,18 @@ def test_a_long_list_of_ids_passes(passes: Any) -> None:
 
 def test_many_brackets_side_by_side_pass(passes: Any) -> None:
     assert passes("VALUES " + ", ".join(["(upper('(('))"] * 2_000))
+
+
+def test_aliases_of_aliases_are_bounded(judge: Judge) -> None:
+    def text(count: int) -> str:
+        return "SELECT 1 AS a0, " + ", ".join(f"a{n}+a{n} AS a{n + 1}" for n in range(count))
+
+    judge.check(text(8))
+    with pytest.raises(Refusal, match="made of one another"):
+        judge.check(text(26))
+
+
+def test_a_text_of_too_many_parts_is_refused(judge: Judge) -> None:
+    judge.check("SELECT 1" + ",1" * 1_000)
+    with pytest.raises(Refusal, match="too many parts"):
+        judge.check("SELECT 1" + ",1" * 49_000)

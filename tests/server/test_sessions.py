@@ -202,3 +202,43 @@ def test_of_too_many_statements_the_oldest_makes_room(make: Any) -> None:
     assert second.is_alive()
     sessions.cancel_all()
     assert "the server is stopping" in second.ended()
+
+
+def test_the_bytes_of_a_result_are_bounded_too(make: Any) -> None:
+    _, run = make(memory=400)
+    with pytest.raises(duckdb.Error, match=r"more than [\d,]+ bytes.*--memory-limit"):
+        run("SELECT repeat('x', 20000) || range AS t FROM range(100000)")
+    assert run("SELECT 42 AS a")[1] == [(42,)]
+
+
+def test_the_oldest_results_make_room_for_new_ones(make: Any) -> None:
+    sessions, run = make(memory=800)
+    for number in range(4):
+        run("SELECT repeat('x', 20000) || range AS t FROM range(2000)", str(number))
+    held = [session.result is not None for session in sessions._sessions.values()]
+    assert held == [False, False, True, True]
+
+
+def test_an_error_that_speaks_of_memory_ends_nobody(make: Any) -> None:
+    sessions, run = make()
+    other = Background(run, "other")
+    wait_for(sessions, 1)
+    time.sleep(1.2)  # now it is one that may be ended
+    with pytest.raises(duckdb.Error, match="memory"):
+        run("SELECT error('Out of Memory')")
+    assert other.is_alive()
+    sessions.cancel("other")
+    sessions.cancel("other")  # the front says it until the answer is there
+    assert "its client is gone" in other.ended()
+
+
+def test_an_error_is_short_and_has_no_stack_trace(make: Any) -> None:
+    _, run = make()
+    began = time.monotonic()
+    with pytest.raises(duckdb.Error) as caught:
+        run("SELECT error(repeat('ab c=', 10000000) || '')")
+    print(f"\n{time.monotonic() - began:.2f} s", end="")
+    assert len(str(caught.value)) < 3_000
+    with pytest.raises(duckdb.Error, match="INTERNAL of it") as caught:
+        run("SELECT error('INTERNAL of it' || chr(10) || chr(10) || 'Stack Trace: /home/me')")
+    assert "Stack" not in str(caught.value)

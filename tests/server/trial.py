@@ -6,6 +6,7 @@ the bounds of a server's database process, so that what can't be had is an error
 
 from __future__ import annotations
 
+import itertools
 import json
 import select
 import subprocess
@@ -17,6 +18,7 @@ import duckdb
 
 from vercel_sql.server.bounds import Bounds, limit_memory
 
+MOST_WAYS = 100
 DEPTH, SIZE, NUMBER = 300_000, 1_000_000, 2_000_000_000
 _DEEP = f"repeat('[',{DEPTH})||'1'||repeat(']',{DEPTH})"
 _OBJECTS = f"repeat('{{\"a\":',{DEPTH})||'1'||repeat('}}',{DEPTH})"
@@ -41,7 +43,7 @@ ARGUMENTS = {
     "BOOLEAN": ["true"],
     "DATE": ["DATE '2020-01-01'"],
     "TIMESTAMP": ["TIMESTAMP '2020-01-01'"],
-    "DOUBLE": ["1e300"],
+    "DOUBLE": ["1e300", "0.5"],
 }
 _NUMBERS = {"BIGINT", "INTEGER", "HUGEINT", "UBIGINT", "UINTEGER", "UHUGEINT"}
 
@@ -69,8 +71,9 @@ def statements(names: Iterable[str]) -> Iterator[tuple[str, str]]:
         if name.lower() not in wanted:
             continue
         choices = [arguments(type_ or "ANY") for type_ in [*types, *(["ANY"] if has_more else [])]]
-        for number in range(max(map(len, choices), default=0)):
-            given = [each[min(number, len(each) - 1)] if each else "1" for each in choices]
+        # The extremes of one argument may need valid others: all of them with one another.
+        ways = itertools.product(*(each or ["1"] for each in choices))
+        for given in itertools.islice(ways, MOST_WAYS if any(choices) else 0):
             called = f'"{name}"({", ".join(given)})'
             text = f"SELECT length(({called})::VARCHAR)"
             if text not in seen:
@@ -121,10 +124,14 @@ def main() -> None:
     for line in sys.stdin:
         try:
             con.execute(json.loads(line)).fetchall()
+            said = "fine"
         except (duckdb.Error, MemoryError) as error:
-            print(type(error).__name__, flush=True)
-        else:
-            print("fine", flush=True)
+            said = type(error).__name__
+        try:
+            con.execute("SELECT 42").fetchall()
+        except duckdb.FatalException:
+            return  # who has a broken database is as good as dead
+        print(said, flush=True)
 
 
 if __name__ == "__main__":

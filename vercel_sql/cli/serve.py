@@ -201,6 +201,7 @@ def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
         bounds=_bounds(arguments),
         claim=link.claim,
         on_stuck=lambda: link.say(stuck=True),
+        on_broken=link.give_up,
     )
 
 

@@ -14,6 +14,9 @@ from vercel_sql.sql import NO_PARAMETERS, Parameters
 from vercel_sql.sql.masking import mask_cited
 from vercel_sql.sql.running import Catalog
 
+# Characters of an error: masking the megabytes that a statement may give it takes seconds.
+_LONGEST = 20_000
+
 _BY_BASE: list[tuple[type[BaseException], type[errors.Error]]] = [
     (duckdb.NotSupportedError, errors.NotSupportedError),
     (duckdb.ProgrammingError, errors.ProgrammingError),
@@ -73,7 +76,9 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
             return _stopped(self._catalogs)
         kind = next((ours for base, ours in _BY_BASE if isinstance(error, base)), None)
         # It stays with the new error as its context.
-        error.args = (mask_cited(text, self._statement.value, self._parameters),)
+        shown = mask_cited(text[:_LONGEST], self._statement.value, self._parameters)
+        # What is cut in the middle of a secret is cut again, before the secret.
+        error.args = (shown if len(text) <= _LONGEST else shown[: _LONGEST // 2],)
         return (kind or errors.DatabaseError)(*error.args)
 
     def _masked(self, argument: object) -> object:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from os import cpu_count
+from os import cpu_count, sysconf
+from pathlib import Path
 
 MEBIBYTE = 1 << 20
 # Address space that is counted and hardly used: the stacks of Quack's threads, 8 MiB each.
 _STACKS = 1280
+_FULL = 0.95
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,26 @@ class Bounds:
     connections: int = 256
 
 
+def resident(process: int | str = "self") -> int:
+    """How many bytes of a process are in memory; 0 where the system does not say."""
+    return _pages(process, 1) * sysconf("SC_PAGE_SIZE")
+
+
+def is_full(process: int | str, bounds: Bounds) -> bool:
+    """Whether a process has little room left under `limit_memory`, which counts freed room too."""
+    return _pages(process, 5) * sysconf("SC_PAGE_SIZE") > _FULL * _most_data(bounds)
+
+
+def _pages(process: int | str, field: int) -> int:
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{process}/statm").read_text().split()[field])
+    return 0
+
+
+def _most_data(bounds: Bounds) -> int:
+    return (bounds.memory + _STACKS) * MEBIBYTE
+
+
 def limit_memory(bounds: Bounds) -> None:
     """Has this process's allocations fail before the machine runs short, and no core file written.
 
@@ -43,7 +65,7 @@ def limit_memory(bounds: Bounds) -> None:
     with suppress(ImportError, ValueError, OSError):
         import resource
 
-        most = (bounds.memory + _STACKS) * MEBIBYTE
+        most = _most_data(bounds)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import sys
@@ -12,6 +13,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
+
+import duckdb
 
 from vercel_sql.errors import Error, InterfaceError, ParameterError
 from vercel_sql.server.bounds import Bounds, limit_memory
@@ -36,16 +39,28 @@ class Link:
         self._out = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)  # whatever else prints
         self._lock = threading.Lock()
+        self._is_alone = False
         self._replies: dict[str, queue.SimpleQueue[str | None]] = {}
         self.settings: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
         self.listener = socket.socket(fileno=self.settings.pop("listener"))
         self.token: str = self.settings.pop("inner_token")
+        self._folder: str = self.settings.pop("folder")
 
     def say(self, **words: Any) -> None:
         """Says something."""
         with self._lock, suppress(OSError):  # nobody may listen any more
             self._out.write(json.dumps(words).encode() + b"\n")
             self._out.flush()
+
+    def give_up(self) -> NoReturn:
+        """Ends the process, whose database is broken, so that it is started again."""
+        self.say(problem="DuckDB gave up the database after an internal error")
+        leave(1)
+
+    def clear_away(self) -> None:
+        """Removes the folder of the process where the one that started it is gone."""
+        if self._is_alone:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def claim(self, request_id: str, session: str) -> None:
         """Asks whether this process may carry out a request id: another may have had it.
@@ -80,9 +95,14 @@ class Link:
                 server.sessions.cancel(words["cancel"])
             elif "end" in words:
                 # A statement that still runs is waited for.
-                threading.Thread(target=server.sessions.end, args=(words["end"],)).start()
+                end = threading.Thread(target=server.sessions.end, args=(words["end"],))
+                try:
+                    end.start()
+                except RuntimeError:  # no memory for a thread: the session stays, without results
+                    server.sessions.cancel(words["end"])
             elif "shed" in words:
                 server.sessions.shed()
+        self._is_alone = True
         return _PATIENCE
 
 
@@ -101,7 +121,13 @@ def live(link: Link, make: Callable[[], Server], bounds: Bounds) -> int:
         link.say(problem=str(error))
         return 1
     link.say(ready=True)
-    link.say(stopped=server.close(link.obey(server)))
+    patience = link.obey(server)
+    try:
+        stopped = server.close(patience)
+    except (RuntimeError, MemoryError, duckdb.Error):
+        stopped = False  # after its writes, it had no memory or thread left for the rest
+    link.say(stopped=stopped)
+    link.clear_away()
     return 0
 
 

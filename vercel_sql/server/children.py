@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import secrets
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from typing import Any
 
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
-from vercel_sql.server.bounds import MEBIBYTE, Bounds
+from vercel_sql.server.bounds import MEBIBYTE, Bounds, is_full, resident
 
 log = logger("server")
 
@@ -30,6 +32,12 @@ _TICK = 0.02  # seconds
 _WATCH_SECONDS = 0.1
 # Of its memory, what a process may take before it ends statements.
 _PLENTY = 0.8
+# A process that has taken more for so long is replaced: it does not give its memory back.
+_PLENTY_SECONDS = 5.0
+# Processes at the same time, of which all but one are being drained.
+_MOST_PROCESSES = 3
+# Request ids that were carried out and answered.
+_MOST_CLAIMS = 100_000
 # How long other statements may go on in a process that has one which can't be interrupted.
 _DRAIN_SECONDS = 120.0
 _LONGEST_LINE = 1 << 20
@@ -55,7 +63,7 @@ class GoneError(Exception):
     """What a client is told where the process ended before it gave an answer."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Claim:
     """A request id that was given to a process to carry out.
 
@@ -80,6 +88,7 @@ class Child:
         is_over: set when it has ended.
         busy: how many requests are with it.
         stuck: how many of them do not end when they should.
+        flaw: why it should be replaced.
         problem: why it could not start.
         ended_well: whether all statements had ended when it did.
     """
@@ -93,18 +102,19 @@ class Child:
         self.is_ready = self.is_running = False
         self.is_over = asyncio.Event()
         self.busy = self.stuck = 0
+        self.flaw = ""
         self.problem: str | None = None
-        self.ended_well = False
+        self.ended_well = True
         self.started = time.monotonic()
 
     @property
     def memory(self) -> int:
         """How many bytes of it are resident; 0 where the system does not say."""
-        with suppress(OSError, ValueError, IndexError):
-            if self._process is not None:
-                fields = Path(f"/proc/{self._process.pid}/statm").read_text().split()
-                return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
-        return 0
+        return 0 if self._process is None else resident(self._process.pid)
+
+    def is_full(self, bounds: Bounds) -> bool:
+        """Whether it has hardly any memory left that it may ask for."""
+        return self._process is not None and is_full(self._process.pid, bounds)
 
     async def run(self, command: Sequence[str], settings: dict[str, Any]) -> None:
         """Runs the process until it ends."""
@@ -119,7 +129,6 @@ class Child:
         finally:
             self.is_running = False
             self.kill()
-            self.is_over.set()
             os.close(directory)
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -143,18 +152,21 @@ class Child:
                 **settings,
                 listener=listener.fileno(),
                 inner_token=self.token.decode(),
+                folder=str(self._folder),
             )
+            if self._children.is_stopping:
+                self.kill()
 
     def _hear(self, said: dict[str, Any]) -> None:
         """Takes in what the process says."""
         if "ready" in said:
             self._children.has_started = True
-            self.is_ready = True
+            self.is_ready, self.ended_well = True, False
         elif "problem" in said:
             self.problem = said["problem"]
         elif "stuck" in said:
             self.stuck += 1
-            self._children.replace(self)
+            self.flaw = "a statement can't be interrupted"
         elif "stopped" in said:
             self.ended_well = said["stopped"]
         elif "claim" in said:
@@ -206,6 +218,12 @@ class Child:
             length = int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
         except BaseException as error:
             self._end(writer)
+            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+                raise GoneError(
+                    "the server has too many open files, and nothing was run; try again"
+                ) from None
+            if isinstance(error, FileNotFoundError | ConnectionRefusedError) and self.is_running:
+                self.flaw = "its socket is gone"
             if isinstance(error, OSError | EOFError | ValueError):
                 raise await self._gone(body) from None
             raise
@@ -249,23 +267,27 @@ class Children:
     Attributes:
         newest: the one that new statements go to.
         has_started: whether there was one that took requests.
+        is_stopping: whether all are to end.
     """
 
     def __init__(self, command: Sequence[str], settings: dict[str, Any], bounds: Bounds) -> None:
         self._command = command
         self._settings = settings
+        self._bounds = bounds
         self._memory = bounds.memory * MEBIBYTE
-        self._claims: dict[str, _Claim] = {}
+        self._claims: OrderedDict[str, _Claim] = OrderedDict()
+        # Those that are not over, by process and session.
+        self._open: dict[tuple[Child, str], set[_Claim]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: list[Child] = []
-        self._is_stopping = False
+        self.is_stopping = False
         self.has_started = False
         self.newest = Child(self)
 
     def start(self) -> None:
         """Starts the first process."""
         self._live(self.newest)
-        self._later(self._watch_memory())
+        self._later(self._watch())
 
     async def current(self) -> Child:
         """The process that new statements go to, when it takes them.
@@ -294,15 +316,15 @@ class Children:
                 first.problem or f"the database process ended ({first.how_it_ended()})"
             )
 
-    def replace(self, child: Child) -> None:
-        """Has new statements go to another process, and ends this one when the others are done."""
-        if child is self.newest and len(self._running) == 1 and not self._is_stopping:
-            log.warning(
-                "a statement can't be interrupted: the database process is replaced, and ended "
-                "when all other statements in it are over"
-            )
-            self.newest = self._live(Child(self))
-            self._later(self._drained(child))
+    def _replace(self) -> None:
+        """Has new statements go to another process; the old one ends when its others are done."""
+        log.warning(
+            "%s: the database process is replaced, and ended when all other statements in it are "
+            "over",
+            self.newest.flaw,
+        )
+        self._later(self._drained(self.newest))
+        self.newest = self._live(Child(self))
 
     async def stop(self, patience: float) -> bool:
         """Ends all processes: writes that are under way are waited for.
@@ -313,7 +335,7 @@ class Children:
         Returns:
             Whether all statements had ended.
         """
-        self._is_stopping = True
+        self.is_stopping = True
         running = list(self._running)
         for child in running:
             child.tell(stop=patience)
@@ -325,7 +347,7 @@ class Children:
 
     async def kill(self) -> None:
         """Ends all processes at once."""
-        self._is_stopping = True
+        self.is_stopping = True
         running = list(self._running)
         for child in running:
             child.kill()
@@ -340,37 +362,41 @@ class Children:
         """
         claim = self._claims.setdefault(request_id, _Claim(child, session))
         if claim.child is child:
+            self._open.get((child, claim.session), set()).discard(claim)
+            self._open.setdefault((child, session), set()).add(claim)
             claim.session, claim.is_over = session, False
+            if len(self._claims) > _MOST_CLAIMS:
+                self._forget_claim()
             return None
         return _CARRIED_OUT if claim.is_over else _UNKNOWN
 
+    def _forget_claim(self) -> None:
+        oldest = next(iter(self._claims))
+        if self._claims[oldest].is_over:
+            del self._claims[oldest]
+        else:
+            self._claims.move_to_end(oldest)
+
     def answered(self, child: Child, session: str) -> None:
         """Notes that a client got the answer of its statement."""
-        for claim in self._open_claims(child, session):
+        for claim in self._open.pop((child, session), ()):
             claim.is_over = True
 
     def said_of(self, child: Child, body: bytes) -> str:
         """What the client is told whose request was with a process that ended."""
         session = body[6:38].decode("latin-1")
-        if self._open_claims(child, session):
+        if self._open.get((child, session)):
             return (
                 "the server's database process ended while this statement wrote: the outcome is "
                 "unknown. The same request_id will not act again. On the server's machine, "
                 "vercel-sql recover says what came of it"
             )
-        if self._is_stopping:
+        if self.is_stopping:
             return "the server is stopping, and the statement was cut off"
         return (
             "the server's database process ended while this statement ran, and is started again. "
             "The statement changed nothing; run it again"
         )
-
-    def _open_claims(self, child: Child, session: str) -> list[_Claim]:
-        return [
-            claim
-            for claim in self._claims.values()
-            if claim.child is child and claim.session == session and not claim.is_over
-        ]
 
     def _live(self, child: Child, delay: float = 0.0) -> Child:
         self._running.append(child)
@@ -378,14 +404,19 @@ class Children:
         return child
 
     async def _lives(self, child: Child, delay: float) -> None:
-        await asyncio.sleep(delay)
+        begin = time.monotonic() + delay
+        while time.monotonic() < begin and not self.is_stopping:
+            await asyncio.sleep(_TICK)
         child.started = time.monotonic()
         try:
-            await child.run(self._command, self._settings)
-        except (OSError, ValueError) as error:
-            child.problem = f"the database process can't be run: {type(error).__name__}"
-        self._running.remove(child)
-        if child is not self.newest or self._is_stopping or not self.has_started:
+            if not self.is_stopping:
+                await child.run(self._command, self._settings)
+        except Exception as error:
+            child.problem = f"running it failed: {type(error).__name__}"
+        finally:
+            child.is_over.set()
+            self._running.remove(child)
+        if child is not self.newest or self.is_stopping or not self.has_started:
             return
         log.warning(
             "the database process ended (%s), and is started again",
@@ -403,15 +434,23 @@ class Children:
         await asyncio.sleep(2 * _LAST_SECONDS)
         child.kill()
 
-    async def _watch_memory(self) -> None:
-        while not self._is_stopping:
+    async def _watch(self) -> None:
+        had_room = time.monotonic()
+        while not self.is_stopping:
             await asyncio.sleep(_WATCH_SECONDS)
+            if self.newest.flaw and len(self._running) < _MOST_PROCESSES:
+                self._replace()
             taken = sum(child.memory for child in self._running)
             if taken > self._memory:
                 biggest = max(self._running, key=lambda child: child.memory)
                 log.warning("the database process takes more memory than it may, and is ended")
                 biggest.kill()
-            elif taken > _PLENTY * self._memory:
+            is_short = taken > _PLENTY * self._memory
+            if not is_short and not self.newest.is_full(self._bounds):
+                had_room = time.monotonic()
+            elif time.monotonic() > had_room + _PLENTY_SECONDS and len(self._running) == 1:
+                self.newest.flaw = "it does not give memory back"
+            if is_short:
                 for child in self._running:
                     child.tell(shed=True)
 

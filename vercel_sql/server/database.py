@@ -94,6 +94,10 @@ class Database:
             con.execute("DETACH memory")
         settle(con)
         for setting, value in (
+            # Else what one statement took is given back to the system at the end alone.
+            ("allocator_background_threads", "true"),
+            ("allocator_flush_threshold", "1 MiB"),
+            ("allocator_bulk_deallocation_flush_threshold", "1 MiB"),
             ("memory_limit", f"{self._bounds.memory // 2} MiB"),
             ("threads", self._bounds.threads),
             ("temp_directory", str(Path(self._folder) / "temp")),

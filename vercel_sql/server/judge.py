@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,6 +21,12 @@ _LONGEST = 100_000
 _DEEPEST = 200
 """Brackets in one another, and comments. DuckDB 2.0's parser takes minutes for a text that opens
 thousands of them, and for some it ends the process."""
+
+_LONGEST_TREE = 4_000_000
+"""Characters of a tree as JSON. In Python it takes ten times the memory."""
+
+_AT_ONCE = 4
+"""Statements that are judged at the same time."""
 
 _OPEN, _CLOSED = frozenset("([{"), frozenset(")]}")
 
@@ -44,6 +51,7 @@ class Judge:
         inner = builtin().extended(tables=tables, table_functions=table_functions)
         self._inner = TreeJudge(catalog, inner)
         self._outer = TreeJudge(catalog, inner.extended(tables=(), table_functions=outermost))
+        self._room = threading.BoundedSemaphore(_AT_ONCE)
         self._con = own_duckdb()
         self._con.execute("SET lock_configuration = true")
 
@@ -60,18 +68,23 @@ class Judge:
 
         Raises:
             Refusal: it may not run.
-            OutOfMemoryException: there is no memory to judge it.
+            duckdb.Error: there is no memory to judge it, or DuckDB is broken.
         """
         if len(text) > _LONGEST or "\0" in text:
             raise Refusal("it is too long to be judged, or has a NUL in it")
         if _is_deep(text):
             raise Refusal("it is nested too deeply to be judged")
         try:
-            tree = self._parsed(text)
-            mark_table_functions(tree)
-            (self._inner if inner else self._outer).check(tree)
-        except duckdb.OutOfMemoryException:
+            with self._room:
+                tree = self._parsed(text)
+                mark_table_functions(tree)
+                (self._inner if inner else self._outer).check(tree)
+        except (duckdb.OutOfMemoryException, duckdb.FatalException):
             raise
+        except duckdb.InternalException:
+            with self._con.cursor() as con:  # a FatalException where that was the end of it
+                con.execute("SELECT 1")
+            raise Refusal("it can't be judged") from None
         except (duckdb.Error, LookupError, TypeError, ValueError, AttributeError, RecursionError):
             # A tree of another form than DuckDB's so far, or text that it does not read.
             raise Refusal("it can't be judged") from None
@@ -80,6 +93,8 @@ class Judge:
         text.encode()  # half a surrogate pair is a ValueError here, and no DuckDB takes one
         with self._con.cursor() as con:  # one text that takes its time delays no other
             rows = con.execute("SELECT json_serialize_sql($1::VARCHAR)", [text]).fetchall()
+        if len(rows[0][0]) > _LONGEST_TREE:
+            raise Refusal("it has too many parts to be judged")
         return json.loads(rows[0][0])
 
 

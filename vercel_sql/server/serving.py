@@ -40,6 +40,8 @@ _JUDGE = "__vercel_sql_judge"
 _LAST_WORDS = 3.0  # seconds
 _QUIET = 0.2  # seconds
 _LAST_STEPS = 2.0  # seconds
+_BROKEN_SECONDS = 15.0
+"""How long writes may go on in a process whose database is broken: their secrets are saved."""
 _ATTEMPTS, _ROOM_SECONDS = 10, 0.1
 """How often a statement is begun where memory is short, and how long others get to make room."""
 
@@ -83,6 +85,8 @@ class Server(HoldsSecrets):
         claim: called with a `request_id` and the session that brought it before it is carried
             out, and may refuse it.
         on_stuck: called when a statement does not end when it should.
+        on_broken: called when DuckDB has given up a database, after writes under way have ended:
+            the process has to end.
 
     Raises:
         ParameterError: the token is too short, or writes lack a secrets file.
@@ -106,6 +110,7 @@ class Server(HoldsSecrets):
         bounds: Bounds | None = None,
         claim: Callable[[str, str], None] = lambda _request_id, _session: None,
         on_stuck: Callable[[], None] = lambda: None,
+        on_broken: Callable[[], None] = lambda: None,
     ) -> None:
         can_write = writes or not guards.client
         if can_write and secrets_file is None:
@@ -122,6 +127,7 @@ class Server(HoldsSecrets):
         client.redactor.add(self.token)
         self._bounds = bounds or Bounds()
         self._on_stuck = on_stuck
+        self._on_broken = on_broken
         self._claim = claim
         self._memo = Memo(self._claimed)
         self._allowances = Allowances(max_writes, "the server's --max-writes")
@@ -268,6 +274,7 @@ class Server(HoldsSecrets):
                 self._bounds,
                 self._runner.cancel,
                 self._on_stuck,
+                self._broken,
             )
             self._quack.create_function(
                 _JUDGE,
@@ -312,6 +319,10 @@ class Server(HoldsSecrets):
         session = "" if self._sessions is None else self._sessions.wrote(caller)
         self._claim(request_id, session)
 
+    def _broken(self) -> None:
+        self._memo.drain(_BROKEN_SECONDS)
+        self._on_broken()
+
     def _answer(self, session: str, text: str) -> str | None:
         """Quack's question before each statement: what to run instead, or NULL for a refusal."""
         if self._judge is None or self._sessions is None or self._stopping:
@@ -323,10 +334,13 @@ class Server(HoldsSecrets):
             except Refusal as refusal:
                 log.warning("refused: %s", refusal)
                 return failing("Authorization failed: the server's log says why")
+            except duckdb.FatalException:
+                self._broken()
             except (MemoryError, RuntimeError, duckdb.Error) as error:
                 # Before it ran, or when its result was handed over: there is no memory for it, or
                 # no thread. What a statement meets while it runs, it is told.
                 log.info("short of memory: %s", type(error).__name__)
+                self._sessions.check()
                 self._sessions.shed()
                 time.sleep(_ROOM_SECONDS)
         return failing("the server is short of memory; try again")

@@ -27,7 +27,7 @@ from vercel_sql.errors import (
     OperationalError,
     StatementCancelledError,
 )
-from vercel_sql.server.bounds import Bounds
+from vercel_sql.server.bounds import MEBIBYTE, Bounds, resident
 from vercel_sql.tables.catalog import literal, quoted
 
 _IS_2 = duckdb.__version__ >= "2"
@@ -39,9 +39,13 @@ _WRITE_SECONDS = 60.0
 _STUCK_SECONDS = 45.0
 # A statement that has run for less is not ended in favour of others.
 _SHORT_SECONDS = 1.0
-_BATCH_ROWS = 16_384
+_BATCH_ROWS = 2_048
 _KIND = re.compile(r"\A[A-Z][A-Za-z ]* Error: ")
 _OUT_OF_MEMORY = re.compile("Out of Memory|bad.alloc")
+# A statement under which the process grew by less is not ended because memory is short.
+_GROWTH = 64 * MEBIBYTE
+_STACK = re.compile(r"\n\s*Stack Trace:")  # of DuckDB's own code, with paths of this machine
+_LONGEST_ERROR = 2_000  # characters
 _ATTEMPTS = 10
 _ROOM_SECONDS = 0.1
 # What Arrow has no place for, so that something of it would be lost on the way.
@@ -59,6 +63,7 @@ class _Running:
         began: when, on the monotonic clock.
         ends: when it is interrupted.
         why: what its client is told then.
+        resident: how many bytes of the process were resident then.
         wrote: whether it has begun to change something.
         is_stuck: whether it was reported as one that can't be interrupted.
     """
@@ -66,6 +71,7 @@ class _Running:
     began: float
     ends: float
     why: str
+    resident: int
     wrote: bool = False
     is_stuck: bool = False
 
@@ -91,6 +97,8 @@ class _Session:
         caller: the number of that connection.
         lock: held while a statement runs.
         result: the view of its last result; Quack reads it.
+        bytes: how many the result has.
+        used: when it was made, on the monotonic clock.
         running: the statement that runs.
         wrote: whether the last one began to change something.
     """
@@ -100,6 +108,8 @@ class _Session:
     caller: int
     lock: threading.Lock = field(default_factory=threading.Lock)
     result: str | None = None
+    bytes: int = 0
+    used: float = 0.0
     running: _Running | None = None
     wrote: bool = False
 
@@ -114,6 +124,7 @@ class Sessions:
         bounds: what a statement may take.
         cancel: cancels what a caller's statement runs on another connection.
         on_stuck: called when a statement can't be interrupted.
+        on_broken: called when DuckDB has given up a database.
     """
 
     def __init__(
@@ -124,6 +135,7 @@ class Sessions:
         bounds: Bounds,
         cancel: Callable[[int], None],
         on_stuck: Callable[[], None],
+        on_broken: Callable[[], None] = lambda: None,
     ) -> None:
         self._con = con
         self._quack = quack
@@ -131,6 +143,8 @@ class Sessions:
         self._bounds = bounds
         self._cancel = cancel
         self._on_stuck = on_stuck
+        self._on_broken = on_broken
+        self._most_bytes = bounds.memory * MEBIBYTE // 8
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
         self._names = (f"result_{number}" for number in itertools.count())
@@ -152,20 +166,22 @@ class Sessions:
                     return self._shown(session, *self._result(session, text))
                 except Error as error:
                     said = str(error)
+                    is_hungry = isinstance(error.__context__, duckdb.OutOfMemoryException)
                 except MemoryError:
-                    said = "Out of Memory"
+                    said, is_hungry = "Out of Memory", True
+                self.check()
                 # Who came last is not to suffer from what others took before.
-                is_hungry = _OUT_OF_MEMORY.search(said) is not None
                 if not is_hungry or session.wrote or not self.shed():
                     break
                 time.sleep(_ROOM_SECONDS)
-        if is_hungry:
+        if is_hungry or _OUT_OF_MEMORY.search(said):
             said = (
                 "the statement needs more memory than there is; ask for less, or raise the "
                 "server's --memory-limit"
             )
         # Quack's client puts a kind of error of its own in front.
-        return failing(_KIND.sub("", self._attachment.client.redactor.mask(said)))
+        said = _KIND.sub("", _STACK.split(said)[0])
+        return failing(self._attachment.client.redactor.mask(said)[:_LONGEST_ERROR])
 
     def end(self, key: str) -> None:
         """Forgets a session whose client is gone."""
@@ -192,12 +208,34 @@ class Sessions:
         for _, running in self._all_running():
             running.end("the server is stopping")
 
-    def shed(self) -> bool:
-        """Ends the statement that has run for the longest time; false if all are short."""
+    def check(self) -> None:
+        """Looks whether DuckDB has given up a database, as it does after an error of its own."""
+        for database in (self._con, self._quack):
+            try:
+                with database.cursor() as con:
+                    con.execute("SELECT 1").fetchall()
+            except duckdb.FatalException:
+                self._on_broken()
+            except (duckdb.Error, MemoryError, RuntimeError):
+                pass  # it is short of memory or threads, or closed
+
+    def shed(self, growth: int = _GROWTH) -> bool:
+        """Ends the statement that has run for the longest time; false if there is none to end.
+
+        One at a time: the next one only when the last one had its chance to end.
+
+        Args:
+            growth: how many bytes the process has to have grown by since the statement began.
+        """
+        all_running = [running for _, running in self._all_running()]
+        if any(0 <= running.overtime < _SHORT_SECONDS for running in all_running):
+            return True
         old = [
             running
-            for _, running in self._all_running()
-            if running.overtime < 0 and time.monotonic() - running.began > _SHORT_SECONDS
+            for running in all_running
+            if running.overtime < 0
+            and time.monotonic() - running.began > _SHORT_SECONDS
+            and resident() - running.resident >= growth
         ]
         if old:
             min(old, key=lambda running: running.began).end(
@@ -271,27 +309,37 @@ class Sessions:
             # was judged.
             warnings.simplefilter("ignore")
             reader: Any = con.to_arrow_reader(_BATCH_ROWS)
+        with reader:  # what was not read is freed even where an error keeps this frame
+            return columns, self._read(reader)
+
+    def _read(self, reader: Any) -> pa.Table:
         batches: list[pa.RecordBatch] = []
-        rows = 0
+        rows = size = 0
         for batch in reader:
             rows += batch.num_rows
+            size += batch.nbytes
             if rows > self._bounds.rows:
                 raise too_many_rows(self._bounds.rows)
+            if size > self._most_bytes:
+                raise OperationalError(
+                    f"the result has more than {self._most_bytes:,} bytes, an eighth of the "
+                    "server's --memory-limit: ask for fewer rows or columns, or raise it"
+                )
             batches.append(batch)
-        return columns, pa.Table.from_batches(batches, schema=reader.schema)
+        return pa.Table.from_batches(batches, schema=reader.schema)
 
     @contextmanager
     def _bounded(self, session: _Session) -> Iterator[_Running]:
         with self._lock:
             count = sum(1 for each in self._sessions.values() if each.running is not None)
-        if count >= self._bounds.statements and not self.shed():
+        if count >= self._bounds.statements and not self.shed(growth=-1 << 62):
             raise OperationalError(
                 f"{count} statements run already, and the server's --max-statements allows no "
                 "more. Nothing was run; try again"
             )
         now, seconds = time.monotonic(), self._bounds.statement_seconds
         why = f"it ran for {seconds:g} s, and the server's --statement-timeout allows no more"
-        session.running = _Running(now, now + seconds, why)
+        session.running = _Running(now, now + seconds, why, resident())
         try:
             yield session.running
         finally:
@@ -306,7 +354,8 @@ class Sessions:
         with self._quack.cursor() as con:
             con.from_arrow(table.rename_columns(places)).create_view(view)
         self._forget_result(session)
-        session.result = view
+        session.result, session.bytes, session.used = view, table.nbytes, time.monotonic()
+        self._make_room(session)
         # Arrow has no JSON, UUID or HUGEINT: they came as text and as decimal numbers.
         shown = (
             f"{place}::{type_} AS {quoted(name)}"
@@ -318,7 +367,23 @@ class Sessions:
         if session.result is not None:
             with self._quack.cursor() as con:
                 con.execute(f"DROP VIEW IF EXISTS {session.result}")
-            session.result = None
+            session.result, session.bytes = None, 0
+
+    def _make_room(self, newest: _Session) -> None:
+        """Forgets the oldest results of other sessions as long as all together are too large."""
+        with self._lock:
+            oldest = sorted(self._sessions.values(), key=lambda session: session.used)
+        held = sum(session.bytes for session in oldest)
+        for session in oldest:
+            if held <= self._most_bytes:
+                return
+            # Who runs a statement forgets its result in a moment.
+            if session is not newest and session.lock.acquire(blocking=False):
+                try:
+                    held -= session.bytes
+                    self._forget_result(session)
+                finally:
+                    session.lock.release()
 
     def _all_running(self) -> list[tuple[_Session, _Running]]:
         with self._lock:

@@ -99,6 +99,9 @@ _MOST_PARTS = 50
 # CTEs in fewer places than this module does, then a name of these letters still reads no file.
 _PLAIN = re.compile(r"[\w $-]+")
 
+# Columns in one of a select list, with those in the aliases that it names.
+_MOST_GROWN = 10_000
+
 _Names = frozenset[str]
 
 
@@ -136,6 +139,8 @@ class TreeJudge:
                 self._walk(each, names, depth + 1)
         elif isinstance(part, dict):
             self._check_kind(part)
+            if isinstance(part.get("select_list"), list):
+                _check_aliases(part["select_list"])
             if part.get("class") == "LAMBDA":
                 depth += _ARROW
             if "cte_map" in part:
@@ -210,6 +215,25 @@ class TreeJudge:
     def _check_show(self, part: Mapping[str, Any]) -> None:
         if part.get("show_type") not in _DESCRIBES or not isinstance(part.get("query"), dict):
             raise Refusal("of SHOW, DESCRIBE and SUMMARIZE, those of a query or table are open")
+
+
+def _check_aliases(items: list[Any]) -> None:
+    """Bounds what a select list grows to when DuckDB puts its own aliases in."""
+    sizes: dict[str, int] = {}
+    for item in items:
+        size, stack = 1, [item]
+        while stack:
+            part = stack.pop()
+            if isinstance(part, dict):
+                if part.get("class") == "COLUMN_REF":
+                    size += sizes.get(lower(part["column_names"][-1]), 1)
+                stack.extend(part.values())
+            elif isinstance(part, list):
+                stack.extend(part)
+        if size > _MOST_GROWN:
+            raise Refusal("its columns are made of one another too often to be judged")
+        if item.get("alias"):
+            sizes[lower(item["alias"])] = size
 
 
 def _own_name(part: Mapping[str, Any]) -> _Names:

@@ -11,6 +11,8 @@ from typing import Any
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import InterfaceError, ParameterError, TooManyWritesError
 
+_LONGEST_ID = 200  # characters
+
 
 @dataclass
 class _Entry:
@@ -62,10 +64,12 @@ class Memo(HoldsSecrets):
             caller: who calls; what one caller was given, no other is.
 
         Raises:
-            ParameterError: the id was used for another call, or by another caller.
+            ParameterError: the id is too long, or was used for another call or by another caller.
             InterfaceError: nothing more is carried out.
             TooManyWritesError: the statement may not send it.
         """
+        if len(request_id) > _LONGEST_ID:
+            raise ParameterError(f"a request_id has at most {_LONGEST_ID} characters")
         with self._changed:
             entry = self._entries.setdefault(request_id, _Entry(fingerprint, caller))
         if entry.fingerprint != fingerprint:
