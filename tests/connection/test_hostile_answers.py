@@ -88,10 +88,12 @@ def outcome(db, sql):
 @pytest.mark.parametrize("door", DOORS)
 def test_a_hostile_value_is_exact_or_a_clear_error(db, sim, door, value):
     sql, body = DOORS[door]
-    for field in FIELDS:
+    for number, field in enumerate(FIELDS):
+        bearer = f"{BEARER}{number}"
         row = ROW.replace(b'"%s":null,' % field.encode(), b"") % (field.encode(), value)
         sim.clear_faults()
-        sim.faults(kind="body", body=body(row, value), times=None)
+        answer = body(row, value).replace(BEARER.encode(), bearer.encode())
+        sim.faults(kind="body", body=answer, times=None)
         rows, error = outcome(db, sql)
         if error is not None:
             assert BEGINS.match(error), error
@@ -99,7 +101,7 @@ def test_a_hostile_value_is_exact_or_a_clear_error(db, sim, door, value):
             assert error.isprintable()
             assert "Traceback" not in error
         if door in SECRET_DOORS:
-            assert BEARER in repr(rows), "it is shown this once"
+            assert bearer in repr(rows), "it is shown this once"
         if error is None and field == "fromTheFuture" and door in ("list", "get", "current"):
             (found,) = rows
             rest = next(text for text in found if isinstance(text, str) and "fromTheF" in text)
@@ -154,13 +156,13 @@ def listing(sim, *pages):
     ("pages", "words"),
     [
         ([("a", 9), ("b", 8), ("c", 9), ("d", None)], "a cursor came a second time"),
-        ([("a", "x"), ("b", "y"), ("c", "x"), ("d", None)], "a cursor came a second time"),
+        ([("a", "x"), ("b", "y"), *[("c", "x")] * 3], "a cursor came a second time"),
         ([("a", 9), ("b", 8), ("c", 10), ("d", None)], "a cursor went back"),
-        ([("a", 9), ("b", 8), ("ab", 7), ("c", None)], "brought no new row"),
+        ([("a", 9), ("b", 8), *[("ab", 7)] * 3], "brought no new row"),
         ([("a", 9), ("", 8), ("c", None)], "brought no new row"),
-        ([("a", 9), ("b", 1.5)], "next"),
-        ([("a", 9), ("b", [])], "next"),
-        ([("a", 9), ("b", True)], "next"),
+        ([("a", 9), *[("b", 1.5)] * 3], "next"),
+        ([("a", 9), *[("b", [])] * 3], "next"),
+        ([("a", 9), *[("b", True)] * 3], "next"),
         ([("a", 2**70)], "until"),
     ],
 )
@@ -174,6 +176,7 @@ def test_a_cursor_that_leads_nowhere(db, sim, pages, words):
 
 def test_a_cursor_may_become_text(db, sim, newly_sent):
     newly_sent()
-    listing(sim, ("a", 9), ("b", "c_8"), ("c", 7), ("d", None))
+    # A page that does not begin with the last row of the one before is asked for twice, once.
+    listing(sim, ("a", 9), *[("b", "c_8")] * 2, ("c", 7), ("d", None))
     assert db.execute(f"SELECT id FROM {TABLE} ORDER BY id").fetchall() == [(c,) for c in "abcd"]
-    assert [dict(r.query).get("until") for r in newly_sent()] == [None, "9", "c_8", "7"]
+    assert [dict(r.query).get("until") for r in newly_sent()] == [None, "9", "9", "c_8", "7"]

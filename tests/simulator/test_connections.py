@@ -21,7 +21,7 @@ class Wire:
 
     def ask(self, target="/v2/user", method="GET", body=b""):
         head = (
-            f"{method} {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+            f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
             f"{self._simulator.token}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
@@ -158,7 +158,7 @@ def test_the_absolute_form_that_proxies_are_sent_is_understood(simulator):
 def test_a_request_that_is_not_finished_is_not_acted_on(simulator):
     with Wire(simulator) as wire:
         wire._socket.sendall(
-            b"POST /registration HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+            b"POST /registration HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
         )
     with Wire(simulator) as wire:
         wire.ask()

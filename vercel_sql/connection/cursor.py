@@ -50,7 +50,7 @@ class Cursor(HoldsSecrets):
         self._failure: Exception | None = None
         self._description: Description | None = None
         self._rowcount = -1
-        self._kept: pa.Table | None = None
+        self._kept: Outcome | None = None
         self.arraysize = 1
         self.secret_columns: frozenset[str] = frozenset()
 
@@ -241,7 +241,7 @@ class Cursor(HoldsSecrets):
         self._take_rows(native)
         self._rowcount = -1 if outcome.changed is None else outcome.changed
         self.secret_columns = outcome.secrets
-        self._kept = outcome.table if outcome.secrets else None
+        self._kept = outcome if outcome.secrets else None
 
     def _unread(self, error: Exception) -> Exception:
         """The error for rows that could not be read; it has those that nobody can ask for again."""
@@ -249,7 +249,7 @@ class Cursor(HoldsSecrets):
             return error
         reason = str(error) or type(error).__name__
         text = f"the rows could not be given: {reason}. They are kept in this error"
-        return kept_rows(text, error, self._kept)
+        return kept_rows(text, error, self._kept.table)
 
     def _take_any(self, native: duckdb.DuckDBPyConnection) -> None:
         """Takes over the result of a statement of DuckDB's that is no query."""

@@ -131,6 +131,8 @@ class Front:
         """Accepts no more connections; what is answered goes on."""
         for server in self._servers:
             server.close()
+        for each in self._sockets:  # it may not have come to accept anybody
+            each.close()
         for writer in list(self._unknown):
             writer.transport.abort()
 

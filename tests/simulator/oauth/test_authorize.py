@@ -30,7 +30,7 @@ def test_the_page_is_kept_from_caches_frames_and_scripts(app):
     headers = app.authorize().headers
     assert headers["cache-control"] == "no-store"
     assert headers["x-frame-options"] == "DENY"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "form-action" not in headers["content-security-policy"], "it would stop the redirect"
 

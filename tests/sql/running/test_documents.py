@@ -199,5 +199,5 @@ def test_a_value_is_never_pasted_as_sql(db, sent):
 
 def test_all_of_them_as_one_script(db, sim, ids, sent):
     script = GET + LIST + DELETE + LIST_ALL
-    db.execute(script, {"tokenId": ids[0]})
+    db.execute(script, {"tokenId": ids[5]})
     assert [r.method for r in sent()] == ["GET", "GET", "GET", "DELETE", "GET"]

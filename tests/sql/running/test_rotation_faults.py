@@ -257,7 +257,7 @@ def test_an_answer_without_the_secret_leaves_the_old_one_and_names_the_orphan(
 ):
     old = sim.state.add_token({"name": "deploys"})
     sim.faults(kind="patch", method="POST", replace_text=["bearerToken", "bearer_token"])
-    with pytest.raises(UnknownOutcomeError, match="nobody has its secret") as caught:
+    with pytest.raises(UnknownOutcomeError, match="nothing proves whose it is") as caught:
         db.execute(EXEC, {"id": old.id})
     (orphan,) = caught.value.orphans
     assert sim.state.tokens()[0].id == orphan
