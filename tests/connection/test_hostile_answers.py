@@ -93,6 +93,8 @@ def test_a_hostile_value_is_exact_or_a_clear_error(db, sim, door, value):
         row = ROW.replace(b'"%s":null,' % field.encode(), b"") % (field.encode(), value)
         sim.clear_faults()
         answer = body(row, value).replace(BEARER.encode(), bearer.encode())
+        if door == "create":  # no row is made twice
+            answer = answer.replace(b'"tok_1"', b'"tok_%d"' % number)
         sim.faults(kind="body", body=answer, times=None)
         rows, error = outcome(db, sql)
         if error is not None:
@@ -158,7 +160,7 @@ def listing(sim, *pages):
         ([("a", 9), ("b", 8), ("c", 9), ("d", None)], "a cursor came a second time"),
         ([("a", "x"), ("b", "y"), *[("c", "x")] * 3], "a cursor came a second time"),
         ([("a", 9), ("b", 8), ("c", 10), ("d", None)], "a cursor went back"),
-        ([("a", 9), ("b", 8), *[("ab", 7)] * 3], "brought no new row"),
+        ([("a", 9), *[("b", 8)] * 2, *[("ab", 7)] * 3], "brought no new row"),
         ([("a", 9), ("", 8), ("c", None)], "brought no new row"),
         ([("a", 9), *[("b", 1.5)] * 3], "next"),
         ([("a", 9), *[("b", [])] * 3], "next"),
