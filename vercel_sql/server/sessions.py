@@ -96,7 +96,7 @@ class _Session:
         con: where its statements run.
         caller: the number of that connection.
         lock: held while a statement runs.
-        result: the view of its last result; Quack reads it.
+        result: the table of its last result; Quack reads it.
         bytes: how many the result has.
         used: when it was made, on the monotonic clock.
         running: the statement that runs.
@@ -352,7 +352,9 @@ class Sessions:
         places = [f"c{place}" for place in range(len(columns))]
         view = next(self._names)
         with self._quack.cursor() as con:
-            con.from_arrow(table.rename_columns(places)).create_view(view)
+            # Not a view: to drop one frees what is Python's, for which a thread of Quack's would
+            # wait for Python while this one waits for that thread's transaction.
+            con.from_arrow(table.rename_columns(places)).create(view)
         self._forget_result(session)
         session.result, session.bytes, session.used = view, table.nbytes, time.monotonic()
         self._make_room(session)
@@ -366,7 +368,7 @@ class Sessions:
     def _forget_result(self, session: _Session) -> None:
         if session.result is not None:
             with self._quack.cursor() as con:
-                con.execute(f"DROP VIEW IF EXISTS {session.result}")
+                con.execute(f"DROP TABLE IF EXISTS {session.result}")
             session.result, session.bytes = None, 0
 
     def _make_room(self, newest: _Session) -> None:
