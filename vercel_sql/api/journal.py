@@ -45,8 +45,9 @@ log = logger("api")
 # For so long after its end, in seconds, a file that tells of a row is kept: the row might be
 # listed for a create that comes soon after, and it is known to have come of another one.
 _KEPT_SECONDS = 120.0
-# The same while some other create has no end.
-_WAITED_SECONDS = 3 * 3600.0
+# For so long after a create was begun, in seconds, it may still take effect: something between here
+# and the server may keep a request, and pass it on late. As long, other rows are told from its own.
+LATEST_SECONDS = 3 * 3600
 
 
 def now_ms() -> int:
@@ -248,7 +249,7 @@ def tidy(folder: Path) -> None:
     is_waiting = any(file.is_open for file in files)
     for file in files:
         is_told = any(story.answer is not None for story in file.stories)
-        kept = _WAITED_SECONDS if is_waiting else _KEPT_SECONDS
+        kept = LATEST_SECONDS if is_waiting else _KEPT_SECONDS
         is_new = abs(time.time() - modified(file.path)) < kept
         if not file.is_open and not (is_told and is_new):
             file.path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from vercel_sql.api import Client
-from vercel_sql.api.journal import journal, known_keys, now_ms, unfinished
+from vercel_sql.api.journal import LATEST_SECONDS, journal, known_keys, now_ms, unfinished
 from vercel_sql.api.journal_files import (
     File,
     add_to,
@@ -36,10 +36,6 @@ from vercel_sql.tables.orphans import (
     proven,
     value_at,
 )
-
-# For so long after a create was begun, in milliseconds, it may still take effect: something
-# between here and the server may keep a request, and pass it on late.
-LATEST_MS = 3 * 3_600_000
 
 
 class Fate(Enum):
@@ -443,7 +439,7 @@ def _searched(case: _Case, account: _Account, clock: ServerClock, saved: _Secret
     if found:
         return Fate.POSSIBLE, found, None
     age = _age_ms(case.story, clock)
-    is_over = age is not None and age >= LATEST_MS and not case.is_awaited
+    is_over = age is not None and age >= LATEST_SECONDS * 1000 and not case.is_awaited
     return Fate.NOTHING if is_over else Fate.PENDING, (), None
 
 
