@@ -39,7 +39,8 @@ def client(sim, make_client):
 def test_each_status_on_each_method(
     client, sim, method, status, code, kind, name, arguments, http, path
 ):
-    sim.faults(kind="status", status=status, code=code, message="Why", extra={"more": [1]})
+    fault = {"code": code, "message": "Why", "extra": {"more": [1]}, "times": None}
+    sim.faults(kind="status", status=status, **fault)
     with pytest.raises(errors.APIError) as raised:
         client.send(build_request(method(name), arguments))
     error = raised.value

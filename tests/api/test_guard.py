@@ -26,7 +26,7 @@ def test_a_read_only_client_sends_only_what_the_manifest_calls_a_read(sim, make_
     if METHODS[name].effect == "read":
         with pytest.raises(NotFoundError) if name == "get_auth_token" else _nothing():
             client.send(request(name))
-        assert len(sim.requests()) == 1
+        assert len(sim.requests()) == (2 if name == "get_auth_token" else 1)
     else:
         with pytest.raises(ReadOnlyError, match=f"{name} changes something"):
             client.send(request(name))

@@ -18,6 +18,7 @@ from vercel_sql.api.noting import fingerprint, is_unsent
 from vercel_sql.api.redaction import MASK
 from vercel_sql.api.requests import Request
 from vercel_sql.errors import APIError, AuditLogError, Error, StatementCancelledError
+from vercel_sql.manifest import Method
 
 if TYPE_CHECKING:
     from vercel_sql.api.audit_log import AuditLog
@@ -44,10 +45,10 @@ class Tally:
 _tally: ContextVar[Tally | None] = ContextVar("vercel_sql_tally", default=None)
 
 
-def count_request(status: int | None) -> None:
-    """Counts a request that was sent towards the write that it belongs to, if to any."""
+def count_request(method: Method, status: int | None) -> None:
+    """Counts a request that changes something towards the write that it belongs to, if to any."""
     tally = _tally.get()
-    if tally is not None:
+    if tally is not None and not method.reads:
         tally.requests += 1
         tally.status = status
 

@@ -16,7 +16,6 @@ import tenacity
 
 from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
-from vercel_sql.api.answers import api_error
 from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.auditing import Auditor, count_request
 from vercel_sql.api.cancel_scope import GRACE, CancelScope, checked_seconds
@@ -35,6 +34,7 @@ from vercel_sql.api.proofs import Proofs
 from vercel_sql.api.receipts import Receipts
 from vercel_sql.api.redaction import KnownSecrets
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.api.refusals import refused
 from vercel_sql.api.requests import Request
 from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.api.servers import Servers
@@ -330,7 +330,8 @@ class Client(HoldsSecrets):
             sleep=lambda _seconds: None,
             reraise=True,
         )
-        return retrying(self._send_in_turn, request, _headers(request, bearer), retrying)
+        ask = partial(retrying, self._send_in_turn, request, _headers(request, bearer), retrying)
+        return self.proofs.believed(method, ask)
 
     def _send_in_turn(
         self, request: Request, headers: httpx.Headers, retrying: tenacity.Retrying
@@ -338,14 +339,16 @@ class Client(HoldsSecrets):
         """Sends a request once the rate limit allows it."""
         method, clock = request.method, self.clock(request.method.server)
         attempt, waited = (retrying.statistics[name] for name in ("attempt_number", "idle_for"))
-        budgets = self._servers.budgets(method, headers.get("Authorization"))
+        authorization = headers.get("Authorization")
+        budgets = self._servers.budgets(method, authorization)
         turn = budgets.wait(method, clock, self.current_scope, self.patience - waited)
         received: Received | None = None
+        began = time.monotonic()
         try:
             received = self._send_once(request, headers, attempt)
         finally:
             budgets.end(method, turn, clock, received.headers if received else None)
-        return self._judged(request, received, headers.get("Authorization"))
+        return self._judged(request, received, authorization, began)
 
     def _send_once(self, request: Request, headers: httpx.Headers, attempt: int) -> Received:
         """Sends a request once, unless its server is left alone."""
@@ -436,11 +439,13 @@ class Client(HoldsSecrets):
             path=path,
         )
 
-    def _judged(self, request: Request, received: Received, authorization: str | None) -> Answer:
+    def _judged(
+        self, request: Request, received: Received, authorization: str | None, began: float
+    ) -> Answer:
         """The answer, where its status is 2xx, it can be read, and it is the request's own."""
         status, headers = received.status, received.headers
-        host = self._servers.host(request.method.server)
-        answer = Answer(request, status, headers, received.body, self.redactor, host)
+        origin = self._servers.origin(request.method.server)
+        answer = Answer(request, status, headers, received.body, self.redactor, origin.host)
         if self.proofs.is_replayed(request, headers, received.body):
             raise answer.mismatched("the same answer came before")
         if 200 <= status < 300:
@@ -448,12 +453,7 @@ class Client(HoldsSecrets):
                 raise answer.unusable(received.problem)
             self.proofs.check(answer, authorization)
             return answer
-        is_refusal = 400 <= status < 500 and request.method.trace is not None
-        if is_refusal and self.proofs.may_be_mixed_up:
-            # It would count as surely not carried out, and nothing shows whose refusal it is.
-            raise answer.mismatched(f"an answer with status {status} shows nothing of its request")
-        mask, origin = self.redactor.mask, self._servers.origin(request.method.server)
-        raise api_error(request.method, request.path, status, headers, received.body, mask, origin)
+        raise refused(self, answer, origin, authorization, began)
 
     def _pause(self, state: tenacity.RetryCallState) -> None:
         """Waits before a request is sent again."""
@@ -474,9 +474,9 @@ class Client(HoldsSecrets):
     def _tell(
         self, request: Request, received: Received | None, milliseconds: float, attempt: int
     ) -> None:
-        """Counts a request that was sent, and tells observers and the log of it."""
+        """Counts a write that was sent, and tells observers and the log of any request."""
         status = received.status if received is not None else None
-        count_request(status)
+        count_request(request.method, status)
         is_logged = log.isEnabledFor(logging.DEBUG)
         if not self._observers and not is_logged:
             return

@@ -49,6 +49,7 @@ def authorize_url(client: Client, method: Method, arguments: Mapping[str, Any]) 
     url = f"{client.urls[method.server]}{method.path}?{urlencode(pairs, quote_via=quote)}"
     for secret in (state, nonce, verifier):
         client.redactor.add(secret)
+    client.proofs.promise(verifier, nonce)
     return {
         "url": url,
         "state": state,

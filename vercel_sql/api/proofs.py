@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import threading
 import unicodedata
-from collections.abc import Iterable, Mapping
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.decode import decode_json
 from vercel_sql.api.requests import Request
-from vercel_sql.errors import AnswerMismatchError
+from vercel_sql.errors import AnswerMismatchError, NotFoundError
 from vercel_sql.manifest import Method, Parameter, Resource, vercel
 
 # How many answers are remembered; each takes some hundred bytes.
@@ -114,6 +115,7 @@ class Proofs:
         self._secrets: dict[str, str] = {}
         self._rows: set[tuple[str, str]] = set()
         self._told: set[str] = set()
+        self._nonces: dict[str, str] = {}
         self.pages = PageProofs()
         self.may_be_mixed_up = False
 
@@ -141,11 +143,33 @@ class Proofs:
         seen.is_doubted = True
         return True
 
-    def doubts_missing(self, request: Request) -> bool:
-        """Whether a 404 to a read may be another's; the calling credential's own row is there."""
-        method = request.method
-        is_own = _is_about_itself(request, _resource(method))
-        return method.reads and (self.may_be_mixed_up or is_own)
+    def believed(self, method: Method, ask: Callable[[], Answer]) -> Answer:
+        """An answer that need not be asked for again.
+
+        Nothing in an answer that there is nothing shows which request it belongs to: it has to come
+        twice, and a third time where answers are known to be mixed up.
+
+        Raises:
+            APIError: what `ask` raised; a 404 as often as it has to come.
+        """
+        asked = 0
+        while True:
+            asked += 1
+            is_enough = asked > (2 if self.may_be_mixed_up else 1)
+            try:
+                answer = ask()
+            except NotFoundError:
+                if is_enough or not (method.reads and method.missing_is_empty):
+                    raise
+            else:
+                content = _content(answer) if method.nothing else None
+                if is_enough or False not in found_at(content, method.nothing):
+                    return answer
+
+    def knows(self, resource: Resource, key: Any) -> bool:
+        """Whether a row was got or made before."""
+        with self._lock:
+            return (resource.full_name, str(key)) in self._rows
 
     def check(self, answer: Answer, authorization: str | None) -> None:
         """Holds a good answer against its request. The pages of a listing prove themselves.
@@ -182,16 +206,16 @@ class Proofs:
         if method.paging is not None:
             return
         content = _content(answer)
-        resource = _resource(method)
+        resource = resource_of(method)
         if content is not None:
             _check_echoes(answer, content, resource)
             _check_fields(answer, content, resource)
-            if _is_about_itself(answer.request, resource):
+            if is_about_itself(answer.request, resource):
                 self._check_identity(answer, content, resource, authorization)
         if method.makes_secret:
             self._check_made(answer, content or {}, resource, authorization)
         elif content is not None and resource is not None:
-            self._note_rows(resource, _at(content, method.rows))
+            self._note_rows(resource, found_at(content, method.rows))
 
     def _check_identity(
         self,
@@ -204,10 +228,15 @@ class Proofs:
         method = answer.request.method
         if resource is not None and authorization and method.reads:
             self._check_hints(answer, content, resource, authorization.partition(" ")[2])
-        for told in _at(content, method.identity):
-            known = self._identity(method, authorization, told)
+        about: Any = authorization
+        if resource is not None and not resource.key_is_field:
+            about = answer.request.given.get(resource.key)
+        for told in found_at(content, method.identity):
+            known = self._identity(method, about, told)
             if told != known:
                 raise answer.mismatched(f"it is about {told}, and this credential is {known}")
+            if about != authorization and self._identity(method, f"is {told}", about) != about:
+                raise answer.mismatched(f"it is about {told}, which is another credential")
 
     def _check_hints(
         self, answer: Answer, content: dict[str, Any], resource: Resource, secret: str
@@ -216,18 +245,17 @@ class Proofs:
         hints = resource.hints
         if hints is None:
             return
-        for row in _at(content, answer.request.method.rows):
+        for row in found_at(content, answer.request.method.rows):
             begins, ends = (_text(row, name) for name in (hints.begins, hints.ends))
             told = _digest(secret, begins, ends)
             if not (secret.startswith(begins) and secret.endswith(ends)) and told not in self._told:
                 self._told.add(told)
                 raise answer.mismatched("it is about the row of another credential")
 
-    def _identity(self, method: Method, authorization: str | None, told: Any) -> Any:
+    def _identity(self, method: Method, about: str | None, told: Any) -> Any:
         """What a credential is known to stand for: what was told first."""
         with self._lock:
-            key = (method.resource, _digest(authorization))
-            return self._identities.setdefault(key, told)
+            return self._identities.setdefault((method.resource, _digest(about)), told)
 
     def _check_made(
         self,
@@ -248,15 +276,38 @@ class Proofs:
             if authorization == f"Bearer {secret}" or not is_new:
                 raise answer.mismatched("its secret was given before")
         if resource is not None and method.trace is not None:
-            for key in _at(content, method.trace.key):
+            for key in found_at(content, method.trace.key):
                 if (resource.full_name, str(key)) in self._rows:
                     raise answer.mismatched(f"{key} was there before")
                 for secret in secrets:
                     self._identity(method, f"Bearer {secret}", key)
-            self._note_rows(resource, _at(content, method.rows))
+            self._note_rows(resource, found_at(content, method.rows))
         # At last: what is refused above is nobody's yet.
         with self._lock:
             self._secrets.update((_digest(secret), asked) for secret in secrets)
+
+    def promise(self, verifier: str, nonce: str) -> None:
+        """Remembers which nonce the ID token has that a code is exchanged for with a verifier."""
+        with self._lock:
+            self._nonces[_digest(verifier)] = nonce
+
+    def check_claims(self, answer: Answer) -> None:
+        """Holds what an ID token says against the request; its signature proves nothing more.
+
+        Raises:
+            AnswerMismatchError: it is that of another sign-in.
+        """
+        content = _content(answer) or {}
+        for name, claim in answer.request.method.claims.items():
+            asked = answer.request.argument(name)
+            wanted = self._nonces.get(_digest(asked)) if claim == "nonce" else asked
+            for token in found_at(content, ["id_token"]):
+                told = found_at(_claims(token), [claim])
+                if wanted is not None and told and wanted not in told:
+                    self.may_be_mixed_up = True
+                    error = answer.mismatched(f"its ID token has another {claim}")
+                    error.unclaimed = self._unclaimed(answer)
+                    raise error
 
     def _note_rows(self, resource: Resource, rows: Iterable[Any]) -> None:
         with self._lock:
@@ -276,7 +327,7 @@ def _check_echoes(answer: Answer, content: dict[str, Any], resource: Resource | 
             continue
         if parameter.name == _self_column(request, resource):
             continue
-        rows = [row for row in _at(content, echo.path[:-1]) if isinstance(row, dict)]
+        rows = [row for row in found_at(content, echo.path[:-1]) if isinstance(row, dict)]
         shown = [row.get(echo.path[-1]) for row in rows]
         if rows and not any(_is_same(parameter, asked, value) for value in shown):
             told = ", ".join(str(value) for value in shown)
@@ -290,7 +341,7 @@ def _check_fields(answer: Answer, content: dict[str, Any], resource: Resource | 
         raise answer.mismatched("it says something, where nothing was asked for")
     columns = method.returns or (resource.fields if resource is not None else ())
     needed = [column.name for column in columns if column.always]
-    for row in [content] if method.returns else _at(content, method.rows):
+    for row in [content] if method.returns else found_at(content, method.rows):
         missing = [name for name in needed if isinstance(row, dict) and row.get(name) is None]
         if missing:
             raise answer.mismatched(f"it has no {', '.join(missing)}")
@@ -303,7 +354,7 @@ def _names(method: Method) -> set[str]:
     return {column.name for column in [*returned, *(c for r in resources for c in r.fields)]}
 
 
-def _is_about_itself(request: Request, resource: Resource | None) -> bool:
+def is_about_itself(request: Request, resource: Resource | None) -> bool:
     """Whether a request asks about the credential that it is made with."""
     if resource is None or resource.self_reference is None:
         return bool(request.method.identity)
@@ -352,7 +403,7 @@ def _content(answer: Answer) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _at(content: Any, path: Iterable[str]) -> list[Any]:
+def found_at(content: Any, path: Iterable[str]) -> list[Any]:
     """What stands at a path; of a list on the way, or at its end, each element."""
     found = [content]
     for name in path:
@@ -361,12 +412,22 @@ def _at(content: Any, path: Iterable[str]) -> list[Any]:
     return found
 
 
+def _claims(token: Any) -> Any:
+    """What a JWT says, unverified; None where it is not one."""
+    try:
+        payload = str(token).split(".")[1]
+        return decode_json(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, IndexError):
+        return None
+
+
 def _text(row: Any, name: str) -> str:
     value = row.get(name) if isinstance(row, dict) else None
     return value if isinstance(value, str) else ""
 
 
-def _resource(method: Method) -> Resource | None:
+def resource_of(method: Method) -> Resource | None:
+    """The resource of a method; None for what is in no manifest."""
     service, _, name = method.resource.partition(".")
     try:
         return vercel().service(service).resources.get(name)

@@ -213,6 +213,9 @@ def _check_proofs(resource: Resource, method: Method, where: str) -> None:
     for key, names in named.items():
         if not fields.issuperset(names):
             raise ManifestError(f"{where}: {key}: {names} are not all fields of the rows")
+    for name in method.claims:
+        if method.parameter(name) is None:
+            raise ManifestError(f"{where}.claims: no parameter {name!r}")
     for name, echo in method.echoes.items():
         if method.parameter(name) is None or not echo.path:
             raise ManifestError(f"{where}.echoes: no parameter {name!r}, or no path")

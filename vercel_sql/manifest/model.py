@@ -225,12 +225,15 @@ class Method(Entry, frozen=True, kw_only=True):
         body: how the body is encoded.
         rows: the path in the answer of the row or of the list of rows; empty is the whole answer.
         missing_is_empty: a 404 means that there is no such row, and is no error.
+        nothing: the path in the answer of a flag that is false where there is nothing to tell of.
         returns: the columns of the answer, where they are not those of the resource.
         collect: for a paged method called as a whole: the list in the answer that grows page by
             page.
         trace: what the row that it makes can be found by in a listing; None where there is no
             such row.
         echoes: for parameters whose values the answer repeats, where it does.
+        claims: for parameters, the claim of the answer's ``id_token`` that is the same: for a
+            ``nonce``, that of the sign-in that the parameter belongs to.
         identity: the path in the answer of what identifies whom or what the credential stands for:
             it is the same for ever. With a self-reference, for its value alone.
     """
@@ -251,12 +254,14 @@ class Method(Entry, frozen=True, kw_only=True):
     body: Literal["json", "form"] = "json"
     rows: list[str] = []
     missing_is_empty: bool = False
+    nothing: list[str] = []
     parameters: list[Parameter] = []
     paging: Paging | None = None
     returns: list[Column] = []
     collect: bool = False
     trace: Trace | None = None
     echoes: dict[str, Echo] = {}
+    claims: dict[str, str] = {}
     identity: list[str] = []
 
     @property

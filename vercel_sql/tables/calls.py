@@ -306,21 +306,15 @@ def require_answer(method: Method, answer: Answer) -> None:
 def send_or_missing(client: Client, request: Request) -> Answer | None:
     """The answer to a request; None where a 404 says that there is no such row.
 
-    Nothing in a 404 shows which request it answers: where answers may be mixed up, it has to come
-    twice.
-
     Raises:
         APIError: any other error, and a 404 where it does not mean that.
     """
-    for _ in range(2):
-        try:
-            return client.send(request)
-        except NotFoundError:
-            if not request.method.missing_is_empty:
-                raise
-        if not client.proofs.doubts_missing(request):
-            break
-    return None
+    try:
+        return client.send(request)
+    except NotFoundError:
+        if not request.method.missing_is_empty:
+            raise
+        return None
 
 
 def salvage(resource: Resource, method: Method, answer: Answer) -> tuple[pa.Table, Error | None]:

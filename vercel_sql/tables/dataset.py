@@ -156,12 +156,6 @@ class Scan:
         else:
             with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(lookups))) as executor:
                 found = list(executor.map(lambda one: self._get(method, one, columns), lookups))
-            if None in found and self._client.proofs.may_be_mixed_up:
-                # It may have been found out only after some of them had been answered with a 404.
-                found = [
-                    self._get(method, lookup, columns) if fields is None else fields
-                    for lookup, fields in zip(lookups, found, strict=True)
-                ]
         for fields in found:
             if fields is not None:
                 yield fields, None

@@ -150,7 +150,7 @@ def revoke(client: Client, resource: Resource, key: str) -> None:
     if remover is None:
         raise NotSupportedError(f"vercel.{resource.full_name} has no DELETE")
     refuse_own_key(client, resource, [key])
-    delete_row(client, resource, key, build_request(remover, {remover.required[0].name: key}))
+    delete_row(client, build_request(remover, {remover.required[0].name: key}))
 
 
 def named(rows: Sequence[Row], most: int = 5) -> str:

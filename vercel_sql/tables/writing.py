@@ -123,6 +123,7 @@ def write_and_keep(
     client.receipts.begin(trail)
     try:
         answer = client.send(request, trail)
+        client.proofs.check_claims(answer)
         table, problem = salvage(resource, method, answer)
         problem = problem or answer.unnoted
     except Error as error:

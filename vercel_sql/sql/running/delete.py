@@ -64,7 +64,7 @@ def prepare_delete(
     client = target.catalog.client
 
     def delete(number: int) -> pa.Table | None:
-        is_done = delete_row(client, target.resource, keys[number], requests[number])
+        is_done = delete_row(client, requests[number])
         return _row(matched, number) if is_done else None
 
     def settle(number: int, error: BaseException) -> pa.Table:
@@ -102,14 +102,14 @@ def _unseen(
             f"{where}: this table can't be read, so it takes WHERE {names} with literals or "
             f"parameters (and optionally {optional or 'nothing'}), and no RETURNING"
         )
-    client, resource = target.catalog.client, target.resource
+    client = target.catalog.client
     request = build_request(method, check_arguments(method, given, where))
     done = pa.table({"done": pa.array([True])})
     return Prepared(
         where,
         target,
         [request],
-        lambda _number: done if delete_row(client, resource, "", request) else None,
+        lambda _number: done if delete_row(client, request) else None,
         lambda rows: _finish(None, rows, done),
     )
 
