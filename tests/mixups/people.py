@@ -10,6 +10,8 @@ from typing import Any
 import vercel_sql
 from vercel_sql.simulator import Simulator
 
+from .sign_ins import SignIns
+
 TABLE = "vercel.authentication.user_tokens"
 
 
@@ -22,12 +24,31 @@ class Person:
         folder: where secrets and the journal are.
         number: which of several it is.
         seed: what is drawn.
+        is_alone: whether nobody else works through the proxy. Nothing tells the answers to most
+            exchanges of two people apart who make them at the same moment.
+
+    Attributes:
+        done: how many acts there were; most are one statement, some are three.
+        called: the manifest's methods that were called.
+        lost: how many exchanges failed: each may have made a token, and was said to.
     """
 
-    def __init__(self, sim: Simulator, url: str, folder: Path, number: int, seed: int) -> None:
+    def __init__(
+        self,
+        sim: Simulator,
+        url: str,
+        folder: Path,
+        number: int,
+        seed: int,
+        *,
+        is_alone: bool = True,
+    ) -> None:
         self.done = 0
         self.failed: list[str] = []
         self.given: set[str] = set()
+        self.called: set[str] = set()
+        self.statements = 0
+        self.lost = 0
         self._sim = sim
         self._number = number
         self._random = Random(seed * 100 + number)
@@ -58,8 +79,16 @@ class Person:
             (2, self.rotate),
             (2, self.login),
         ]
+        sign_ins = SignIns(sim, self._rows, self._random, self.given)
+        self._exchanges = [act for _, act in sign_ins.exchanges]
+        self._acts += sign_ins.acts if is_alone else [(3, sign_ins.sign_in)]
+        self._observed = self._db.client.observed(
+            lambda event: self.called.add(f"{event.resource}.{event.api_method}")
+        )
+        self._observed.__enter__()
 
     def close(self) -> None:
+        self._observed.__exit__(None, None, None)
         self._db.close()
 
     def work(self, statements: int) -> None:
@@ -77,6 +106,7 @@ class Person:
             act()
         except vercel_sql.Error as error:
             self.failed.append(f"{act.__name__}: {error}")
+            self.lost += act in self._exchanges
             self._check_kept(error)
         finally:
             self.done += 1
@@ -106,6 +136,9 @@ class Person:
         assert self._db.client.credential.token == self._sim.token
 
     def _rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        self.statements += 1
+        if query.startswith("EXEC "):
+            self.called.add(query.split()[1].removeprefix("vercel."))
         cursor = self._db.execute(query, list(values))
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

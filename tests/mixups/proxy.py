@@ -275,4 +275,4 @@ def _endpoint(first: bytes) -> tuple[bytes, bytes]:
     method, target, _ = first.split(b" ")
     path = target.partition(b"?")[0]
     parent = path.rpartition(b"/")[0]
-    return method, parent if path.count(b"/") > 3 else path
+    return method, parent if parent.endswith(b"/user/tokens") else path

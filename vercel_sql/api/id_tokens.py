@@ -11,21 +11,22 @@ from joserfc.jwk import KeySet
 
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.client import Client
-from vercel_sql.api.requests import Request
+from vercel_sql.api.requests import Request, build_request
 from vercel_sql.errors import AnswerError, DataError
-from vercel_sql.manifest import Method
+from vercel_sql.manifest import Method, vercel
 
 # Asymmetric ones only: with `none`, or an HMAC keyed with a public key, anybody could sign.
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 # How far the clocks of this machine and the server's may be apart.
 _LEEWAY_SECONDS = 60
 
-_DISCOVERY = Method(
-    name="openid_configuration",
-    resource="oauth.openid_configuration",
+# Where the keys are is in the discovery document, and in no manifest.
+_KEYS = Method(
+    name="keys",
+    resource="oauth.keys",
     verb="select",
     http="GET",
-    path="/.well-known/openid-configuration",
+    path="",
     description="",
     effect="read",
     retry="safe",
@@ -40,9 +41,11 @@ def discover(client: Client) -> Mapping[str, Any]:
     Raises:
         AnswerError: it is not a discovery document, or is that of another server.
     """
-    answer = client.send(Request(_DISCOVERY, _DISCOVERY.path))
+    document = vercel().service("oauth").resources["openid_configuration"].lister
+    assert document is not None  # noqa: S101 - the manifest has one
+    answer = client.send(build_request(document, {}))
     content = answer.json()
-    base = client.urls[_DISCOVERY.server]
+    base = client.urls[document.server]
     if not isinstance(content, dict) or content.get("issuer") != base:
         raise answer.unusable(f"it is not the discovery document of the issuer {base}")
     return content
@@ -97,12 +100,12 @@ def _claims(
 
 def _keys(client: Client, configuration: Mapping[str, Any]) -> KeySet:
     """The server's public keys, from the address that discovery gives, on the same server."""
-    base = client.urls[_DISCOVERY.server]
+    base = client.urls[_KEYS.server]
     address = configuration.get("jwks_uri")
     if not isinstance(address, str) or not address.startswith(f"{base}/"):
         raise AnswerError(f"the discovery document of {base} names no keys of its own (jwks_uri)")
     path = address.removeprefix(base)
-    answer: Answer = client.send(Request(_DISCOVERY, path))
+    answer: Answer = client.send(Request(_KEYS, path))
     try:
         return KeySet.import_key_set(answer.json())
     except (JoseError, ValueError, KeyError, TypeError):

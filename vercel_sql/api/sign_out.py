@@ -10,7 +10,7 @@ from vercel_sql.api.client import Client
 from vercel_sql.api.credentials import Credential
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.api.refreshing import is_fresh, read_client_secret
-from vercel_sql.errors import APIError, Error, NotFoundError
+from vercel_sql.errors import APIError, Error
 from vercel_sql.manifest import Provider
 
 
@@ -76,10 +76,10 @@ def _revoke(
         else:
             arguments = {"tokenId": "current"}
             call(client, "authentication.user_tokens", "delete_auth_token", arguments)
-    except NotFoundError:
-        return None
     except APIError as error:
-        return None if error.extra.get("invalidToken") is True else str(error)
+        # Of its own row, the credential was asked once more.
+        is_gone = error.status == 404 or error.extra.get("invalidToken") is True
+        return None if is_gone and login.kind == "token" else str(error)
     except Error as error:
         return client.redactor.mask(str(error))
     finally:

@@ -42,7 +42,8 @@ def settle_deletion(
     """Finds out what came of a deletion that failed: returns where the row is gone.
 
     An answer that was lost, is not one of the method's, or says that the server failed, leaves
-    open whether the row is gone. Then it is looked up, and never deleted a second time.
+    open whether the row is gone. Then it is looked up, and never deleted a second time. A refusal
+    is believed unless a row that was seen before is gone now.
 
     Args:
         client: looks it up.
@@ -58,6 +59,11 @@ def settle_deletion(
         RequestError: the answer was lost, and the rest is the same.
         BaseException: the error, where it leaves nothing open.
     """
+    if isinstance(error, APIError) and not isinstance(error, ServerError):
+        # It may be the answer to another request.
+        if was_seen and _is_there(client, resource, key) is False:
+            return
+        raise error
     if not isinstance(error, RequestError | ServerError):
         raise error
     if isinstance(error, RequestError) and not error.outcome_unknown:

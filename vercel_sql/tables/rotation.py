@@ -10,6 +10,7 @@ import pyarrow as pa
 from vercel_sql.api import CancelScope, Client, Request, build_request, check_arguments
 from vercel_sql.api.credentials import Successor
 from vercel_sql.errors import (
+    APIError,
     Error,
     ForbiddenError,
     InternalError,
@@ -20,7 +21,6 @@ from vercel_sql.errors import (
     PartialWriteError,
     RequestError,
     RotationError,
-    ServerError,
     StatementCancelledError,
     UnauthorizedError,
     UnknownOutcomeError,
@@ -395,7 +395,7 @@ def _required(part: T | None) -> T:
 
 
 def _surely_not_done(error: BaseException) -> bool:
-    """Whether a write that failed so was surely not carried out."""
+    """Whether a removal that failed so was surely not carried out; a refusal may be another's."""
     if isinstance(error, RequestError):
         return not error.outcome_unknown
-    return isinstance(error, Error) and not isinstance(error, ServerError | UnknownOutcomeError)
+    return isinstance(error, Error) and not isinstance(error, APIError | UnknownOutcomeError)
