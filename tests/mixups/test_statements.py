@@ -22,7 +22,7 @@ from ..scale import SCALE
 from .people import TABLE, Person
 from .proxy import MixingProxy
 
-STATEMENTS = 60 * SCALE
+STATEMENTS = 70 * SCALE
 METHODS = {
     f"{resource.full_name}.{method}"
     for service in map(vercel().service, vercel().service_names)

@@ -207,15 +207,38 @@ class Proofs:
             return
         content = _content(answer)
         resource = resource_of(method)
+        rows = [row for row in found_at(content, method.rows) if isinstance(row, dict)]
         if content is not None:
             _check_echoes(answer, content, resource)
-            _check_fields(answer, content, resource)
+            _check_fields(answer, content, rows, resource)
             if is_about_itself(answer.request, resource):
+                self._check_hints(answer, rows, resource, authorization)
                 self._check_identity(answer, content, resource, authorization)
         if method.makes_secret:
-            self._check_made(answer, content or {}, resource, authorization)
-        elif content is not None and resource is not None:
-            self._note_rows(resource, found_at(content, method.rows))
+            self._check_made(answer, content, resource, authorization)
+        if resource is not None and (method.trace is not None or not method.makes_secret):
+            keys = {str(row[resource.key]) for row in rows if resource.key in row}
+            with self._lock:
+                self._rows |= {(resource.full_name, key) for key in keys}
+
+    def _check_hints(
+        self,
+        answer: Answer,
+        rows: list[dict[str, Any]],
+        resource: Resource | None,
+        authorization: str | None,
+    ) -> None:
+        """The row of a credential shows the ends of its secret; what is told twice is believed."""
+        hints = None if resource is None else resource.hints
+        if hints is None or authorization is None or not answer.request.method.reads:
+            return
+        secret = authorization.partition(" ")[2]
+        for row in rows:
+            begins, ends = (_text(row, name) for name in (hints.begins, hints.ends))
+            told = _digest(secret, begins, ends)
+            if not (secret.startswith(begins) and secret.endswith(ends)) and told not in self._told:
+                self._told.add(told)
+                raise answer.mismatched("it is about the row of another credential")
 
     def _check_identity(
         self,
@@ -224,33 +247,17 @@ class Proofs:
         resource: Resource | None,
         authorization: str | None,
     ) -> None:
-        """What a credential stands for never changes, and its row shows the ends of its secret."""
-        method = answer.request.method
-        if resource is not None and authorization and method.reads:
-            self._check_hints(answer, content, resource, authorization.partition(" ")[2])
-        about: Any = authorization
-        if resource is not None and not resource.key_is_field:
+        """What a credential stands for never changes; one that is asked about is told by it."""
+        method, about = answer.request.method, authorization
+        is_asked_about = resource is not None and not resource.key_is_field
+        if resource is not None and is_asked_about:
             about = answer.request.given.get(resource.key)
         for told in found_at(content, method.identity):
             known = self._identity(method, about, told)
             if told != known:
                 raise answer.mismatched(f"it is about {told}, and this credential is {known}")
-            if about != authorization and self._identity(method, f"is {told}", about) != about:
+            if is_asked_about and self._identity(method, f"is {told}", about) != about:
                 raise answer.mismatched(f"it is about {told}, which is another credential")
-
-    def _check_hints(
-        self, answer: Answer, content: dict[str, Any], resource: Resource, secret: str
-    ) -> None:
-        """The row of a credential shows the ends of its secret; what is told twice is believed."""
-        hints = resource.hints
-        if hints is None:
-            return
-        for row in found_at(content, answer.request.method.rows):
-            begins, ends = (_text(row, name) for name in (hints.begins, hints.ends))
-            told = _digest(secret, begins, ends)
-            if not (secret.startswith(begins) and secret.endswith(ends)) and told not in self._told:
-                self._told.add(told)
-                raise answer.mismatched("it is about the row of another credential")
 
     def _identity(self, method: Method, about: str | None, told: Any) -> Any:
         """What a credential is known to stand for: what was told first."""
@@ -260,7 +267,7 @@ class Proofs:
     def _check_made(
         self,
         answer: Answer,
-        content: dict[str, Any],
+        content: dict[str, Any] | None,
         resource: Resource | None,
         authorization: str | None,
     ) -> None:
@@ -281,7 +288,6 @@ class Proofs:
                     raise answer.mismatched(f"{key} was there before")
                 for secret in secrets:
                     self._identity(method, f"Bearer {secret}", key)
-            self._note_rows(resource, found_at(content, method.rows))
         # At last: what is refused above is nobody's yet.
         with self._lock:
             self._secrets.update((_digest(secret), asked) for secret in secrets)
@@ -309,14 +315,6 @@ class Proofs:
                     error.unclaimed = self._unclaimed(answer)
                     raise error
 
-    def _note_rows(self, resource: Resource, rows: Iterable[Any]) -> None:
-        with self._lock:
-            self._rows |= {
-                (resource.full_name, str(row[resource.key]))
-                for row in rows
-                if isinstance(row, dict) and resource.key in row
-            }
-
 
 def _check_echoes(answer: Answer, content: dict[str, Any], resource: Resource | None) -> None:
     """What an answer repeats of its request is the same there."""
@@ -334,15 +332,20 @@ def _check_echoes(answer: Answer, content: dict[str, Any], resource: Resource | 
             raise answer.mismatched(f"its {name} is {told}, and {asked} was asked for")
 
 
-def _check_fields(answer: Answer, content: dict[str, Any], resource: Resource | None) -> None:
+def _check_fields(
+    answer: Answer,
+    content: dict[str, Any],
+    rows: list[dict[str, Any]],
+    resource: Resource | None,
+) -> None:
     """An answer has what tells it from those of other methods."""
     method = answer.request.method
     if not method.reads and not method.returns and content.keys() & _names(method):
         raise answer.mismatched("it says something, where nothing was asked for")
     columns = method.returns or (resource.fields if resource is not None else ())
     needed = [column.name for column in columns if column.always]
-    for row in [content] if method.returns else found_at(content, method.rows):
-        missing = [name for name in needed if isinstance(row, dict) and row.get(name) is None]
+    for row in [content] if method.returns else rows:
+        missing = [name for name in needed if row.get(name) is None]
         if missing:
             raise answer.mismatched(f"it has no {', '.join(missing)}")
 
