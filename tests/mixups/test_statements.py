@@ -9,7 +9,7 @@ import io
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,26 +50,9 @@ SHOWN_BY_IDS = [*SHOWN_BY_CONTENT, "another_of_the_endpoint", "the_same_again"]
 
 
 @pytest.fixture
-def proxied() -> Iterator[Callable[..., MixingProxy]]:
-    started: list[MixingProxy] = []
-
-    def start(*arguments: object, **options: object) -> MixingProxy:
-        started.append(MixingProxy(*arguments, **options))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.close()
-
-
-@pytest.fixture
-def account(simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch) -> Simulator:
-    sim = simulate(230)  # three pages
+def account(behind: Callable[[int], Simulator], monkeypatch: pytest.MonkeyPatch) -> Simulator:
+    sim = behind(230)  # three pages
     monkeypatch.setenv("VERCEL_TOKEN", sim.token)
-    for endpoints in ("grant", "oauth", "integration"):
-        # The server's own URL is the proxy's.
-        name = f"vercel_sql.simulator._{endpoints}_endpoint{'s' * (endpoints != 'grant')}.issuer"
-        monkeypatch.setattr(name, lambda request: f"http://{request.headers['host']}")
     return sim
 
 

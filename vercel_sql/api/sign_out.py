@@ -75,7 +75,9 @@ def _revoke(
             _revoke_session(client, login)
         else:
             arguments = {"tokenId": "current"}
-            call(client, "authentication.user_tokens", "delete_auth_token", arguments)
+            answer = call(client, "authentication.user_tokens", "delete_auth_token", arguments)
+            if login.token_id is not None and answer.get("tokenId") != login.token_id:
+                return "the answer is about another token: a proxy mixes answers up"
     except APIError as error:
         # Of its own row, the credential was asked once more.
         is_gone = error.status == 404 or error.extra.get("invalidToken") is True
@@ -88,7 +90,10 @@ def _revoke(
 
 
 def _revoke_session(client: Client, login: SavedLogin) -> None:
-    """Revokes a token that still works, and with it the session of both."""
+    """Revokes a token that still works, and with it the session of both.
+
+    Nothing in the answer, an empty object (RFC 7009), shows which revocation it belongs to.
+    """
     works = is_fresh(login, margin_ms=0)
     token = login.access_token if works else login.refresh_token or login.access_token
     arguments = {
