@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 LIMIT = 30.0  # seconds that any wait may take
 
@@ -84,7 +85,7 @@ class MixingProxy:
         self._has_ids = has_ids
         self._random = Random(seed)
         self._past: list[tuple[bytes, Message]] = []
-        self._waiting: list[tuple[socket.socket, Message, list[Message], threading.Event]] = []
+        self._waiting: list[tuple[Any, ...]] = []
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
@@ -184,13 +185,17 @@ class MixingProxy:
     def swapped(self, connection, request, answer, unasked) -> bool:
         """Answers of two connections change places, where two are under way."""
         with self._lock:
-            partner = self._waiting.pop() if self._waiting else None
+            # Who has waited longer was not woken, and has gone since.
+            fresh = [each for each in self._waiting if time.monotonic() < each[4]]
+            partner = fresh.pop() if fresh else None
+            self._waiting = fresh
             if partner is not None:
                 partner[2].append(answer)
                 partner[3].set()
                 answer = partner[1]
             else:
-                mine: tuple = (connection, answer, [], threading.Event())
+                until = time.monotonic() + 0.2
+                mine: tuple = (connection, answer, [], threading.Event(), until)
                 self._waiting.append(mine)
         if partner is None:
             mine[3].wait(0.1)

@@ -22,6 +22,8 @@ from vercel_sql.manifest import Method, Parameter, Resource, vercel
 
 # How many answers are remembered; each takes some hundred bytes.
 _MOST_ANSWERS = 20_000
+# How often in a row a proxy may answer the same question with the same old answer.
+_MOST_REPEATS = 3
 # How much a server may round a moment, in milliseconds.
 _ROUNDING_MS = 60_000
 # From how many characters on a name may have been cut short.
@@ -86,11 +88,11 @@ def _page(path: str, keys: list[str], cursor: str | int | None) -> int:
 
 @dataclass
 class _Seen:
-    """An answer that came: digests of its body and of what was asked, and whether it came again."""
+    """An answer that came: digests of its body and of the question, and how often it came again."""
 
     body: str
     asked: str
-    is_doubted: bool = False
+    repeats: int = 0
 
 
 class Proofs:
@@ -123,12 +125,13 @@ class Proofs:
         """Whether an answer, whatever its status, was given before, as far as it tells.
 
         Where the header turns out not to tell answers apart, it is not looked at any more: where
-        two that differ have the same, and where the same comes again on a new connection.
+        two that differ have the same, and where the same question gets the same again and again.
         """
         told = headers.get(self._answer_id) if self._answer_id else None
         if told is None:
             return False
-        seen = _Seen(_digest(body), _digest(request.method.name, request.target))
+        asked = _digest(request.method.name, request.target, request.content)
+        seen = _Seen(_digest(body), asked)
         with self._lock:
             before = self._answers.get(told)
             self._answers[told] = seen
@@ -137,10 +140,10 @@ class Proofs:
         if before is None:
             return False
         self.may_be_mixed_up = True
-        if before.body != seen.body or (before.is_doubted and before.asked == seen.asked):
+        seen.repeats = before.repeats + 1 if before.asked == seen.asked else 1
+        if before.body != seen.body or seen.repeats >= _MOST_REPEATS:
             self._answer_id = None
             return False
-        seen.is_doubted = True
         return True
 
     def believed(self, method: Method, ask: Callable[[], Answer]) -> Answer:
