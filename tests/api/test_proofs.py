@@ -111,6 +111,15 @@ def test_a_read_is_sent_again_on_a_new_connection(db, sim, ids):
     assert db.execute(f"SELECT id FROM {TABLE} WHERE id = ?", [ids[0]]).fetchall() == [(ids[0],)]
 
 
+def test_the_answer_to_a_create_is_no_answer_to_a_lookup(db, sim):
+    """It has the same row, which may be gone by now."""
+    ((secret, id_),) = made(db)
+    old = {"token": sim.state.find_token(id_).fields, "bearerToken": secret}
+    sim.state.remove_token(sim.state.find_token(id_))
+    sim.faults(kind="body", body=old, path=f"*{id_}")
+    assert db.execute(f"SELECT id FROM {TABLE} WHERE id = ?", [id_]).fetchall() == []
+
+
 def test_a_deletion_that_was_answered_for_another_is_looked_up(db, sim, ids, exists):
     sim.faults(kind="patch", patch={"tokenId": ids[1]}, method="DELETE")
     assert db.execute(f"DELETE FROM {TABLE} WHERE id = ? RETURNING id", [ids[0]]).fetchall()

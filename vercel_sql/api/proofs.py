@@ -346,6 +346,11 @@ def _check_fields(
     if not method.reads and not method.returns and content.keys() & _names(method):
         raise answer.mismatched("it says something, where nothing was asked for")
     columns = method.returns or (resource.fields if resource is not None else ())
+    others = resource.methods.values() if resource is not None else ()
+    # The answer to a create has the row, too, and was true once.
+    secret = {column.name for other in others for column in other.returns if column.secret}
+    if content.keys() & secret - {column.name for column in columns} - {*method.rows}:
+        raise answer.mismatched("it has a secret, where none was asked for")
     needed = [column.name for column in columns if column.always]
     for row in [content] if method.returns else rows:
         missing = [name for name in needed if row.get(name) is None]
