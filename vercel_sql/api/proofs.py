@@ -2,6 +2,12 @@
 
 Proxies and connections mix answers up: one is sent twice, late, or to somebody else. What an answer
 repeats of its request proves that it belongs to it, as far as the manifest says what that is.
+
+Some answers repeat nothing: those to two exchanges of the same app that are under way at the same
+moment (of device codes, refresh tokens or an integration's codes; a code's ID token has the nonce
+of its own sign-in), to two email logins (their person compares the security code), to revocations
+of OAuth tokens, and the first answer that says who a token's user is. Where these change places,
+nothing shows it.
 """
 
 from __future__ import annotations
