@@ -38,8 +38,8 @@ _PLENTY_SECONDS = 5.0
 _MOST_PROCESSES = 3
 # Request ids that were carried out and answered.
 _MOST_CLAIMS = 100_000
-# How long other statements may go on in a process that has one which can't be interrupted.
-_DRAIN_SECONDS = 120.0
+# How long statements may go on in a process that is replaced, and writes that are under way.
+_DRAIN_SECONDS, _WRITE_SECONDS = 10.0, 60.0
 _LONGEST_LINE = 1 << 20
 # How long a process gets to end after the writes that it waits for.
 _LAST_SECONDS = 15.0
@@ -59,8 +59,13 @@ _UNKNOWN = (
 )
 
 
-class GoneError(Exception):
-    """What a client is told where the process ended before it gave an answer."""
+_REPLACED = (
+    "the server's database process is being replaced, and nothing was sent; run the statement again"
+)
+
+
+class UnansweredError(Exception):
+    """What a client is told in place of an answer."""
 
 
 @dataclass(eq=False)
@@ -84,10 +89,11 @@ class Child:
     Attributes:
         token: what the front has to bring.
         is_ready: whether it takes requests.
+        is_ending: whether it is to end, and begins no more writes.
         is_running: whether it runs.
         is_over: set when it has ended.
         busy: how many requests are with it.
-        stuck: how many of them do not end when they should.
+        stuck: the sessions whose statements don't end when they should, and why they should.
         flaw: why it should be replaced.
         problem: why it could not start.
         ended_well: whether all statements had ended when it did.
@@ -99,9 +105,10 @@ class Child:
         self._address = ""
         self._process: asyncio.subprocess.Process | None = None
         self.token = secrets.token_urlsafe(32).encode()
-        self.is_ready = self.is_running = False
+        self.is_ready = self.is_running = self.is_ending = False
         self.is_over = asyncio.Event()
-        self.busy = self.stuck = 0
+        self.busy = 0
+        self.stuck: dict[str, str] = {}
         self.flaw = ""
         self.problem: str | None = None
         self.ended_well = True
@@ -165,7 +172,7 @@ class Child:
         elif "problem" in said:
             self.problem = said["problem"]
         elif "stuck" in said:
-            self.stuck += 1
+            self.stuck[said["stuck"]] = said["why"]
             self.flaw = "a statement can't be interrupted"
         elif "stopped" in said:
             self.ended_well = said["stopped"]
@@ -203,7 +210,7 @@ class Child:
             The length of the answer, where to read it, and what to call then.
 
         Raises:
-            GoneError: the process ended.
+            UnansweredError: the process ended.
         """
         self.busy += 1
         writer = None
@@ -219,11 +226,11 @@ class Child:
         except BaseException as error:
             self._end(writer)
             if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-                raise GoneError(
+                raise UnansweredError(
                     "the server has too many open files, and nothing was run; try again"
                 ) from None
             if isinstance(error, FileNotFoundError | ConnectionRefusedError) and self.is_running:
-                self.flaw = "its socket is gone"
+                self.is_ready, self.flaw = False, "its socket is gone"
             if isinstance(error, OSError | EOFError | ValueError):
                 raise await self._gone(body) from None
             raise
@@ -238,7 +245,7 @@ class Child:
         """Sends a request to Quack and reads the whole answer, which is short.
 
         Raises:
-            GoneError: the process ended.
+            UnansweredError: the process ended.
         """
         length, reader, close = await self.begin(body)
         try:
@@ -248,12 +255,12 @@ class Child:
         finally:
             close()
 
-    async def _gone(self, body: bytes) -> GoneError:
+    async def _gone(self, body: bytes) -> UnansweredError:
         """The error for a request that was cut off; the process has ended then, or is about to."""
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await self.is_over.wait()
-        return GoneError(self._children.said_of(self, body))
+        return UnansweredError(self._children.said_of(self, body))
 
 
 class Children:
@@ -280,6 +287,7 @@ class Children:
         self._open: dict[tuple[Child, str], set[_Claim]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: list[Child] = []
+        self._next: Child | None = None  # what is started to replace the newest
         self.is_stopping = False
         self.has_started = False
         self.newest = Child(self)
@@ -293,14 +301,14 @@ class Children:
         """The process that new statements go to, when it takes them.
 
         Raises:
-            GoneError: none does.
+            UnansweredError: none does.
         """
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
             if self.newest.is_ready and self.newest.is_running:
                 return self.newest
             await asyncio.sleep(_TICK)
-        raise GoneError("the server's database process does not start; its log says why")
+        raise UnansweredError("the server's database process does not start; its log says why")
 
     async def require(self) -> None:
         """Waits for the first process.
@@ -316,15 +324,19 @@ class Children:
                 first.problem or f"the database process ended ({first.how_it_ended()})"
             )
 
-    def _replace(self) -> None:
-        """Has new statements go to another process; the old one ends when its others are done."""
-        log.warning(
-            "%s: the database process is replaced, and ended when all other statements in it are "
-            "over",
-            self.newest.flaw,
-        )
-        self._later(self._drained(self.newest))
-        self.newest = self._live(Child(self))
+    async def _replaced(self, old: Child) -> None:
+        """Has new statements go to another process as soon as it takes them, and ends the old."""
+        log.warning("%s: the database process is replaced", old.flaw)
+        new = self._next = self._live(Child(self))
+        while not (new.is_ready or new.is_over.is_set()):
+            await asyncio.sleep(_TICK)
+        self._next = None
+        if new.is_ready and self.newest is old:
+            self.newest = new
+        await _until(lambda: old.busy <= len(old.stuck), _DRAIN_SECONDS)
+        old.is_ending = True
+        await _until(lambda: all(child is not old for child, _ in self._open), _WRITE_SECONDS)
+        old.kill()
 
     async def stop(self, patience: float) -> bool:
         """Ends all processes: writes that are under way are waited for.
@@ -360,6 +372,8 @@ class Children:
         Returns:
             Why it may not.
         """
+        if child.is_ending:
+            return _REPLACED
         claim = self._claims.setdefault(request_id, _Claim(child, session))
         if claim.child is child:
             self._open.get((child, claim.session), set()).discard(claim)
@@ -393,6 +407,8 @@ class Children:
             )
         if self.is_stopping:
             return "the server is stopping, and the statement was cut off"
+        if session in child.stuck:
+            return f"the statement was cancelled: {child.stuck[session]}"
         return (
             "the server's database process ended while this statement ran, and is started again. "
             "The statement changed nothing; run it again"
@@ -416,6 +432,8 @@ class Children:
         finally:
             child.is_over.set()
             self._running.remove(child)
+            if child is self._next:
+                self._next = None
         if child is not self.newest or self.is_stopping or not self.has_started:
             return
         log.warning(
@@ -424,25 +442,18 @@ class Children:
         )
         lived = time.monotonic() - child.started
         delay = 0.0 if lived > _SOON else min(_LONGEST_DELAY, 2 * delay + 0.1)
-        self.newest = self._live(Child(self), delay)
-
-    async def _drained(self, child: Child) -> None:
-        end = time.monotonic() + _DRAIN_SECONDS
-        while child.is_running and child.busy > child.stuck and time.monotonic() < end:
-            await asyncio.sleep(0.1)
-        child.tell(stop=_LAST_SECONDS)
-        await asyncio.sleep(2 * _LAST_SECONDS)
-        child.kill()
+        self.newest = self._next or self._live(Child(self), delay)
 
     async def _watch(self) -> None:
         had_room = time.monotonic()
         while not self.is_stopping:
             await asyncio.sleep(_WATCH_SECONDS)
-            if self.newest.flaw and len(self._running) < _MOST_PROCESSES:
-                self._replace()
+            if self.newest.flaw and not self._next and len(self._running) < _MOST_PROCESSES:
+                self._later(self._replaced(self.newest))
             taken = sum(child.memory for child in self._running)
             if taken > self._memory:
-                biggest = max(self._running, key=lambda child: child.memory)
+                # The newest comes last: new statements go there.
+                biggest = max(self._running, key=lambda c: (c is not self.newest, c.memory))
                 log.warning("the database process takes more memory than it may, and is ended")
                 biggest.kill()
             is_short = taken > _PLENTY * self._memory
@@ -458,6 +469,13 @@ class Children:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _until(condition: Callable[[], bool], seconds: float) -> None:
+    """Waits for something, but no longer than so many seconds."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        await asyncio.sleep(_TICK)
 
 
 def _address(folder: Path, directory: int) -> str:

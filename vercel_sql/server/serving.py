@@ -84,7 +84,8 @@ class Server(HoldsSecrets):
         bounds: what a client's statement may take.
         claim: called with a `request_id` and the session that brought it before it is carried
             out, and may refuse it.
-        on_stuck: called when a statement does not end when it should.
+        on_stuck: called with a session whose statement does not end when it should, and why it
+            should.
         on_broken: called when DuckDB has given up a database, after writes under way have ended:
             the process has to end.
 
@@ -109,7 +110,7 @@ class Server(HoldsSecrets):
         guards: Guards = ALL_GUARDS,
         bounds: Bounds | None = None,
         claim: Callable[[str, str], None] = lambda _request_id, _session: None,
-        on_stuck: Callable[[], None] = lambda: None,
+        on_stuck: Callable[[str, str], None] = lambda _session, _why: None,
         on_broken: Callable[[], None] = lambda: None,
     ) -> None:
         can_write = writes or not guards.client
