@@ -33,7 +33,7 @@ _WATCH_SECONDS = 0.1
 # Of its memory, what a process may take before it ends statements.
 _PLENTY = 0.8
 # A process that has taken more for so long is replaced: it does not give its memory back.
-_PLENTY_SECONDS = 5.0
+_PLENTY_SECONDS = 1.0
 # Processes at the same time, of which all but one are being drained.
 _MOST_PROCESSES = 3
 # Request ids that were carried out and answered.
@@ -115,9 +115,9 @@ class Child:
         self.started = time.monotonic()
 
     @property
-    def memory(self) -> int:
-        """How many bytes of it are resident; 0 where the system does not say."""
-        return 0 if self._process is None else resident(self._process.pid)
+    def number(self) -> int:
+        """The number of the process; 0 where there is none yet."""
+        return 0 if self._process is None else self._process.pid
 
     def is_full(self, bounds: Bounds) -> bool:
         """Whether it has hardly any memory left that it may ask for."""
@@ -450,10 +450,11 @@ class Children:
             await asyncio.sleep(_WATCH_SECONDS)
             if self.newest.flaw and not self._next and len(self._running) < _MOST_PROCESSES:
                 self._later(self._replaced(self.newest))
-            taken = sum(child.memory for child in self._running)
+            taken = resident(*(child.number for child in self._running))
             if taken > self._memory:
-                # The newest comes last: new statements go there.
-                biggest = max(self._running, key=lambda c: (c is not self.newest, c.memory))
+                # Those to which new statements go come last.
+                kept = (self.newest, self._next)
+                biggest = max(self._running, key=lambda c: (c not in kept, resident(c.number)))
                 log.warning("the database process takes more memory than it may, and is ended")
                 biggest.kill()
             is_short = taken > _PLENTY * self._memory

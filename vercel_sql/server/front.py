@@ -46,7 +46,8 @@ _TOO_MANY = "too many requests at once; try again"
 _INVALID = "Invalid connection id"
 _CHUNK = 64 * 1024
 _NOT_ASKED = message.error("Authorization failed")
-_ATTEMPTS, _ROOM_SECONDS = 10, 0.1
+_ROOM_SECONDS, _PAUSE_SECONDS = 30.0, 0.1
+"""How long a statement waits for a process that has memory for it, and how often it asks."""
 _BACKLOG, _ACCEPTS = 1024, 16
 """Connections that wait to be accepted, and how many are before others are read from."""
 _YOUNG_SECONDS = 0.2
@@ -324,11 +325,16 @@ class Front:
             self._sessions.move_to_end(request.key)
             if is_end:
                 del self._sessions[request.key]
-            if is_statement and not self._is_current(session):
-                self._end(session)
-                await self._begin(session)
-            if is_end or not request.leaving.done():
-                await self._exchanged(session, request)
+            end = time.monotonic() + _ROOM_SECONDS
+            while is_end or not request.leaving.done():
+                if is_statement and not self._is_current(session):
+                    self._end(session)
+                    await self._begin(session)
+                if await self._exchanged(session, request):
+                    break
+                if time.monotonic() > end:
+                    raise UnansweredError("the server is short of memory; try again")
+                await asyncio.sleep(_PAUSE_SECONDS)
             if is_end:
                 self._end(session)
         finally:
@@ -342,8 +348,12 @@ class Front:
         child = session.child
         return child is not None and child is self._children.newest and child.is_running
 
-    async def _exchanged(self, session: _Session, request: _Request) -> None:
-        """Passes a request on and its answer back; ends what runs when the client goes."""
+    async def _exchanged(self, session: _Session, request: _Request) -> bool:
+        """Passes a request on and its answer back; ends what runs when the client goes.
+
+        Returns:
+            Whether it was answered; else there was no memory to run it.
+        """
         child, writer = session.child, request.writer
         if child is None:
             raise UnansweredError("this result is gone; run the statement again")
@@ -362,8 +372,9 @@ class Front:
         try:
             if length == len(_NOT_ASKED):
                 answer = await upstream.readexactly(length)
-                if answer == _NOT_ASKED:  # Quack had no memory to ask what to run
-                    answer = await _asked_again(child, asked)
+                if answer == _NOT_ASKED:
+                    child.tell(shed=True)
+                    return False
                 await _reply(writer, 200, answer)
             else:
                 await _copied(upstream, length, writer)
@@ -372,6 +383,7 @@ class Front:
             close()
             if request.kind == message.QUERY:
                 self._children.answered(child, session.inner.decode())
+        return True
 
     def _cancel(self, session: _Session) -> None:
         if session.child is not None:
@@ -389,17 +401,6 @@ def _reported(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None
     error = context.get("exception")
     if error is not None:
         log.warning("a connection failed: %s (%s)", context["message"], type(error).__name__)
-
-
-async def _asked_again(child: Child, asked: bytes) -> bytes:
-    """The answer to a request, begun again as long as Quack can't ask what to run."""
-    for _ in range(_ATTEMPTS):
-        answer = await child.answer(asked)
-        if answer != _NOT_ASKED:
-            return answer
-        child.tell(shed=True)
-        await asyncio.sleep(_ROOM_SECONDS)
-    raise UnansweredError("the server is short of memory; try again")
 
 
 async def _copied(

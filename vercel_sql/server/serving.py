@@ -344,7 +344,7 @@ class Server(HoldsSecrets):
                 self._sessions.check()
                 self._sessions.shed()
                 time.sleep(_ROOM_SECONDS)
-        return failing("the server is short of memory; try again")
+        return None  # the front asks again, another process where this one is replaced
 
 
 def _changing_functions() -> set[tuple[str, str]]:

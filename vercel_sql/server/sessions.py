@@ -256,7 +256,7 @@ class Sessions:
             for running in all_running
             if running.overtime < 0
             and time.monotonic() - running.began > _SHORT_SECONDS
-            and resident() - running.resident >= growth
+            and resident("self") - running.resident >= growth
         ]
         if old:
             min(old, key=lambda running: running.began).end(
@@ -360,7 +360,7 @@ class Sessions:
             )
         now, seconds = time.monotonic(), self._bounds.statement_seconds
         why = f"it ran for {seconds:g} s, and the server's --statement-timeout allows no more"
-        session.running = _Running(now, now + seconds, why, resident())
+        session.running = _Running(now, now + seconds, why, resident("self"))
         try:
             yield session.running
         finally:
