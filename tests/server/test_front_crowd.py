@@ -95,6 +95,17 @@ def test_requests_that_wait_for_their_own_session_are_in_nobodys_way(
     comes_to_rest(front)
 
 
+def test_a_cancel_does_not_wait_for_what_it_is_to_end(front: Any, sending: Any, until: Any) -> None:
+    session, before = connected(front), front.cpu()
+    running = sending(session, ENDLESS)
+    until(lambda: front.cpu() > before + 0.2, "it runs")
+    began = time.monotonic()
+    sending(session, "", message.CANCEL)
+    assert b"was cancelled" in running.recv(65536)
+    print(f"\nit was cancelled after {time.monotonic() - began:.2f} s", end="")
+    comes_to_rest(front)
+
+
 def test_a_statement_after_the_end_of_its_session_is_refused(
     front: Any, sending: Any, until: Any
 ) -> None:

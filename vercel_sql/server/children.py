@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import json
-import os
-import secrets
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
-from vercel_sql.server.bounds import MEBIBYTE, Bounds, is_full, resident
+from vercel_sql.server.bounds import MEBIBYTE, Bounds, resident
+from vercel_sql.server.process import TICK, Child, UnansweredError
 
 log = logger("server")
 
 _START_SECONDS = 60.0
-_TICK = 0.02  # seconds
 _WATCH_SECONDS = 0.1
 # Of its memory, what a process may take before it ends statements.
 _PLENTY = 0.8
@@ -40,7 +29,6 @@ _MOST_PROCESSES = 3
 _MOST_CLAIMS = 100_000
 # How long statements may go on in a process that is replaced, and writes that are under way.
 _DRAIN_SECONDS, _WRITE_SECONDS = 10.0, 60.0
-_LONGEST_LINE = 1 << 20
 # How long a process gets to end after the writes that it waits for.
 _LAST_SECONDS = 15.0
 # A process that ended sooner than this after its start is started again with a delay.
@@ -64,10 +52,6 @@ _REPLACED = (
 )
 
 
-class UnansweredError(Exception):
-    """What a client is told in place of an answer."""
-
-
 @dataclass(eq=False)
 class _Claim:
     """A request id that was given to a process to carry out.
@@ -81,186 +65,6 @@ class _Claim:
     child: Child
     session: str
     is_over: bool = False
-
-
-class Child:
-    """One database process, as seen from the one that started it.
-
-    Attributes:
-        token: what the front has to bring.
-        is_ready: whether it takes requests.
-        is_ending: whether it is to end, and begins no more writes.
-        is_running: whether it runs.
-        is_over: set when it has ended.
-        busy: how many requests are with it.
-        stuck: the sessions whose statements don't end when they should, and why they should.
-        flaw: why it should be replaced.
-        problem: why it could not start.
-        ended_well: whether all statements had ended when it did.
-    """
-
-    def __init__(self, children: Children) -> None:
-        self._children = children
-        self._folder = Path()
-        self._address = ""
-        self._process: asyncio.subprocess.Process | None = None
-        self.token = secrets.token_urlsafe(32).encode()
-        self.is_ready = self.is_running = self.is_ending = False
-        self.is_over = asyncio.Event()
-        self.busy = 0
-        self.stuck: dict[str, str] = {}
-        self.flaw = ""
-        self.problem: str | None = None
-        self.ended_well = True
-        self.started = time.monotonic()
-
-    @property
-    def number(self) -> int:
-        """The number of the process; 0 where there is none yet."""
-        return 0 if self._process is None else self._process.pid
-
-    def is_full(self, bounds: Bounds) -> bool:
-        """Whether it has hardly any memory left that it may ask for."""
-        return self._process is not None and is_full(self._process.pid, bounds)
-
-    async def run(self, command: Sequence[str], settings: dict[str, Any]) -> None:
-        """Runs the process until it ends."""
-        self._folder = Path(tempfile.mkdtemp(prefix="vercel-sql-"))
-        directory = os.open(self._folder, os.O_RDONLY)
-        try:
-            await self._started(command, settings, _address(self._folder, directory))
-            assert self._process is not None and self._process.stdout is not None  # noqa: PT018, S101
-            while line := await self._process.stdout.readline():
-                self._hear(json.loads(line))
-            await self._process.wait()
-        finally:
-            self.is_running = False
-            self.kill()
-            os.close(directory)
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    async def _started(
-        self, command: Sequence[str], settings: dict[str, Any], address: str
-    ) -> None:
-        with socket.socket(socket.AF_UNIX) as listener:
-            self._address = address
-            listener.bind(address)
-            listener.listen(1024)
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=[listener.fileno()],
-                env={**os.environ, "TMPDIR": str(self._folder)},
-                limit=_LONGEST_LINE,
-            )
-            self.is_running = True
-            self.tell(
-                **settings,
-                listener=listener.fileno(),
-                inner_token=self.token.decode(),
-                folder=str(self._folder),
-            )
-            if self._children.is_stopping:
-                self.kill()
-
-    def _hear(self, said: dict[str, Any]) -> None:
-        """Takes in what the process says."""
-        if "ready" in said:
-            self._children.has_started = True
-            self.is_ready, self.ended_well = True, False
-        elif "problem" in said:
-            self.problem = said["problem"]
-        elif "stuck" in said:
-            self.stuck[said["stuck"]] = said["why"]
-            self.flaw = "a statement can't be interrupted"
-        elif "stopped" in said:
-            self.ended_well = said["stopped"]
-        elif "claim" in said:
-            refused = self._children.claimed(self, said["claim"], said["session"])
-            self.tell(claim=said["claim"], refused=refused)
-
-    def tell(self, **words: Any) -> None:
-        """Says something to the process."""
-        if self._process is not None and self._process.stdin is not None and self.is_running:
-            with suppress(OSError, RuntimeError):
-                self._process.stdin.write(json.dumps(words).encode() + b"\n")
-
-    def kill(self) -> None:
-        """Ends the process at once."""
-        with suppress(ProcessLookupError):
-            if self._process is not None:
-                self._process.kill()
-
-    def how_it_ended(self) -> str:
-        """The exit of the process, in words."""
-        code = None if self._process is None else self._process.returncode
-        if code is not None and code < 0:
-            with suppress(ValueError):
-                return signal.Signals(-code).name
-        return f"exit code {code}"
-
-    async def begin(self, body: bytes) -> tuple[int, asyncio.StreamReader, Callable[[], None]]:
-        """Sends a request to Quack.
-
-        Args:
-            body: the message.
-
-        Returns:
-            The length of the answer, where to read it, and what to call then.
-
-        Raises:
-            UnansweredError: the process ended.
-        """
-        self.busy += 1
-        writer = None
-        try:
-            reader, writer = await asyncio.open_unix_connection(self._address)
-            writer.write(
-                b"POST /quack HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                b"Content-Type: application/octet-stream\r\n"
-                b"Content-Length: %d\r\n\r\n" % len(body) + body
-            )
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
-        except BaseException as error:
-            self._end(writer)
-            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-                raise UnansweredError(
-                    "the server has too many open files, and nothing was run; try again"
-                ) from None
-            if isinstance(error, FileNotFoundError | ConnectionRefusedError) and self.is_running:
-                self.is_ready, self.flaw = False, "its socket is gone"
-            if isinstance(error, OSError | EOFError | ValueError):
-                raise await self._gone(body) from None
-            raise
-        return length, reader, lambda: self._end(writer)
-
-    def _end(self, writer: asyncio.StreamWriter | None) -> None:
-        self.busy -= 1
-        if writer is not None:
-            writer.close()
-
-    async def answer(self, body: bytes) -> bytes:
-        """Sends a request to Quack and reads the whole answer, which is short.
-
-        Raises:
-            UnansweredError: the process ended.
-        """
-        length, reader, close = await self.begin(body)
-        try:
-            return await reader.readexactly(length)
-        except (OSError, EOFError):
-            raise await self._gone(body) from None
-        finally:
-            close()
-
-    async def _gone(self, body: bytes) -> UnansweredError:
-        """The error for a request that was cut off; the process has ended then, or is about to."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await self.is_over.wait()
-        return UnansweredError(self._children.said_of(self, body))
 
 
 class Children:
@@ -307,7 +111,7 @@ class Children:
         while time.monotonic() < end:
             if self.newest.is_ready and self.newest.is_running:
                 return self.newest
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(TICK)
         raise UnansweredError("the server's database process does not start; its log says why")
 
     async def require(self) -> None:
@@ -318,7 +122,7 @@ class Children:
         """
         first = self.newest
         while not (first.is_ready or first.is_over.is_set()):
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(TICK)
         if not first.is_ready:
             raise OperationalError(
                 first.problem or f"the database process ended ({first.how_it_ended()})"
@@ -329,7 +133,7 @@ class Children:
         log.warning("%s: the database process is replaced", old.flaw)
         new = self._next = self._live(Child(self))
         while not (new.is_ready or new.is_over.is_set()):
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(TICK)
         self._next = None
         if new.is_ready and self.newest is old:
             self.newest = new
@@ -353,7 +157,7 @@ class Children:
             child.tell(stop=patience)
         end = time.monotonic() + patience + _LAST_SECONDS
         while self._running and time.monotonic() < end:
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(TICK)
         await self.kill()
         return all(child.ended_well for child in running)
 
@@ -396,22 +200,23 @@ class Children:
         for claim in self._open.pop((child, session), ()):
             claim.is_over = True
 
-    def said_of(self, child: Child, body: bytes) -> str:
+    def said_of(self, child: Child, body: bytes) -> UnansweredError:
         """What the client is told whose request was with a process that ended."""
         session = body[6:38].decode("latin-1")
         if self._open.get((child, session)):
-            return (
+            return UnansweredError(
                 "the server's database process ended while this statement wrote: the outcome is "
                 "unknown. The same request_id will not act again. On the server's machine, "
                 "vercel-sql recover says what came of it"
             )
         if self.is_stopping:
-            return "the server is stopping, and the statement was cut off"
+            return UnansweredError("the server is stopping, and the statement was cut off")
         if session in child.stuck:
-            return f"the statement was cancelled: {child.stuck[session]}"
-        return (
+            return UnansweredError(f"the statement was cancelled: {child.stuck[session]}")
+        return UnansweredError(
             "the server's database process ended while this statement ran, and is started again. "
-            "The statement changed nothing; run it again"
+            "The statement changed nothing; run it again",
+            may_repeat=bool(child.flaw),
         )
 
     def _live(self, child: Child, delay: float = 0.0) -> Child:
@@ -422,7 +227,7 @@ class Children:
     async def _lives(self, child: Child, delay: float) -> None:
         begin = time.monotonic() + delay
         while time.monotonic() < begin and not self.is_stopping:
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(TICK)
         child.started = time.monotonic()
         try:
             if not self.is_stopping:
@@ -455,7 +260,8 @@ class Children:
                 # Those to which new statements go come last.
                 kept = (self.newest, self._next)
                 biggest = max(self._running, key=lambda c: (c not in kept, resident(c.number)))
-                log.warning("the database process takes more memory than it may, and is ended")
+                biggest.flaw = "it takes more memory than it may"
+                log.warning("%s: the database process is ended", biggest.flaw)
                 biggest.kill()
             is_short = taken > _PLENTY * self._memory
             if not is_short and not self.newest.is_full(self._bounds):
@@ -476,13 +282,7 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
     """Waits for something, but no longer than so many seconds."""
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
-        await asyncio.sleep(_TICK)
-
-
-def _address(folder: Path, directory: int) -> str:
-    """Where to listen in a folder: a socket's address has no more than a hundred characters."""
-    links = Path("/proc/self/fd")
-    return str((links / str(directory) if links.exists() else folder) / "quack")
+        await asyncio.sleep(TICK)
 
 
 def python_command(entry: str) -> list[str]:

@@ -14,16 +14,19 @@ import secrets
 import socket
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
 from vercel_sql.server import message
 from vercel_sql.server.bounds import Bounds, most_open_files
-from vercel_sql.server.children import Child, Children, UnansweredError
+from vercel_sql.server.children import Children
 from vercel_sql.server.pasting import HOST, uri_of
+from vercel_sql.server.process import Child, UnansweredError
 
 log = logger("server")
 
@@ -44,10 +47,12 @@ all its threads at once."""
 _CANCEL_SECONDS = 0.1
 _TOO_MANY = "too many requests at once; try again"
 _INVALID = "Invalid connection id"
+_NO_MEMORY = "the server is short of memory; try again"
 _CHUNK = 64 * 1024
 _NOT_ASKED = message.error("Authorization failed")
-_ROOM_SECONDS, _PAUSE_SECONDS = 30.0, 0.1
-"""How long a statement waits for a process that has memory for it, and how often it asks."""
+_ROOM_SECONDS, _PAUSE_SECONDS, _SHORT_SECONDS = 15.0, 0.1, 2.0
+"""How long a statement waits for a process that has memory for it, how often it asks, and how long
+one has run at most that is begun again when its process was ended because of another one."""
 _BACKLOG, _ACCEPTS = 1024, 16
 """Connections that wait to be accepted, and how many are before others are read from."""
 _YOUNG_SECONDS = 0.2
@@ -241,7 +246,7 @@ class Front:
     async def _answered(self, request: _Request) -> None:
         session = self._sessions.get(request.key)
         if request.kind == message.CONNECT:
-            await _reply(request.writer, 200, await self._connected(request.body))
+            await _repeated(partial(self._connect, request), request.leaving)
         elif session is None:
             raise UnansweredError(_INVALID)
         elif request.kind == message.CANCEL:
@@ -271,19 +276,19 @@ class Front:
         if child.busy > _MOST_BUSY + 16:
             raise UnansweredError(_TOO_MANY)
 
-    async def _connected(self, connect: bytes) -> bytes:
-        """The answer to a CONNECT, with a session of ours in place of the process's."""
-        token = message.token_of(connect)
+    async def _connect(self, request: _Request) -> None:
+        """Answers a CONNECT, with a session of ours in place of the process's."""
+        token = message.token_of(request.body)
         if token is None or not hmac.compare_digest(token, self._token):
             raise UnansweredError("Authentication failed")
-        session = _Session(connect)
+        session = _Session(request.body)
         answer = await self._begin(session)
         key = secrets.token_hex(message.SESSION_LENGTH // 2).upper().encode()
         self._sessions[key] = session
         if len(self._sessions) > _MOST_CLIENTS:
             idle = next(each for each, its in self._sessions.items() if not its.waiting)
             self._end(self._sessions.pop(idle))
-        return message.with_session(answer, key)
+        await _reply(request.writer, 200, message.with_session(answer, key))
 
     async def _begin(self, session: _Session) -> bytes:
         """Gives a client a session in the process that takes new statements; its answer."""
@@ -299,7 +304,7 @@ class Front:
         answer = await child.answer(message.with_token(session.connect, child.token))
         kind, inner = message.kind_and_session(answer)
         if kind != message.CONNECTED:
-            raise UnansweredError("the server can't begin a session now; try again")
+            raise UnansweredError(_NO_MEMORY, may_repeat=True)
         session.child, session.inner = child, inner
         return answer
 
@@ -325,16 +330,10 @@ class Front:
             self._sessions.move_to_end(request.key)
             if is_end:
                 del self._sessions[request.key]
-            end = time.monotonic() + _ROOM_SECONDS
-            while is_end or not request.leaving.done():
-                if is_statement and not self._is_current(session):
-                    self._end(session)
-                    await self._begin(session)
-                if await self._exchanged(session, request):
-                    break
-                if time.monotonic() > end:
-                    raise UnansweredError("the server is short of memory; try again")
-                await asyncio.sleep(_PAUSE_SECONDS)
+            if is_statement:
+                await _repeated(partial(self._run, session, request), request.leaving)
+            elif is_end or not request.leaving.done():
+                await self._exchanged(session, request)
             if is_end:
                 self._end(session)
         finally:
@@ -344,15 +343,21 @@ class Front:
                 session.lock.release()
             turn.cancel()
 
+    async def _run(self, session: _Session, request: _Request) -> None:
+        if not self._is_current(session):
+            self._end(session)
+            await self._begin(session)
+        await self._exchanged(session, request)
+
     def _is_current(self, session: _Session) -> bool:
         child = session.child
         return child is not None and child is self._children.newest and child.is_running
 
-    async def _exchanged(self, session: _Session, request: _Request) -> bool:
+    async def _exchanged(self, session: _Session, request: _Request) -> None:
         """Passes a request on and its answer back; ends what runs when the client goes.
 
-        Returns:
-            Whether it was answered; else there was no memory to run it.
+        Raises:
+            UnansweredError: no part of an answer came.
         """
         child, writer = session.child, request.writer
         if child is None:
@@ -368,26 +373,43 @@ class Front:
             length, upstream, close = await answering
         finally:
             answering.cancel()
-        self._read[writer] = None
         try:
-            if length == len(_NOT_ASKED):
-                answer = await upstream.readexactly(length)
-                if answer == _NOT_ASKED:
-                    child.tell(shed=True)
-                    return False
-                await _reply(writer, 200, answer)
-            else:
-                await _copied(upstream, length, writer)
+            first = await upstream.readexactly(min(length, _CHUNK))
+            if first in (b"", _NOT_ASKED):
+                child.tell(shed=True)
+                raise UnansweredError(_NO_MEMORY, may_repeat=True)
+            self._read[writer] = None
+            await _copied(first, upstream, length, writer)
+        except asyncio.IncompleteReadError:
+            raise await child.gone(asked) from None
         finally:
             self._read.pop(writer, None)
             close()
             if request.kind == message.QUERY:
                 self._children.answered(child, session.inner.decode())
-        return True
 
     def _cancel(self, session: _Session) -> None:
         if session.child is not None:
             session.child.tell(cancel=session.inner.decode())
+
+
+async def _repeated(act: Callable[[], Awaitable[None]], leaving: asyncio.Task[None]) -> None:
+    """Answers a request: again where it lost its process, or had no memory, because of others.
+
+    Raises:
+        UnansweredError: it was not answered.
+    """
+    end = time.monotonic() + _ROOM_SECONDS
+    while not leaving.done():
+        began = time.monotonic()
+        try:
+            await act()
+        except UnansweredError as error:
+            if not error.may_repeat or time.monotonic() > min(end, began + _SHORT_SECONDS):
+                raise
+        else:
+            return
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _left(reader: asyncio.StreamReader) -> None:
@@ -404,18 +426,22 @@ def _reported(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None
 
 
 async def _copied(
-    upstream: asyncio.StreamReader, length: int, writer: asyncio.StreamWriter
+    first: bytes, upstream: asyncio.StreamReader, length: int, writer: asyncio.StreamWriter
 ) -> None:
-    writer.write(_head(200, length))
+    """Passes an answer on, of which the first part is there."""
+    writer.write(_head(200, length) + first)
+    length -= len(first)
     while length:
+        async with asyncio.timeout(_READ_SECONDS):
+            await writer.drain()
         chunk = await upstream.read(min(length, _CHUNK))
         if not chunk:
             writer.transport.abort()  # an answer that is cut must not look whole
             return
         length -= len(chunk)
         writer.write(chunk)
-        async with asyncio.timeout(_READ_SECONDS):
-            await writer.drain()
+    async with asyncio.timeout(_READ_SECONDS):
+        await writer.drain()
 
 
 async def _reply(writer: asyncio.StreamWriter, status: int, body: bytes) -> None:

@@ -42,7 +42,7 @@ _QUIET = 0.2  # seconds
 _LAST_STEPS = 2.0  # seconds
 _BROKEN_SECONDS = 15.0
 """How long writes may go on in a process whose database is broken: their secrets are saved."""
-_ATTEMPTS, _ROOM_SECONDS = 10, 0.1
+_ATTEMPTS, _ROOM_SECONDS = 3, 0.1
 """How often a statement is begun where memory is short, and how long others get to make room."""
 
 
