@@ -91,7 +91,10 @@ class Children:
         self._open: dict[tuple[Child, str], set[_Claim]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: list[Child] = []
-        self._next: Child | None = None  # what is started to replace the newest
+        # What takes the newest's place: kept ready as soon as one was needed.
+        self._next: Child | None = None
+        self._wants_next = False
+        self._replacing: Child | None = None
         self.is_stopping = False
         self.has_started = False
         self.newest = Child(self)
@@ -131,12 +134,11 @@ class Children:
     async def _replaced(self, old: Child) -> None:
         """Has new statements go to another process as soon as it takes them, and ends the old."""
         log.warning("%s: the database process is replaced", old.flaw)
-        new = self._next = self._live(Child(self))
+        new = self._next = self._next or self._live(Child(self))
         while not (new.is_ready or new.is_over.is_set()):
             await asyncio.sleep(TICK)
-        self._next = None
-        if new.is_ready and self.newest is old:
-            self.newest = new
+        if self.newest is old and self._next is new:
+            self.newest, self._next, self._wants_next = new, None, True
         await _until(lambda: old.busy <= len(old.stuck), _DRAIN_SECONDS)
         old.is_ending = True
         await _until(lambda: all(child is not old for child, _ in self._open), _WRITE_SECONDS)
@@ -154,7 +156,10 @@ class Children:
         self.is_stopping = True
         running = list(self._running)
         for child in running:
-            child.tell(stop=patience)
+            if child.is_ready or child.flaw:
+                child.tell(stop=patience)
+            else:
+                child.kill()
         end = time.monotonic() + patience + _LAST_SECONDS
         while self._running and time.monotonic() < end:
             await asyncio.sleep(TICK)
@@ -238,7 +243,7 @@ class Children:
             child.is_over.set()
             self._running.remove(child)
             if child is self._next:
-                self._next = None
+                self._next, self._wants_next = None, False
         if child is not self.newest or self.is_stopping or not self.has_started:
             return
         log.warning(
@@ -248,13 +253,19 @@ class Children:
         lived = time.monotonic() - child.started
         delay = 0.0 if lived > _SOON else min(_LONGEST_DELAY, 2 * delay + 0.1)
         self.newest = self._next or self._live(Child(self), delay)
+        self._next, self._wants_next = None, True
 
     async def _watch(self) -> None:
         had_room = time.monotonic()
         while not self.is_stopping:
             await asyncio.sleep(_WATCH_SECONDS)
-            if self.newest.flaw and not self._next and len(self._running) < _MOST_PROCESSES:
+            has_room = len(self._running) < _MOST_PROCESSES
+            is_flawed = bool(self.newest.flaw) and self._replacing is not self.newest
+            if is_flawed and (self._next or has_room):
+                self._replacing = self.newest
                 self._later(self._replaced(self.newest))
+            elif self._wants_next and not self._next and has_room and self.newest.is_ready:
+                self._next = self._live(Child(self))
             taken = resident(*(child.number for child in self._running))
             if taken > self._memory:
                 # Those to which new statements go come last.
@@ -266,11 +277,15 @@ class Children:
             is_short = taken > _PLENTY * self._memory
             if not is_short and not self.newest.is_full(self._bounds):
                 had_room = time.monotonic()
-            elif time.monotonic() > had_room + _PLENTY_SECONDS and len(self._running) == 1:
+            elif time.monotonic() > had_room + _PLENTY_SECONDS and not self._are_ending():
                 self.newest.flaw = "it does not give memory back"
             if is_short:
                 for child in self._running:
                     child.tell(shed=True)
+
+    def _are_ending(self) -> bool:
+        """Whether there are processes that others have taken the place of."""
+        return any(child not in (self.newest, self._next) for child in self._running)
 
     def _later(self, work: Any) -> None:
         task = asyncio.create_task(work)
