@@ -221,7 +221,8 @@ class Children:
         return UnansweredError(
             "the server's database process ended while this statement ran, and is started again. "
             "The statement changed nothing; run it again",
-            may_repeat=bool(child.flaw),
+            # One that crashes it itself is not to do so for long.
+            repeats=1 if child.flaw or child.has_crashed else 0,
         )
 
     def _live(self, child: Child, delay: float = 0.0) -> Child:

@@ -50,9 +50,10 @@ _INVALID = "Invalid connection id"
 _NO_MEMORY = "the server is short of memory; try again"
 _CHUNK = 64 * 1024
 _NOT_ASKED = message.error("Authorization failed")
-_ROOM_SECONDS, _PAUSE_SECONDS, _SHORT_SECONDS = 15.0, 0.1, 2.0
+_ROOM_SECONDS, _PAUSE_SECONDS, _SHORT_SECONDS = 30.0, 0.1, 2.0
 """How long a statement waits for a process that has memory for it, how often it asks, and how long
 one has run at most that is begun again when its process was ended because of another one."""
+_MOST_REPEATS = 300
 _BACKLOG, _ACCEPTS = 1024, 16
 """Connections that wait to be accepted, and how many are before others are read from."""
 _YOUNG_SECONDS = 0.2
@@ -304,7 +305,7 @@ class Front:
         answer = await child.answer(message.with_token(session.connect, child.token))
         kind, inner = message.kind_and_session(answer)
         if kind != message.CONNECTED:
-            raise UnansweredError(_NO_MEMORY, may_repeat=True)
+            raise UnansweredError(_NO_MEMORY, repeats=_MOST_REPEATS)
         session.child, session.inner = child, inner
         return answer
 
@@ -377,7 +378,7 @@ class Front:
             first = await upstream.readexactly(min(length, _CHUNK))
             if first in (b"", _NOT_ASKED):
                 child.tell(shed=True)
-                raise UnansweredError(_NO_MEMORY, may_repeat=True)
+                raise UnansweredError(_NO_MEMORY, repeats=_MOST_REPEATS)
             self._read[writer] = None
             await _copied(first, upstream, length, writer)
         except asyncio.IncompleteReadError:
@@ -400,12 +401,15 @@ async def _repeated(act: Callable[[], Awaitable[None]], leaving: asyncio.Task[No
         UnansweredError: it was not answered.
     """
     end = time.monotonic() + _ROOM_SECONDS
-    while not leaving.done():
+    for count in range(_MOST_REPEATS + 1):
+        if leaving.done():
+            return
         began = time.monotonic()
         try:
             await act()
         except UnansweredError as error:
-            if not error.may_repeat or time.monotonic() > min(end, began + _SHORT_SECONDS):
+            is_late = time.monotonic() > min(end, began + _SHORT_SECONDS)
+            if count >= error.repeats or is_late:
                 raise
         else:
             return

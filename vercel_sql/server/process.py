@@ -31,12 +31,13 @@ class UnansweredError(Exception):
     """What a client is told in place of an answer.
 
     Attributes:
-        may_repeat: whether its statement changed nothing, and was ended because of another one.
+        repeats: how often a short statement may be begun again, which changed nothing and was
+            ended because of another one.
     """
 
-    def __init__(self, said: str, *, may_repeat: bool = False) -> None:
+    def __init__(self, said: str, *, repeats: int = 0) -> None:
         super().__init__(said)
-        self.may_repeat = may_repeat
+        self.repeats = repeats
 
 
 class Child:
@@ -147,6 +148,12 @@ class Child:
         with suppress(ProcessLookupError):
             if self._process is not None:
                 self._process.kill()
+
+    @property
+    def has_crashed(self) -> bool:
+        """Whether DuckDB ended it: by a signal, and nobody sent that."""
+        code = None if self._process is None else self._process.returncode
+        return code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
 
     def how_it_ended(self) -> str:
         """The exit of the process, in words."""
