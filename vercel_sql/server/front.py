@@ -50,7 +50,7 @@ _INVALID = "Invalid connection id"
 _NO_MEMORY = "the server is short of memory; try again"
 _CHUNK = 64 * 1024
 _NOT_ASKED = message.error("Authorization failed")
-_ROOM_SECONDS, _PAUSE_SECONDS, _SHORT_SECONDS = 30.0, 0.1, 2.0
+_ROOM_SECONDS, _PAUSE_SECONDS, _SHORT_SECONDS = 30.0, 0.1, 10.0
 """How long a statement waits for a process that has memory for it, how often it asks, and how long
 one has run at most that is begun again when its process was ended because of another one."""
 _MOST_REPEATS = 300

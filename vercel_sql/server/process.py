@@ -224,7 +224,7 @@ class Child:
     async def gone(self, body: bytes) -> UnansweredError:
         """The error for a request that was cut off; the process has ended then, or is about to."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(1 if self.flaw else 5):
                 await self.is_over.wait()
         return self._children.said_of(self, body)
 
