@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import pytest
 from vercel_sql.api import Client, SecretsFile, given_credential
 from vercel_sql.manifest import vercel
 from vercel_sql.server import ALL_GUARDS, Guards, Server
+from vercel_sql.server.bounds import MEBIBYTE, resident
 from vercel_sql.server.judge import Judge
 from vercel_sql.simulator import Simulator
 
@@ -92,6 +93,14 @@ def attach(server: Server | Served) -> duckdb.DuckDBPyConnection:
     return con
 
 
+def cpu_seconds(pid: int) -> float:
+    """For how many seconds a process has computed; 0 where it is gone."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
 @dataclass
 class Served:
     """The command ``vercel-sql serve``, in a process of its own.
@@ -124,14 +133,22 @@ class Served:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
+    def databases(self) -> list[int]:
+        """The numbers of the processes that DuckDB runs in: more than one while it is replaced."""
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(each) for path in children for each in path.read_text().split()]
+
     def database(self) -> int:
         """The number of the process that DuckDB runs in."""
+        return int(wait_until(self.databases, "the database process")[0])
 
-        def child() -> str:
-            children = f"/proc/{self.process.pid}/task/*/children"
-            return " ".join(path.read_text() for path in Path("/").glob(children[1:])).strip()
+    def memory(self) -> float:
+        """Mebibytes that they take together; what they share counts once."""
+        return resident(*self.databases()) / MEBIBYTE
 
-        return int(wait_until(child, "the database process").split()[0])
+    def cpu(self) -> float:
+        """Seconds that they have computed together."""
+        return sum(map(cpu_seconds, self.databases()))
 
     def temporary(self) -> list[Path]:
         """What it has left in its temporary folder."""

@@ -121,7 +121,8 @@ def _simulated(arguments: argparse.Namespace, stack: ExitStack) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from vercel_sql.server.children import python_command
+    from vercel_sql.server.children import Children, python_command
+    from vercel_sql.server.front import Front
     from vercel_sql.server.supervisor import Supervisor
 
     token = acceptable_token(_server_token(arguments.server_token_file))
@@ -133,13 +134,12 @@ def _serve(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         with _Ending() as ending:
-            supervisor = Supervisor(
-                arguments.port,
-                token,
-                python_command(f"{__name__}:database_process"),
-                {"arguments": given},
-                _bounds(arguments),
-            )
+            bounds = _bounds(arguments)
+            command = python_command(f"{__name__}:database_process")
+            children = Children(command, {"arguments": given}, bounds)
+            # The port comes first: where it is taken, nothing else is begun.
+            front = Front(arguments.port, token, children, bounds)
+            supervisor = Supervisor(children, front)
             try:
                 _announce(token, arguments)
                 ending.wait()
@@ -200,7 +200,7 @@ def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
         extensions=[Path(file) for file in arguments.extensions],
         bounds=_bounds(arguments),
         claim=link.claim,
-        on_stuck=lambda: link.say(stuck=True),
+        on_stuck=lambda session, why: link.say(stuck=session, why=why),
         on_broken=link.give_up,
     )
 

@@ -37,20 +37,26 @@ class Bounds:
     connections: int = 256
 
 
-def resident(process: int | str = "self") -> int:
-    """How many bytes of a process are in memory; 0 where the system does not say."""
-    return _pages(process, 1) * sysconf("SC_PAGE_SIZE")
+def resident(*processes: int | str) -> int:
+    """How many bytes of processes are in memory; 0 where the system does not say.
+
+    What they share, as they do DuckDB's code, counts once.
+    """
+    pages = [_pages(process) for process in processes]
+    shared = max((each[2] for each in pages), default=0)
+    return (shared + sum(each[1] - each[2] for each in pages)) * sysconf("SC_PAGE_SIZE")
 
 
 def is_full(process: int | str, bounds: Bounds) -> bool:
     """Whether a process has little room left under `limit_memory`, which counts freed room too."""
-    return _pages(process, 5) * sysconf("SC_PAGE_SIZE") > _FULL * _most_data(bounds)
+    return _pages(process)[5] * sysconf("SC_PAGE_SIZE") > _FULL * _most_data(bounds)
 
 
-def _pages(process: int | str, field: int) -> int:
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{process}/statm").read_text().split()[field])
-    return 0
+def _pages(process: int | str) -> list[int]:
+    """Of a process in pages: the address space, what is resident, shared, code, 0 and data."""
+    with suppress(OSError):
+        return [int(each) for each in Path(f"/proc/{process}/statm").read_text().split()]
+    return [0] * 7
 
 
 def _most_data(bounds: Bounds) -> int:

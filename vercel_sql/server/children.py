@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import json
-import os
-import secrets
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
-from vercel_sql.server.bounds import MEBIBYTE, Bounds, is_full, resident
+from vercel_sql.server.bounds import MEBIBYTE, Bounds, resident
+from vercel_sql.server.process import TICK, Child, UnansweredError
 
 log = logger("server")
 
 _START_SECONDS = 60.0
-_TICK = 0.02  # seconds
 _WATCH_SECONDS = 0.1
 # Of its memory, what a process may take before it ends statements.
 _PLENTY = 0.8
 # A process that has taken more for so long is replaced: it does not give its memory back.
-_PLENTY_SECONDS = 5.0
+_PLENTY_SECONDS = 1.0
 # Processes at the same time, of which all but one are being drained.
 _MOST_PROCESSES = 3
 # Request ids that were carried out and answered.
 _MOST_CLAIMS = 100_000
-# How long other statements may go on in a process that has one which can't be interrupted.
-_DRAIN_SECONDS = 120.0
-_LONGEST_LINE = 1 << 20
+# How long statements may go on in a process that is replaced, and writes that are under way.
+_DRAIN_SECONDS, _WRITE_SECONDS = 10.0, 60.0
 # How long a process gets to end after the writes that it waits for.
 _LAST_SECONDS = 15.0
 # A process that ended sooner than this after its start is started again with a delay.
@@ -59,8 +47,9 @@ _UNKNOWN = (
 )
 
 
-class GoneError(Exception):
-    """What a client is told where the process ended before it gave an answer."""
+_REPLACED = (
+    "the server's database process is being replaced, and nothing was sent; run the statement again"
+)
 
 
 @dataclass(eq=False)
@@ -76,184 +65,6 @@ class _Claim:
     child: Child
     session: str
     is_over: bool = False
-
-
-class Child:
-    """One database process, as seen from the one that started it.
-
-    Attributes:
-        token: what the front has to bring.
-        is_ready: whether it takes requests.
-        is_running: whether it runs.
-        is_over: set when it has ended.
-        busy: how many requests are with it.
-        stuck: how many of them do not end when they should.
-        flaw: why it should be replaced.
-        problem: why it could not start.
-        ended_well: whether all statements had ended when it did.
-    """
-
-    def __init__(self, children: Children) -> None:
-        self._children = children
-        self._folder = Path()
-        self._address = ""
-        self._process: asyncio.subprocess.Process | None = None
-        self.token = secrets.token_urlsafe(32).encode()
-        self.is_ready = self.is_running = False
-        self.is_over = asyncio.Event()
-        self.busy = self.stuck = 0
-        self.flaw = ""
-        self.problem: str | None = None
-        self.ended_well = True
-        self.started = time.monotonic()
-
-    @property
-    def memory(self) -> int:
-        """How many bytes of it are resident; 0 where the system does not say."""
-        return 0 if self._process is None else resident(self._process.pid)
-
-    def is_full(self, bounds: Bounds) -> bool:
-        """Whether it has hardly any memory left that it may ask for."""
-        return self._process is not None and is_full(self._process.pid, bounds)
-
-    async def run(self, command: Sequence[str], settings: dict[str, Any]) -> None:
-        """Runs the process until it ends."""
-        self._folder = Path(tempfile.mkdtemp(prefix="vercel-sql-"))
-        directory = os.open(self._folder, os.O_RDONLY)
-        try:
-            await self._started(command, settings, _address(self._folder, directory))
-            assert self._process is not None and self._process.stdout is not None  # noqa: PT018, S101
-            while line := await self._process.stdout.readline():
-                self._hear(json.loads(line))
-            await self._process.wait()
-        finally:
-            self.is_running = False
-            self.kill()
-            os.close(directory)
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    async def _started(
-        self, command: Sequence[str], settings: dict[str, Any], address: str
-    ) -> None:
-        with socket.socket(socket.AF_UNIX) as listener:
-            self._address = address
-            listener.bind(address)
-            listener.listen(1024)
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=[listener.fileno()],
-                env={**os.environ, "TMPDIR": str(self._folder)},
-                limit=_LONGEST_LINE,
-            )
-            self.is_running = True
-            self.tell(
-                **settings,
-                listener=listener.fileno(),
-                inner_token=self.token.decode(),
-                folder=str(self._folder),
-            )
-            if self._children.is_stopping:
-                self.kill()
-
-    def _hear(self, said: dict[str, Any]) -> None:
-        """Takes in what the process says."""
-        if "ready" in said:
-            self._children.has_started = True
-            self.is_ready, self.ended_well = True, False
-        elif "problem" in said:
-            self.problem = said["problem"]
-        elif "stuck" in said:
-            self.stuck += 1
-            self.flaw = "a statement can't be interrupted"
-        elif "stopped" in said:
-            self.ended_well = said["stopped"]
-        elif "claim" in said:
-            refused = self._children.claimed(self, said["claim"], said["session"])
-            self.tell(claim=said["claim"], refused=refused)
-
-    def tell(self, **words: Any) -> None:
-        """Says something to the process."""
-        if self._process is not None and self._process.stdin is not None and self.is_running:
-            with suppress(OSError, RuntimeError):
-                self._process.stdin.write(json.dumps(words).encode() + b"\n")
-
-    def kill(self) -> None:
-        """Ends the process at once."""
-        with suppress(ProcessLookupError):
-            if self._process is not None:
-                self._process.kill()
-
-    def how_it_ended(self) -> str:
-        """The exit of the process, in words."""
-        code = None if self._process is None else self._process.returncode
-        if code is not None and code < 0:
-            with suppress(ValueError):
-                return signal.Signals(-code).name
-        return f"exit code {code}"
-
-    async def begin(self, body: bytes) -> tuple[int, asyncio.StreamReader, Callable[[], None]]:
-        """Sends a request to Quack.
-
-        Args:
-            body: the message.
-
-        Returns:
-            The length of the answer, where to read it, and what to call then.
-
-        Raises:
-            GoneError: the process ended.
-        """
-        self.busy += 1
-        writer = None
-        try:
-            reader, writer = await asyncio.open_unix_connection(self._address)
-            writer.write(
-                b"POST /quack HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                b"Content-Type: application/octet-stream\r\n"
-                b"Content-Length: %d\r\n\r\n" % len(body) + body
-            )
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
-        except BaseException as error:
-            self._end(writer)
-            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-                raise GoneError(
-                    "the server has too many open files, and nothing was run; try again"
-                ) from None
-            if isinstance(error, FileNotFoundError | ConnectionRefusedError) and self.is_running:
-                self.flaw = "its socket is gone"
-            if isinstance(error, OSError | EOFError | ValueError):
-                raise await self._gone(body) from None
-            raise
-        return length, reader, lambda: self._end(writer)
-
-    def _end(self, writer: asyncio.StreamWriter | None) -> None:
-        self.busy -= 1
-        if writer is not None:
-            writer.close()
-
-    async def answer(self, body: bytes) -> bytes:
-        """Sends a request to Quack and reads the whole answer, which is short.
-
-        Raises:
-            GoneError: the process ended.
-        """
-        length, reader, close = await self.begin(body)
-        try:
-            return await reader.readexactly(length)
-        except (OSError, EOFError):
-            raise await self._gone(body) from None
-        finally:
-            close()
-
-    async def _gone(self, body: bytes) -> GoneError:
-        """The error for a request that was cut off; the process has ended then, or is about to."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await self.is_over.wait()
-        return GoneError(self._children.said_of(self, body))
 
 
 class Children:
@@ -280,6 +91,10 @@ class Children:
         self._open: dict[tuple[Child, str], set[_Claim]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: list[Child] = []
+        # What takes the newest's place: kept ready as soon as one was needed.
+        self._next: Child | None = None
+        self._wants_next = False
+        self._replacing: Child | None = None
         self.is_stopping = False
         self.has_started = False
         self.newest = Child(self)
@@ -293,14 +108,14 @@ class Children:
         """The process that new statements go to, when it takes them.
 
         Raises:
-            GoneError: none does.
+            UnansweredError: none does.
         """
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
             if self.newest.is_ready and self.newest.is_running:
                 return self.newest
-            await asyncio.sleep(_TICK)
-        raise GoneError("the server's database process does not start; its log says why")
+            await asyncio.sleep(TICK)
+        raise UnansweredError("the server's database process does not start; its log says why")
 
     async def require(self) -> None:
         """Waits for the first process.
@@ -310,21 +125,24 @@ class Children:
         """
         first = self.newest
         while not (first.is_ready or first.is_over.is_set()):
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(TICK)
         if not first.is_ready:
             raise OperationalError(
                 first.problem or f"the database process ended ({first.how_it_ended()})"
             )
 
-    def _replace(self) -> None:
-        """Has new statements go to another process; the old one ends when its others are done."""
-        log.warning(
-            "%s: the database process is replaced, and ended when all other statements in it are "
-            "over",
-            self.newest.flaw,
-        )
-        self._later(self._drained(self.newest))
-        self.newest = self._live(Child(self))
+    async def _replaced(self, old: Child) -> None:
+        """Has new statements go to another process as soon as it takes them, and ends the old."""
+        log.warning("%s: the database process is replaced", old.flaw)
+        new = self._next = self._next or self._live(Child(self))
+        while not (new.is_ready or new.is_over.is_set()):
+            await asyncio.sleep(TICK)
+        if self.newest is old and self._next is new:
+            self.newest, self._next, self._wants_next = new, None, True
+        await _until(lambda: old.busy <= len(old.stuck), _DRAIN_SECONDS)
+        old.is_ending = True
+        await _until(lambda: all(child is not old for child, _ in self._open), _WRITE_SECONDS)
+        old.kill()
 
     async def stop(self, patience: float) -> bool:
         """Ends all processes: writes that are under way are waited for.
@@ -338,10 +156,13 @@ class Children:
         self.is_stopping = True
         running = list(self._running)
         for child in running:
-            child.tell(stop=patience)
+            if child.is_ready or child.flaw:
+                child.tell(stop=patience)
+            else:
+                child.kill()
         end = time.monotonic() + patience + _LAST_SECONDS
         while self._running and time.monotonic() < end:
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(TICK)
         await self.kill()
         return all(child.ended_well for child in running)
 
@@ -360,6 +181,8 @@ class Children:
         Returns:
             Why it may not.
         """
+        if child.is_ending:
+            return _REPLACED
         claim = self._claims.setdefault(request_id, _Claim(child, session))
         if claim.child is child:
             self._open.get((child, claim.session), set()).discard(claim)
@@ -382,20 +205,24 @@ class Children:
         for claim in self._open.pop((child, session), ()):
             claim.is_over = True
 
-    def said_of(self, child: Child, body: bytes) -> str:
+    def said_of(self, child: Child, body: bytes) -> UnansweredError:
         """What the client is told whose request was with a process that ended."""
         session = body[6:38].decode("latin-1")
         if self._open.get((child, session)):
-            return (
+            return UnansweredError(
                 "the server's database process ended while this statement wrote: the outcome is "
                 "unknown. The same request_id will not act again. On the server's machine, "
                 "vercel-sql recover says what came of it"
             )
         if self.is_stopping:
-            return "the server is stopping, and the statement was cut off"
-        return (
+            return UnansweredError("the server is stopping, and the statement was cut off")
+        if session in child.stuck:
+            return UnansweredError(f"the statement was cancelled: {child.stuck[session]}")
+        return UnansweredError(
             "the server's database process ended while this statement ran, and is started again. "
-            "The statement changed nothing; run it again"
+            "The statement changed nothing; run it again",
+            # One that crashes it itself is not to do so for long.
+            repeats=1 if child.flaw or child.has_crashed else 0,
         )
 
     def _live(self, child: Child, delay: float = 0.0) -> Child:
@@ -406,7 +233,7 @@ class Children:
     async def _lives(self, child: Child, delay: float) -> None:
         begin = time.monotonic() + delay
         while time.monotonic() < begin and not self.is_stopping:
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(TICK)
         child.started = time.monotonic()
         try:
             if not self.is_stopping:
@@ -416,6 +243,8 @@ class Children:
         finally:
             child.is_over.set()
             self._running.remove(child)
+            if child is self._next:
+                self._next, self._wants_next = None, False
         if child is not self.newest or self.is_stopping or not self.has_started:
             return
         log.warning(
@@ -424,35 +253,40 @@ class Children:
         )
         lived = time.monotonic() - child.started
         delay = 0.0 if lived > _SOON else min(_LONGEST_DELAY, 2 * delay + 0.1)
-        self.newest = self._live(Child(self), delay)
-
-    async def _drained(self, child: Child) -> None:
-        end = time.monotonic() + _DRAIN_SECONDS
-        while child.is_running and child.busy > child.stuck and time.monotonic() < end:
-            await asyncio.sleep(0.1)
-        child.tell(stop=_LAST_SECONDS)
-        await asyncio.sleep(2 * _LAST_SECONDS)
-        child.kill()
+        self.newest = self._next or self._live(Child(self), delay)
+        self._next, self._wants_next = None, True
 
     async def _watch(self) -> None:
         had_room = time.monotonic()
         while not self.is_stopping:
             await asyncio.sleep(_WATCH_SECONDS)
-            if self.newest.flaw and len(self._running) < _MOST_PROCESSES:
-                self._replace()
-            taken = sum(child.memory for child in self._running)
+            has_room = len(self._running) < _MOST_PROCESSES
+            is_flawed = bool(self.newest.flaw) and self._replacing is not self.newest
+            if is_flawed and (self._next or has_room):
+                self._replacing = self.newest
+                self._later(self._replaced(self.newest))
+            elif self._wants_next and not self._next and has_room and self.newest.is_ready:
+                self._next = self._live(Child(self))
+            taken = resident(*(child.number for child in self._running))
             if taken > self._memory:
-                biggest = max(self._running, key=lambda child: child.memory)
-                log.warning("the database process takes more memory than it may, and is ended")
+                # Those to which new statements go come last.
+                kept = (self.newest, self._next)
+                biggest = max(self._running, key=lambda c: (c not in kept, resident(c.number)))
+                biggest.flaw = "it takes more memory than it may"
+                log.warning("%s: the database process is ended", biggest.flaw)
                 biggest.kill()
             is_short = taken > _PLENTY * self._memory
             if not is_short and not self.newest.is_full(self._bounds):
                 had_room = time.monotonic()
-            elif time.monotonic() > had_room + _PLENTY_SECONDS and len(self._running) == 1:
+            elif time.monotonic() > had_room + _PLENTY_SECONDS and not self._are_ending():
                 self.newest.flaw = "it does not give memory back"
             if is_short:
                 for child in self._running:
                     child.tell(shed=True)
+
+    def _are_ending(self) -> bool:
+        """Whether there are processes that others have taken the place of."""
+        return any(child not in (self.newest, self._next) for child in self._running)
 
     def _later(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -460,10 +294,11 @@ class Children:
         task.add_done_callback(self._tasks.discard)
 
 
-def _address(folder: Path, directory: int) -> str:
-    """Where to listen in a folder: a socket's address has no more than a hundred characters."""
-    links = Path("/proc/self/fd")
-    return str((links / str(directory) if links.exists() else folder) / "quack")
+async def _until(condition: Callable[[], bool], seconds: float) -> None:
+    """Waits for something, but no longer than so many seconds."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        await asyncio.sleep(TICK)
 
 
 def python_command(entry: str) -> list[str]:

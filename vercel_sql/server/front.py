@@ -14,16 +14,19 @@ import secrets
 import socket
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
 from vercel_sql.server import message
 from vercel_sql.server.bounds import Bounds, most_open_files
-from vercel_sql.server.children import Child, Children, GoneError
+from vercel_sql.server.children import Children
 from vercel_sql.server.pasting import HOST, uri_of
+from vercel_sql.server.process import Child, UnansweredError
 
 log = logger("server")
 
@@ -42,11 +45,15 @@ _MOST_STATEMENTS, _MOST_WAITING = 8, 256
 """Statements of one session that wait for each other, and requests: a client fetches a result with
 all its threads at once."""
 _CANCEL_SECONDS = 0.1
-_TOO_MANY = message.error("too many requests at once; try again")
-_INVALID = message.error("Invalid connection id")
+_TOO_MANY = "too many requests at once; try again"
+_INVALID = "Invalid connection id"
+_NO_MEMORY = "the server is short of memory; try again"
 _CHUNK = 64 * 1024
 _NOT_ASKED = message.error("Authorization failed")
-_ATTEMPTS, _ROOM_SECONDS = 10, 0.1
+_ROOM_SECONDS, _PAUSE_SECONDS, _SHORT_SECONDS = 30.0, 0.1, 10.0
+"""How long a statement waits for a process that has memory for it, how often it asks, and how long
+one has run at most that is begun again when its process was ended because of another one."""
+_MOST_REPEATS = 300
 _BACKLOG, _ACCEPTS = 1024, 16
 """Connections that wait to be accepted, and how many are before others are read from."""
 _YOUNG_SECONDS = 0.2
@@ -66,6 +73,25 @@ class _Refused(Exception):  # noqa: N818 - it is an answer
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a client wants.
+
+    Attributes:
+        kind: the kind of its message.
+        key: its session; empty where it connects.
+        body: the message.
+        writer: where the answer goes.
+        leaving: done when the client has left.
+    """
+
+    kind: int
+    key: bytes
+    body: bytes
+    writer: asyncio.StreamWriter
+    leaving: asyncio.Task[None]
 
 
 @dataclass
@@ -156,12 +182,15 @@ class Front:
     async def _served(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
-                session, body = await self._request(reader)
+                body = await self._received(reader)
             self._unknown.pop(writer, None)
-            self._busy += 1
+            kind, key = message.kind_and_session(body)
             leaving = asyncio.create_task(_left(reader))
+            self._busy += 1
             try:
-                await self._answered(session, body, leaving, writer)
+                await self._answered(_Request(kind, key, body, writer, leaving))
+            except UnansweredError as error:
+                await _reply(writer, 200, message.error(str(error)))
             finally:
                 self._busy -= 1
                 leaving.cancel()
@@ -175,8 +204,8 @@ class Front:
             with suppress(OSError):
                 await writer.wait_closed()
 
-    async def _request(self, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-        """The session of a request, empty where it connects, and its body.
+    async def _received(self, reader: asyncio.StreamReader) -> bytes:
+        """The body of a request: the beginning alone where it has no session of ours.
 
         Raises:
             _Refused: it is none of a DuckDB client that knows the token.
@@ -187,12 +216,11 @@ class Front:
         if kind == message.CONNECT:
             if length > _LONGEST_CONNECT:
                 raise _Refused(413)
-            return b"", start + await reader.readexactly(length - len(start))
-        if kind not in (message.QUERY, message.FETCH, message.DISCONNECT, message.CANCEL):
+        elif kind not in (message.QUERY, message.FETCH, message.DISCONNECT, message.CANCEL):
             raise _Refused(400)
-        if session in self._sessions:
-            return session, start + await reader.readexactly(length - len(start))
-        return session, start
+        elif session not in self._sessions:
+            return start
+        return start + await reader.readexactly(length - len(start))
 
     def _length(self, head: bytes) -> int:
         """How long the body of a request is, by its head."""
@@ -216,26 +244,19 @@ class Front:
             raise _Refused(413)
         return int(length)
 
-    async def _answered(
-        self,
-        key: bytes,
-        body: bytes,
-        leaving: asyncio.Task[None],
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        kind, _ = message.kind_and_session(body)
-        session = self._sessions.get(key)
-        try:
-            if kind == message.CONNECT:
-                await _reply(writer, 200, await self._connected(body))
-            elif session is None:
-                await _reply(writer, 200, _INVALID)
-            elif self._has_queue(session, is_statement=kind == message.QUERY):
-                await _reply(writer, 200, _TOO_MANY)
-            else:
-                await self._in_turn(key, session, body, leaving, writer)
-        except GoneError as gone:
-            await _reply(writer, 200, message.error(str(gone)))
+    async def _answered(self, request: _Request) -> None:
+        session = self._sessions.get(request.key)
+        if request.kind == message.CONNECT:
+            await _repeated(partial(self._connect, request), request.leaving)
+        elif session is None:
+            raise UnansweredError(_INVALID)
+        elif request.kind == message.CANCEL:
+            self._cancel(session)  # it does not wait for what it is to end
+            await self._exchanged(session, request)
+        elif self._has_queue(session, is_statement=request.kind == message.QUERY):
+            raise UnansweredError(_TOO_MANY)
+        else:
+            await self._in_turn(session, request)
 
     def _has_queue(self, session: _Session, *, is_statement: bool) -> bool:
         """Whether so many requests of a session wait that another one is refused."""
@@ -245,42 +266,47 @@ class Front:
             or self._busy > self._most_queued
         )
 
-    def _has_room(self, child: Child) -> bool:
-        """Whether Quack has a thread for a request; an answer that nobody reads gives its back."""
+    def _make_room(self, child: Child) -> None:
+        """Sees to it that Quack has a thread for a request: who does not read loses the answer.
+
+        Raises:
+            UnansweredError: it has none.
+        """
         if child.busy > _MOST_BUSY and self._read:
             self._read.popitem(last=False)[0].transport.abort()
-        return child.busy <= _MOST_BUSY + 16
+        if child.busy > _MOST_BUSY + 16:
+            raise UnansweredError(_TOO_MANY)
 
-    async def _connected(self, connect: bytes) -> bytes:
-        """The answer to a CONNECT, with a session of ours in place of the process's."""
-        token = message.token_of(connect)
+    async def _connect(self, request: _Request) -> None:
+        """Answers a CONNECT, with a session of ours in place of the process's."""
+        token = message.token_of(request.body)
         if token is None or not hmac.compare_digest(token, self._token):
-            return message.error("Authentication failed")
-        session = _Session(connect)
+            raise UnansweredError("Authentication failed")
+        session = _Session(request.body)
         answer = await self._begin(session)
-        if not session.inner:
-            return answer
         key = secrets.token_hex(message.SESSION_LENGTH // 2).upper().encode()
         self._sessions[key] = session
         if len(self._sessions) > _MOST_CLIENTS:
             idle = next(each for each, its in self._sessions.items() if not its.waiting)
             self._end(self._sessions.pop(idle))
-        return message.with_session(answer, key)
+        await _reply(request.writer, 200, message.with_session(answer, key))
 
     async def _begin(self, session: _Session) -> bytes:
         """Gives a client a session in the process that takes new statements; its answer."""
         session.child, session.inner = None, b""
         child = await self._children.current()
         theirs = [each for each in self._sessions.values() if each.child is child]
-        idle = next((each for each in theirs if not each.waiting), None)
-        if not self._has_room(child) or (len(theirs) >= _MOST_SESSIONS and idle is None):
-            return _TOO_MANY
-        if len(theirs) >= _MOST_SESSIONS and idle is not None:
+        if len(theirs) >= _MOST_SESSIONS:
+            idle = next((each for each in theirs if not each.waiting), None)
+            if idle is None:
+                raise UnansweredError(_TOO_MANY)
             self._end(idle)  # its next statement begins another one
+        self._make_room(child)
         answer = await child.answer(message.with_token(session.connect, child.token))
         kind, inner = message.kind_and_session(answer)
-        if kind == message.CONNECTED:
-            session.child, session.inner = child, inner
+        if kind != message.CONNECTED:
+            raise UnansweredError(_NO_MEMORY, repeats=_MOST_REPEATS)
+        session.child, session.inner = child, inner
         return answer
 
     def _end(self, session: _Session) -> None:
@@ -288,103 +314,106 @@ class Front:
             session.child.tell(end=session.inner.decode())
         session.child = None
 
-    async def _in_turn(
-        self,
-        key: bytes,
-        session: _Session,
-        body: bytes,
-        leaving: asyncio.Task[None],
-        writer: asyncio.StreamWriter,
-    ) -> None:
+    async def _in_turn(self, session: _Session, request: _Request) -> None:
         """Answers a request after those of its session that came before it."""
-        kind, _ = message.kind_and_session(body)
+        is_end, is_statement = (request.kind == k for k in (message.DISCONNECT, message.QUERY))
         session.waiting += 1
-        session.statements += kind == message.QUERY
+        session.statements += is_statement
         turn = asyncio.create_task(session.lock.acquire())
         try:
             # A session ends all the same where its client does not wait for that.
-            first = {turn} if kind == message.DISCONNECT else {turn, leaving}
+            first = {turn} if is_end else {turn, request.leaving}
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if not turn.done():
                 return
-            if self._sessions.get(key) is not session:
-                await _reply(writer, 200, _INVALID)
-                return
-            self._sessions.move_to_end(key)
-            if kind == message.DISCONNECT:
-                del self._sessions[key]
-            await self._passed_on(session, body, leaving, writer)
-            if kind == message.DISCONNECT:
+            if self._sessions.get(request.key) is not session:
+                raise UnansweredError(_INVALID)
+            self._sessions.move_to_end(request.key)
+            if is_end:
+                del self._sessions[request.key]
+            if is_statement:
+                await _repeated(partial(self._run, session, request), request.leaving)
+            elif is_end or not request.leaving.done():
+                await self._exchanged(session, request)
+            if is_end:
                 self._end(session)
         finally:
             session.waiting -= 1
-            session.statements -= kind == message.QUERY
+            session.statements -= is_statement
             if turn.done():
                 session.lock.release()
             turn.cancel()
 
-    async def _passed_on(
-        self,
-        session: _Session,
-        body: bytes,
-        leaving: asyncio.Task[None],
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        kind, _ = message.kind_and_session(body)
-        if kind == message.QUERY and not self._is_current(session):
+    async def _run(self, session: _Session, request: _Request) -> None:
+        if not self._is_current(session):
             self._end(session)
-            answer = await self._begin(session)
-            if session.child is None:
-                await _reply(writer, 200, answer)
-                return
-        if session.child is None:
-            raise GoneError("this result is gone; run the statement again")
-        if leaving.done() and kind != message.DISCONNECT:
-            return
-        if not self._has_room(session.child):
-            await _reply(writer, 200, _TOO_MANY)
-            return
-        asked = message.with_session(body, session.inner)
-        await self._exchanged(session, asked, leaving, writer)
+            await self._begin(session)
+        await self._exchanged(session, request)
 
     def _is_current(self, session: _Session) -> bool:
         child = session.child
         return child is not None and child is self._children.newest and child.is_running
 
-    async def _exchanged(
-        self,
-        session: _Session,
-        asked: bytes,
-        leaving: asyncio.Task[None],
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        """Passes a request on and its answer back; ends what runs when the client goes."""
-        child = session.child
-        assert child is not None  # noqa: S101 - the caller looked at it
+    async def _exchanged(self, session: _Session, request: _Request) -> None:
+        """Passes a request on and its answer back; ends what runs when the client goes.
+
+        Raises:
+            UnansweredError: no part of an answer came.
+        """
+        child, writer = session.child, request.writer
+        if child is None:
+            raise UnansweredError("this result is gone; run the statement again")
+        self._make_room(child)
+        asked = message.with_session(request.body, session.inner)
         answering = asyncio.create_task(child.begin(asked))
         try:
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({answering, request.leaving}, return_when=asyncio.FIRST_COMPLETED)
             while not answering.done():  # it may not have begun to run, and knows no cancel then
-                child.tell(cancel=session.inner.decode())
+                self._cancel(session)
                 await asyncio.wait({answering}, timeout=_CANCEL_SECONDS)
             length, upstream, close = await answering
-            if length == len(_NOT_ASKED):
-                answer = await upstream.readexactly(length)
-                close()
-                if answer == _NOT_ASKED:  # Quack had no memory to ask what to run
-                    answer = await _asked_again(child, asked)
-                await _reply(writer, 200, answer)
-                self._children.answered(child, session.inner.decode())
-                return
-            self._read[writer] = None
-            try:
-                await _copied(upstream, length, writer)
-            finally:
-                self._read.pop(writer, None)
-                close()
-            self._children.answered(child, session.inner.decode())
         finally:
             answering.cancel()
+        try:
+            first = await upstream.readexactly(min(length, _CHUNK))
+            if first in (b"", _NOT_ASKED):
+                child.tell(shed=True)
+                raise UnansweredError(_NO_MEMORY, repeats=_MOST_REPEATS)
+            self._read[writer] = None
+            await _copied(first, upstream, length, writer)
+        except asyncio.IncompleteReadError:
+            raise await child.gone(asked) from None
+        finally:
+            self._read.pop(writer, None)
+            close()
+            if request.kind == message.QUERY:
+                self._children.answered(child, session.inner.decode())
+
+    def _cancel(self, session: _Session) -> None:
+        if session.child is not None:
+            session.child.tell(cancel=session.inner.decode())
+
+
+async def _repeated(act: Callable[[], Awaitable[None]], leaving: asyncio.Task[None]) -> None:
+    """Answers a request: again where it lost its process, or had no memory, because of others.
+
+    Raises:
+        UnansweredError: it was not answered.
+    """
+    end = time.monotonic() + _ROOM_SECONDS
+    for count in range(_MOST_REPEATS + 1):
+        if leaving.done():
+            return
+        began = time.monotonic()
+        try:
+            await act()
+        except UnansweredError as error:
+            is_late = time.monotonic() > min(end, began + _SHORT_SECONDS)
+            if count >= error.repeats or is_late:
+                raise
+        else:
+            return
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _left(reader: asyncio.StreamReader) -> None:
@@ -400,30 +429,23 @@ def _reported(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None
         log.warning("a connection failed: %s (%s)", context["message"], type(error).__name__)
 
 
-async def _asked_again(child: Child, asked: bytes) -> bytes:
-    """The answer to a request, begun again as long as Quack can't ask what to run."""
-    for _ in range(_ATTEMPTS):
-        answer = await child.answer(asked)
-        if answer != _NOT_ASKED:
-            return answer
-        child.tell(shed=True)
-        await asyncio.sleep(_ROOM_SECONDS)
-    return message.error("the server is short of memory; try again")
-
-
 async def _copied(
-    upstream: asyncio.StreamReader, length: int, writer: asyncio.StreamWriter
+    first: bytes, upstream: asyncio.StreamReader, length: int, writer: asyncio.StreamWriter
 ) -> None:
-    writer.write(_head(200, length))
+    """Passes an answer on, of which the first part is there."""
+    writer.write(_head(200, length) + first)
+    length -= len(first)
     while length:
+        async with asyncio.timeout(_READ_SECONDS):
+            await writer.drain()
         chunk = await upstream.read(min(length, _CHUNK))
         if not chunk:
             writer.transport.abort()  # an answer that is cut must not look whole
             return
         length -= len(chunk)
         writer.write(chunk)
-        async with asyncio.timeout(_READ_SECONDS):
-            await writer.drain()
+    async with asyncio.timeout(_READ_SECONDS):
+        await writer.drain()
 
 
 async def _reply(writer: asyncio.StreamWriter, status: int, body: bytes) -> None:

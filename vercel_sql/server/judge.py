@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import duckdb
@@ -15,8 +16,9 @@ from vercel_sql.server.allowed import builtin
 from vercel_sql.server.tree import Refusal, TreeJudge, mark_table_functions
 from vercel_sql.sql.dialect import tokenize
 
-_LONGEST = 100_000
-"""Characters of a statement; people write far less, and judging takes time."""
+LONGEST, _SHORT = 100_000, 1_000
+"""Characters of a statement; people write far less, and judging takes time. Short ones don't wait
+for others."""
 
 _DEEPEST = 200
 """Brackets in one another, and comments. DuckDB 2.0's parser takes minutes for a text that opens
@@ -26,7 +28,7 @@ _LONGEST_TREE = 4_000_000
 """Characters of a tree as JSON. In Python it takes ten times the memory."""
 
 _AT_ONCE = 4
-"""Statements that are judged at the same time."""
+"""Long statements that are judged at the same time."""
 
 _OPEN, _CLOSED = frozenset("([{"), frozenset(")]}")
 
@@ -70,12 +72,12 @@ class Judge:
             Refusal: it may not run.
             duckdb.Error: there is no memory to judge it, or DuckDB is broken.
         """
-        if len(text) > _LONGEST or "\0" in text:
+        if len(text) > LONGEST or "\0" in text:
             raise Refusal("it is too long to be judged, or has a NUL in it")
         if _is_deep(text):
             raise Refusal("it is nested too deeply to be judged")
         try:
-            with self._room:
+            with self._room if len(text) > _SHORT else nullcontext():
                 tree = self._parsed(text)
                 mark_table_functions(tree)
                 (self._inner if inner else self._outer).check(tree)

@@ -27,7 +27,7 @@ from vercel_sql.errors import (
 from vercel_sql.render import render
 from vercel_sql.render.json_lines import json_object
 from vercel_sql.server.dialect import DialectJudge, changes
-from vercel_sql.server.judge import Judge
+from vercel_sql.server.judge import LONGEST, Judge
 from vercel_sql.server.rehearsal import Rehearsal
 from vercel_sql.server.sessions import too_many_rows
 from vercel_sql.server.tree import Refusal
@@ -129,6 +129,8 @@ class StatementRunner:
             return {"rows": [], "error": mask(_words(error, mask))}
 
     def _run(self, text: str, request_id: str | None, caller: int, limits: Limits) -> list[str]:
+        if len(text) > LONGEST:
+            raise ProgrammingError(f"a statement has at most {LONGEST:,} characters")
         statements = parse(text)
         if len(statements) != 1:
             raise ProgrammingError("one statement at a time, please")

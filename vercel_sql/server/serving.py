@@ -42,7 +42,7 @@ _QUIET = 0.2  # seconds
 _LAST_STEPS = 2.0  # seconds
 _BROKEN_SECONDS = 15.0
 """How long writes may go on in a process whose database is broken: their secrets are saved."""
-_ATTEMPTS, _ROOM_SECONDS = 10, 0.1
+_ATTEMPTS, _ROOM_SECONDS = 3, 0.1
 """How often a statement is begun where memory is short, and how long others get to make room."""
 
 
@@ -84,7 +84,8 @@ class Server(HoldsSecrets):
         bounds: what a client's statement may take.
         claim: called with a `request_id` and the session that brought it before it is carried
             out, and may refuse it.
-        on_stuck: called when a statement does not end when it should.
+        on_stuck: called with a session whose statement does not end when it should, and why it
+            should.
         on_broken: called when DuckDB has given up a database, after writes under way have ended:
             the process has to end.
 
@@ -109,7 +110,7 @@ class Server(HoldsSecrets):
         guards: Guards = ALL_GUARDS,
         bounds: Bounds | None = None,
         claim: Callable[[str, str], None] = lambda _request_id, _session: None,
-        on_stuck: Callable[[], None] = lambda: None,
+        on_stuck: Callable[[str, str], None] = lambda _session, _why: None,
         on_broken: Callable[[], None] = lambda: None,
     ) -> None:
         can_write = writes or not guards.client
@@ -343,7 +344,7 @@ class Server(HoldsSecrets):
                 self._sessions.check()
                 self._sessions.shed()
                 time.sleep(_ROOM_SECONDS)
-        return failing("the server is short of memory; try again")
+        return None  # the front asks again, another process where this one is replaced
 
 
 def _changing_functions() -> set[tuple[str, str]]:

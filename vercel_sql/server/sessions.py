@@ -35,8 +35,9 @@ _TICK = 0.05  # seconds
 # How long a statement that wrote something may go on when its time is over: its answer may hold a
 # secret that is shown once.
 _WRITE_SECONDS = 60.0
-# After so long an interruption had no effect, and waiting for an answer of the API would be over.
-_STUCK_SECONDS = 45.0
+# A statement is stuck that goes on when it should be over: for so long, when waiting for an answer
+# of the API would be over too, or as long as its thread, or the process, computes for so long.
+_STUCK_SECONDS, _STUCK_THREAD_SECONDS, _STUCK_PROCESS_SECONDS = 45.0, 2.0, 10.0
 # A statement that has run for less is not ended in favour of others.
 _SHORT_SECONDS = 1.0
 _BATCH_ROWS = 2_048
@@ -64,7 +65,10 @@ class _Running:
         ends: when it is interrupted.
         why: what its client is told then.
         resident: how many bytes of the process were resident then.
+        thread: where it runs.
         wrote: whether it has begun to change something.
+        is_abandoned: whether its client is gone.
+        computed: what its thread and the process had computed when it should have been over.
         is_stuck: whether it was reported as one that can't be interrupted.
     """
 
@@ -72,7 +76,10 @@ class _Running:
     ends: float
     why: str
     resident: int
+    thread: int = field(default_factory=threading.get_ident)
     wrote: bool = False
+    is_abandoned: bool = False
+    computed: tuple[float, float] | None = None
     is_stuck: bool = False
 
     def end(self, why: str) -> None:
@@ -84,7 +91,20 @@ class _Running:
     @property
     def overtime(self) -> float:
         """For how many seconds it should have been over."""
-        return time.monotonic() - self.ends - (_WRITE_SECONDS if self.wrote else 0)
+        grace = _WRITE_SECONDS if self.wrote and not self.is_abandoned else 0
+        return time.monotonic() - self.ends - grace
+
+    def is_uninterruptible(self) -> bool:
+        """Whether interrupting it, which was done already, has no effect."""
+        now = _computed(self.thread)
+        if self.computed is None:
+            self.computed = now
+        thread, process = (new - old for new, old in zip(now, self.computed, strict=True))
+        return (
+            thread > _STUCK_THREAD_SECONDS
+            or process > _STUCK_PROCESS_SECONDS
+            or self.overtime > _STUCK_SECONDS
+        )
 
 
 @dataclass
@@ -123,7 +143,7 @@ class Sessions:
         attachment: the account.
         bounds: what a statement may take.
         cancel: cancels what a caller's statement runs on another connection.
-        on_stuck: called when a statement can't be interrupted.
+        on_stuck: called with a session whose statement can't be interrupted, and why it should end.
         on_broken: called when DuckDB has given up a database.
     """
 
@@ -134,7 +154,7 @@ class Sessions:
         attachment: Attachment,
         bounds: Bounds,
         cancel: Callable[[int], None],
-        on_stuck: Callable[[], None],
+        on_stuck: Callable[[str, str], None],
         on_broken: Callable[[], None] = lambda: None,
     ) -> None:
         self._con = con
@@ -201,6 +221,7 @@ class Sessions:
             session = self._sessions.get(key)
         running = None if session is None else session.running
         if running is not None:
+            running.is_abandoned = True
             running.end("its client is gone")
 
     def cancel_all(self) -> None:
@@ -235,7 +256,7 @@ class Sessions:
             for running in all_running
             if running.overtime < 0
             and time.monotonic() - running.began > _SHORT_SECONDS
-            and resident() - running.resident >= growth
+            and resident("self") - running.resident >= growth
         ]
         if old:
             min(old, key=lambda running: running.began).end(
@@ -339,7 +360,7 @@ class Sessions:
             )
         now, seconds = time.monotonic(), self._bounds.statement_seconds
         why = f"it ran for {seconds:g} s, and the server's --statement-timeout allows no more"
-        session.running = _Running(now, now + seconds, why, resident())
+        session.running = _Running(now, now + seconds, why, resident("self"))
         try:
             yield session.running
         finally:
@@ -403,12 +424,21 @@ class Sessions:
     def _interrupt(self, session: _Session, running: _Running) -> None:
         with self._lock:
             if session.running is not running:
-                return  # else its client's next statement would be interrupted
+                return  # else its client's next statement would be interrupted, or its thread gone
             session.con.interrupt()
+            is_stuck = not running.is_stuck and running.is_uninterruptible()
+            running.is_stuck |= is_stuck
         self._cancel(session.caller)
-        if running.overtime > _STUCK_SECONDS and not running.is_stuck:
-            running.is_stuck = True
-            self._on_stuck()
+        if is_stuck:
+            self._on_stuck(session.key, running.why)
+
+
+def _computed(thread: int) -> tuple[float, float]:
+    """For how many seconds a thread of this process has computed, and the whole process."""
+    process = time.process_time()
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return 0.0, process
+    return time.clock_gettime(time.pthread_getcpuclockid(thread)), process
 
 
 def failing(said: str) -> str:

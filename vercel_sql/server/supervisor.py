@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.children import Children
 from vercel_sql.server.front import Front
 
@@ -19,49 +18,28 @@ class Supervisor:
     """Serves until it is closed.
 
     Args:
-        port: the TCP port, on loopback.
-        token: what clients have to bring.
-        command: what starts a database process.
-        settings: what it is told; it may hold secrets.
-        bounds: what clients may take.
+        children: the database processes.
+        front: what stands in front of them.
 
     Raises:
-        OperationalError: the port is taken, or the database process can't start.
+        OperationalError: the database process can't start.
     """
 
-    def __init__(
-        self,
-        port: int,
-        token: str,
-        command: Sequence[str],
-        settings: dict[str, Any],
-        bounds: Bounds,
-    ) -> None:
+    def __init__(self, children: Children, front: Front) -> None:
+        self._children = children
+        self._front = front
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._children: Children | None = None
-        self._front: Front | None = None
         try:
-            self._run(self._start(port, token, command, settings, bounds))
+            self._run(self._start())
         except BaseException:
             self.kill()
             raise
 
-    async def _start(
-        self,
-        port: int,
-        token: str,
-        command: Sequence[str],
-        settings: dict[str, Any],
-        bounds: Bounds,
-    ) -> None:
-        # The port comes first: where it is taken, nothing else is begun.
-        children = Children(command, settings, bounds)
-        self._front = Front(port, token, children, bounds)
-        self._children = children
-        children.start()
-        await children.require()
+    async def _start(self) -> None:
+        self._children.start()
+        await self._children.require()
         await self._front.start()
 
     def close(self, patience: float = 60.0) -> bool:
@@ -78,7 +56,6 @@ class Supervisor:
         return ended
 
     async def _stop(self, patience: float) -> bool:
-        assert self._children is not None and self._front is not None  # noqa: PT018, S101
         ended = await self._children.stop(patience)
         self._front.stop()
         for _ in range(int(_FLUSH_SECONDS / 0.02)):
@@ -93,10 +70,8 @@ class Supervisor:
         self._end()
 
     async def _kill(self) -> None:
-        if self._children is not None:
-            await self._children.kill()
-        if self._front is not None:
-            self._front.stop()
+        await self._children.kill()
+        self._front.stop()
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
