@@ -139,4 +139,4 @@ def test_looking_a_token_up_is_sent_again(db, sim, sent):
     sim.faults(kind="drop_before")
     query = "SELECT active FROM vercel.oauth.introspection WHERE token = 'a'"
     assert db.execute(query).fetchall() == [(False,)]
-    assert len(sent()) == 2
+    assert len(sent()) == 3  # that a token is not active is confirmed

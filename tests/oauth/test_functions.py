@@ -56,7 +56,7 @@ def test_refresh_and_revoke(con, sign_in, sent, lines, public):
     query = "SELECT active FROM vercel.oauth.introspect_token($t)"
     assert rows(con, query, t=row["access_token"]) == [{"active": False}]
     paths = [request.path.removeprefix("/api/login/oauth/token") for request in sent()]
-    assert paths == ["", "/revoke", "/introspect"]
+    assert paths == ["", "/revoke", "/introspect", "/introspect"]
     assert [line["method"] for line in lines()] == ["refresh_tokens"], "revoking makes no secret"
 
 

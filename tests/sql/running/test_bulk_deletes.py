@@ -123,7 +123,10 @@ def test_rows_come_back_in_the_order_in_which_they_matched(account):
 def test_what_is_gone_already_stops_nothing(account):
     sim, db, ids = account(30)
     sim.faults(
-        *[{"kind": "status", "status": 404, "path": f"/v3/*/{id_}"} for id_ in (ids[0], ids[17])]
+        *[
+            {"kind": "status", "status": 404, "acts": True, "path": f"/v3/*/{id_}"}
+            for id_ in (ids[0], ids[17])
+        ]
     )
     assert db.execute(OTHERS).rowcount == 28
     assert set(deleted(sim)) == set(ids)
@@ -187,7 +190,7 @@ def test_a_lost_answer_is_looked_up_and_what_is_gone_is_gone(account, fault):
     assert [id_ for (id_,) in rows] == ids
     assert set(deleted(sim).values()) == {1}
     looked_up = [r.path for r in sim.requests() if r.path.startswith("/v5/") and r.status == 404]
-    assert len(looked_up) == 3
+    assert len(set(looked_up)) == 3
 
 
 def test_a_lost_answer_that_can_not_be_looked_up_is_told_as_unknown(account):

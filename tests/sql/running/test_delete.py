@@ -100,7 +100,7 @@ def test_what_is_gone_already_counts_as_not_deleted(db, ids, sent):
 
 
 def test_and_is_not_returned(db, sim, ids):
-    sim.faults(kind="status", status=404, method="DELETE", path=f"*/{ids[1]}")
+    sim.faults(kind="status", status=404, acts=True, method="DELETE", path=f"*/{ids[1]}")
     cursor = db.execute(f"DELETE FROM {TABLE} WHERE id IN (?, ?) RETURNING id", ids[:2])
     assert (cursor.rowcount, cursor.fetchall()) == (1, [(ids[0],)])
 

@@ -183,7 +183,8 @@ def test_a_missing_id_is_an_error(db, sent):
         with pytest.raises(vercel_sql.APIError) as caught:
             db.execute(f"EXEC {TABLE}.{method} @tokenId = 'nobody'")
         assert caught.value.status == 404
-    assert [r.method for r in sent()] == ["GET", "GET", "DELETE"]
+    # Each 404 is confirmed.
+    assert [r.method for r in sent()] == ["GET", "GET", "GET", "DELETE", "GET"]
 
 
 def test_the_own_id_is_guarded_and_current_is_not(db, sim, exists, sent):

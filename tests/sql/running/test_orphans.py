@@ -106,7 +106,8 @@ def test_a_refusal_is_just_that(db, sim, sent, status):
     sim.faults(kind="status", status=status, method="POST")
     with pytest.raises(vercel_sql.APIError):
         create(db)
-    assert [request.method for request in sent()] == ["POST"]
+    # The listing confirms it, since nothing in a refusal shows whose it is.
+    assert [request.method for request in sent()] == ["POST", "GET"]
     assert unfinished(journal().folder) == []
 
 

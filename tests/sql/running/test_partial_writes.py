@@ -244,7 +244,8 @@ def test_a_request_that_is_under_way_at_ctrl_c_is_waited_for(db, sim, sent, auth
 def test_another_count_than_expected_keeps_the_rows_that_returning_asked_for(connect, sim):
     db = connect(expect_rows=2)
     first, second = [t.id for t in sim.state.tokens() if t.id != sim.state.calling_token.id][:2]
-    sim.faults(kind="status", status=404, code="not_found", method="DELETE", path=f"*{second}")
+    gone = {"kind": "status", "status": 404, "code": "not_found", "acts": True}
+    sim.faults(method="DELETE", path=f"*{second}", **gone)
     with pytest.raises(vercel_sql.PartialWriteError, match="1 row was changed") as caught:
         db.execute(f"DELETE FROM {TABLE} WHERE id IN (?, ?) RETURNING id", [first, second])
     assert isinstance(caught.value.cause, vercel_sql.RowCountError)
