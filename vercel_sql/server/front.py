@@ -352,7 +352,9 @@ class Front:
 
     def _is_current(self, session: _Session) -> bool:
         child = session.child
-        return child is not None and child is self._children.newest and child.is_running
+        if child is None or child is not self._children.newest:
+            return False
+        return child.is_running and child.is_ready
 
     async def _exchanged(self, session: _Session, request: _Request) -> None:
         """Passes a request on and its answer back; ends what runs when the client goes.
