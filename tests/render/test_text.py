@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from decimal import Decimal
 
 import duckdb
@@ -127,6 +128,34 @@ def test_csv_tells_null_from_the_empty_string() -> None:
     )
 
     assert rendered(table, "csv") == 'a,b,c,d,e\n,"","x,""y""","l\nm"," p"\n'
+
+
+@pytest.mark.parametrize("fmt", ["csv", "markdown"])
+def test_nested_values_are_the_json_that_json_has(fmt: str) -> None:
+    values = [
+        "{'a': 1, 'b': [DATE '2026-01-01'], 'c': NULL}",
+        "[1, NULL, 3]",
+        "[]",
+        "MAP {'k': 'v|,\"'}",
+        "[{'x': 'y\nz', 'n': 1.50::DECIMAL(9, 2)}]",
+        "[1, 2]::INT[2]",
+        "union_value(n := 'x')",
+        "{'d': 'NaN'::DOUBLE}",
+        "NULL::INT[]",
+    ]
+    names = [f"c{number}" for number in range(len(values))]
+    columns = ", ".join(f"{value} AS {name}" for value, name in zip(values, names, strict=True))
+    table = query(f"SELECT {columns}")
+    (expected,) = json.loads(rendered(table, "json"))
+    text = rendered(table, fmt)
+    if fmt == "csv":
+        found = list(csv.reader(io.StringIO(text, newline="")))[1]
+    else:
+        cells = re.split(r"(?<!\\)\|", text.splitlines()[2].strip("| "))
+        found = [re.sub(r"\\(.)", r"\1", each.strip()) for each in cells]
+    null = "" if fmt == "csv" else "NULL"
+    assert found.pop() == null
+    assert [json.loads(each) for each in found] == list(expected.values())[:-1]
 
 
 def test_csv_results_are_parted_by_an_empty_line() -> None:

@@ -10,6 +10,7 @@ from vercel_sql import errors
 from vercel_sql.api.redaction import mask_known, mask_shapes
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.bared import bare, clear
+from vercel_sql.connection.meant import named_ours
 from vercel_sql.sql import NO_PARAMETERS, Parameters
 from vercel_sql.sql.masking import mask_cited
 from vercel_sql.sql.running import Catalog
@@ -75,6 +76,8 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
         if isinstance(error, duckdb.InterruptException):
             return _stopped(self._catalogs)
         kind = next((ours for base, ours in _BY_BASE if isinstance(error, base)), None)
+        if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
+            text = named_ours(text, self._statement.value, self._catalogs)
         # It stays with the new error as its context.
         shown = mask_cited(text[:_LONGEST], self._statement.value, self._parameters)
         # What is cut in the middle of a secret is cut again, before the secret.

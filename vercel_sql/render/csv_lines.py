@@ -1,13 +1,15 @@
 """CSV as in RFC 4180: a header, quotes where needed, NULL empty and the empty string `""`.
 
-Lines end in a bare line feed, since a shell that reads a secret from the last field would keep the
-carriage return. In a result of one column NULL is an empty line, as the RFC has it.
+Lists, structs and maps are JSON. Lines end in a bare line feed, since a shell that reads a secret
+from the last field would keep the carriage return. In a result of one column NULL is an empty
+line, as the RFC has it.
 """
 
 from __future__ import annotations
 
 from typing import TextIO
 
+from vercel_sql.render.json_text import plain_text
 from vercel_sql.render.options import Options
 from vercel_sql.render.result import Result
 from vercel_sql.render.sql_text import text_literal
@@ -33,7 +35,7 @@ def write(result: Result, out: TextIO, options: Options) -> int:
 
 def _line(result: Result, null: str | None) -> str:
     missing = text_literal(_field(null) if null else "")
-    fields = [_sql_field(f"CAST({column} AS VARCHAR)", missing) for column, _ in result.columns()]
+    fields = [_sql_field(plain_text(*column), missing) for column in result.columns()]
     return "concat(" + ", ',', ".join(fields) + ")"
 
 

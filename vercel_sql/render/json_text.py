@@ -18,6 +18,17 @@ _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "hugeint", "bignum")
 _BARE = frozenset((*_INTEGERS, *(f"u{name}" for name in _INTEGERS), "decimal", "boolean"))
 
 
+NESTED = frozenset(("list", "array", "struct", "map", "union", "variant"))
+"""The types whose values are JSON in the formats that have text for all else."""
+
+
+def plain_text(value: str, dtype: DuckDBPyType) -> str:
+    """An SQL expression that gives the value as text: nested ones as JSON; NULL stays NULL."""
+    if str(dtype.id) in NESTED and str(dtype) != "JSON":
+        return f"CASE WHEN {value} IS NOT NULL THEN {_present(value, dtype, 0)} END"
+    return f"CAST({value} AS VARCHAR)"
+
+
 def json_text(value: str, dtype: DuckDBPyType, depth: int = 0) -> str:
     """An SQL expression that gives the value as JSON text, `null` for NULL.
 

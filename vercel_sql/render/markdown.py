@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from vercel_sql.escapes import visible
+from vercel_sql.render.json_text import plain_text
 from vercel_sql.render.kinds import is_number
 from vercel_sql.render.options import Options
 from vercel_sql.render.result import Result
@@ -23,7 +24,7 @@ def write(result: Result, out: TextIO, options: Options) -> int:
     out.write(_row(cell(name) for name in result.names))
     out.write(_row("---:" if is_number(dtype) else "---" for dtype in result.types))
     rows = 0
-    for total, texts in result.texts():
+    for total, texts in result.texts(plain_text):
         for row in texts:
             out.write(_row(null if text is None else cell(text) for text in row))
         out.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -73,17 +73,22 @@ class Result:
                     yield chunk.column(0).to_pylist()
 
     def texts(
-        self, ends: int | None = None
+        self,
+        as_text: Callable[[str, DuckDBPyType], str] = lambda value, _: f"CAST({value} AS VARCHAR)",
+        *,
+        ends: int | None = None,
     ) -> Iterator[tuple[int, Sequence[tuple[str | None, ...]]]]:
         """Each row as texts, None for NULL.
 
         Args:
+            as_text: gives the SQL expression that makes a text of a column's value, by the
+                column's name and type.
             ends: if given, only so many rows from the start and from the end of each batch.
 
         Yields:
             a number of rows that were read, and those of them that were asked for.
         """
-        casts = ", ".join(f"CAST({column} AS VARCHAR)" for column in self._columns)
+        casts = ", ".join(as_text(*column) for column in self.columns())
         for table in self._batches():
             self._load(table)
             total = table.num_rows

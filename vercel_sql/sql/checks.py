@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from vercel_sql.errors import ParameterError
 from vercel_sql.sql.parameters import Parameters
-from vercel_sql.sql.statements import Native, Need, Statement
+from vercel_sql.sql.statements import Exec, Native, Need, Statement
 
 # How many placeholders a message names at most.
 _NAMED = 8
@@ -21,14 +21,14 @@ def check(statements: Sequence[Statement], parameters: Parameters) -> None:
 
     Raises:
         ParameterError: a placeholder has no value; a parameter is used by none; placeholders go
-            by name and by position; or a parameter's placeholder stands inside a longer string.
+            by name and by position; or a string holds a template that is not filled in.
     """
     if any(isinstance(statement, Native) and statement.unreadable for statement in statements):
         # DuckDB refuses the script, and what is wrong with it comes before its parameters.
         return
     needs = [need for statement in statements for need in statement.needs()]
     _refuse_mixture(needs)
-    _refuse_embedded(statements, parameters)
+    _refuse_templates(statements, parameters)
     _refuse_missing(needs, parameters)
     _refuse_unused(needs, parameters)
 
@@ -43,17 +43,17 @@ def _refuse_mixture(needs: Sequence[Need]) -> None:
         )
 
 
-def _refuse_embedded(statements: Iterable[Statement], parameters: Parameters) -> None:
+def _refuse_templates(statements: Iterable[Statement], parameters: Parameters) -> None:
+    """Refuse what would stay in a literal as it is written.
+
+    Any text may hold ``{{ name }}`` as long as no value is given for it, but for those that are
+    sent to the API.
+    """
     for statement in statements:
-        script = statement.fragment.script
-        for embedded in statement.embedded():
-            if embedded.name in parameters:
-                position = script.position(script.lexemes[embedded.index].start)
-                raise ParameterError(
-                    f"The string at {position} holds {{{{ {embedded.name} }}}} beside other text, "
-                    f"but a placeholder stands for the whole of a plain string. Join the two with "
-                    f"||, as in '…' || '{{{{ {embedded.name} }}}}'."
-                )
+        for template in statement.templates():
+            may_stay = template.is_ours and not isinstance(statement, Exec)
+            if not may_stay or template.name in parameters:
+                raise statement.not_filled_in(template)
 
 
 def _refuse_missing(needs: Iterable[Need], parameters: Parameters) -> None:

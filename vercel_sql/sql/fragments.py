@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vercel_sql.sql.dialect import Lexeme
-from vercel_sql.sql.placeholders import Embedded, Placeholder
+from vercel_sql.sql.placeholders import Placeholder, Template
 
 if TYPE_CHECKING:
     from vercel_sql.sql.parameters import Parameters
@@ -26,13 +26,13 @@ class Script:
         source: the whole text.
         lexemes: its tokens.
         placeholders: its placeholders, in order.
-        embedded: its strings that hold ``{{ name }}`` beside other text, in order.
+        templates: what looks like a placeholder and is none, in order.
     """
 
     source: str
     lexemes: Sequence[Lexeme]
     placeholders: Sequence[Placeholder] = ()
-    embedded: Sequence[Embedded] = ()
+    templates: Sequence[Template] = ()
 
     def position(self, offset: int) -> str:
         """``line:column`` of an offset, both counted from 1."""
@@ -95,9 +95,9 @@ class Fragment:
         return found[begin:end]
 
     @property
-    def embedded(self) -> Sequence[Embedded]:
-        """The strings in it that hold ``{{ name }}`` beside other text."""
-        found = self.script.embedded
+    def templates(self) -> Sequence[Template]:
+        """What looks like a placeholder in it and is none, in order."""
+        found = self.script.templates
         begin = bisect_left(found, self.first, key=lambda each: each.index)
         end = bisect_left(found, self.stop, key=lambda each: each.index)
         return found[begin:end]

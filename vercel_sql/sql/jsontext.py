@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from vercel_sql.errors import ParameterError
 from vercel_sql.sql.parameters import Parameters
-from vercel_sql.sql.placeholders import braces
+from vercel_sql.sql.placeholders import braces, other_template
 
 _DEPTH_LIMIT = 100
 
@@ -77,6 +77,11 @@ def parse(text: str, *, placeholders: bool = True) -> JSONText:
         JSONTextError: the text is not such JSON.
     """
     marked = _Marked(text) if placeholders else _Marked("")
+    if placeholders and (name := other_template(text)):
+        raise JSONTextError(
+            f"a template is not filled in: write {{{{ {name} }}}} instead; for the braces "
+            "themselves, write \\u007b\\u007b"
+        )
     try:
         tree = json.loads(
             marked.text if placeholders else text,

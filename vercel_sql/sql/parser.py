@@ -65,7 +65,7 @@ def parse(text: str) -> list[Statement]:
     except TokenError:
         return [Native(fragment=Fragment(unread, 0, 0), first_keyword="")]
     finder = Finder(lexemes)
-    script = Script(text, lexemes, finder.placeholders, finder.embedded)
+    script = Script(text, lexemes, finder.placeholders, finder.templates)
     fragments = [Fragment(script, first, stop) for first, stop in _statements(lexemes)]
     for fragment in fragments:
         # What PREPARE leaves open is for EXECUTE to fill.

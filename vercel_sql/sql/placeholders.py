@@ -2,15 +2,19 @@
 
 They are found on tokens and stand for a whole value: ``$name``, ``$1``, ``?``, ``:name`` (where a
 value can stand), ``{{ name }}`` and ``'{{ name }}'``. Names match whatever their case, as those of
-DuckDB's own ``$name`` do.
+DuckDB's own ``$name`` do. In ``E'…'`` and ``$$…$$`` nothing is a placeholder.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme
+from vercel_sql.sql.dialect import Kind, Lexeme
+
+_BRACES = re.compile(r"\{\{([^{}]*)\}\}")
+_PATH = re.compile(r"[.$]*[^\W\d][\w.]*")
 
 _TYPES = frozenset(
     [
@@ -100,16 +104,18 @@ class Placeholder:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
-    """A string that holds ``{{ name }}`` beside other text, which makes it plain text.
+class Template:
+    """What looks like a placeholder and is none: ``'a {{ name }}'``, ``'{{ .name }}'``.
 
     Attributes:
-        name: the name between the braces, in lower case.
-        index: the index of the string's token.
+        name: the name that was meant, in lower case.
+        index: the index of the token that it stands in.
+        is_ours: whether it is written ``{{ name }}``, so that only the text beside it is wrong.
     """
 
     name: str
     index: int
+    is_ours: bool
 
 
 def parameter_key(name: str) -> str:
@@ -134,6 +140,24 @@ def braces(text: str) -> Iterator[tuple[int, int, str]]:
             start = text.find("{{", start + 2)
 
 
+def other_template(text: str) -> str | None:
+    """The name that the first template of another tool's in a text means; None if it has none.
+
+    Such are ``{{ .values.name }}``, ``{{.name}}``, ``{{ name | quote }}`` and ``{{- name -}}``: so
+    Go and Jinja write them, and StackQL's help after them.
+    """
+    for inner in _BRACES.findall(text):
+        bare = inner.strip("- \t\r\n")
+        path = _PATH.match(bare)
+        if path is None:
+            continue
+        is_trimmed = bare != inner.strip()
+        is_piped = bare[path.end() :].lstrip().startswith("|")
+        if is_trimmed or is_piped or not path.group().isidentifier():
+            return path.group().strip(".$").rpartition(".")[2]
+    return None
+
+
 class Finder:
     """Finds the placeholders of a script, one statement after the other.
 
@@ -144,7 +168,7 @@ class Finder:
         self._lexemes = lexemes
         self._marks = 0
         self.placeholders: list[Placeholder] = []
-        self.embedded: list[Embedded] = []
+        self.templates: list[Template] = []
 
     def scan(self, first: int, stop: int, *, braces_only: bool = False) -> None:
         """Find the placeholders in the tokens from `first` up to `stop`.
@@ -161,10 +185,23 @@ class Finder:
                 self.placeholders.append(found)
                 index = found.stop
                 continue
-            if self._lexemes[index].kind in STRINGS:
-                for _, _, name in braces(self._lexemes[index].value):
-                    self.embedded.append(Embedded(name.lower(), index))
+            self.templates += self._templates(index, stop)
             index += 1
+
+    def _templates(self, index: int, stop: int) -> Iterator[Template]:
+        lexeme = self._lexemes[index]
+        if lexeme.kind is Kind.STRING:
+            text = lexeme.value
+            for _, _, name in braces(text):
+                yield Template(name.lower(), index, is_ours=True)
+        elif lexeme.raw == "{" and index + 1 < stop and self._lexemes[index + 1].raw == "{":
+            # DuckDB has no two braces in a row, so that this is an error in any case.
+            text = "".join(each.raw for each in self._lexemes[index : min(index + 20, stop)])
+        else:
+            return
+        meant = other_template(text)
+        if meant is not None:
+            yield Template(meant.lower(), index, is_ours=False)
 
     def _at(self, index: int, first: int, stop: int) -> Placeholder | None:
         match self._lexemes[index].raw[0]:

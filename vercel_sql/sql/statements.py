@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
-from vercel_sql.errors import SQLSyntaxError
+from vercel_sql.errors import ParameterError, SQLSyntaxError
+from vercel_sql.sql.dialect import Kind
 from vercel_sql.sql.exec_json import JSONArgument
 from vercel_sql.sql.fragments import Fragment, Name
 from vercel_sql.sql.matches import (
@@ -25,7 +25,7 @@ from vercel_sql.sql.matches import (
 )
 from vercel_sql.sql.nulls import LiteralNulls, literal_nulls
 from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters
-from vercel_sql.sql.placeholders import Embedded
+from vercel_sql.sql.placeholders import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,24 @@ class Statement:
         """What it asks of the parameters."""
         yield from _needs(self.fragment)
 
-    def embedded(self) -> Sequence[Embedded]:
-        """Its strings that hold ``{{ name }}`` beside other text."""
-        return self.fragment.embedded
+    def templates(self) -> Sequence[Template]:
+        """What looks like a placeholder in it and is none."""
+        return self.fragment.templates
+
+    def not_filled_in(self, template: Template) -> ParameterError:
+        """The error about a template that would be taken as it is written."""
+        script = self.fragment.script
+        lexeme = script.lexemes[template.index]
+        where, ours = script.position(lexeme.start), f"{{{{ {template.name} }}}}"
+        if template.is_ours:
+            message = (
+                f"The string at {where} holds {ours} beside other text, but a placeholder stands "
+                f"for the whole of a plain string. Join the two with ||, as in '…' || '{ours}'"
+            )
+        else:
+            message = f"The template at {where} is not filled in. Write {ours} instead"
+        literal = "; for the braces themselves, write the string as E'…'"
+        return ParameterError(f"{message}{literal if lexeme.kind is Kind.STRING else ''}.")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -85,11 +100,6 @@ class Native(Statement):
     def unreadable(self) -> bool:
         """Whether the text could not be read into tokens."""
         return self.fragment.first == self.fragment.stop
-
-    @cached_property
-    def tokens_text(self) -> frozenset[str]:
-        """The tokens in lower case, names and strings without their quotes."""
-        return frozenset(lexeme.value.lower() for lexeme in self.fragment.lexemes)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -110,9 +120,12 @@ class Write(Statement):
 
         Raises:
             SQLSyntaxError: it could not.
+            ParameterError: a string in it holds a template that is not filled in.
         """
         if self.malformed is not None:
             raise SQLSyntaxError(self.malformed)
+        for template in self.templates():
+            raise self.not_filled_in(template)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -244,9 +257,9 @@ class Exec(Statement):
         if self.json:
             yield from (Need(s.name, s.written, s.optional) for s in self.json.slots)
 
-    def embedded(self) -> Sequence[Embedded]:
-        """As for any statement, but in JSON a placeholder beside other text is none of these."""
-        return () if self.json else self.fragment.embedded
+    def templates(self) -> Sequence[Template]:
+        """As for any statement, but in JSON a placeholder may stand beside other text."""
+        return () if self.json else self.fragment.templates
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -299,9 +312,9 @@ class Explain(Statement):
         yield from _needs(self.fragment.slice(self.fragment.first, inner.first))
         yield from self.inner.needs()
 
-    def embedded(self) -> Sequence[Embedded]:
-        """The strings of the explained statement."""
-        return self.inner.embedded()
+    def templates(self) -> Sequence[Template]:
+        """Those of the explained statement."""
+        return self.inner.templates()
 
 
 def _needs(fragment: Fragment) -> Iterator[Need]:

@@ -10,14 +10,13 @@ from enum import Enum, auto
 import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
-from vercel_sql.render.json_text import json_text
+from vercel_sql.render.json_text import NESTED, plain_text
 from vercel_sql.render.kinds import is_number
 from vercel_sql.render.result import Result
 
 _TIMES = frozenset(
     ("timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone")
 )
-_NESTED = frozenset(("list", "array", "struct", "map", "union", "variant"))
 
 
 class Kind(Enum):
@@ -63,16 +62,9 @@ class Rows:
 
     def __iter__(self) -> Iterator[Row]:
         with Result(self._table) as result:
-            columns = zip(result.columns(), self.columns, strict=True)
-            texts = [_text(name, dtype, column.kind) for (name, dtype), column in columns]
+            texts = [plain_text(*column) for column in result.columns()]
             for lines in result.lines(f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"):
                 yield from map(json.loads, lines)
-
-
-def _text(name: str, dtype: DuckDBPyType, kind: Kind) -> str:
-    if kind is Kind.NESTED:
-        return f"CASE WHEN {name} IS NOT NULL THEN {json_text(name, dtype)} END"
-    return f"CAST({name} AS VARCHAR)"
 
 
 def _kind(dtype: DuckDBPyType) -> Kind:
@@ -81,6 +73,6 @@ def _kind(dtype: DuckDBPyType) -> Kind:
         return Kind.NUMBER
     if name in _TIMES:
         return Kind.TIME
-    if str(dtype) == "JSON" or name in _NESTED:
+    if str(dtype) == "JSON" or name in NESTED:
         return Kind.NESTED
     return {"date": Kind.DATE, "boolean": Kind.FLAG}.get(name, Kind.TEXT)
