@@ -8,6 +8,7 @@ server sent.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -16,8 +17,11 @@ from typing import Any, ClassVar
 from vercel_sql.escapes import message
 
 
-class Warning(Exception):  # noqa: A001, N818 - the name is PEP 249's
-    """An important warning, as PEP 249 has it."""
+class Warning(builtins.Warning):  # noqa: A001 - the name is PEP 249's
+    """What is worth a look though nothing failed, such as a value that could not be read.
+
+    It is given by Python's `warnings`, whose filters apply.
+    """
 
 
 class Error(Exception):

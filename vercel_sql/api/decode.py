@@ -16,8 +16,8 @@ TOO_DEEP = "the JSON is nested too deeply"
 # A value in Python takes up to fifty times the bytes that it takes as JSON.
 _MOST_VALUES = 4_000_000
 _encoder = msgspec.json.Encoder(decimal_format="number")
-# What is nested deeper is kept as text, where not all of a text can be decoded.
-_DEEPEST = 100
+DEEPEST = 64
+"""So many levels are decoded of what an answer holds; what is nested deeper is kept as text."""
 _MARK = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]|-?Infinity|NaN', re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 _HALF = re.compile("\ud800([\udc80-\udcff])|[\ud800-\udfff]")
@@ -110,11 +110,7 @@ def text_problem(text: str) -> str | None:
 
 
 def escaped(value: Any) -> Any:
-    r"""A decoded value as exact JSON: what text can't hold is spelled out, as ``\ud83d`` or ``\xff``.
-
-    Raises:
-        RecursionError: it is nested too deeply.
-    """
+    r"""A decoded value as exact JSON: what text can't hold is spelled out, as ``\ud83d``."""
     if isinstance(value, Inexact):
         return escaped(value.found)
     if isinstance(value, str):
@@ -129,11 +125,7 @@ def escaped(value: Any) -> Any:
 
 
 def problem_in(value: Any) -> str | None:
-    """What keeps a decoded value from being exact JSON, wherever in it; None where nothing does.
-
-    Raises:
-        RecursionError: it is nested too deeply.
-    """
+    """What keeps a decoded value from being exact JSON, wherever in it; None where nothing does."""
     if isinstance(value, Inexact):
         return value.reason
     if isinstance(value, str):
@@ -211,12 +203,12 @@ def _without_inexact(text: str) -> tuple[str, deque[Inexact]]:
         problem = ""
         if word in "[{":
             depth += 1
-            begin = start if depth == _DEEPEST + 1 else begin
+            begin = start if depth == DEEPEST + 1 else begin
         elif word in "]}":
-            if depth == _DEEPEST + 1:
+            if depth == DEEPEST + 1:
                 problem, start = "is nested too deeply", begin
             depth -= 1
-        elif depth <= _DEEPEST:
+        elif depth <= DEEPEST:
             problem = _problem_of(word)
         if problem:
             found.append(Inexact(problem, text[start : mark.end()]))
