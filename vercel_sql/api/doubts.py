@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vercel_sql.api.logger import logger
@@ -18,6 +19,7 @@ REST = "additional_fields"
 
 # So many different warnings a client gives at most: a server can make any number of them.
 _MOST_WARNINGS = 10_000
+_MOST_NAMED = 50  # in one error
 _SYSTEM_FRAME = 1_000  # further out than any frame: the warning is about no line of code
 
 
@@ -37,6 +39,30 @@ class Doubt:
 
     def __str__(self) -> str:
         return f"{self.row}: {self.problem}"
+
+
+@contextmanager
+def refused(doubts: Doubts, where: str) -> Iterator[None]:
+    """Stops what is about to be written on the strength of values in doubt that it has read.
+
+    Args:
+        doubts: those of the client that reads.
+        where: what the error is to name.
+
+    Raises:
+        DataError: it has read some; the error names them.
+    """
+    found: list[Doubt] = []
+    with doubts.observers.told(found.append):
+        yield
+    told = list(dict.fromkeys(map(str, found)))
+    if told:
+        left = f"; and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""
+        raise DataError(
+            f"{where} goes by values that can't be read, and might be wrong about these rows. "
+            f"Nothing was sent. {'; '.join(told[:_MOST_NAMED])}{left}. Leave these columns or rows "
+            "out, or name what is meant by its key"
+        )
 
 
 class Doubts:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from vercel_sql.api import Answer, Client, Request, build_request, walk
+from vercel_sql.api.decode import encode_json, escaped, problem_in, text_problem
+from vercel_sql.api.doubts import REST, STRICT, Doubt, Doubts
 from vercel_sql.api.procedures import run_procedure
 from vercel_sql.errors import AnswerError, DataError, Error, NotFoundError, ProgrammingError
 from vercel_sql.manifest import Column, Method, Resource
-from vercel_sql.api.decode import encode_json, escaped, problem_in, text_problem
-from vercel_sql.api.doubts import REST, STRICT, Doubts
-from vercel_sql.tables.pages import doubts_in, exact_fields, field_reader, page_reader, rows_at, row_name
+from vercel_sql.tables.pages import (
+    doubts_in,
+    exact_fields,
+    field_reader,
+    page_reader,
+    row_name,
+    rows_at,
+)
 from vercel_sql.tables.rows import column_array, unknown_fields
 from vercel_sql.tables.shape import JSON, Fields, TableShape, arrow_types
 
@@ -210,12 +217,12 @@ def _collected(
             kept.append(escaped(inexact))
             client.doubts.tell(doubts_in(row_name(shape, page.answer, row), inexact))
         body = {**page.answer.content(), **body}
-    body, inexact = _parted(body)
-    client.doubts.tell(doubts_in(f"vercel.{resource.full_name}: {method.name}", inexact))
     assert method.paging is not None  # noqa: S101 - only paged methods collect
     _put(body, method.rows, rows)
     _put(body, method.paging.count, len(rows))
     _put(body, method.paging.cursor, None)
+    body, inexact = _parted(body)
+    client.doubts.tell(doubts_in(f"vercel.{resource.full_name}: {method.name}", inexact))
     beside: dict[str, Any] = escaped(inexact)
     if any(kept):
         _put(beside, method.rows, kept)
@@ -259,10 +266,12 @@ class KeyedRow:
     Attributes:
         key: what identifies it.
         values: its fields, decoded exactly.
+        answer: where it is from.
     """
 
     key: str
     values: Mapping[str, Any]
+    answer: Answer
 
 
 def own_request(resource: Resource, bearer: str | None = None) -> Request | None:
@@ -296,7 +305,12 @@ def keyed_row(resource: Resource, getter: Method, answer: Answer) -> KeyedRow:
     key = rows[0].get(resource.key) if len(rows) == 1 else None
     if not isinstance(key, str) or text_problem(key) is not None:
         raise answer.unusable(f"it has no {resource.key}")
-    return KeyedRow(key, rows[0])
+    return KeyedRow(key, rows[0], answer)
+
+
+def row_doubts(resource: Resource, row: KeyedRow, names: list[str]) -> Sequence[Doubt]:
+    """What is in doubt of some fields of a row."""
+    return exact_fields(TableShape(resource), row.answer, [row.values], names, False).doubts
 
 
 def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:
