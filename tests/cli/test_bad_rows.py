@@ -35,14 +35,22 @@ KINDS = [
     ("expiresAt", b"-Infinity", "-Infinity"),
     ("expiresAt", b"9223372036854775808", 2**63),
     ("expiresAt", b"1.5", 1.5),
-    ("expiresAt", b"1,\"expiresAt\":null", [1, None]),
+    ("expiresAt", b'1,"expiresAt":null', [1, None]),
     ("expiresAt", b"1e99999999999999999999", "1e99999999999999999999"),
     ("expiresAt", b"9" * 5000, "9" * 5000),
     ("createdAt", b"true", True),
     ("scopes", b"5", 5),
-    ("scopes", b'[{"type":"team","teamId":"team_\\ud83d"}]', [{"type": "team", "teamId": r"team_\ud83d"}]),
+    (
+        "scopes",
+        b'[{"type":"team","teamId":"team_\\ud83d"}]',
+        [{"type": "team", "teamId": r"team_\ud83d"}],
+    ),
     ("scopes", b'[{"type":"user","type":"team"}]', [{"type": ["user", "team"]}]),
-    ("scopes", b'[{"type":"user","sudo":{"expiresAt":18446744073709551616}}]', [{"type": "user", "sudo": {"expiresAt": 2**64}}]),
+    (
+        "scopes",
+        b'[{"type":"user","sudo":{"expiresAt":18446744073709551616}}]',
+        [{"type": "user", "sudo": {"expiresAt": 2**64}}],
+    ),
     ("scopes", b'[{"type":"\xff"}]', [{"type": r"\xff"}]),
     ("scopes", b"[[]]", [[]]),
     ("leakedAt", b'"yesterday"', "yesterday"),
@@ -56,7 +64,9 @@ COLUMNS = "id, name, expiresAt, createdAt, scopes, leakedAt, revokedAt, origin, 
 
 def told(lines):
     """The rows and columns that warnings name."""
-    found = re.findall(r"user_tokens: id (\S+): ([A-Za-z_]+)[^\n]*\. (?:It is NULL|What was)", lines)
+    found = re.findall(
+        r"user_tokens: id (\S+): ([A-Za-z_]+)[^\n]*\. (?:It is NULL|What was)", lines
+    )
     return sorted((key, column) for key, column in found)
 
 
@@ -92,7 +102,8 @@ def check_rows(rows, sim, bad):
         token, planted_field = sim.state.find_token(row["id"]), None
         if row["id"] in bad:
             planted_field, raw, kept = bad[row["id"]]
-            rest = json.loads(row["additional_fields"])
+            rest = row["additional_fields"]
+            rest = json.loads(rest) if isinstance(rest, str) else rest
             assert list(rest) == [planted_field]
             if kept is not None:
                 assert rest[planted_field] == kept
@@ -210,9 +221,7 @@ def test_what_is_not_read_is_not_warned_of(planted, opened):
 )
 @pytest.mark.parametrize("raw", [HALF, b"NaN", b'"\xff"', b"[" * 5000 + b"]" * 5000])
 def test_a_broken_frame_stays_an_error(db, sim, body, raw):
-    sim.faults(kind="body", body_bytes=body % raw, times=None) if False else sim.faults(
-        kind="body", body=(body % raw).decode("utf-8", "surrogateescape"), times=None
-    )
+    sim.faults(kind="body", body=body % raw, times=None)
     with pytest.raises(vercel_sql.OperationalError):
         db.execute(f"SELECT name FROM {T}").fetchall()
 
@@ -229,7 +238,9 @@ def test_a_row_without_a_usable_id_is_still_a_row(simulate, raw):
     for token in sim.state.tokens()[99:101]:
         token.plant("id", raw)
     with vercel_sql.connect(sim.token, api_url=sim.url) as con:
-        with pytest.warns(vercel_sql.Warning, match="id .* (belongs|twice|missing|half|not)"):
+        with pytest.warns(
+            vercel_sql.Warning, match="id .* (belongs|twice|missing|half|bytes|no JSON)"
+        ):
             rows = con.execute(f"SELECT id, name FROM {T}").fetchall()
         assert len(rows) == 251
         assert sum(id_ is None for id_, _ in rows) == 2
@@ -325,7 +336,9 @@ def test_flags_about_what_cant_be_read_are_unknown(db, sim, field, flags):
     token.plant(field, b'"\\ud83d"')
     (row,) = db.execute(f"SELECT {', '.join(flags)} FROM {AUDIT} WHERE id = 'odd'").fetchall()
     assert row == (None,) * len(flags)
-    (row,) = db.execute(f"SELECT {', '.join(flags)} FROM {AUDIT} WHERE name = 'hand-made'").fetchall()
+    (row,) = db.execute(
+        f"SELECT {', '.join(flags)} FROM {AUDIT} WHERE name = 'hand-made'"
+    ).fetchall()
     assert row == (None,) * len(flags)
 
 

@@ -51,12 +51,14 @@ class Answer(HoldsSecrets):
         Raises:
             AnswerError: it is not JSON as a whole.
         """
+        method = self.request.method
+        row_level = len(method.rows) + (2 if method.paging is not None else 1)
         try:
-            return decode_json(self.body, deepest=DEEPEST)
+            return decode_json(self.body, deepest=row_level + DEEPEST)
         except ValueError:
             pass
         try:
-            return decode_tolerantly(self.body)
+            return decode_tolerantly(self.body, row_level)
         except ValueError as error:
             raise self.unusable(str(error)) from None
 

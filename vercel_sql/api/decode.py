@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections import deque
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
@@ -17,7 +16,7 @@ TOO_DEEP = "the JSON is nested too deeply"
 _MOST_VALUES = 4_000_000
 _encoder = msgspec.json.Encoder(decimal_format="number")
 DEEPEST = 64
-"""So many levels are decoded of what an answer holds; what is nested deeper is kept as text."""
+"""So many levels of a row's field are decoded; one that is nested deeper is kept as text."""
 _MARK = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]|-?Infinity|NaN', re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 _HALF = re.compile("\ud800([\udc80-\udcff])|[\ud800-\udfff]")
@@ -72,11 +71,15 @@ def decode_json(body: bytes | str, *, deepest: int | None = None) -> Any:
     return value
 
 
-def decode_tolerantly(body: bytes) -> Any:
+def decode_tolerantly(body: bytes, row_level: int) -> Any:
     """Decodes JSON as `decode_json` does; what that refuses stands in it as `Inexact`.
 
     Text keeps halves of surrogate pairs, and each byte that is not UTF-8 as two of them, which no
     JSON makes: `escaped` tells them apart.
+
+    Args:
+        body: the JSON text.
+        row_level: at which level the rows stand; their fields may be nested deeply.
 
     Raises:
         ValueError: the text is not JSON as a whole, or there are too many values for the memory.
@@ -84,13 +87,14 @@ def decode_tolerantly(body: bytes) -> Any:
     text = body.decode("utf-8", "vercel_sql.halves")
     if max(text.count(","), text.count("[") + text.count("{")) > _MOST_VALUES:
         raise ValueError(f"the JSON holds more than {_MOST_VALUES:,} values")
-    text, found = _without_inexact(text)
+    text, inexact = _without_inexact(text, row_level)
+    found = iter(inexact)
     try:
         return json.loads(
             text,
             parse_int=lambda digits: _tolerated(_integer, digits),
             parse_float=lambda digits: _tolerated(_decimal, digits),
-            parse_constant=lambda _word: found.popleft(),
+            parse_constant=lambda _word: next(found),
             object_pairs_hook=_tolerated_object,
         )
     except RecursionError:  # brackets that do not end
@@ -193,22 +197,31 @@ def _tolerated_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _without_inexact(text: str) -> tuple[str, deque[Inexact]]:
-    """JSON in which constants stand for what can't be decoded, and what each stands for."""
-    found: deque[Inexact] = deque()
+def _without_inexact(text: str, row_level: int) -> tuple[str, list[Inexact]]:
+    """JSON in which constants stand for what can't be decoded, and what each stands for.
+
+    Args:
+        text: the JSON text.
+        row_level: at which level the rows stand.
+    """
+    found: list[Inexact] = []
     kept: list[str] = []
-    depth = begin = end = 0
+    level = deepest = begin = end = 0
+    before = (0, 0, 0)
     for mark in _MARK.finditer(text):
-        word, start = mark[0], mark.start()
-        problem = ""
+        word, start, problem = mark[0], mark.start(), ""
         if word in "[{":
-            depth += 1
-            begin = start if depth == DEEPEST + 1 else begin
+            level += 1
+            deepest = max(deepest, level)
+            if level == row_level + 1:
+                deepest, begin, before = level, start, (len(found), len(kept), end)
         elif word in "]}":
-            if depth == DEEPEST + 1:
+            if level == row_level + 1 and deepest > row_level + DEEPEST + 1:
                 problem, start = "is nested too deeply", begin
-            depth -= 1
-        elif depth <= DEEPEST:
+                (count, pieces, end) = before
+                del found[count:], kept[pieces:]
+            level -= 1
+        else:
             problem = _problem_of(word)
         if problem:
             found.append(Inexact(problem, text[start : mark.end()]))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vercel_sql.api.logger import logger
 from vercel_sql.api.observers import Observers
-from vercel_sql.errors import DataError, Warning  # noqa: A004 - the name is PEP 249's
+from vercel_sql.errors import DataError, ProgrammingError, Warning  # noqa: A004 - the name is PEP 249's
 
 log = logger("api")
 
@@ -54,7 +54,11 @@ def refused(doubts: Doubts, where: str) -> Iterator[None]:
     """
     found: list[Doubt] = []
     with doubts.observers.told(found.append):
-        yield
+        try:
+            yield
+        except ProgrammingError:  # such as about a row that matched only because of them
+            if not found:
+                raise
     told = list(dict.fromkeys(map(str, found)))
     if told:
         left = f"; and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""

@@ -84,13 +84,15 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
     def read(answer: Answer) -> Page:
         try:
             content = _skim(decoder, answer.body)
-            if any(_may_occur_twice(name, answer.body) for name in names):
+            rows = rows_of(content)
+            if any(_may_occur_twice(name, answer.body) for name in names) or not _stand_once(
+                key, answer.body, len(rows)
+            ):
                 # The skimming takes the last of two equal keys, and a listing could end early by
-                # it; the exact way refuses them. Most often the name is only some token's name.
+                # it, or lose a row; the exact way finds them. Most often it is only some name.
                 decode_json(answer.body)
         except (ValueError, RecursionError):
             return _read_exactly(shape, method, answer)
-        rows = rows_of(content)
         keys = list(map(key_of, rows))
         moments = [moment for moment in map(moment_of, rows) if isinstance(moment, int)]
         return Page(answer, keys, moments, cursor_of(content), count_of(content))
@@ -192,7 +194,7 @@ def field_reader(
 
     def read(page: Page) -> Fields:
         if page.rows is None:
-            if only_keys and _keys_stand_once(names[0], page):
+            if only_keys and _stand_once(names[0], page.answer.body, len(page.keys)):
                 return Fields(len(page.keys), {names[0]: pa.array(page.keys, pa.string())})
             fast = fast_fields(page) if may_be_fast else None
             if fast is not None:
@@ -203,12 +205,12 @@ def field_reader(
     return read
 
 
-def _keys_stand_once(key: str, page: Page) -> bool:
+def _stand_once(key: str, body: bytes, count: int) -> bool:
     """Whether each row has its key once, so that what skimming found can't be the last of two.
 
     False may also mean that nested objects have such a key, or that the JSON has spaces.
     """
-    return page.answer.body.count(f'"{key}":'.encode()) == len(page.keys)
+    return body.count(f'"{key}":'.encode()) == count
 
 
 def _fast_reader(
