@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
@@ -156,14 +156,15 @@ def _is_deeper(value: Any, levels: int) -> bool:
     """Whether more levels than so many are nested, found without nesting as deep."""
     level = [value]
     for _ in range(levels):
-        level = [part for whole in level for part in _parts(whole)]
+        parts = [part for whole in level for part in _parts(whole)]
+        level = [part for part in parts if isinstance(part, dict | list)]
     return any(_parts(whole) for whole in level)
 
 
-def _parts(value: Any) -> list[Any]:
+def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _integer(digits: str) -> int:

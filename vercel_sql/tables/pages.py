@@ -315,7 +315,7 @@ def _rest(
         problems: what is wrong with its fields; what is wrong with the rest is added.
         known: the types of the fields that the manifest knows.
     """
-    sound = {name: kind for name, kind in known.items() if name not in problems}
+    sound = {n: kind for n, kind in known.items() if n not in problems} if problems else known
     rest = unknown_fields(row, sound)
     try:
         return encode_json(rest) if rest else None

@@ -46,8 +46,6 @@ def exact_value(value: Any, column_type: pa.DataType) -> Any:
     """
     if value is None:
         return None
-    if isinstance(value, Inexact):
-        raise Misfit(value.reason)
     if kinds.is_struct(column_type):
         return _struct(value, column_type)
     if kinds.is_list(column_type):
@@ -172,9 +170,10 @@ def _number(value: Any) -> float:
 
 def _text(value: Any) -> str:
     _plain(value, str, "text")
-    problem = text_problem(value)
-    if problem is not None:
-        raise Misfit(problem)
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Misfit(text_problem(value) or "") from None
     return str(value)
 
 
@@ -185,6 +184,8 @@ def _plain(value: Any, wanted: type, words: str) -> Any:
 
 
 def _wrong(value: Any, wanted: str) -> Misfit:
+    if isinstance(value, Inexact):
+        return Misfit(value.reason)
     return Misfit(f"is {_kind(value)} in Vercel's answer, where {wanted} belongs")
 
 
