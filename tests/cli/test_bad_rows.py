@@ -374,3 +374,21 @@ def test_a_snapshot_takes_all_rows(sim, here, one_bad, tmp_path):
     changes = here("run", "queries/changes.sql", "--history", file, "-o", "json", sim=sim)
     (row,) = [row for row in json.loads(changes.out) if row["kind"] == "expiry changed"]
     assert (row["before"], row["after"]) == ("someday", "2030-03-17 17:46:40")
+
+
+@pytest.mark.parametrize(("field", "raw"), [("createdAt", b'"?"'), ("name", HALF), ("id", b"5")])
+def test_recover_finds_a_lost_create_whose_row_cant_be_read(db, here, sim, field, raw):
+    sim.faults(kind="drop_after", method="POST")
+    with pytest.raises(vercel_sql.UnknownOutcomeError):
+        db.execute(f"INSERT INTO {T} (name) VALUES ('lost')")
+    (made,) = [token for token in sim.state.tokens() if token["name"] == "lost"]
+    made.plant(field, raw)
+    ended = here("recover", "-o", "json", sim=sim)
+    assert ended.code == 3
+    (row,) = json.loads(ended.out)
+    assert row["outcome"] == "may have been made"
+    assert row["id"] == made.id if field != "id" else row["id"].startswith("(unreadable id")
+    if field == "id":
+        revoked = here("recover", "--revoke", row["id"], "--yes", sim=sim)
+        assert "could not be revoked" in revoked.err
+        assert revoked.code == 3
