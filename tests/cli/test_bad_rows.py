@@ -293,6 +293,17 @@ def test_a_write_that_reads_a_value_in_doubt_is_refused(db, sim, sent, one_bad, 
 
 
 @pytest.mark.parametrize(
+    "scopes", [b'[{"type":"user","origin":"\\ud83d"}]', b'[{"type":"user","type":"user"}]', b"NaN"]
+)
+def test_a_rotation_reaches_no_more_because_of_what_cant_be_read(db, sim, sent, scopes):
+    token = sim.state.add_token({"id": "old"})
+    token.plant("scopes", scopes)
+    with pytest.raises(vercel_sql.DatabaseError, match=r"Nothing was (sent|changed)"):
+        db.execute(f"EXEC {T}.rotate_token @tokenId = 'old'")
+    assert not sent("POST")
+
+
+@pytest.mark.parametrize(
     "statement",
     [
         "DELETE FROM {t} WHERE id = '{id}'",

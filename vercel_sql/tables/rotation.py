@@ -175,23 +175,19 @@ class Rotation:
         self._client.credential.require_replaceable(self._where)
         self._place = self._client.credential.fixed_at
 
-    def _refuse_doubts(self, given: Mapping[str, Any]) -> None:
-        """Stops where a value of the old row can't be read that goes into the new one.
+    def _refuse_doubts(self, columns: list[str]) -> None:
+        """Stops where a value of the old row can't be read that the new one depends on.
 
         Raises:
             DataError: it is so.
         """
-        rules = self._rules
-        needed = [c for name, c in {**rules.carried, **rules.stated}.items() if name not in given]
-        if rules.reach is not None and not any(name in given for name in rules.reach.settled_by):
-            needed += [rules.reach.column, rules.reach.ends]
         with refused(self._client.doubts, self._where):
-            self._client.doubts.tell(row_doubts(self._resource, self.old, needed))
+            self._client.doubts.tell(row_doubts(self._resource, self.old, columns))
 
     def _creation(self, arguments: Mapping[str, Any]) -> Request:
         rules, row = self._rules, self.old.values
         given = {name: value for name, value in arguments.items() if name != rules.old}
-        self._refuse_doubts(given)
+        self._refuse_doubts([column for name, column in rules.stated.items() if name not in given])
         for name, column in rules.stated.items():
             if row.get(column) is not None and name not in given:
                 raise self._endless(name, row[column])
@@ -200,6 +196,8 @@ class Rotation:
             reach = reach_arguments(
                 rules.reach, self._resource, row, given, self._where, self._spelling
             )
+            if not any(name in given for name in rules.reach.settled_by):
+                self._refuse_doubts([rules.reach.column, rules.reach.ends])
         creator = _required(self._resource.creator)
         carried = {name: row.get(column) for name, column in rules.carried.items()}
         carried = without_mark(creator.trace, carried)
