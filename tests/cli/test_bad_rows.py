@@ -374,6 +374,31 @@ def test_whoami_and_account_say_what_cant_be_read(sim, here):
     assert as_json["token"]["expiresAt"] == "9223372036854775808"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "acme \ud83d"),
+        ("name", 5),
+        ("slug", ["a"]),
+        ("created_at", 2**70),
+        ("limited_by", ["\udc00"]),
+        ("id", 7),
+        ("id", None),
+    ],
+)
+def test_a_bad_team_hides_no_other(db, sim, field, value):
+    teams = sim.state.teams
+    object.__setattr__(teams[2], field, value)
+    with pytest.warns(vercel_sql.Warning, match=r"teams\.teams: id ") as caught:
+        rows = db.execute("SELECT * FROM vercel.teams.teams").fetchall()
+    assert len(rows) == len(teams)
+    assert len(caught) == 1
+    column = {"created_at": "createdAt", "limited_by": "limitedBy"}.get(field, field)
+    query = f"SELECT additional_fields FROM vercel.teams.teams WHERE {column} IS NULL"
+    kept = [json.loads(rest) for (rest,) in db.execute(query).fetchall() if rest is not None]
+    assert [list(rest) for rest in kept] == [[column]]
+
+
 def test_a_snapshot_takes_all_rows(sim, here, one_bad, tmp_path):
     file = str(tmp_path / "history.duckdb")
     ended = here("snapshot", "--to", file, sim=sim)

@@ -320,10 +320,10 @@ def _rest(
     try:
         return encode_json(rest) if rest else None
     except (UnicodeEncodeError, TypeError):
-        for name in rest.keys() - problems.keys():
+        for name in [name for name in rest if name not in problems]:
             problem = problem_in({name: rest[name]})
             if problem is not None:
-                problems[REST] = f"{REST}.{escaped(name)} {problem}"
+                problems.setdefault(REST, f"{REST}.{escaped(name)} {problem}")
         return encode_json(escaped(rest))
 
 

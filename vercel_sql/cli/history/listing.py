@@ -51,7 +51,8 @@ def read_listing(connection: Connection) -> Listing:
             raise DataError("whose tokens these are can't be read, so they go into no history")
         current = connection.execute(_CURRENT).arrow().column("id").to_pylist()
         tokens = connection.execute(_TOKENS.format(columns=_columns())).arrow()
-    is_current = pa.array([id_ in current for id_ in tokens.column("id").to_pylist()], pa.bool_())
+    ids = tokens.column("id").to_pylist()
+    is_current = pa.array([None if i is None else i in current for i in ids], pa.bool_())
     return Listing(
         taken_at,
         user["id"],
