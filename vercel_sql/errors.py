@@ -8,7 +8,6 @@ server sent.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -17,7 +16,11 @@ from typing import Any, ClassVar
 from vercel_sql.escapes import message
 
 
-class Warning(builtins.Warning):  # noqa: A001 - the name is PEP 249's
+class Warning(Exception):  # noqa: A001, N818 - the name is PEP 249's
+    """An important warning, as PEP 249 has it."""
+
+
+class DataWarning(Warning, UserWarning):
     """What is worth a look though nothing failed, such as a value that could not be read.
 
     It is given by Python's `warnings`, whose filters apply.

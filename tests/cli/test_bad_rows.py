@@ -129,7 +129,7 @@ def test_connect_lists_all_warns_by_id_and_gets_the_same(planted, opened):
         rows = as_dicts(opened.execute(f"SELECT {COLUMNS} FROM {T}"))
         opened.execute(f"SELECT * FROM {T}").fetchall()
     check_rows(rows, sim, bad)
-    assert {each.category for each in caught} == {vercel_sql.Warning}
+    assert {each.category for each in caught} == {vercel_sql.DataWarning}
     assert told("\n".join(str(each.message) for each in caught)) == expected(bad), "each once"
     by_id = {row["id"]: row for row in rows}
     for number, key in enumerate(bad):
@@ -145,7 +145,7 @@ def test_connect_lists_all_warns_by_id_and_gets_the_same(planted, opened):
 def test_attach_lists_all_and_warns(planted, attached):
     sim, bad = planted
     con = attached(sim)
-    with pytest.warns(vercel_sql.Warning) as caught:
+    with pytest.warns(vercel_sql.DataWarning) as caught:
         check_rows(as_dicts(con.execute(f"SELECT {COLUMNS} FROM {T}")), sim, bad)
     assert told("\n".join(str(each.message) for each in caught)) == expected(bad)
 
@@ -239,7 +239,7 @@ def test_a_row_without_a_usable_id_is_still_a_row(simulate, raw):
         token.plant("id", raw)
     with vercel_sql.connect(sim.token, api_url=sim.url) as con:
         with pytest.warns(
-            vercel_sql.Warning, match="id .* (belongs|twice|missing|half|bytes|no JSON)"
+            vercel_sql.DataWarning, match="id .* (belongs|twice|missing|half|bytes|no JSON)"
         ):
             rows = con.execute(f"SELECT id, name FROM {T}").fetchall()
         assert len(rows) == 251
@@ -389,7 +389,7 @@ def test_whoami_and_account_say_what_cant_be_read(sim, here):
 def test_a_bad_team_hides_no_other(db, sim, field, value):
     teams = sim.state.teams
     object.__setattr__(teams[2], field, value)
-    with pytest.warns(vercel_sql.Warning, match=r"teams\.teams: id ") as caught:
+    with pytest.warns(vercel_sql.DataWarning, match=r"teams\.teams: id ") as caught:
         rows = db.execute("SELECT * FROM vercel.teams.teams").fetchall()
     assert len(rows) == len(teams)
     assert len(caught) == 1

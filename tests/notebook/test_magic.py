@@ -201,7 +201,7 @@ def test_what_cant_be_read_is_null_and_an_error_where_it_is_strict(run, sim):
     token = sim.state.tokens()[3]
     token.plant("name", b'"\\ud83d"')
     query = f"SELECT name FROM {TABLE} WHERE id = '{token.id}'"
-    with pytest.warns(vercel_sql.Warning, match=f"id {token.id}: name"):
+    with pytest.warns(vercel_sql.DataWarning, match=f"id {token.id}: name"):
         assert run(f"%vercel {query}").value.fetchall() == [(None,)]
     ran = run(f"%vercel --strict {query}")
     assert isinstance(ran.error, vercel_sql.DataError)

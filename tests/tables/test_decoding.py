@@ -198,7 +198,7 @@ def test_an_unknown_key_that_stands_twice_is_not_dropped(strict, sim, row):
 )
 def test_a_row_that_cant_be_decoded_is_a_row_or_a_strict_error(con, attached, sim, row, words):
     answer(sim, row)
-    with pytest.warns(vercel_sql.Warning, match=words):
+    with pytest.warns(vercel_sql.DataWarning, match=words):
         assert len(con.execute(f"SELECT * FROM {LIVE}").fetchall()) == 1
     strict = attached(sim, name="strict", strict=True)
     with pytest.raises(duckdb.Error, match=words):

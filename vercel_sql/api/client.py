@@ -111,8 +111,7 @@ class Client(HoldsSecrets):
         self._read_only = read_only
         self.auditor = Auditor(self, audit_log) if audit_log is not None else None
         self._guards = 0
-        self.pages = Observers[PageEvent]()
-        self.doubts = Doubts()
+        self.pages, self.doubts = Observers[PageEvent](), Doubts()
         self.receipts = Receipts()
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()

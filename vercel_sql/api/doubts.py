@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vercel_sql.api.logger import logger
 from vercel_sql.api.observers import Observers
-from vercel_sql.errors import DataError, ProgrammingError, Warning  # noqa: A004 - the name is PEP 249's
+from vercel_sql.errors import DataError, DataWarning, ProgrammingError
 
 log = logger("api")
 
@@ -112,7 +112,7 @@ class Doubts:
             if len(self._told) > _MOST_WARNINGS:
                 text = f"there were {_MOST_WARNINGS:,} warnings, and the others are not given"
         log.warning("%s", text)
-        warnings.warn(text, Warning, stacklevel=_SYSTEM_FRAME)
+        warnings.warn(text, DataWarning, stacklevel=_SYSTEM_FRAME)
 
 
 STRICT = Doubts(strict=True)

@@ -24,7 +24,7 @@ def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
     import logging
     import warnings
 
-    from vercel_sql.errors import Warning  # noqa: A004 - the name is PEP 249's
+    from vercel_sql.errors import DataWarning
     from vercel_sql.logs import LogFile, heard_by, on_standard_error
 
     with ExitStack() as stack:
@@ -39,7 +39,7 @@ def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
         level = logging.DEBUG if arguments.verbose else None
         # What Python would show of them is in the log.
         stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore", Warning)
+        warnings.simplefilter("ignore", DataWarning)
         handler = on_standard_error(verbose=arguments.verbose)
         stack.enter_context(heard_by(handler, level))
         return run()

@@ -69,7 +69,7 @@ def connect(
         attempts: how often a request that may be sent again is sent at most.
         patience: how many seconds one request may wait for rate limits altogether.
         strict: whether a value of a row that can't be decoded exactly is a `DataError`. Else it is
-            NULL, ``additional_fields`` has what was sent, and a `Warning` names row and column.
+            NULL, ``additional_fields`` has what was sent, and a `DataWarning` names row and column.
 
     Raises:
         ParameterError: the token, the URL or another value is not acceptable.
