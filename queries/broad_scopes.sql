@@ -9,6 +9,7 @@ SELECT
     name,
     concat_ws(
         ', ',
+        CASE WHEN has_user_scope IS NULL THEN 'unreadable' END,
         CASE WHEN has_sudo THEN 'sudo' END,
         CASE WHEN has_user_scope THEN 'whole account' END,
         CASE
@@ -27,7 +28,8 @@ SELECT
     is_current,
     id
 FROM vercel.audit.user_tokens
-WHERE NOT is_expired
-  AND NOT is_revoked
-  AND (has_sudo OR has_user_scope OR team_count > coalesce(getvariable('teams'), 3))
+WHERE is_expired IS NOT TRUE
+  AND is_revoked IS NOT TRUE
+  -- What can't be read may be anything.
+  AND coalesce(has_sudo OR has_user_scope OR team_count > coalesce(getvariable('teams'), 3), true)
 ORDER BY has_sudo DESC, has_user_scope DESC, team_count DESC, name, id;

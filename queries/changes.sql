@@ -74,12 +74,12 @@ compared AS (  -- one row, none before there are two runs, or an error: never a 
 
 before AS (
     SELECT tokens.* FROM history.tokens AS tokens, compared
-    WHERE tokens.run_id = compared.from_run
+    WHERE tokens.run_id = compared.from_run AND id IS NOT NULL
 ),
 
 after AS (
     SELECT tokens.* FROM history.tokens AS tokens, compared
-    WHERE tokens.run_id = compared.to_run
+    WHERE tokens.run_id = compared.to_run AND id IS NOT NULL
 ),
 
 kept AS (  -- what both runs have
@@ -89,6 +89,9 @@ kept AS (  -- what both runs have
         before.name AS old_name,
         before.activeAt AS old_active, after.activeAt AS new_active, after.createdAt AS created,
         before.expiresAt AS old_expiry, after.expiresAt AS new_expiry,
+        -- what could not be read is kept there, and is not never
+        json_extract_string(before.additional_fields, '$.expiresAt') AS old_unread,
+        json_extract_string(after.additional_fields, '$.expiresAt') AS new_unread,
         before.leakedAt AS old_leak, after.leakedAt AS new_leak,
         before.leakedUrl AS old_url, after.leakedUrl AS new_url,
         before.revokedAt AS old_revoked, after.revokedAt AS new_revoked
@@ -104,11 +107,11 @@ scopes AS (  -- each scope as text, so that their order does not matter
                 ', ',
                 concat_ws(' ', s.type, s.teamId),
                 'from ' || s.origin,
-                'since ' || epoch_ms(s.createdAt)::VARCHAR,
-                'until ' || epoch_ms(s.expiresAt)::VARCHAR,
+                'since ' || try(epoch_ms(s.createdAt))::VARCHAR,
+                'until ' || try(epoch_ms(s.expiresAt))::VARCHAR,
                 'sudo from ' || s.sudo.origin,
-                'verified ' || epoch_ms(s.sudo.verifiedAt)::VARCHAR,
-                'sudo until ' || epoch_ms(s.sudo.expiresAt)::VARCHAR
+                'verified ' || try(epoch_ms(s.sudo.verifiedAt))::VARCHAR,
+                'sudo until ' || try(epoch_ms(s.sudo.expiresAt))::VARCHAR
             )
             FOR s IN coalesce(from_json(tokens.scopes, '[{
                 "type": "VARCHAR", "teamId": "VARCHAR", "origin": "VARCHAR",
@@ -138,7 +141,7 @@ callers AS (  -- the tokens that took a snapshot from the earlier run to the lat
 ),
 
 differences AS (
-    SELECT 'created' AS kind, id, name, NULL AS before, epoch_ms(createdAt)::VARCHAR AS after
+    SELECT 'created' AS kind, id, name, NULL AS before, try(epoch_ms(createdAt))::VARCHAR AS after
     FROM after ANTI JOIN before USING (id)
     UNION ALL
     SELECT 'revoked', id, name, 'listed',
@@ -146,13 +149,13 @@ differences AS (
     FROM before ANTI JOIN after USING (id) CROSS JOIN compared
     WHERE revokedAt IS NULL
     UNION ALL
-    SELECT 'revoked', id, name, epoch_ms(old_revoked)::VARCHAR, epoch_ms(new_revoked)::VARCHAR
+    SELECT 'revoked', id, name, try(epoch_ms(old_revoked))::VARCHAR, try(epoch_ms(new_revoked))::VARCHAR
     FROM kept, compared
     WHERE old_revoked IS DISTINCT FROM new_revoked AND list_contains(shared, 'revokedAt')
     UNION ALL
     SELECT 'leaked', id, name,
-        concat_ws(' ', epoch_ms(old_leak)::VARCHAR, old_url),
-        concat_ws(' ', epoch_ms(new_leak)::VARCHAR, new_url)
+        concat_ws(' ', try(epoch_ms(old_leak))::VARCHAR, old_url),
+        concat_ws(' ', try(epoch_ms(new_leak))::VARCHAR, new_url)
     FROM kept, compared
     WHERE (old_leak IS DISTINCT FROM new_leak AND list_contains(shared, 'leakedAt'))
         OR (old_url IS DISTINCT FROM new_url AND list_contains(shared, 'leakedUrl'))
@@ -162,18 +165,19 @@ differences AS (
     WHERE len(lost) + len(gained) > 0 AND list_contains(shared, 'scopes')
     UNION ALL
     SELECT 'expiry changed', id, name,
-        coalesce(epoch_ms(old_expiry)::VARCHAR, 'never'),
-        coalesce(epoch_ms(new_expiry)::VARCHAR, 'never')
+        coalesce(try(epoch_ms(old_expiry))::VARCHAR, old_expiry::VARCHAR, old_unread, 'never'),
+        coalesce(try(epoch_ms(new_expiry))::VARCHAR, new_expiry::VARCHAR, new_unread, 'never')
     FROM kept, compared
-    WHERE old_expiry IS DISTINCT FROM new_expiry AND list_contains(shared, 'expiresAt')
+    WHERE (old_expiry, old_unread) IS DISTINCT FROM (new_expiry, new_unread)
+        AND list_contains(shared, 'expiresAt')
     UNION ALL
     SELECT 'renamed', id, name, old_name, name
     FROM kept, compared
     WHERE old_name IS DISTINCT FROM name AND list_contains(shared, 'name')
     UNION ALL
     SELECT 'last used', id, name,
-        CASE WHEN old_active <= created THEN 'never' ELSE epoch_ms(old_active)::VARCHAR END,
-        epoch_ms(new_active)::VARCHAR
+        CASE WHEN old_active <= created THEN 'never' ELSE try(epoch_ms(old_active))::VARCHAR END,
+        try(epoch_ms(new_active))::VARCHAR
     FROM kept ANTI JOIN callers USING (id) CROSS JOIN compared
     WHERE old_active IS DISTINCT FROM new_active AND list_contains(shared, 'activeAt')
 )

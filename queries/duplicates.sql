@@ -21,8 +21,9 @@ SELECT
     is_current,
     id
 FROM vercel.audit.user_tokens
-WHERE NOT is_expired
-  AND NOT is_revoked
+WHERE is_expired IS NOT TRUE
+  AND is_revoked IS NOT TRUE
+  AND name IS NOT NULL
 WINDOW same_name AS (PARTITION BY lower(trim(name)))
 QUALIFY tokens_of_that_name > 1
 ORDER BY tokens_of_that_name DESC, lower(trim(name)), created_at DESC, id;

@@ -18,7 +18,7 @@ SELECT
     is_current,
     id
 FROM vercel.audit.user_tokens
-WHERE NOT is_expired
-  AND NOT is_revoked
+WHERE is_expired IS NOT TRUE
+  AND is_revoked IS NOT TRUE
   AND expires_in_days < coalesce(getvariable('days'), 30)
 ORDER BY expires_at, name, id;

@@ -10,10 +10,12 @@ SELECT
         WHEN is_revoked THEN 'revoked'
         WHEN is_expired THEN 'expired'
         WHEN is_leaked THEN 'leaked'
+        WHEN is_revoked IS NULL OR is_expired IS NULL OR is_leaked IS NULL THEN 'unreadable'
         ELSE 'works'
     END AS state,
     concat_ws(
         ', ',
+        CASE WHEN has_user_scope IS NULL THEN 'unreadable' END,
         CASE WHEN has_user_scope THEN 'whole account' END,
         CASE WHEN team_count > 0 THEN team_count || if(team_count = 1, ' team', ' teams') END,
         CASE WHEN has_sudo THEN 'sudo' END

@@ -8,7 +8,7 @@
 -- Chart: timeline leaked_at, name
 SELECT
     name,
-    NOT is_revoked AND NOT is_expired AS still_works,
+    is_revoked IS NOT TRUE AND is_expired IS NOT TRUE AS still_works,
     leaked_at,
     leaked_url,
     revoked_at,
@@ -22,9 +22,9 @@ SELECT
     is_current,
     id
 FROM vercel.audit.user_tokens
-WHERE (is_leaked OR is_revoked)
+WHERE coalesce(is_leaked OR is_revoked, true)  -- what can't be read may be a leak
   AND (
       NOT coalesce(getvariable('only_working'), false)
-      OR (NOT is_revoked AND NOT is_expired)
+      OR (is_revoked IS NOT TRUE AND is_expired IS NOT TRUE)
   )
 ORDER BY still_works DESC, coalesce(leaked_at, revoked_at) DESC NULLS LAST, name, id;

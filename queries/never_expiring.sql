@@ -19,5 +19,5 @@ SELECT
     id
 FROM vercel.audit.user_tokens
 WHERE never_expires
-  AND NOT is_revoked
+  AND is_revoked IS NOT TRUE
 ORDER BY age_days DESC, name, id;

@@ -18,7 +18,7 @@ SELECT
 FROM vercel.audit.user_tokens
 WHERE coalesce(never_used, true)  -- a use that nobody knows of is none
   AND NOT is_expired
-  AND NOT is_revoked
+  AND is_revoked IS NOT TRUE
   -- The token that makes this very report is in use, whatever the listing says.
   AND NOT is_current
   AND coalesce(age_days >= coalesce(getvariable('min_age'), 7), true)

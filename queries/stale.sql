@@ -19,8 +19,8 @@ SELECT
     suffix,
     id
 FROM vercel.audit.user_tokens
-WHERE NOT is_expired
-  AND NOT is_revoked
+WHERE is_expired IS NOT TRUE
+  AND is_revoked IS NOT TRUE
   -- The token that makes this very report is in use, whatever the listing says.
   AND NOT is_current
   -- Where nothing is known about its use, that is a hit too.

@@ -5,30 +5,32 @@
 --   them and never revokes them. A token of two teams counts for both.
 -- Chart: bar month, tokens, team
 SELECT
-    date_trunc('month', make_timestamp(createdAt * 1000))::DATE AS month,
+    date_trunc('month', created_at AT TIME ZONE 'UTC')::DATE AS month,
     team,
     origin,
     count(*) AS tokens,
-    count(*) FILTER (
-        revokedAt IS NULL AND (expiresAt IS NULL OR expiresAt > epoch_ms(now()))
-    ) AS still_working
+    count(*) FILTER (is_revoked IS NOT TRUE AND is_expired IS NOT TRUE) AS still_working
 FROM (
     SELECT
-        createdAt,
-        expiresAt,
-        revokedAt,
+        created_at,
+        is_revoked,
+        is_expired,
         origin,
         unnest(
             if(
-                len(scopes) > 0,
-                list_distinct([
-                    coalesce(s.teamId, if(s.type = 'user', 'whole account', 'unknown'))
-                    FOR s IN scopes
-                ]),
-                ['nothing']
+                has_user_scope IS NULL,
+                ['unreadable'],
+                if(
+                    len(scopes) > 0,
+                    list_distinct([
+                        coalesce(s.teamId, if(s.type = 'user', 'whole account', 'unknown'))
+                        FOR s IN scopes
+                    ]),
+                    ['nothing']
+                )
             )
         ) AS team
-    FROM vercel.authentication.user_tokens
+    FROM vercel.audit.user_tokens
 )
 GROUP BY month, team, origin
 ORDER BY month, team, origin;

@@ -20,6 +20,13 @@ class Warning(Exception):  # noqa: A001, N818 - the name is PEP 249's
     """An important warning, as PEP 249 has it."""
 
 
+class DataWarning(Warning, UserWarning):
+    """What is worth a look though nothing failed, such as a value that could not be read.
+
+    It is given by Python's `warnings`, whose filters apply.
+    """
+
+
 class Error(Exception):
     """The root of every error that this package raises."""
 

@@ -130,4 +130,5 @@ class _OnTheLine(logging.Handler):
         self._line = line
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._line.say(record.getMessage())
+        if record.levelno < logging.WARNING:  # these are shown in full anyway
+            self._line.say(record.getMessage())

@@ -76,12 +76,14 @@ def test_a_value_that_is_rounded_is_noticed(monkeypatch):
 
 def test_a_page_that_is_refused_for_nothing_is_noticed(monkeypatch):
     monkeypatch.setattr(pages, "_may_occur_twice", lambda *_: True)
-    monkeypatch.setattr("vercel_sql.api.answer.decode_json", fail_with_value)
+    for decoder in ("pages.decode_json", "answer.decode_json", "answer.decode_tolerantly"):
+        room = "tables" if decoder.startswith("pages") else "api"
+        monkeypatch.setattr(f"vercel_sql.{room}.{decoder}", fail_with_value)
     with pytest.raises(Violation, match="refused"):
         answer_decoder.run(PAGE % b"1.0")
 
 
-def fail_with_value(_body):
+def fail_with_value(_body, *_more, **_options):
     raise ValueError("no")
 
 

@@ -195,3 +195,14 @@ def test_importing_the_package_does_not_import_ipython(python):
         "import sys, vercel_sql; print([m for m in ('IPython', 'duckdb') if m in sys.modules])"
     )
     assert modules == "[]\n"
+
+
+def test_what_cant_be_read_is_null_and_an_error_where_it_is_strict(run, sim):
+    token = sim.state.tokens()[3]
+    token.plant("name", b'"\\ud83d"')
+    query = f"SELECT name FROM {TABLE} WHERE id = '{token.id}'"
+    with pytest.warns(vercel_sql.DataWarning, match=f"id {token.id}: name"):
+        assert run(f"%vercel {query}").value.fetchall() == [(None,)]
+    ran = run(f"%vercel --strict {query}")
+    assert isinstance(ran.error, vercel_sql.DataError)
+    assert run(f"%vercel {query}").error is None, "it is for that cell alone"

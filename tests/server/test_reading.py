@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import duckdb
+import pytest
+
 
 def test_the_attached_tables_have_the_names_of_the_documents(
     serve: Any, attached_to: Any, sim: Any
@@ -34,3 +37,18 @@ def test_a_row_of_run_is_one_json_object_whatever_is_in_it(
         query = f"FROM vercel.query($text$FROM run($statement${statement}$statement$)$text$)"
         ((row,),) = con.execute(query).fetchall()
         assert json.loads(row)["name"] == name
+
+
+def test_bad_rows_are_rows_and_no_write_goes_by_them(
+    serve: Any, attached_to: Any, sim: Any, sent: Any
+) -> None:
+    token = sim.state.tokens()[3]
+    token.plant("expiresAt", b'"someday"')
+    con = attached_to(serve(writes=True))
+    table = "vercel.authentication.user_tokens"
+    query = f"SELECT count(*), count(additional_fields) FROM {table}"
+    assert con.execute(f"FROM vercel.query('{query}')").fetchall() == [(31, 1)]
+    delete = f"DELETE FROM {table} WHERE expiresAt IS NULL"
+    with pytest.raises(duckdb.Error, match=f"id {token.id}: expiresAt is text"):
+        con.execute(f"FROM vercel.query('FROM run(''{delete}'', request_id := ''a'')')").fetchall()
+    assert sent("DELETE") == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 
 import duckdb
 import pytest
@@ -45,9 +46,15 @@ def is_sound(body):
         return False
 
 
+@pytest.fixture
+def strict(attached, sim):
+    """A connection that makes errors of what can't be decoded."""
+    return attached(sim, strict=True)
+
+
 @settings(max_examples=200)
 @given(st.one_of(STRINGS, VALUES), VALUES)
-def test_json_is_exact_or_an_error_that_says_where(con, sim, name, new):
+def test_json_is_exact_or_an_error_that_says_where(con, strict, sim, name, new):
     body = PAGE % (name, new)
     raw = body.encode("utf-8", "surrogatepass")
     sim.clear_faults()
@@ -56,8 +63,13 @@ def test_json_is_exact_or_an_error_that_says_where(con, sim, name, new):
     sound = is_sound(body)
     if not sound or not (name == "null" or name.startswith('"')):
         with pytest.raises(duckdb.Error) as raised:
-            con.execute(query).fetchall()
+            strict.execute(query).fetchall()
         assert re.search(r"user_tokens: (list_auth_tokens|id a: )", str(raised.value))
+        with suppress(duckdb.Error):
+            ((got, rest),) = con.execute(query).fetchall()
+            if not is_sound(f'{{"name":{name}}}') or not name.startswith(('"', "null")):
+                assert got is None
+                assert "name" in json.loads(rest)
         return
     ((got, rest),) = con.execute(query).fetchall()
     assert got == json.loads(name)

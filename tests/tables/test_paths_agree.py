@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vercel_sql.api import build_request
 from vercel_sql.api.answer import Answer
+from vercel_sql.api.doubts import STRICT
 from vercel_sql.errors import AnswerError, DataError
 from vercel_sql.manifest import vercel
 from vercel_sql.tables import pages
@@ -32,8 +33,8 @@ def body_of(rows: list[str]) -> bytes:
     return listing.encode()
 
 
-def outcome(body: bytes, columns: list, exactly: bool):
-    """The rows as Python values, or that they were refused."""
+def outcome(body: bytes, columns: list, exactly: bool, strict: bool = True):
+    """The rows as Python values, or that they were refused, for what is in doubt where strict."""
     names = SHAPE.fields_needed(columns)
     want_rest = any(column.source == "rest" for column in columns)
     try:
@@ -43,6 +44,8 @@ def outcome(body: bytes, columns: list, exactly: bool):
             fields = pages.exact_fields(SHAPE, page.answer, rows, names, want_rest)
         else:
             fields = pages.field_reader(SHAPE, LISTER, columns)(page)
+        if strict:
+            STRICT.tell(fields.doubts)
     except (AnswerError, DataError):
         return "refused"
     arrays = {name: array.to_pylist() for name, array in fields.arrays.items()}
@@ -123,7 +126,10 @@ def test_right_rows_are_read_the_same_way_and_never_refused(rows):
 @given(st.lists(tokens(odd=True, unknown=True, twice=True), max_size=3))
 def test_all_columns_of_odd_rows_are_read_the_same_way_or_refused_by_both(rows):
     body = body_of(rows)
-    assert outcome(body, COLUMNS, exactly=False) == outcome(body, COLUMNS, exactly=True)
+    for strict in (True, False):
+        fast, exact = (outcome(body, COLUMNS, each, strict) for each in (False, True))
+        assert fast == exact
+    assert fast == "refused" or len(fast[1]) == len(rows), "a row is a row"
 
 
 @settings(max_examples=500)
@@ -149,9 +155,33 @@ def _distinctly(row: str, values: dict) -> bool:
 
 @pytest.mark.parametrize("columns", [KNOWN, COLUMNS, KNOWN[:1]], ids=["known", "all", "key"])
 @pytest.mark.parametrize("raw", [b"\xff", b"\xed\xa0\x80", b"\xc3", b"\xc0\x80"])
-def test_invalid_utf8_is_refused(raw, columns):
+def test_invalid_utf8_is_null(raw, columns):
     body = body_of(['{"id":"a","name":"?"}']).replace(b"?", raw)
-    assert outcome(body, columns, exactly=False) == "refused"
+    assert (outcome(body, columns, exactly=False) == "refused") == (columns != KNOWN[:1])
+    arrays, rest = outcome(body, columns, exactly=False, strict=False)
+    assert arrays["id"] == ["a"]
+    assert arrays.get("name", [None]) == [None]
+    spelled = "".join(f"\\\\x{byte:02x}" for byte in raw)
+    assert rest in (None, [f'{{"name":"{spelled}"}}'])
+
+
+@settings(max_examples=300)
+@given(st.lists(tokens(odd=True, unknown=True, twice=True), max_size=3))
+def test_a_list_and_a_get_decode_alike(rows):
+    body = body_of(rows)
+    listed = outcome(body, COLUMNS, exactly=False, strict=False)
+    if listed == "refused":
+        return
+    for number, row in enumerate(rows):
+        get = b'{"token":%b}' % row.encode()
+        given = Answer(build_request(RESOURCE.getter, {"tokenId": "a"}), 200, {}, get)
+        found = pages.rows_at(given, RESOURCE.getter.rows)
+        names = SHAPE.fields_needed(COLUMNS)
+        fields = pages.exact_fields(SHAPE, given, found, names, True)
+        assert {n: a.to_pylist() for n, a in fields.arrays.items()} == {
+            n: [values[number]] for n, values in listed[0].items()
+        }
+        assert fields.rest.to_pylist() == [listed[1][number]]
 
 
 def test_a_large_number_of_digits_is_refused_where_it_is_shown():

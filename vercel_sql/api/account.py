@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vercel_sql.api.decode import text_problem
 from vercel_sql.api.requests import build_request
 from vercel_sql.manifest import vercel
 
@@ -38,12 +39,16 @@ def ask_account(client: Client) -> Account:
     service, _, resource = rules.resource.partition(".")
     method = vercel().service(service).resources[resource].methods[rules.method]
     answer = client.send(build_request(method, {}))
-    row: Any = answer.json()
+    row: Any = answer.content()
     for name in method.rows:
         row = row.get(name) if isinstance(row, dict) else None
     row = row if isinstance(row, dict) else {}
     key = row.get(rules.key)
-    if not isinstance(key, str):
+    if not _is_text(key):
         raise answer.unusable(f"it has no {rules.key}")
     labels = [row.get(label) for label in rules.labels]
-    return Account(key, next((text for text in labels if isinstance(text, str) and text), key))
+    return Account(key, next(filter(_is_text, labels), key))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and text_problem(value) is None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vercel_sql.api.answers import not_its_own, not_json
-from vercel_sql.api.decode import decode_json
+from vercel_sql.api.decode import DEEPEST, decode_json, decode_tolerantly
 from vercel_sql.api.foreign_pages import advice_about, page_of_others
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
@@ -42,6 +42,23 @@ class Answer(HoldsSecrets):
         """
         try:
             return decode_json(self.body)
+        except ValueError as error:
+            raise self.unusable(str(error)) from None
+
+    def content(self) -> Any:
+        """The decoded body; what can't be held exactly stands in it as `Inexact`.
+
+        Raises:
+            AnswerError: it is not JSON as a whole.
+        """
+        method = self.request.method
+        row_level = len(method.rows) + (2 if method.paging is not None else 1)
+        try:
+            return decode_json(self.body, deepest=row_level + DEEPEST)
+        except ValueError:
+            pass
+        try:
+            return decode_tolerantly(self.body, row_level)
         except ValueError as error:
             raise self.unusable(str(error)) from None
 

@@ -22,6 +22,7 @@ from vercel_sql.api.cancel_scope import GRACE, CancelScope, checked_seconds
 from vercel_sql.api.connections import Connections, close_when_dropped
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
+from vercel_sql.api.doubts import Doubts
 from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.exchange import Received, exchange, longest, not_whole
 from vercel_sql.api.journal import release_all
@@ -61,8 +62,10 @@ class Client(HoldsSecrets):
 
     Attributes:
         pages: who is told of each page of a listing.
+        servers: what is known of the servers that it calls.
         proofs: what its answers have shown, to tell whose answer the next one is.
         connections: what the requests go out on.
+        doubts: tells of values that could not be decoded exactly.
         receipts: answers that showed a secret, until whoever asked has surely had them.
         auditor: notes every write in the audit log; None where there is none.
 
@@ -99,7 +102,7 @@ class Client(HoldsSecrets):
         self.urls = {
             name: base_url(server, given.get(name)) for name, server in provider.servers.items()
         }
-        self._servers = Servers(self.urls)
+        self.servers = Servers(self.urls)
         self.patience = patience
         self._attempts = attempts
         self._request_timeout = checked_seconds("request_timeout", request_timeout)
@@ -108,7 +111,7 @@ class Client(HoldsSecrets):
         self._read_only = read_only
         self.auditor = Auditor(self, audit_log) if audit_log is not None else None
         self._guards = 0
-        self.pages = Observers[PageEvent]()
+        self.pages, self.doubts = Observers[PageEvent](), Doubts()
         self.receipts = Receipts()
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
@@ -143,7 +146,7 @@ class Client(HoldsSecrets):
 
     def clock(self, server: str) -> ServerClock:
         """What time it is at a server of the manifest, such as a method's ``server``."""
-        return self._servers.clock(server)
+        return self.servers.clock(server)
 
     @property
     def scope(self) -> CancelScope:
@@ -201,13 +204,11 @@ class Client(HoldsSecrets):
             patience=self.patience,
         )
         twin.auditor, twin.redactor, twin.proofs = self.auditor, self.redactor, self.proofs
+        twin.doubts = self.doubts
         return twin
 
     def close(self) -> None:
-        """Closes the connections; the client can't be used afterwards.
-
-        Whatever secrets its answers showed count as taken from now on.
-        """
+        """Closes it for good; whatever secrets its answers showed count as taken from now on."""
         self.connections.close()
         self.receipts.settle()
         release_all()
@@ -255,8 +256,8 @@ class Client(HoldsSecrets):
         """Sends a request, again where that is safe, and gives the answer with status 2xx.
 
         Args:
-            request: the request.
-            trail: for what makes a secret: it is given what the journal says.
+            request: what is sent.
+            trail: is given what the journal says of a secret that is made.
 
         Raises:
             ReadOnlyError: the method is a write, and the client is read-only.
@@ -273,9 +274,8 @@ class Client(HoldsSecrets):
         trail = trail or Trail()
         if self.auditor is None or request.method.reads:
             return self._send_renewing(request, bearer, trail)
-        return self.auditor.noted(
-            request, bearer, lambda: self._send_renewing(request, bearer, trail)
-        )
+        send = partial(self._send_renewing, request, bearer, trail)
+        return self.auditor.noted(request, bearer, send)
 
     def _send_renewing(self, request: Request, bearer: str | None, trail: Trail) -> Answer:
         """Sends a request, once more with another token where its own is dead."""
@@ -340,7 +340,7 @@ class Client(HoldsSecrets):
         method, clock = request.method, self.clock(request.method.server)
         attempt, waited = (retrying.statistics[name] for name in ("attempt_number", "idle_for"))
         authorization = headers.get("Authorization")
-        budgets = self._servers.budgets(method, authorization)
+        budgets = self.servers.budgets(method, authorization)
         turn = budgets.wait(method, clock, self.current_scope, self.patience - waited)
         received: Received | None = None
         began = time.monotonic()
@@ -352,7 +352,7 @@ class Client(HoldsSecrets):
 
     def _send_once(self, request: Request, headers: httpx.Headers, attempt: int) -> Received:
         """Sends a request once, unless its server is left alone."""
-        circuit = self._servers.circuit(request.method.server)
+        circuit = self.servers.circuit(request.method.server)
         admitted = circuit.admit()
         if isinstance(admitted, str):
             raise self._not_admitted(request, admitted)
@@ -434,7 +434,7 @@ class Client(HoldsSecrets):
         method, path = request.method, self.redactor.mask(request.path)
         return CircuitOpenError(
             f"vercel.{method.resource}: {method.name} was not sent ({method.http} {path}): "
-            f"{self._servers.host(method.server)} {self.redactor.mask(reason)}",
+            f"{self.servers.host(method.server)} {self.redactor.mask(reason)}",
             method=method.http,
             path=path,
         )
@@ -444,7 +444,7 @@ class Client(HoldsSecrets):
     ) -> Answer:
         """The answer, where its status is 2xx, it can be read, and it is the request's own."""
         status, headers = received.status, received.headers
-        origin = self._servers.origin(request.method.server)
+        origin = self.servers.origin(request.method.server)
         answer = Answer(request, status, headers, received.body, self.redactor, origin.host)
         if self.proofs.is_replayed(request, headers, received.body):
             raise answer.mismatched("the same answer came before")
@@ -469,7 +469,7 @@ class Client(HoldsSecrets):
         """What is left of a method's rate limit, for the connection's own token."""
         bearer = self.credential.token if method.auth else None
         authorization = f"Bearer {bearer}" if bearer else None
-        return self._servers.budgets(method, authorization).get(method)
+        return self.servers.budgets(method, authorization).get(method)
 
     def _tell(
         self, request: Request, received: Received | None, milliseconds: float, attempt: int

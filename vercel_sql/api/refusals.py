@@ -82,7 +82,7 @@ def _confirm(
         with client.apart(CancelScope(_PATIENCE)):
             question = replace(client.complete(question), authorization=authorization)
             found = client.send(question)
-            rows = found_at(found.json(), question.method.rows)
+            rows = found_at(found.content(), question.method.rows)
     except Error as failure:
         is_refused = isinstance(failure, APIError) and 400 <= failure.status < 500
         if is_refused or error.status == 429:

@@ -22,7 +22,9 @@ def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
     """
     # Imported here: the help of a command does not wait for what there is to log.
     import logging
+    import warnings
 
+    from vercel_sql.errors import DataWarning
     from vercel_sql.logs import LogFile, heard_by, on_standard_error
 
     with ExitStack() as stack:
@@ -35,6 +37,9 @@ def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
             stack.callback(file.close)
             stack.enter_context(heard_by(file, logging.DEBUG))
         level = logging.DEBUG if arguments.verbose else None
+        # What Python would show of them is in the log.
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", DataWarning)
         handler = on_standard_error(verbose=arguments.verbose)
         stack.enter_context(heard_by(handler, level))
         return run()

@@ -40,6 +40,7 @@ def opened(arguments: argparse.Namespace, token: str | None = None) -> Connectio
         parallel_deletes=arguments.parallel_deletes,
         timeout=arguments.timeout,
         request_timeout=arguments.request_timeout,
+        strict=arguments.strict,
     )
 
 
@@ -61,7 +62,17 @@ def add_account(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a file that holds the Vercel token; without it, VERCEL_TOKEN or a login is used",
     )
+    add_strict(parser)
     add_servers(parser)
+
+
+def add_strict(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that says what becomes of values that can't be read."""
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail where a value of a row can't be read exactly, in place of NULL and a warning",
+    )
 
 
 def add_servers(parser: argparse.ArgumentParser) -> None:

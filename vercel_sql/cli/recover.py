@@ -112,7 +112,7 @@ def _client(arguments: argparse.Namespace) -> Client:
     given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
     urls = {name: url for name, url in given.items() if url}
     audit_log = chosen_log(arguments.audit_log)
-    return Client(
+    client = Client(
         provider,
         find_credential(
             provider,
@@ -127,6 +127,8 @@ def _client(arguments: argparse.Namespace) -> Client:
         request_timeout=arguments.request_timeout,
         audit_log=audit_log,
     )
+    client.doubts.strict = arguments.strict
+    return client
 
 
 def _revoked(client: Client, examined: Examination, arguments: argparse.Namespace) -> list[Finding]:
@@ -333,7 +335,7 @@ def _unaccounted(client: Client, damage: Damage) -> list[dict[str, Any]]:
             "named": ", ".join(f"{name} {value}" for name, value in row.values.items()),
             "outcome": "not accounted for: a damaged file may have told of it",
             "id": row.key,
-            "made": in_words(row.made_at),
+            "made": in_words(row.made_at) if row.made_at else None,
             "next": f"if nobody uses it: {deletion(client, resource, row.key)}",
         }
         for resource, row in damage.rows[:_MOST_UNACCOUNTED]

@@ -238,7 +238,7 @@ def _client(arguments: argparse.Namespace) -> Client:
         audit_log=audit_log,
     )
     credential.require("vercel-sql serve")
-    return Client(
+    client = Client(
         provider,
         credential,
         urls=urls,
@@ -246,6 +246,8 @@ def _client(arguments: argparse.Namespace) -> Client:
         request_timeout=arguments.request_timeout,
         audit_log=audit_log,
     )
+    client.doubts.strict = arguments.strict
+    return client
 
 
 def _server_token(path: str | None) -> str | None:

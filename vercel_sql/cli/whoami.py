@@ -11,7 +11,7 @@ from typing import Any
 from vercel_sql import Connection, connect
 from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FINE
-from vercel_sql.cli.options import add_servers
+from vercel_sql.cli.options import add_servers, add_strict
 from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import ForbiddenError, NotFoundError
 from vercel_sql.escapes import json_without_commands
@@ -20,8 +20,10 @@ from vercel_sql.messages import complain, say
 _USER = "SELECT id, username, email, name FROM vercel.user.user"
 _TEAMS = "SELECT id, slug, name FROM vercel.teams.teams ORDER BY slug"
 _CURRENT = """
-SELECT id, name, expiresAt FROM vercel.authentication.user_tokens WHERE tokenId = 'current'
+SELECT id, name, expiresAt, additional_fields->>'expiresAt' AS unread
+FROM vercel.authentication.user_tokens WHERE tokenId = 'current'
 """
+_UNREADABLE = "(unreadable)"
 
 Row = dict[str, Any]
 
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token-file", metavar="FILE", help="a file that holds a Vercel token, to ask about that"
     )
+    add_strict(parser)
     add_servers(parser)
 
 
@@ -51,6 +54,7 @@ def _whoami(arguments: argparse.Namespace) -> int:
             audit_log=arguments.audit_log,
             read_only=True,
             request_timeout=arguments.request_timeout,
+            strict=arguments.strict,
         ) as connection,
         waiting(connection.client.urls["api"]),
     ):
@@ -70,10 +74,13 @@ def account(connection: Connection) -> Row:
         Error: the user can't be asked for.
     """
     users = _rows(connection, _USER)
+    token = next(iter(_allowed(connection, _CURRENT, "which token this is") or []), None)
+    if token is not None and (unread := token.pop("unread")) is not None:
+        token["expiresAt"] = unread  # it has an expiry, and must not seem to have none
     return {
         "user": users[0] if users else None,
         "teams": _allowed(connection, _TEAMS, "which teams there are"),
-        "token": next(iter(_allowed(connection, _CURRENT, "which token this is") or []), None),
+        "token": token,
         "source": connection.client.credential.source,
         "api_url": connection.client.urls["api"],
     }
@@ -101,7 +108,7 @@ def account_lines(answer: Row) -> list[str]:
     if teams is None:
         lines.append(("teams", "unknown"))
     else:
-        shown = [f"{team['slug']} ({team['id']})" for team in teams]
+        shown = [f"{_shown(team['slug'])} ({_shown(team['id'])})" for team in teams]
         lines += [("teams" if not at else "", text) for at, text in enumerate(shown or ["none"])]
     lines.append(("token", _token(token)))
     lines += [("source", answer["source"]), ("api", answer["api_url"])]
@@ -111,12 +118,19 @@ def account_lines(answer: Row) -> list[str]:
 def _token(token: Row | None) -> str:
     if token is None:
         return "unknown"
-    return f"{token['name']} ({token['id']}), {_until(token['expiresAt'])}"
+    return f"{_shown(token['name'])} ({_shown(token['id'])}), {_until(token['expiresAt'])}"
 
 
-def _until(expires_at: int | None) -> str:
+def _shown(text: str | None) -> str:
+    """A text that every row has."""
+    return _UNREADABLE if text is None else text
+
+
+def _until(expires_at: int | str | None) -> str:
     if expires_at is None:
         return "which never expires"
+    if isinstance(expires_at, str):
+        return f"until {expires_at}, which is no time that can be read"
     try:
         moment = datetime.fromtimestamp(expires_at / 1000, UTC)
     except (OverflowError, ValueError, OSError):

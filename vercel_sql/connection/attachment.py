@@ -116,6 +116,7 @@ def attach(
     audit_log: str | PathLike[str] | None = None,
     max_writes: int | None = 100,
     request_timeout: float = 30.0,
+    strict: bool = False,
 ) -> Attachment:
     """Makes ``vercel.authentication.user_tokens`` and the rest known to a DuckDB connection.
 
@@ -148,6 +149,8 @@ def attach(
         max_writes: how many writes these functions may send in one statement of DuckDB's, which
             comes to them call by call: it stops there. None does not limit it.
         request_timeout: seconds for connecting, and for each wait for bytes.
+        strict: whether a value of a row that can't be decoded exactly is an error, as for
+            `connect`.
 
     Raises:
         ParameterError: an argument is not acceptable, or ``writes`` lacks a ``secrets_file``.
@@ -175,6 +178,7 @@ def attach(
         request_timeout=request_timeout,
         audit_log=noted,
     )
+    client.doubts.strict = strict
     wanted = _known_services(manifest, services)
     attachment = make_attachment(con, name, client, manifest, keeping, Allowances(max_writes))
     try:

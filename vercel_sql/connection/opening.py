@@ -37,6 +37,7 @@ def connect(
     request_timeout: float = 30.0,
     attempts: int = 5,
     patience: float = 120.0,
+    strict: bool = False,
 ) -> Connection:
     """Opens DuckDB with the tables and functions of a Vercel account in the catalog ``vercel``.
 
@@ -67,6 +68,8 @@ def connect(
         request_timeout: seconds for connecting, and for each wait for bytes.
         attempts: how often a request that may be sent again is sent at most.
         patience: how many seconds one request may wait for rate limits altogether.
+        strict: whether a value of a row that can't be decoded exactly is a `DataError`. Else it is
+            NULL, ``additional_fields`` has what was sent, and a `DataWarning` names row and column.
 
     Raises:
         ParameterError: the token, the URL or another value is not acceptable.
@@ -99,6 +102,7 @@ def connect(
         patience=patience,
         audit_log=noted,
     )
+    client.doubts.strict = strict
     with translated([]):
         native = duckdb.connect(str(database))
         try:

@@ -166,7 +166,10 @@ class Column(Entry, frozen=True, kw_only=True):
         source: where its value comes from: the ``field`` of that name in the row; the whole
             ``row`` as a struct; what was asked for (``request``: the parameter of that name,
             and in a listing the key); the ``rest``, which is what the manifest does not know;
-            ``self``, whether the row is what the calling credential is.
+            ``self``, whether the row is what the calling credential is; ``doubt``, which fields of
+            those that were read could not be decoded, and so are NULL; the ``clock`` of the
+            server: by how many milliseconds it is ``ahead`` of this machine's, where that is
+            certain, and its time when the row was ``read_at``.
         fields: for ``row``, the columns that the struct holds.
         hidden: not a column of the public table; views for people may use it.
         secret: the value is a credential that is shown once.
@@ -178,7 +181,7 @@ class Column(Entry, frozen=True, kw_only=True):
     name: str
     type: str
     description: str
-    source: Literal["field", "row", "request", "rest", "self"] = "field"
+    source: Literal["field", "row", "request", "rest", "self", "doubt", "clock"] = "field"
     hidden: bool = False
     secret: bool = False
     stored: bool = True

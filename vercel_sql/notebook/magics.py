@@ -38,6 +38,7 @@ class VercelMagics(Magics):
         --save NAME        puts the result into a variable as well
         --quiet            shows no result
         --show-secrets     shows secrets, which the notebook's file will then hold
+        --strict           makes values that can't be read an error, in place of NULL and a warning
         --max-writes N     how many writes each statement may send (100)
         --connection NAME  uses the vercel_sql.connect() in a variable, from now on
         """

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from vercel_sql.errors import InterfaceError
 
 KINDS = ("table", "relation", "pandas", "polars", "arrow")
-_FLAGS = ("--quiet", "--show-secrets")
+_FLAGS = ("--quiet", "--show-secrets", "--strict")
 _VALUED = ("--as", "--save", "--connection", "--max-writes")
 
 # A word of two dashes and a letter; "-- text" is a comment of SQL's.
@@ -29,6 +29,7 @@ class Options:
         max_writes: how many writes each statement may send, if it is said.
         quiet: whether results are not shown.
         show_secrets: whether secrets are shown as they are.
+        strict: whether a value that can't be read is an error.
         sql: the rest of the line.
     """
 
@@ -38,6 +39,7 @@ class Options:
     max_writes: int | None
     quiet: bool
     show_secrets: bool
+    strict: bool
     sql: str
 
 
@@ -67,6 +69,7 @@ def read_options(line: str) -> Options:
         max_writes=int(given["--max-writes"]) if "--max-writes" in given else None,
         quiet="--quiet" in given,
         show_secrets="--show-secrets" in given,
+        strict="--strict" in given,
         sql=rest,
     )
 

@@ -98,7 +98,7 @@ class Session:
         self._interrupts = Interrupts(self.connection.interrupt, [signal.SIGINT])
         with (
             tables_lent(self.connection, statements, self._variables),
-            _allowing(self.connection, options.max_writes),
+            _allowing(self.connection, options),
         ):
             try:
                 with self._interrupts.listening():
@@ -236,14 +236,17 @@ def _require_display() -> None:
 
 
 @contextmanager
-def _allowing(connection: Connection, max_writes: int | None) -> Iterator[None]:
-    """Lets statements send so many writes, if it is said, while the context lasts."""
-    before = connection.max_writes
-    connection.max_writes = before if max_writes is None else max_writes
+def _allowing(connection: Connection, options: Options) -> Iterator[None]:
+    """Lets statements do what the options allow while the context lasts."""
+    doubts = connection.client.doubts
+    before = connection.max_writes, doubts.strict
+    if options.max_writes is not None:
+        connection.max_writes = options.max_writes
+    doubts.strict = doubts.strict or options.strict
     try:
         yield
     finally:
-        connection.max_writes = before
+        connection.max_writes, doubts.strict = before
 
 
 def _place(statement: Statement) -> str:

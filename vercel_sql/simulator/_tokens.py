@@ -16,10 +16,11 @@ class Token:
     describes; the id and the place in the listing are kept apart from it.
     """
 
-    __slots__ = ("_fields", "_json", "bearer", "created_at", "id")
+    __slots__ = ("_fields", "_json", "_planted", "bearer", "created_at", "id")
 
     def __init__(self, fields: Mapping[str, Any], *, bearer: str, created_at: int) -> None:
         self._fields: Object = dict(fields)
+        self._planted: dict[str, bytes] = {}
         self._json: bytes | None = None
         self.id = str(fields["id"])
         self.bearer = bearer
@@ -50,11 +51,22 @@ class Token:
         self._fields.pop(name, None)
         self._json = None
 
+    def plant(self, name: str, raw: bytes) -> None:
+        """Show these bytes as the value of a field, whether they are JSON or not.
+
+        What listings and `get` show is meant; the token itself stays what it is.
+        """
+        self._planted[name] = raw
+        self._json = None
+
     @property
     def json(self) -> bytes:
         """The fields as JSON, kept because listings ask for it again and again."""
         if self._json is None:
-            self._json = encode(self._fields)
+            kept = {name: v for name, v in self._fields.items() if name not in self._planted}
+            members = [encode(kept)[1:-1]] if kept else []
+            members += [encode(name) + b":" + raw for name, raw in self._planted.items()]
+            self._json = b"{%b}" % b",".join(members)
         return self._json
 
     def is_alive(self, now_ms: int) -> bool:

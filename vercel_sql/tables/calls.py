@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
-from vercel_sql.api import Answer, Client, Request, build_request, encode_json, walk
+from vercel_sql.api import Answer, Client, Request, build_request, walk
+from vercel_sql.api.decode import encode_json, escaped, problem_in, text_problem
+from vercel_sql.api.doubts import REST, STRICT, Doubt, Doubts
 from vercel_sql.api.procedures import run_procedure
 from vercel_sql.errors import AnswerError, DataError, Error, NotFoundError, ProgrammingError
 from vercel_sql.manifest import Column, Method, Resource
-from vercel_sql.tables.pages import exact_fields, field_reader, page_reader, rows_at
+from vercel_sql.tables.pages import (
+    doubts_in,
+    exact_fields,
+    field_reader,
+    page_reader,
+    row_name,
+    rows_at,
+)
 from vercel_sql.tables.rows import column_array, unknown_fields
 from vercel_sql.tables.shape import JSON, Fields, TableShape, arrow_types
 
 ADDITIONAL = Column(
-    name="additional_fields",
+    name=REST,
     type="JSON",
     description="What Vercel sends and this package does not know yet; NULL if nothing.",
 )
@@ -63,6 +72,7 @@ def written_table(resource: Resource, method: Method, answer: Answer) -> pa.Tabl
     shape = TableShape(resource)
     names = [column.name for column in resource.fields]
     fields = exact_fields(shape, answer, rows_at(answer, method.rows), names, want_rest=True)
+    STRICT.tell(fields.doubts)
     row = _public_table(shape, [fields])
     for field in written_schema(resource, method):
         if field.name not in own.column_names:
@@ -84,7 +94,7 @@ def call(client: Client, resource: Resource, method: Method, arguments: Mapping[
     if method.paging is not None:
         return _listed(client, resource, method, arguments)
     answer = client.send(build_request(method, arguments))
-    return answer_table(resource, method, answer, _requested(resource, arguments))
+    return answer_table(resource, method, answer, _requested(resource, arguments), client.doubts)
 
 
 def _requested(resource: Resource, arguments: Mapping[str, Any]) -> str | None:
@@ -93,7 +103,11 @@ def _requested(resource: Resource, arguments: Mapping[str, Any]) -> str | None:
 
 
 def answer_table(
-    resource: Resource, method: Method, answer: Answer, requested: str | None = None
+    resource: Resource,
+    method: Method,
+    answer: Answer,
+    requested: str | None = None,
+    doubts: Doubts = STRICT,
 ) -> pa.Table:
     """An answer as a table: the method's own columns, or the resource's.
 
@@ -102,6 +116,7 @@ def answer_table(
         method: the method.
         answer: its answer.
         requested: what was asked for, where the rows do not hold their key.
+        doubts: is told of what can't be decoded exactly in rows of the resource.
 
     Raises:
         AnswerError: the answer is not of the form that the manifest says.
@@ -113,22 +128,36 @@ def answer_table(
     rows = rows_at(answer, method.rows)
     names = [column.name for column in resource.fields]
     fields = exact_fields(shape, answer, rows, names, want_rest=True)
+    doubts.tell(fields.doubts)
     return _public_table(shape, [replace(fields, requested=requested)])
 
 
-def _own_columns(resource: Resource, method: Method, answer: Answer) -> pa.Table:
+def _own_columns(
+    resource: Resource, method: Method, answer: Answer, beside: Mapping[str, Any] | None = None
+) -> pa.Table:
+    """The answer of a method that has columns of its own, one row.
+
+    Args:
+        resource: the method's resource.
+        method: the method.
+        answer: its answer.
+        beside: what goes into the additional fields as well.
+    """
     content = answer.json()
     if not isinstance(content, dict):
         raise answer.unusable("it is not an object")
     schema = result_schema(resource, method)
     types = arrow_types(method.returns)
-    rest = unknown_fields(content, types) or None
+    rest = {**unknown_fields(content, types), **(beside or {})} or None
     values = {**content, ADDITIONAL.name: rest}
     name = f"vercel.{resource.full_name}: {method.name}"
     arrays = []
     for column in result_columns(resource, method):
         storage = types.get(column.name, pa.string())
-        arrays.append(column_array([values.get(column.name)], column, storage, lambda _: name))
+        array, problems = column_array([values.get(column.name)], column, storage)
+        for problem in problems.values():
+            raise DataError(f"{name}: {problem}")
+        arrays.append(array)
     return _typed(arrays, schema)
 
 
@@ -159,6 +188,7 @@ def _listed(
     fields_of = field_reader(shape, method, columns)
     for page, fresh in walk(client, method, arguments, page_reader(shape, method)):
         fields = fields_of(page)
+        client.doubts.tell(fields.doubts)
         parts.append(fields if fresh is None else _taken(fields, fresh))
     return _public_table(shape, parts)
 
@@ -176,16 +206,36 @@ def _collected(
     """All pages of a listing joined into one body, which is one row."""
     shape = TableShape(resource)
     rows: list[Any] = []
+    kept: list[Any] = []
     body: dict[str, Any] = {}
     for page, fresh in walk(client, method, arguments, page_reader(shape, method)):
         found = rows_at(page.answer, method.rows)
-        rows += found if fresh is None else [found[position] for position in fresh]
-        body = {**page.answer.json(), **body}
+        found = found if fresh is None else [found[position] for position in fresh]
+        for row in found:
+            exact, inexact = _parted(row)
+            rows.append(exact)
+            kept.append(escaped(inexact))
+            client.doubts.tell(doubts_in(row_name(shape, page.answer, row), inexact))
+        body = {**page.answer.content(), **body}
     assert method.paging is not None  # noqa: S101 - only paged methods collect
     _put(body, method.rows, rows)
     _put(body, method.paging.count, len(rows))
     _put(body, method.paging.cursor, None)
-    return _own_columns(resource, method, computed(method, arguments, body))
+    body, inexact = _parted(body)
+    client.doubts.tell(doubts_in(f"vercel.{resource.full_name}: {method.name}", inexact))
+    beside: dict[str, Any] = escaped(inexact)
+    if any(kept):
+        _put(beside, method.rows, kept)
+    return _own_columns(resource, method, computed(method, arguments, body), beside)
+
+
+def _parted(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A row with null for each value that is not exact JSON, and these values."""
+    inexact = {n: value for n, value in row.items() if problem_in({n: value}) is not None}
+    exact = {
+        n: None if n in inexact else value for n, value in row.items() if text_problem(n) is None
+    }
+    return exact, inexact
 
 
 def computed(method: Method, arguments: Mapping[str, Any], content: Mapping[str, Any]) -> Answer:
@@ -216,10 +266,12 @@ class KeyedRow:
     Attributes:
         key: what identifies it.
         values: its fields, decoded exactly.
+        answer: where it is from.
     """
 
     key: str
     values: Mapping[str, Any]
+    answer: Answer
 
 
 def own_request(resource: Resource, bearer: str | None = None) -> Request | None:
@@ -251,9 +303,14 @@ def keyed_row(resource: Resource, getter: Method, answer: Answer) -> KeyedRow:
     """
     rows = rows_at(answer, getter.rows)
     key = rows[0].get(resource.key) if len(rows) == 1 else None
-    if not isinstance(key, str):
+    if not isinstance(key, str) or text_problem(key) is not None:
         raise answer.unusable(f"it has no {resource.key}")
-    return KeyedRow(key, rows[0])
+    return KeyedRow(key, rows[0], answer)
+
+
+def row_doubts(resource: Resource, row: KeyedRow, names: list[str]) -> Sequence[Doubt]:
+    """What is in doubt of some fields of a row."""
+    return exact_fields(TableShape(resource), row.answer, [row.values], names, False).doubts
 
 
 def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -104,9 +105,14 @@ class Scan:
         node = None if self._predicate is None else parse_expression(self._predicate)
         columns = self._needed_columns(node)
         own_key = self._own_key() if any(c.source == "self" for c in columns) else None
-        assemble = self._shape.assembler(columns)
+        server = self._server(columns)
+        clock = None if server is None else self._client.clock(server)
+        assemble = self._shape.assembler(columns, clock)
         export = self._shape.exporter(self._names)
         for fields, fresh in self._fields(choose_route(self._shape, node), columns):
+            self._client.doubts.tell(fields.doubts)
+            if server is not None:
+                self._warn_of_clock(server)
             batch = assemble(fields, own_key)
             if fresh is not None:
                 batch = batch.take(pa.array(fresh, pa.int64()))
@@ -122,6 +128,17 @@ class Scan:
             return self._shape.columns(self._shape.column_names)
         needed = fields_of(node) | set(self._names)
         return self._shape.columns(n for n in self._shape.column_names if n in needed)
+
+    def _server(self, columns: list[Column]) -> str | None:
+        """The server by whose clock some of the columns go; None where none of them does."""
+        lister = self._shape.resource.lister
+        goes_by_it = any(column.source == "clock" for column in columns)
+        return lister.server if goes_by_it and lister is not None else None
+
+    def _warn_of_clock(self, server: str) -> None:
+        note = self._client.servers.origin(server).clock_note
+        if note:
+            self._client.doubts.warn(f"{note}. Ages and flags go by that clock", f"clock {server}")
 
     def _fields(
         self, route: Route, columns: list[Column]
@@ -170,9 +187,8 @@ class Scan:
         if fields.count != 1:
             raise answer.unusable(f"it holds {fields.count} rows, where one was asked for")
         if not self._shape.resource.key_is_field:
-            return Fields(fields.count, fields.arrays, fields.rest, lookup.value)
-        requested = lookup.value if lookup.is_self else None
-        return Fields(fields.count, fields.arrays, fields.rest, requested)
+            return replace(fields, requested=lookup.value)
+        return replace(fields, requested=lookup.value) if lookup.is_self else fields
 
     def _static(self, columns: list[Column]) -> Fields:
         """The rows that the manifest itself holds."""
@@ -194,7 +210,11 @@ class Scan:
         if resource.getter is None or resource.self_reference is None:
             return None
         fields = self._get(resource.getter, Lookup(resource.self_reference.value, True), [])
-        return None if fields is None else fields.arrays[resource.key][0].as_py()
+        if fields is None:
+            return None
+        self._client.doubts.tell(fields.doubts)
+        key: str | None = fields.arrays[resource.key][0].as_py()
+        return key
 
 
 def _uses(resource: Resource) -> Iterator[str]:

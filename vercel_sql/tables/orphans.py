@@ -17,12 +17,23 @@ from vercel_sql.errors import NotSupportedError
 from vercel_sql.manifest import Resource, Trace
 from vercel_sql.tables.calls import refuse_own_key
 from vercel_sql.tables.deleting import delete_row
-from vercel_sql.tables.pages import page_reader, rows_at
+from vercel_sql.tables.pages import field_reader, page_reader
 from vercel_sql.tables.shape import TableShape
 
 # By so many milliseconds a row may seem older than the create that made it: the server's `Date`
 # and its rows may be told by machines of its own whose clocks differ.
 _SLACK_MS = 60_000
+_NO_KEY = "(unreadable"  # what is told in place of a key begins so
+
+
+class _Unread:
+    """What stands in place of a value that can't be read."""
+
+    def __str__(self) -> str:
+        return "(unreadable)"
+
+
+_UNREAD = _Unread()
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,9 @@ class Row:
 
     Attributes:
         key: its key.
-        made_at: when it was made, in milliseconds since the epoch by the server's clock.
-        values: the columns that a create chooses.
+        made_at: when it was made, in milliseconds since the epoch by the server's clock; 0 where
+            that can't be told.
+        values: the columns that a create chooses; one that can't be read may be anything.
     """
 
     key: str
@@ -40,7 +52,7 @@ class Row:
     values: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.key} (made {in_words(self.made_at)})"
+        return f"{self.key} (made {in_words(self.made_at)})" if self.made_at else self.key
 
 
 def listed(client: Client, resource: Resource, trace: Trace) -> list[Row]:
@@ -49,21 +61,29 @@ def listed(client: Client, resource: Resource, trace: Trace) -> list[Row]:
     Raises:
         Error: it can't be listed to its end.
     """
-    lister = resource.lister
+    lister, shape = resource.lister, TableShape(resource)
     assert lister is not None  # noqa: S101 - the manifest has one wherever there is a trace
+    names = list(dict.fromkeys([resource.key, trace.since, *trace.matches]))
+    read = field_reader(shape, lister, [shape.resource_column(name) for name in names])
     rows: list[Row] = []
-    for page, fresh in walk(client, lister, {}, page_reader(TableShape(resource), lister)):
-        found = rows_at(page.answer, lister.rows)
-        of_page = found if fresh is None else [found[position] for position in fresh]
-        rows += [row for row in (_row(resource, trace, each) for each in of_page) if row]
+    for page, fresh in walk(client, lister, {}, page_reader(shape, lister)):
+        fields = read(page)
+        client.doubts.tell(fields.doubts)
+        columns = {name: fields.arrays[name].to_pylist() for name in names}
+        for position in range(fields.count) if fresh is None else fresh:
+            values = {name: column[position] for name, column in columns.items()}
+            in_doubt = None if fields.in_doubt is None else fields.in_doubt[position].as_py()
+            values |= dict.fromkeys(in_doubt or (), _UNREAD)
+            rows.append(_row(resource, trace, values, page.keys[position]))
     return rows
 
 
-def _row(resource: Resource, trace: Trace, fields: dict[str, Any]) -> Row | None:
-    key, made_at = fields.get(resource.key), fields.get(trace.since)
-    if not isinstance(key, str) or not isinstance(made_at, int):
-        return None
-    return Row(key, made_at, {name: fields.get(name) for name in trace.matches})
+def _row(resource: Resource, trace: Trace, values: dict[str, Any], stand_in: str) -> Row:
+    key, made_at = values[resource.key], values[trace.since]
+    if key is _UNREAD:
+        key = f"{_NO_KEY} {resource.key}, {stand_in[1:]})"
+    chosen = {name: values[name] for name in trace.matches}
+    return Row(key, made_at if isinstance(made_at, int) else 0, chosen)
 
 
 def proven(rows: Iterable[Row], intent: Intent) -> list[Row]:
@@ -93,13 +113,15 @@ def candidates(
         row
         for row in rows
         if all(_is_alike(value, row.values.get(name)) for name, value in intent.values.items())
-        and (since is None or row.made_at >= since)
+        and (since is None or not row.made_at or row.made_at >= since)
         and row.key not in known
         and row.key not in intent.there
     ]
 
 
 def _is_alike(asked: Any, shown: Any) -> bool:
+    if shown is _UNREAD:
+        return True
     are_texts = isinstance(asked, str) and isinstance(shown, str)
     return is_alike(asked, shown) if are_texts else bool(asked == shown)
 
@@ -149,6 +171,11 @@ def revoke(client: Client, resource: Resource, key: str) -> None:
     remover = resource.remover
     if remover is None:
         raise NotSupportedError(f"vercel.{resource.full_name} has no DELETE")
+    if key.startswith(_NO_KEY):
+        raise NotSupportedError(
+            f"vercel.{resource.full_name}: a row is revoked by its {resource.key}, which can't be "
+            "read here. Revoke it in Vercel's dashboard"
+        )
     refuse_own_key(client, resource, [key])
     delete_row(client, build_request(remover, {remover.required[0].name: key}))
 

@@ -3,12 +3,14 @@
 The usual page is read by pyarrow's JSON reader straight into columns, without a Python object a
 value. That reader is strict: a wrong type, a fraction, a number beyond 64 bits, a key that stands
 twice are errors. Whatever it does not take, and every page with a field that the manifest does
-not know, is read again the exact and slower way, which keeps it or names it.
+not know, is read again the exact and slower way: it keeps a value as it is, or it says which row
+has one that can't be kept. What pages are put together by has to be right, or it is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -17,17 +19,34 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from vercel_sql.api import Answer
-from vercel_sql.api.decode import TOO_DEEP
+from vercel_sql.api.decode import (
+    Inexact,
+    decode_json,
+    encode_json,
+    escaped,
+    problem_in,
+    text_problem,
+)
+from vercel_sql.api.doubts import REST, Doubt
 from vercel_sql.manifest import Column, Method
 from vercel_sql.tables.rows import column_array, unknown_fields
 from vercel_sql.tables.shape import Fields, TableShape
 
 _LONGEST_KEY = 100  # characters of it in an error
-_REST = Column(name="what is not known", type="JSON", description="")
+_NO_KEY = "\ud800"  # what stands for a key that can't be read begins so, and no key does
 
 
 class Page:
-    """A page that has been skimmed; it keeps the answer's bytes until it is turned into columns."""
+    """A page that has been skimmed; it keeps the answer's bytes until it is turned into columns.
+
+    Attributes:
+        answer: the answer.
+        keys: the key of each row; for one whose key can't be read, what tells it from the others.
+        moments: what the rows are sorted by, where it is known.
+        cursor: what the next page is asked for with.
+        declared: how many rows it says it has.
+        rows: the rows, decoded, where it could be read in the exact way only.
+    """
 
     def __init__(
         self,
@@ -36,12 +55,14 @@ class Page:
         moments: list[int],
         cursor: str | int | None,
         declared: int,
+        rows: list[Any] | None = None,
     ) -> None:
         self.answer = answer
         self.keys = keys
         self.moments = moments
         self.cursor = cursor
         self.declared = declared
+        self.rows = rows
 
 
 def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
@@ -61,12 +82,17 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
     names = [f'"{name}"'.encode() for name in dict.fromkeys(n for path in types for n in path)]
 
     def read(answer: Answer) -> Page:
-        content = _skim(decoder, answer)
-        if any(_may_occur_twice(name, answer.body) for name in names):
-            # The skimming takes the last of two equal keys, and a listing could end early by
-            # it; the exact way refuses them. Most often the name is only some token's name.
-            answer.json()
-        rows = rows_of(content)
+        try:
+            content = _skim(decoder, answer.body)
+            rows = rows_of(content)
+            if any(_may_occur_twice(name, answer.body) for name in names) or not _stand_once(
+                key, answer.body, len(rows)
+            ):
+                # The skimming takes the last of two equal keys, and a listing could end early by
+                # it, or lose a row; the exact way finds them. Most often it is only some name.
+                decode_json(answer.body)
+        except (ValueError, RecursionError):
+            return _read_exactly(shape, method, answer)
         keys = list(map(key_of, rows))
         moments = [moment for moment in map(moment_of, rows) if isinstance(moment, int)]
         return Page(answer, keys, moments, cursor_of(content), count_of(content))
@@ -81,15 +107,65 @@ def _may_occur_twice(name: bytes, body: bytes) -> bool:
     return first < 0 or body.rfind(name) != first or b"\\u" in body
 
 
-def _skim(decoder: msgspec.json.Decoder[Any], answer: Answer) -> Any:
-    try:
-        if not answer.body.isascii():
-            answer.body.decode("utf-8")
-        return decoder.decode(answer.body)
-    except RecursionError:
-        raise answer.unusable(TOO_DEEP) from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise answer.unusable(str(error)) from None
+def _skim(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    """What paging needs of a page.
+
+    Raises:
+        ValueError: it can't be read so; msgspec's own errors are such.
+        RecursionError: it is nested too deeply.
+    """
+    if not body.isascii():
+        body.decode("utf-8")
+    return decoder.decode(body)
+
+
+def _read_exactly(shape: TableShape, method: Method, answer: Answer) -> Page:
+    """A page with something in it that can't be skimmed.
+
+    Raises:
+        AnswerError: what is wrong is what the pages are put together by.
+    """
+    assert method.paging is not None  # noqa: S101 - asked only for paged methods
+    content, paging = answer.content(), method.paging
+    rows = _rows_of(answer, content, method.rows, list)
+    cursor = _at(answer, content, paging.cursor, int, str, type(None))
+    declared = _at(answer, content, paging.count, int)
+    moments = [row.get(paging.order) for row in rows]
+    numbers = [each for each in moments if isinstance(each, int) and not isinstance(each, bool)]
+    return Page(answer, list(_keys_of(shape, rows)), numbers, cursor, declared, rows)
+
+
+def _keys_of(shape: TableShape, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The key of each row; for one whose key can't be read, what tells it from the others."""
+    seen = Counter[str]()
+    for row in rows:
+        key = row.get(shape.resource.key)
+        if isinstance(key, str) and text_problem(key) is None:
+            yield key
+        else:
+            # The same row may be on the next page, too, and two that are alike on one.
+            content = repr(row)
+            seen[content] += 1
+            yield f"{_NO_KEY}{hash(content)} {seen[content]}"
+
+
+def _at(answer: Answer, content: Any, path: Sequence[str], *kinds: type) -> Any:
+    """What stands at a path in an answer; it has to be there, and of one of these types.
+
+    Raises:
+        AnswerError: it is not.
+    """
+    where = ".".join(path)
+    for name in path:
+        if not isinstance(content, dict) or name not in content:
+            raise answer.unusable(f"it has no {where}")
+        content = content[name]
+        if isinstance(content, Inexact):
+            raise answer.unusable(f"{name!r} {content.reason}")
+    is_right = isinstance(content, kinds) and not isinstance(content, bool)
+    if kinds and (not is_right or (isinstance(content, str) and text_problem(content))):
+        raise answer.unusable(f"its {where} is of a wrong type")
+    return content
 
 
 def _struct_at(types: Mapping[tuple[str, ...], Any]) -> Any:
@@ -108,8 +184,7 @@ def field_reader(
 ) -> Callable[[Page], Fields]:
     """What turns pages into the fields that some columns need.
 
-    The reader raises `DataError` where a value is not of its column's type, with row and field in
-    the message, and `AnswerError` where the page can't be read.
+    The reader raises `AnswerError` where the page can't be read.
     """
     names = shape.fields_needed(columns)
     want_rest = any(column.source == "rest" for column in columns)
@@ -118,23 +193,24 @@ def field_reader(
     fast_fields = _fast_reader(shape, method, names, want_rest)
 
     def read(page: Page) -> Fields:
-        if only_keys and _keys_stand_once(names[0], page):
-            return Fields(len(page.keys), {names[0]: pa.array(page.keys, pa.string())})
-        fast = fast_fields(page) if may_be_fast else None
-        if fast is not None:
-            return fast
-        rows = rows_at(page.answer, method.rows)
+        if page.rows is None:
+            if only_keys and _stand_once(names[0], page.answer.body, len(page.keys)):
+                return Fields(len(page.keys), {names[0]: pa.array(page.keys, pa.string())})
+            fast = fast_fields(page) if may_be_fast else None
+            if fast is not None:
+                return fast
+        rows = rows_at(page.answer, method.rows) if page.rows is None else page.rows
         return exact_fields(shape, page.answer, rows, names, want_rest)
 
     return read
 
 
-def _keys_stand_once(key: str, page: Page) -> bool:
+def _stand_once(key: str, body: bytes, count: int) -> bool:
     """Whether each row has its key once, so that what skimming found can't be the last of two.
 
     False may also mean that nested objects have such a key, or that the JSON has spaces.
     """
-    return page.answer.body.count(f'"{key}":'.encode()) == len(page.keys)
+    return body.count(f'"{key}":'.encode()) == count
 
 
 def _fast_reader(
@@ -175,15 +251,17 @@ def _fast_reader(
 def rows_at(answer: Answer, path: list[str]) -> list[Any]:
     """The rows of an answer, decoded exactly: the list at a path, or the one object there.
 
+    What can't be decoded stands in them as `Inexact`.
+
     Raises:
         AnswerError: there is neither.
     """
-    content = answer.json()
-    for name in path:
-        if not isinstance(content, dict) or name not in content:
-            raise answer.unusable(f"it has no {'.'.join(path)}")
-        content = content[name]
-    rows = content if isinstance(content, list) else [content]
+    return _rows_of(answer, answer.content(), path)
+
+
+def _rows_of(answer: Answer, content: Any, path: list[str], *kinds: type) -> list[Any]:
+    found = _at(answer, content, path, *kinds)
+    rows = found if isinstance(found, list) else [found]
     if not all(isinstance(row, dict) for row in rows):
         raise answer.unusable(f"{'.'.join(path) or 'it'} holds something else than objects")
     return rows
@@ -192,44 +270,83 @@ def rows_at(answer: Answer, path: list[str]) -> list[Any]:
 def exact_fields(
     shape: TableShape, answer: Answer, rows: list[Any], names: list[str], want_rest: bool
 ) -> Fields:
-    """The fields of decoded rows, checked one by one.
+    """The fields of decoded rows, checked one by one: what is not exact is NULL, and in doubt.
 
-    Raises:
-        DataError: a value is not of its column's type.
-        AnswerError: a row has no key.
+    Args:
+        shape: the table's columns.
+        answer: what the rows are from.
+        rows: the rows.
+        names: the fields that are wanted.
+        want_rest: whether all else is wanted, too: what the manifest does not know, and what is in
+            doubt, as JSON that says what was sent.
     """
-    _require_keys(shape, answer, rows)
-
-    def row_name(position: int) -> str:
-        return _row_name(shape, answer, rows[position])
-
-    arrays = {
-        name: column_array(
-            [row.get(name) for row in rows],
-            shape.resource_column(name),
-            shape.types[name],
-            row_name,
-        )
-        for name in names
-    }
-    if not want_rest:
-        return Fields(len(rows), arrays)
-    known = {field.name: shape.types[field.name] for field in shape.resource.fields}
-    unknown = [unknown_fields(row, known) or None for row in rows]
-    return Fields(len(rows), arrays, column_array(unknown, _REST, pa.string(), row_name))
-
-
-def _require_keys(shape: TableShape, answer: Answer, rows: list[Any]) -> None:
-    key = shape.resource.key
-    if shape.resource.key_is_field and not all(isinstance(row.get(key), str) for row in rows):
-        raise answer.unusable(f"a row has no {key}")
+    problems: list[dict[str, str]] = [{} for _ in rows]
+    arrays, known = {}, {field.name: shape.types[field.name] for field in shape.resource.fields}
+    for name in known if want_rest else names:
+        values = [row.get(name) for row in rows]
+        array, wrong = column_array(values, shape.resource_column(name), known[name])
+        if name == shape.resource.key:
+            wrong |= {n: f"{name} is missing" for n, value in enumerate(values) if value is None}
+        for position, problem in wrong.items():
+            problems[position][name] = problem
+        arrays[name] = array
+    rest = None
+    if want_rest:
+        texts = list(map(_rest, rows, problems, [known] * len(rows)))
+        rest = pa.array(texts, pa.string())
+    if not any(problems):
+        return Fields(len(rows), arrays, rest)
+    doubts = [
+        Doubt(row_name(shape, answer, row), column, answer.redactor.mask(problem))
+        for row, wrong in zip(rows, problems, strict=True)
+        for column, problem in wrong.items()
+    ]
+    in_doubt = pa.array([list(wrong) or None for wrong in problems], pa.list_(pa.string()))
+    return Fields(len(rows), arrays, rest, in_doubt=in_doubt, doubts=doubts)
 
 
-def _row_name(shape: TableShape, answer: Answer, row: dict[str, Any]) -> str:
+def _rest(
+    row: dict[str, Any], problems: dict[str, str], known: Mapping[str, pa.DataType]
+) -> str | None:
+    """JSON of what the manifest does not know of a row, and of what is in doubt.
+
+    Args:
+        row: the row.
+        problems: what is wrong with its fields; what is wrong with the rest is added.
+        known: the types of the fields that the manifest knows.
+    """
+    sound = {n: kind for n, kind in known.items() if n not in problems} if problems else known
+    rest = unknown_fields(row, sound)
+    try:
+        return encode_json(rest) if rest else None
+    except (UnicodeEncodeError, TypeError):
+        for name in [name for name in rest if name not in problems]:
+            problem = problem_in({name: rest[name]})
+            if problem is not None:
+                problems.setdefault(REST, f"{REST}.{escaped(name)} {problem}")
+        return encode_json(escaped(rest))
+
+
+def doubts_in(row: str, values: Mapping[str, Any]) -> Iterator[Doubt]:
+    """The doubts about values of a row none of which is exact JSON.
+
+    Args:
+        row: what the row is called.
+        values: the values by their columns.
+    """
+    for name, value in values.items():
+        column = escaped(name)
+        yield Doubt(row, column, f"{column} {problem_in({name: value})}")
+
+
+def row_name(shape: TableShape, answer: Answer, row: dict[str, Any]) -> str:
     """What an error calls a row: a server may send anything for a key, a secret included."""
     resource = shape.resource
+    table = f"vercel.{resource.full_name}"
     if not resource.key_is_field:
-        return f"vercel.{resource.full_name}"
-    key = answer.redactor.mask(row[resource.key])
-    shown = key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…"
-    return f"vercel.{resource.full_name}: {resource.key} {shown}"
+        return table
+    key = row.get(resource.key)
+    text = key if isinstance(key, str) else encode_json(escaped(key))
+    shown = answer.redactor.mask(escaped(text))
+    shown = shown if len(shown) <= _LONGEST_KEY else f"{shown[:_LONGEST_KEY]}…"
+    return f"{table}: {resource.key} {shown}"

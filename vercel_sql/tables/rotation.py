@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from vercel_sql.api import CancelScope, Client, Request, build_request, check_arguments
 from vercel_sql.api.credentials import Successor
+from vercel_sql.api.doubts import refused
 from vercel_sql.errors import (
     APIError,
     Error,
@@ -35,6 +36,7 @@ from vercel_sql.tables.calls import (
     own_row,
     require_answer,
     result_schema,
+    row_doubts,
     send_or_missing,
 )
 from vercel_sql.tables.marks import without_mark
@@ -173,9 +175,19 @@ class Rotation:
         self._client.credential.require_replaceable(self._where)
         self._place = self._client.credential.fixed_at
 
+    def _refuse_doubts(self, columns: list[str]) -> None:
+        """Stops where a value of the old row can't be read that the new one depends on.
+
+        Raises:
+            DataError: it is so.
+        """
+        with refused(self._client.doubts, self._where):
+            self._client.doubts.tell(row_doubts(self._resource, self.old, columns))
+
     def _creation(self, arguments: Mapping[str, Any]) -> Request:
         rules, row = self._rules, self.old.values
         given = {name: value for name, value in arguments.items() if name != rules.old}
+        self._refuse_doubts([column for name, column in rules.stated.items() if name not in given])
         for name, column in rules.stated.items():
             if row.get(column) is not None and name not in given:
                 raise self._endless(name, row[column])
@@ -184,6 +196,8 @@ class Rotation:
             reach = reach_arguments(
                 rules.reach, self._resource, row, given, self._where, self._spelling
             )
+            if not any(name in given for name in rules.reach.settled_by):
+                self._refuse_doubts([rules.reach.column, rules.reach.ends])
         creator = _required(self._resource.creator)
         carried = {name: row.get(column) for name, column in rules.carried.items()}
         carried = without_mark(creator.trace, carried)

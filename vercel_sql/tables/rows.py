@@ -1,8 +1,8 @@
-"""Decoded JSON to Arrow, exactly: a value is kept as it is, or it is an error that names it."""
+"""Decoded JSON to Arrow, exactly: a value is as it was sent, or NULL with word of what is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import types as kinds
 
 from vercel_sql.api import encode_json
-from vercel_sql.errors import DataError
+from vercel_sql.api.decode import Inexact, problem_in, text_problem
 from vercel_sql.manifest import Column
 
 _INT64 = range(-(2**63), 2**63)
@@ -69,33 +69,34 @@ def json_text(value: Any) -> str | None:
         return None
     try:
         return encode_json(value)
-    except (UnicodeEncodeError, RecursionError) as error:
-        raise Misfit(f"holds JSON that can't be kept: {type(error).__name__}") from None
+    except (UnicodeEncodeError, TypeError):  # some of it is `Inexact`
+        raise Misfit(problem_in(value) or "can't be kept as JSON") from None
 
 
 def column_array(
-    values: list[Any], column: Column, storage: pa.DataType, row_name: Callable[[int], str]
-) -> pa.Array:
-    """One column of decoded values as an Arrow array.
+    values: list[Any], column: Column, storage: pa.DataType
+) -> tuple[pa.Array, dict[int, str]]:
+    """One column of decoded values as an Arrow array, and what is wrong with some of them.
 
     Args:
         values: a decoded value a row.
         column: the manifest's column.
         storage: its storage type.
-        row_name: what an error is to call a row, by its position.
 
-    Raises:
-        DataError: a value is not of its column's type.
+    Returns:
+        The array, and for each position whose value is not of the column's type, and so is NULL,
+        the place and what is wrong there.
     """
     is_json = column.type == "JSON"
-    converted = []
-    for value in values:
+    converted: list[Any] = []
+    problems = {}
+    for position, value in enumerate(values):
         try:
             converted.append(json_text(value) if is_json else exact_value(value, storage))
         except Misfit as misfit:
-            where = f"{row_name(len(converted))}: {column.name}{misfit.place}"
-            raise DataError(f"{where} {misfit.reason}") from None
-    return pa.array(converted, storage)
+            converted.append(None)
+            problems[position] = f"{column.name}{misfit.place} {misfit.reason}"
+    return pa.array(converted, storage), problems
 
 
 def unknown_fields(value: Mapping[str, Any], known: Mapping[str, pa.DataType]) -> dict[str, Any]:
@@ -172,7 +173,7 @@ def _text(value: Any) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise Misfit("holds half a surrogate pair, which is no text") from None
+        raise Misfit(text_problem(value) or "") from None
     return str(value)
 
 
@@ -183,6 +184,8 @@ def _plain(value: Any, wanted: type, words: str) -> Any:
 
 
 def _wrong(value: Any, wanted: str) -> Misfit:
+    if isinstance(value, Inexact):
+        return Misfit(value.reason)
     return Misfit(f"is {_kind(value)} in Vercel's answer, where {wanted} belongs")
 
 

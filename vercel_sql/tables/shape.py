@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.api.doubts import Doubt
+from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.errors import ManifestError
 from vercel_sql.manifest import Column, Resource
 
@@ -57,6 +59,9 @@ class Fields:
         count: the number of rows.
         arrays: an array for each field that was asked for.
         rest: JSON text of the unknown fields, or None where it was not asked for.
+        in_doubt: for each row the fields whose values could not be decoded exactly; None where that
+            is none of any row.
+        doubts: the same in words.
         requested: what was asked for, where it is not the key: a word such as ``current``.
     """
 
@@ -64,6 +69,8 @@ class Fields:
     arrays: Mapping[str, pa.Array]
     rest: pa.Array | None = None
     requested: str | None = None
+    in_doubt: pa.Array | None = None
+    doubts: Sequence[Doubt] = ()
 
 
 class TableShape:
@@ -117,8 +124,14 @@ class TableShape:
                 needed.update(field.name for field in self.resource.fields)
         return [field.name for field in self.resource.fields if field.name in needed]
 
-    def _array(self, column: Column, fields: Fields, own_key: str | None) -> pa.Array:
+    def _array(
+        self, column: Column, fields: Fields, own_key: str | None, clock: ServerClock | None
+    ) -> pa.Array:
         storage = self.types[column.name]
+        if column.source == "clock":
+            return _clock_array(clock or ServerClock(), storage, fields.count)
+        if column.source == "doubt":
+            return pa.nulls(fields.count, storage) if fields.in_doubt is None else fields.in_doubt
         if column.source == "row":
             parts = [fields.arrays[name] for name in (f.name for f in self.resource.fields)]
             return pa.StructArray.from_arrays(parts, fields=list(storage))
@@ -131,7 +144,9 @@ class TableShape:
         key = fields.arrays[self.resource.key]
         if column.source == "request":
             return key
-        return pa.array([k.as_py() == own_key for k in key], storage)
+        keys = key.to_pylist()
+        known = own_key is not None
+        return pa.array([k == own_key if known and k is not None else None for k in keys], storage)
 
     def exporter(self, names: list[str]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         """What makes of a batch the one that DuckDB is to see: those columns, JSON as JSON."""
@@ -151,16 +166,28 @@ class TableShape:
 
         return export
 
-    def assembler(self, columns: list[Column]) -> Callable[[Fields, str | None], pa.RecordBatch]:
+    def assembler(
+        self, columns: list[Column], clock: ServerClock | None = None
+    ) -> Callable[[Fields, str | None], pa.RecordBatch]:
         """What puts some columns together as one batch, JSON still as text.
 
-        The second argument is the key of the calling credential's own row, where a column needs
+        Its second argument is the key of the calling credential's own row, where a column needs
         it. What is the same for every page is worked out only once.
+
+        Args:
+            columns: the columns.
+            clock: that of the server that the rows come from.
         """
         schema = pa.schema([(self.qualified(c.name), self.types[c.name]) for c in columns])
 
         def assemble(fields: Fields, own_key: str | None) -> pa.RecordBatch:
-            arrays = [self._array(column, fields, own_key) for column in columns]
+            arrays = [self._array(column, fields, own_key, clock) for column in columns]
             return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
         return assemble
+
+
+def _clock_array(clock: ServerClock, storage: pa.DataType, count: int) -> pa.Array:
+    values = {"ahead": int((clock.skew_seconds or 0.0) * 1000), "read_at": clock.now_ms()}
+    parts = [pa.repeat(pa.scalar(values[field.name], field.type), count) for field in storage]
+    return pa.StructArray.from_arrays(parts, fields=list(storage))

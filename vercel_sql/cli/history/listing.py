@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from vercel_sql import Connection
 from vercel_sql.cli.history.schema import IS_CURRENT, stored_columns
+from vercel_sql.errors import DataError
 
 _USER = "SELECT id, username, email, name FROM vercel.user.user"
 _CURRENT = "SELECT id FROM vercel.authentication.user_tokens WHERE tokenId = 'current'"
@@ -20,7 +21,7 @@ class Listing:
     """All tokens of an account at one time.
 
     Attributes:
-        taken_at: when the reading began, in UTC.
+        taken_at: when the reading began, in UTC, by the server's clock where this one is wrong.
         account_id: the id of the user whose tokens they are.
         account: what people call that user.
         api_url: the base URL of the API.
@@ -42,13 +43,16 @@ def read_listing(connection: Connection) -> Listing:
     Raises:
         Error: any of it can't be had; part of a listing is never given.
     """
-    taken_at = datetime.now(UTC)
     requests: list[str] = []
     with connection.observed(lambda event: requests.append(event.path)):
         [user] = connection.execute(_USER).arrow().to_pylist()
+        taken_at = datetime.fromtimestamp(connection.client.clock("api").now_ms() / 1000, UTC)
+        if user["id"] is None:
+            raise DataError("whose tokens these are can't be read, so they go into no history")
         current = connection.execute(_CURRENT).arrow().column("id").to_pylist()
         tokens = connection.execute(_TOKENS.format(columns=_columns())).arrow()
-    is_current = pa.array([id_ in current for id_ in tokens.column("id").to_pylist()], pa.bool_())
+    ids = tokens.column("id").to_pylist()
+    is_current = pa.array([None if i is None else i in current for i in ids], pa.bool_())
     return Listing(
         taken_at,
         user["id"],

@@ -47,6 +47,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         audit_log=arguments.audit_log,
         read_only=True,
         request_timeout=arguments.request_timeout,
+        strict=arguments.strict,
     ) as connection:
         interrupts = Interrupts(connection.interrupt)
 

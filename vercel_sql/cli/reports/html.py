@@ -62,6 +62,7 @@ def write_page(report: Report, table: pa.Table, facts: RunFacts, out: TextIO) ->
             when=moment_text(facts.at),
             moment=facts.at.isoformat(),
             parameters=parameter_lines(report, facts),
+            warnings=list(map(visible, facts.warnings)),
             picture=picture,
             columns=[(heading(column), column.name, kind_class(column)) for column in rows.columns],
             rows=_rows(rows.columns, lines),

@@ -17,7 +17,7 @@ whose first comment has no field is a report as well, and its file name is its t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -110,6 +110,7 @@ class RunFacts:
         parameters: the value of each parameter, defaults included.
         requests: how many requests were sent for it.
         seconds: how long it took.
+        warnings: what is to be known of the rows: values that could not be read, a wrong clock.
     """
 
     at: datetime
@@ -118,6 +119,7 @@ class RunFacts:
     parameters: Mapping[str, Any]
     requests: int
     seconds: float
+    warnings: Sequence[str] = ()
 
 
 def read_report(path: str | Path) -> Report:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from vercel_sql import Connection, Cursor
 from vercel_sql.api import RequestEvent
+from vercel_sql.api.doubts import Doubt
 from vercel_sql.cli.history.turns import BusyError, holder, in_turn
 from vercel_sql.cli.reports.checks import Ready
 from vercel_sql.cli.reports.outputs import Outcome
@@ -71,18 +72,22 @@ class Desk:
             nonlocal requests
             requests += 1
 
-        at, start = datetime.now(UTC), time.monotonic()
+        client, doubts = self._connection.client, list[Doubt]()
+        start = time.monotonic()
         set_variables(self._connection, ready.report, ready.values)
-        with self._connection.observed(count):
+        with self._connection.observed(count), client.doubts.observers.told(doubts.append):
             cursor = self._last(ready)
             table = cursor.arrow()
+        seconds = time.monotonic() - start
+        note = client.servers.origin("api").clock_note if requests else ""
         facts = RunFacts(
-            at=at,
+            at=datetime.fromtimestamp(client.clock("api").now_ms() / 1000 - seconds, UTC),
             account=account,
-            api=self._connection.client.urls["api"],
+            api=client.urls["api"],
             parameters=ready.values,
             requests=requests,
-            seconds=time.monotonic() - start,
+            seconds=seconds,
+            warnings=[*([note] if note else []), *dict.fromkeys(map(str, doubts))],
         )
         return Outcome(ready.report, table, facts)
 

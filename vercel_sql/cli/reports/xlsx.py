@@ -197,5 +197,7 @@ def _about(report: Report, number: int, facts: RunFacts) -> Iterator[tuple[str, 
     for name, value, says in parameter_lines(report, facts):
         yield f"{name} = {value}", says or "parameter"
     yield "Rows", f"{number:,}"
+    for warning in facts.warnings:
+        yield "Read with care", visible(warning)
     yield "Cost", cost_text(facts)
     yield "Made by", maker_text()

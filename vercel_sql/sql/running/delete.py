@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 import pyarrow as pa
 
@@ -52,8 +54,11 @@ def prepare_delete(
     if match is not None and returning is None:
         keys = list(dict.fromkeys(match.values))
     else:
-        rows = _matching(con, target, statement, parameters)
         column = _key_column(target.resource, means_itself)
+        # What is not read can't be in doubt.
+        needed = returning.columns_needed(_row_schema(target.resource)) if returning else []
+        columns = list(dict.fromkeys([target.resource.key, column, *needed]))
+        rows = _matching(con, target, statement, parameters, columns)
         keys = rows.column(column).to_pylist()
     if not means_itself:
         refuse_misleading_key(target.resource, keys)
@@ -78,7 +83,7 @@ def prepare_delete(
         delete,
         lambda done: _finish(returning, done, matched),
         returns=returning is not None,
-        matches=lambda: _rows_as_json(con, target, keys, rows, means_itself),
+        matches=lambda: _rows_as_json(con, target, keys, means_itself),
         keys=keys,
         keep=lambda done: _kept(target.resource, returning, done),
         side_by_side=limits.parallel_deletes,
@@ -133,11 +138,14 @@ def _returning(
         return None
     alias = statement.alias or statement.target.parts[-1]
     returning = Returning(con, statement.returning, parameters, alias)
-    shape = TableShape(target.resource)
-    columns = target.resource.public_columns
-    fields = [shape.schema.field(shape.qualified(c.name)).with_name(c.name) for c in columns]
-    returning.check(pa.schema(fields))
+    returning.check(_row_schema(target.resource))
     return returning
+
+
+def _row_schema(resource: Resource) -> pa.Schema:
+    shape = TableShape(resource)
+    names = [column.name for column in resource.public_columns]
+    return pa.schema([shape.schema.field(shape.qualified(n)).with_name(n) for n in names])
 
 
 def _key_match(resource: Resource, match: ConstantMatch | None) -> ConstantMatch | None:
@@ -172,9 +180,13 @@ def _key_column(resource: Resource, means_itself: bool) -> str:
 
 
 def _matching(
-    con: duckdb.DuckDBPyConnection, target: Target, statement: Delete, parameters: Parameters
+    con: duckdb.DuckDBPyConnection,
+    target: Target,
+    statement: Delete,
+    parameters: Parameters,
+    columns: Sequence[str],
 ) -> pa.Table:
-    """The rows that match, each once however often USING joins it."""
+    """Some columns of the rows that match, each row once however often USING joins it."""
     assert statement.where is not None  # noqa: S101 - refused before
     name = quoted(statement.alias or target.resource.name)
     predicate, values = statement.where.bind(parameters)
@@ -187,7 +199,8 @@ def _matching(
     if statement.with_clause is not None:
         clause, more = statement.with_clause.bind(parameters)
         prefix, values = f"{clause}\n", {**more, **values}
-    query = f"{prefix}SELECT {name}.* FROM {sources}\nWHERE (\n{predicate}\n)"
+    selected = ", ".join(f"{name}.{quoted(column)}" for column in columns)
+    query = f"{prefix}SELECT {selected} FROM {sources}\nWHERE (\n{predicate}\n)"
     rows = table_of(con, query, values)
     first: dict[str, int] = {}
     for position, key in enumerate(rows.column(target.resource.key).to_pylist()):
@@ -220,16 +233,16 @@ def _rows_as_json(
     con: duckdb.DuckDBPyConnection,
     target: Target,
     keys: list[str],
-    rows: pa.Table | None,
     means_itself: bool,
 ) -> list[str | None]:
-    """Each row that would be deleted; those that are deleted by key alone are looked up."""
+    """Each row that would be deleted, looked up."""
+    if not keys:
+        return []
     column = _key_column(target.resource, means_itself)
-    if rows is None:
-        places = ", ".join(f"${number}" for number in range(1, len(keys) + 1))
-        values = {str(number): key for number, key in enumerate(keys, start=1)}
-        query = f"SELECT * FROM {target.sql_name} WHERE {quoted(column)} IN ({places})"
-        rows = table_of(con, query, values)
+    places = ", ".join(f"${number}" for number in range(1, len(keys) + 1))
+    values = {str(number): key for number, key in enumerate(keys, start=1)}
+    query = f"SELECT * FROM {target.sql_name} WHERE {quoted(column)} IN ({places})"
+    rows = table_of(con, query, values)
     with lent(con, _LENT, rows):
         query = f"SELECT {quoted(column)} AS key, to_json(r)::VARCHAR AS row FROM {_LENT} AS r"
         found = table_of(con, query).to_pylist()

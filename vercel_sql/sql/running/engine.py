@@ -9,6 +9,8 @@ from typing import Any
 import duckdb
 
 from vercel_sql.api.causes import caused_by
+from vercel_sql.api.doubts import refused
+from vercel_sql.manifest import Method
 from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.call import exec_arguments, find_method, prepare_call, run_read
@@ -20,6 +22,7 @@ from vercel_sql.sql.running.look import describe, show
 from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
 from vercel_sql.sql.running.refusals import refuse
 from vercel_sql.sql.running.resolve import Catalog, Resolver, Target
+from vercel_sql.sql.running.rotate import PreparedRotation
 from vercel_sql.sql.statements import (
     Delete,
     Describe,
@@ -134,18 +137,32 @@ class Engine:
     def _prepare_write(
         self, target: Target, statement: Write, parameters: Parameters, limits: Limits
     ) -> Prepared:
-        if isinstance(statement, Insert):
-            return prepare_insert(self._con, target, statement, parameters, limits)
-        if isinstance(statement, Delete):
+        if not isinstance(statement, Insert | Delete):
+            raise refuse(target, statement)
+        verb = "INSERT INTO" if isinstance(statement, Insert) else "DELETE FROM"
+        with refused(target.catalog.client.doubts, f"{verb} {target.full_name}"):
+            if isinstance(statement, Insert):
+                return prepare_insert(self._con, target, statement, parameters, limits)
             return prepare_delete(self._con, target, statement, parameters, limits)
-        raise refuse(target, statement)
 
     def _exec(self, statement: Exec, parameters: Parameters, limits: Limits) -> Outcome:
         target, method = find_method(self._resolver, statement.name)
-        arguments = exec_arguments(self._con, target, method, statement, parameters)
         if method.reads:
+            arguments = exec_arguments(self._con, target, method, statement, parameters)
             return run_read(target, method, arguments)
-        return prepare_call(self._con, target, method, arguments, limits).run(limits)
+        return self._prepare_call(target, method, statement, parameters, limits).run(limits)
+
+    def _prepare_call(
+        self,
+        target: Target,
+        method: Method,
+        statement: Exec,
+        parameters: Parameters,
+        limits: Limits,
+    ) -> Prepared | PreparedRotation:
+        with refused(target.catalog.client.doubts, f"EXEC {target.full_name}.{method.name}"):
+            arguments = exec_arguments(self._con, target, method, statement, parameters)
+            return prepare_call(self._con, target, method, arguments, limits)
 
     def _explain(
         self, statement: Explain, parameters: Parameters, limits: Limits
@@ -172,9 +189,9 @@ class Engine:
     ) -> Callable[[], Explained | None]:
         def prepare() -> Explained | None:
             target, method = find_method(self._resolver, statement.name)
-            arguments = exec_arguments(self._con, target, method, statement, parameters)
             if not method.reads:
-                return prepare_call(self._con, target, method, arguments, limits)
+                return self._prepare_call(target, method, statement, parameters, limits)
+            arguments = exec_arguments(self._con, target, method, statement, parameters)
             run_read(target, method, arguments)
             return None
 

@@ -44,6 +44,28 @@ class Returning:
         self._qualifier = alias
         self._alias = quoted(alias)
 
+    def columns_needed(self, schema: pa.Schema) -> list[str]:
+        """The columns of the rows that the clause is evaluated for: those that it names, or all."""
+        names: list[str] = schema.names
+        if any(map(self._means_all, range(len(self._clause.lexemes)))):
+            return names
+        words = {lexeme.value.casefold() for lexeme in self._clause.lexemes}
+        needed = [name for name in names if name.casefold() in words]
+        try:
+            self.check(pa.schema([schema.field(name) for name in needed]))
+        except duckdb.Error:  # it has columns in a way that is not known here
+            return names
+        return needed
+
+    def _means_all(self, at: int) -> bool:
+        """Whether a token stands for columns without naming them: a star, a place, or the row."""
+        lexeme, follower = self._clause.lexemes[at], self._clause.lexemes[at + 1 : at + 2]
+        is_row = lexeme.value.casefold() == self._qualifier.casefold()
+        is_qualifier = bool(follower) and follower[0].raw == "."
+        return (
+            lexeme.raw in ("*", "#") or lexeme.upper == "COLUMNS" or (is_row and not is_qualifier)
+        )
+
     def evaluate(self, rows: pa.Table) -> pa.Table:
         """The clause's result for some rows.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vercel_sql.api import Request
+from vercel_sql.api.decode import escaped
 from vercel_sql.errors import NotApprovedError, RowCountError
 from vercel_sql.manifest import Method
 from vercel_sql.sql.running.plan import Plan, as_json, in_words
@@ -45,7 +46,7 @@ class PreparedRotation:
     def matches(self) -> Callable[[], Sequence[str | None]]:
         """Finds for each request the row that it is about: the last one takes the old row away."""
         others = [None] * (len(self.requests) - 1)
-        return lambda: [*others, as_json(self.rotation.old.values)]
+        return lambda: [*others, as_json(escaped(self.rotation.old.values))]
 
     @property
     def notes(self) -> Sequence[str | None]:
