@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -33,7 +34,7 @@ from vercel_sql.sql import NO_PARAMETERS, Explain, Native, Parameters, Statement
 from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import nothing_left
-from vercel_sql.sql.running.duck import in_transaction
+from vercel_sql.sql.running.duck import as_caller, for_caller, in_transaction
 from vercel_sql.tables.allowance import Allowance
 from vercel_sql.tables.writing import Keeping, kept_rows
 
@@ -296,7 +297,7 @@ class Connection(HoldsSecrets):
         batch: Batch | None = None,
     ) -> None:
         self._check_open()
-        with self._lock:
+        with self._lock, for_caller():
             self._free_for(result)
             with translated(self._catalogs, operation.value, parameters):
                 statements = parse(operation.value)
@@ -397,15 +398,19 @@ class Connection(HoldsSecrets):
 
     def _run_native(self, query: NativeQuery, statement: Statement, parameters: Parameters) -> None:
         self._course.is_computed = False
+
+        def execute(query: NativeQuery) -> None:
+            run = partial(self.native.execute, query.text, query.values or None)
+            as_caller(query.text, run)
+
         with nothing_left(statement.fragment):
             try:
-                self.native.execute(query.text, query.values or None)
-            except (duckdb.CatalogException, duckdb.BinderException):
+                execute(query)
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
                 # A name may stand for a table that was not made yet; nothing ran.
-                if not self._engine.load_all():
+                if not self._engine.load_missing(error):
                     raise
-                query = self._engine.native(statement, parameters)
-                self.native.execute(query.text, query.values or None)
+                execute(self._engine.native(statement, parameters))
 
     def _masked_plan(self, statement: str, parameters: Parameters) -> DuckDBPyConnection:
         """Takes what is secret out of a plan of DuckDB's, which repeats literals and values."""

@@ -69,9 +69,9 @@ class Engine:
         with caused_by(type(statement).__name__.upper()):
             try:
                 result = self._run(statement, parameters, limits)
-            except (duckdb.CatalogException, duckdb.BinderException):
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
                 # A name may stand for a table that was not made yet. Nothing was sent so far.
-                if not self._resolver.load_all():
+                if not self.load_missing(error):
                     raise
                 result = self._run(statement, parameters, limits)
         if isinstance(result, Outcome) and result.changed is not None:
@@ -102,6 +102,10 @@ class Engine:
             return find_method(self._resolver, statement.name)[1].write_count
         is_ours = isinstance(statement, Write) and self._resolver.resource(statement.target)
         return 1 if is_ours else 0
+
+    def load_missing(self, error: duckdb.Error) -> bool:
+        """Makes all tables that are missing, where an error may be about one; else False."""
+        return self._resolver.may_be_missing(str(error)) and self._resolver.load_all()
 
     def load_all(self) -> bool:
         """Makes all tables that are missing; False where none are."""
