@@ -32,6 +32,7 @@ from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
 from vercel_sql.sql import NO_PARAMETERS, Explain, Native, Parameters, Statement, check, parse
 from vercel_sql.sql.masking import mask_plan
+from vercel_sql.sql.plain import Plain
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import nothing_left
 from vercel_sql.sql.running.duck import as_caller, for_caller, in_transaction
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 # Statements whose rows are what was asked for, and never DuckDB's word for what it did.
-_QUERIES = frozenset(["", "FROM", "SELECT", "TABLE", "VALUES", "WITH"])
+_QUERIES = frozenset(["FROM", "SELECT", "TABLE", "VALUES", "WITH"])
 _DROPPED = "a script drops the rows of all its statements but the last"
 
 
@@ -95,6 +96,8 @@ class Connection(HoldsSecrets):
         self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
         self._engine = Engine(native, self._catalogs)
+        services = attachment.manifest.provider.services
+        self._plain = Plain({attachment.name}.union(*services.values()))
         self._keeping = keeping
         self._active: weakref.ref[Result] | None = None
         self._lock = threading.RLock()
@@ -300,11 +303,25 @@ class Connection(HoldsSecrets):
         with self._lock, for_caller():
             self._free_for(result)
             with translated(self._catalogs, operation.value, parameters):
-                statements = parse(operation.value)
-                check(statements, parameters)
+                statements = self._read(operation.value, parameters, batch)
             for statement in statements:
                 self._free_for(result)
                 self._run(result, statement, parameters, batch, statement is statements[-1])
+
+    def _read(self, text: str, parameters: Parameters, batch: Batch | None) -> Sequence[Statement]:
+        """The statements of a script; one that is DuckDB's alone is a statement as a whole."""
+        statements: list[Statement] | None = batch.statements if batch is not None else None
+        if not len(parameters) and batch is None:
+            # With a timeout, each statement has its own.
+            plain = self._plain.read(text, whole=self.timeout is None)
+            if plain is not None:
+                return [plain]
+        if statements is None:
+            statements = parse(text)
+        if batch is not None:
+            batch.statements = statements
+        check(statements, parameters)
+        return statements
 
     @contextmanager
     def _batch(self, operation: Unshown, sets: int | None) -> Iterator[Batch]:
@@ -339,19 +356,11 @@ class Connection(HoldsSecrets):
     ) -> None:
         # The time of the statement runs until its last row was read.
         self._course = course = Course(CancelScope(self.timeout), self.client, self.native)
-        dropped = None if is_last or isinstance(statement, Explain) else _DROPPED
-        limits = Limits(
-            self.expect_rows,
-            self._keeping,
-            rows_dropped=dropped if batch is None else batch.DROPPED,
-            approve=course.asked(self.approve),
-            allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
-            parallel_deletes=self.parallel_deletes,
-        )
         self.client.receipts.settle()
         self._statement, self._parameters = Unshown(statement.text), parameters
         with course.running(), self._translated(), self._catalogs[0].acting():
             with course.stoppable():
+                limits = self._limits(statement, course, batch, is_last)
                 ran = self._engine.run(statement, parameters, limits)
                 if isinstance(ran, NativeQuery):
                     self._run_native(ran, statement, parameters)
@@ -360,6 +369,19 @@ class Connection(HoldsSecrets):
                 if batch is not None:
                     batch.note(ran)
                 self._give(result, ran)
+
+    def _limits(
+        self, statement: Statement, course: Course, batch: Batch | None, is_last: bool
+    ) -> Limits:
+        dropped = None if is_last or isinstance(statement, Explain) else _DROPPED
+        return Limits(
+            self.expect_rows,
+            self._keeping,
+            rows_dropped=dropped if batch is None else batch.DROPPED,
+            approve=course.asked(self.approve),
+            allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
+            parallel_deletes=self.parallel_deletes,
+        )
 
     def _take(self, result: Result, statement: Statement, parameters: Parameters) -> None:
         """Takes over what DuckDB gave for a statement."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -216,12 +216,10 @@ class Cursor(HoldsSecrets):
         self._closed = True
         self._held.clear()
 
-    @contextmanager
-    def _using(self, *, to_end: bool = False) -> Iterator[None]:
+    def _using(self, *, to_end: bool = False) -> AbstractContextManager[None]:
         """Reads its result, to its end or not, with errors as this package's."""
         self._check_open()
-        with self._connection._using(self._held, to_end=to_end):
-            yield
+        return self._connection._using(self._held, to_end=to_end)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -108,6 +108,8 @@ def _named(values: Mapping[str, object] | Sequence[object] | None) -> list[tuple
 
 def half_character(text: str) -> int | None:
     """Where the first half of a surrogate pair stands alone in a text, or None."""
+    if text.isascii():
+        return None
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

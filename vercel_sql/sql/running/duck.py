@@ -27,24 +27,24 @@ _TWICE = compile("then(run())", "<statement>", "eval").replace(co_names=(_THEN, 
 _OWN = "vercel_sql"
 
 
-@contextmanager
-def for_caller() -> Iterator[None]:
+class for_caller:  # noqa: N801 - used like a function, as in contextlib
     """Lets the statements that run meanwhile see the variables of whoever calls this package.
 
     DuckDB takes a name that is no table for a variable of the frame that it is called from. Our
     own doors, such as the command line, have none to show.
     """
-    frame: FrameType | None = sys._getframe(2)
-    inner = f"{_OWN}.connection"
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(inner):
-        frame = frame.f_back
-    if frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _OWN:
-        frame = None
-    token = _caller.set(frame)
-    try:
-        yield
-    finally:
-        _caller.reset(token)
+
+    def __enter__(self) -> None:
+        frame: FrameType | None = sys._getframe(1)
+        inner = f"{_OWN}.connection"
+        while frame is not None and frame.f_globals.get("__name__", "").startswith(inner):
+            frame = frame.f_back
+        if frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _OWN:
+            frame = None
+        self._token = _caller.set(frame)
+
+    def __exit__(self, *_exception: object) -> None:
+        _caller.reset(self._token)
 
 
 def as_caller(text: str, run: Callable[[], Any], then: Callable[[Any], Any] | None = None) -> Any:

@@ -26,6 +26,7 @@ from vercel_sql.sql.statements import (
     Exec,
     Explain,
     Insert,
+    Native,
     Show,
     Statement,
     Write,
@@ -65,6 +66,8 @@ class Engine:
             Error: any error of this package.
             duckdb.Error: an error of DuckDB's, in a part of the statement that it evaluates.
         """
+        if isinstance(statement, Native) and statement.unreadable:
+            return NativeQuery(statement.text, {})
         self._resolver.load_services(statement.fragment)
         with caused_by(type(statement).__name__.upper()):
             try:
