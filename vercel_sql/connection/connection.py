@@ -34,7 +34,7 @@ from vercel_sql.sql import NO_PARAMETERS, Explain, Native, Parameters, Statement
 from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.plain import Plain
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
-from vercel_sql.sql.running.copying import nothing_left
+from vercel_sql.sql.running.copying import Copies
 from vercel_sql.sql.running.duck import as_caller, for_caller, in_transaction
 from vercel_sql.tables.allowance import Allowance
 from vercel_sql.tables.writing import Keeping, kept_rows
@@ -107,6 +107,7 @@ class Connection(HoldsSecrets):
         self._statement = Unshown("")
         self._parameters = NO_PARAMETERS
         self._own = Result()
+        self._copies = Copies()
         # DuckDB holds our functions, and these hold DuckDB: Python alone never clears them away.
         self._dropped = weakref.finalize(self, _close_dropped, native, os.getpid())
         self._dropped.atexit = False
@@ -425,7 +426,7 @@ class Connection(HoldsSecrets):
             run = partial(self.native.execute, query.text, query.values or None)
             as_caller(query.text, run)
 
-        with nothing_left(statement.fragment):
+        with self._copies.nothing_left(statement.fragment):
             try:
                 execute(query)
             except (duckdb.CatalogException, duckdb.BinderException) as error:
@@ -501,8 +502,11 @@ class Connection(HoldsSecrets):
         self._check_open()
         with self._lock, translated(self._catalogs):
             self._free_for(Result())
-            if in_transaction(self.native):
+            try:
                 self.native.execute(word)
+            except duckdb.TransactionException as error:
+                if "no transaction is active" not in str(error):
+                    raise
 
     def _check_open(self) -> None:
         if self._closed:

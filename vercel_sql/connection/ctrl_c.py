@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import threading
-from _signal import getsignal, set_wakeup_fd
+from _signal import getsignal, set_wakeup_fd  # type: ignore[import-not-found]
 from _signal import signal as set_handler  # those of `signal` make an enum of each number
 from _thread import interrupt_main
 from collections.abc import Iterator

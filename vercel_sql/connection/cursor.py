@@ -175,6 +175,11 @@ class Cursor(HoldsSecrets):
                 return list(parked)
             return self._held.source().fetchall()
 
+    @property
+    def has_table(self) -> bool:
+        """Whether the last statement gave rows, or the number of rows that it changed."""
+        return self._held.description is not None or self._held.counts
+
     def df(self) -> pd.DataFrame:
         """The rows that are left as a pandas DataFrame.
 
@@ -182,8 +187,12 @@ class Cursor(HoldsSecrets):
             InterfaceError: pandas is missing; the rows can be fetched in another way.
         """
         require_library("pandas")
+        frame: pd.DataFrame
+        if self._held.counts:
+            frame = self.arrow().to_pandas()
+            return frame
         with self._using(to_end=True):
-            frame: pd.DataFrame = self._held.unparked().df()
+            frame = self._held.unparked().df()
             return frame
 
     def pl(self) -> pl.DataFrame:
@@ -199,7 +208,9 @@ class Cursor(HoldsSecrets):
         return polars.DataFrame(self.arrow())
 
     def arrow(self) -> pa.Table:
-        """The rows that are left as a pyarrow Table."""
+        """The rows that are left as a pyarrow Table; of a write without rows, their number."""
+        if self._held.counts:
+            return pa.table({"Count": pa.array([self._held.rowcount], pa.int64())})
         with self._using(to_end=True), _no_copy_warning():
             return self._held.unparked().to_arrow_table()
 

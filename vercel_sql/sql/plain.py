@@ -10,7 +10,7 @@ from vercel_sql.sql.parameters import half_character
 from vercel_sql.sql.statements import Native
 
 _OPENING = re.compile(r"[\s(]*([A-Za-z]+)\b")
-_OURS = frozenset(["BEGIN", "DESC", "DESCRIBE", "EXEC", "EXPLAIN", "SHOW", "START"])
+_OURS = frozenset(["BEGIN", "DESC", "DESCRIBE", "EXEC", "EXECUTE", "EXPLAIN", "SHOW", "START"])
 """What begins statements of ours, or some that we have to look into."""
 _ANYWHERE = (
     # Placeholders and dollar quotes.

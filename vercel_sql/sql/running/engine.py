@@ -115,9 +115,8 @@ class Engine:
         return self._resolver.load_all()
 
     def native(self, statement: Statement, parameters: Parameters) -> NativeQuery:
-        """A statement for DuckDB; without live tables there is nothing that may end too early."""
-        is_live = any(len(c.missing) < len(c.manifest.service_names) for c in self._catalogs)
-        bind = read_first if is_live else Fragment.bind
+        """A statement for DuckDB; one that reads a live table reads it whole before it writes."""
+        bind = read_first if self._resolver.names_live(statement.fragment) else Fragment.bind
         return NativeQuery(*bind(statement.fragment, parameters))
 
     def _run(

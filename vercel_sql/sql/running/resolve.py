@@ -116,6 +116,15 @@ class Resolver:
                 catalog.add(missing if wanted and self._is_begun else wanted)
                 self._has_moved |= named.moves
 
+    def names_live(self, fragment: Fragment) -> bool:
+        """Whether a statement names a table, view or function of ours."""
+        return any(
+            Mentions(fragment.lexemes, catalog.name, self._has_moved).services(
+                catalog.manifest.service_names, catalog.manifest.provider.views
+            )
+            for catalog in self._catalogs
+        )
+
     def may_be_missing(self, text: str) -> bool:
         """Whether an error of DuckDB's may be about a table that was not made yet."""
         words = set(_WORD.findall(text.casefold()))
