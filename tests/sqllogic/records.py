@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-MOST_TURNS = 8
+MOST_TURNS = 3
 """How often a loop is run at most; what it would show more of is not about us."""
 
-_NUMERIC = "tinyint smallint integer bigint hugeint utinyint usmallint uinteger ubigint".split()
+_SIGNED = ["tinyint", "smallint", "integer", "bigint", "hugeint"]
+_NUMERIC = [*_SIGNED, "utinyint", "usmallint", "uinteger", "ubigint"]
 _TYPES = {
     "<integral>": _NUMERIC,
     "<signed>": _NUMERIC[:5],
@@ -45,7 +46,8 @@ def read(text: str) -> list[Record]:
 def _plain(text: str) -> str:
     """The text without comments, in which each directive of one line stands alone."""
     lines = [line for line in text.replace("\r\n", "\n").split("\n") if not line.startswith("#")]
-    alone = re.compile(r"(loop|foreach|concurrent\w+|endloop|require|mode|load|restart|set|unzip)\b")
+    directives = r"loop|foreach|concurrent\w+|endloop|require|mode|load|restart|set|unzip"
+    alone = re.compile(rf"({directives})\b")
     return "\n".join(f"\n{line}\n" if alone.match(line) else line for line in lines)
 
 
@@ -71,7 +73,7 @@ def _end(blocks: list[list[str]], at: int) -> int:
     depth = 0
     for index in range(at, len(blocks)):
         word = blocks[index][0].split()[0]
-        depth += "loop" in word and word != "endloop" or "foreach" in word
+        depth += ("loop" in word and word != "endloop") or "foreach" in word
         depth -= word == "endloop"
         if depth == 0:
             return index

@@ -145,4 +145,7 @@ def match_versions(native: duckdb.DuckDBPyConnection) -> None:
     or parameter may; 2.0 does not do it.
     """
     if duckdb.__version__.startswith("1."):
-        native.execute("SET disabled_optimizers = 'join_filter_pushdown'")
+        query = "SELECT current_setting('disabled_optimizers')"
+        ((others,),) = native.execute(query).fetchall()
+        names = {*filter(None, others.split(",")), "join_filter_pushdown"}
+        native.execute(f"SET disabled_optimizers = '{','.join(sorted(names))}'")
