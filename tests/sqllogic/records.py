@@ -39,7 +39,7 @@ class Record:
 
 def read(text: str) -> list[Record]:
     """The records of a file, with its loops unrolled."""
-    blocks = [block.split("\n") for block in re.split(r"\n\s*\n", _plain(text))]
+    blocks = [block.strip("\n").split("\n") for block in re.split(r"\n\s*\n", _plain(text))]
     return list(_unrolled([block for block in blocks if block[0].strip()], {}))
 
 
