@@ -26,7 +26,7 @@ MOST_STATEMENTS = 400
 NOWHERE = "http://127.0.0.1:9"
 # Nothing is fetched from anywhere, and a file's tests do not take the whole machine.
 SETTINGS = """
-    SET autoinstall_known_extensions = false; SET threads = 2; SET memory_limit = '1GB';
+    SET autoinstall_known_extensions = false; SET threads = 1; SET memory_limit = '1GB';
     SET max_temp_directory_size = '1GB'
 """
 BASES = {
