@@ -2,7 +2,58 @@
 
 from __future__ import annotations
 
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LISTS = re.compile(
+    r"duckdb_(databases|schemas|columns|tables|views|functions|memory|settings|variables)|"
+    r"information_schema|pg_|sqlite_master|\bshow\b|database_list|current_connection_id|txid",
+    re.IGNORECASE,
+)
+
 
 def explained(text: str, plain: str, ours: str) -> str | None:
     """The reason for a difference, or None where there is none that is meant."""
+    for reason, holds in _REASONS:
+        if holds(text, plain, ours):
+            return reason
     return None
+
+
+def _escaped(text: str, plain: str, ours: str) -> bool:
+    return plain != ours and _letters(plain) == _letters(ours)
+
+
+def _letters(text: str) -> str:
+    """A text without control characters, written out or not, and without what joins them."""
+    return re.sub(r"\\+(x[0-9a-f]{2}|u[0-9a-f]{4}|[nrt0])", "", _CONTROL.sub("", text))
+
+
+def _catalog(text: str, plain: str, ours: str) -> bool:
+    return bool(_LISTS.search(text)) and ("vercel" in ours) > ("vercel" in plain)
+
+
+def _masked(text: str, plain: str, ours: str) -> bool:
+    return "[secret]" in ours and not plain.startswith("[")
+
+
+def _placeholder(text: str, plain: str, ours: str) -> bool:
+    return ours.startswith("ParameterError: ")
+
+
+def _ambiguous(text: str, plain: str, ours: str) -> bool:
+    return 'catalog or schema "vercel"' in ours
+
+
+def _python(text: str, plain: str, ours: str) -> bool:
+    return plain == "not in Python" and ours.startswith("DataError: the rows can't be given")
+
+
+_REASONS = (
+    ("control characters are written out in errors", _escaped),
+    ("the catalog vercel is listed too", _catalog),
+    ("what may be a secret is masked in errors", _masked),
+    ("a placeholder of ours has no value", _placeholder),
+    ("a schema called vercel is not the catalog vercel", _ambiguous),
+    ("a value that Python can't hold is a DataError", _python),
+)
