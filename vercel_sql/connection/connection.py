@@ -306,7 +306,8 @@ class Connection(HoldsSecrets):
             with translated(self._catalogs, operation.value, parameters):
                 statements = self._read(operation.value, parameters, batch)
             for statement in statements:
-                self._free_for(result)
+                if statement is not statements[0]:
+                    self._free_for(result)
                 self._run(result, statement, parameters, batch, statement is statements[-1])
 
     def _read(self, text: str, parameters: Parameters, batch: Batch | None) -> Sequence[Statement]:
