@@ -350,6 +350,15 @@ def test_a_script_with_a_mistake_runs_as_much_as_in_duckdb(db):
         assert db.execute(tables).fetchall() == plain.execute(tables).fetchall()
 
 
+def test_no_statement_of_a_script_runs_twice(connect, file):
+    with connect(database=file) as db:
+        db.execute(f"CREATE VIEW tokens AS FROM {T}; CREATE TABLE t (i INT)")
+    db = connect(database=file)
+    db.execute("INSERT INTO t VALUES (1); SELECT count(*) FROM tokens")
+    assert db.fetchall() == [(31,)]
+    assert db.execute("SELECT count(*) FROM t").fetchall() == [(1,)]
+
+
 def test_a_prepared_copy_that_fails_leaves_no_file(db, tmp_path):
     out = tmp_path / "out.csv"
     db.execute(f"PREPARE p AS COPY (SELECT error('no') FROM range(3)) TO '{out}'")
