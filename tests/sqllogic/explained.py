@@ -36,6 +36,10 @@ def _analyzed(text: str, plain: str, ours: str) -> bool:
     return bool(re.match(r"\s*explain\s+(\(\s*)?analy[zs]e", text, re.IGNORECASE))
 
 
+def _removed(text: str, plain: str, ours: str) -> bool:
+    return "No files found that match" in ours and "No files found" not in plain
+
+
 def _masked(text: str, plain: str, ours: str) -> bool:
     return "[secret]" in ours and not plain.startswith("[")
 
@@ -55,6 +59,7 @@ def _python(text: str, plain: str, ours: str) -> bool:
 _REASONS = (
     ("control characters are written out in errors", _escaped),
     ("the catalog vercel is listed and counted too", _catalog),
+    ("what a COPY that failed has written is removed", _removed),
     ("EXPLAIN ANALYZE tells how long it took", _analyzed),
     ("what may be a secret is masked in errors", _masked),
     ("a placeholder of ours has no value", _placeholder),

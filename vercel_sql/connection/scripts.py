@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from duckdb import DuckDBPyConnection
+import duckdb
 
 from vercel_sql.connection.attachment import Attachment
 from vercel_sql.connection.batch import Batch
 from vercel_sql.sql import Native, Parameters, Statement, Write, check, parse
 from vercel_sql.sql.plain import Plain
+
+
+_READS_WHOLE = duckdb.__version__.startswith("1.")
+"""Whether DuckDB finds what is wrong with a later statement before the first one runs."""
 
 
 class Scripts:
@@ -20,7 +24,7 @@ class Scripts:
         catalogs: the accounts in it.
     """
 
-    def __init__(self, native: DuckDBPyConnection, catalogs: Sequence[Attachment]) -> None:
+    def __init__(self, native: duckdb.DuckDBPyConnection, catalogs: Sequence[Attachment]) -> None:
         self._native = native
         self._catalogs = catalogs
         resources = (r for c in catalogs for r in c.manifest.provider.services.values())
@@ -45,8 +49,7 @@ class Scripts:
                 return [plain]
         if statements is None:
             statements = parse(text)
-            if len(statements) > 1 and all(map(_is_duckdb_s, statements)):
-                # What is wrong with a later statement is found before the first one runs.
+            if _READS_WHOLE and len(statements) > 1 and all(map(_is_duckdb_s, statements)):
                 self._native.extract_statements(text)
         if batch is not None:
             batch.statements = statements
