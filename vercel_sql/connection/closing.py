@@ -6,7 +6,8 @@ import atexit
 import os
 import threading
 import weakref
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from duckdb import DuckDBPyConnection
 
@@ -22,32 +23,33 @@ _all: weakref.WeakSet[_Closes] = weakref.WeakSet()
 
 def closed_at_its_end(
     connection: _Closes, native: DuckDBPyConnection
-) -> weakref.finalize[[DuckDBPyConnection, int], _Closes]:
-    """Has a connection closed that nobody closes.
+) -> weakref.finalize[..., Any]:
+    """Has a connection closed that nobody closes; gives what does so when it is dropped.
 
     DuckDB holds our functions, and these hold DuckDB: Python alone never clears them away.
 
     Args:
         connection: the connection.
         native: the DuckDB connection in it.
-
-    Returns:
-        What closes the DuckDB connection when the other one is dropped.
     """
-    dropped = weakref.finalize(connection, _close_dropped, native, os.getpid())
-    dropped.atexit = False
     _all.add(connection)
+    return when_dropped(connection, native.close)
+
+
+def when_dropped(held: object, act: Callable[[], None]) -> weakref.finalize[..., Any]:
+    """Has something done once nobody holds an object any more, but not at the process's end."""
+    dropped = weakref.finalize(held, _act, act, os.getpid())
+    dropped.atexit = False
     return dropped
 
 
-def _close_dropped(native: DuckDBPyConnection, pid: int) -> None:
-    """Closes what a connection leaves.
+def _act(act: Callable[[], None], pid: int) -> None:
+    """Acts on a thread of its own, since the garbage collector runs anywhere, within DuckDB too.
 
-    On a thread of its own, since the garbage collector runs anywhere, within DuckDB too. After a
-    fork, DuckDB's threads are in the parent, and closing would wait for them.
+    After a fork, DuckDB's threads are in the parent, and closing would wait for them.
     """
     if os.getpid() == pid:
-        threading.Thread(target=native.close, name="vercel-sql-dropped", daemon=True).start()
+        threading.Thread(target=act, name="vercel-sql-dropped", daemon=True).start()
 
 
 @atexit.register

@@ -40,7 +40,7 @@ from vercel_sql.sql import (
 from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import Copies
-from vercel_sql.sql.running.duck import as_caller, for_caller, in_transaction
+from vercel_sql.sql.running.duck import as_caller, for_caller
 from vercel_sql.tables.allowance import Allowance
 from vercel_sql.tables.writing import Keeping, kept_rows
 
@@ -148,8 +148,7 @@ class Connection(HoldsSecrets):
             self.client.leave_scope()
             if not self._closed and any(catalog.missing for catalog in self._catalogs):
                 self._free_for(Result())
-                if not in_transaction(self.native):
-                    self._engine.load_all()
+                self._engine.load_all()
         return self.native
 
     def cursor(self) -> Cursor:

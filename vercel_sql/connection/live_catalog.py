@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
 import duckdb
@@ -123,7 +124,8 @@ def left(live: LiveCatalog, session: str) -> None:
         if key is None or len(live.sources):
             return
         del _shared[key]
-        live.remove()
+        with suppress(duckdb.Error):
+            live.remove()
         live.con.close()
 
 
