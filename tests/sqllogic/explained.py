@@ -6,7 +6,8 @@ import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LISTS = re.compile(
-    r"duckdb_\w+\(|information_schema|pg_|sqlite_master|\b(show|describe)\b|database_list|oid",
+    r"duckdb_\w+|information_schema|pg_|sqlite_master|\b(show|describe)\b|database_list|"
+    r"database_size|oid",
     re.IGNORECASE,
 )
 
