@@ -5,6 +5,7 @@ DuckDB 2.0 refuses other work while a result is unread, so nothing here leaves o
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,7 +57,8 @@ def as_caller(text: str, run: Callable[[], Any], then: Callable[[Any], Any] | No
         then: is called in the same way with what that gave, if it is there.
     """
     frame = _caller.get()
-    outer: dict[str, Any] = {"__builtins__": {}} if frame is None else frame.f_globals
+    # What Arrow and DuckDB import, they import with the builtins of the frame.
+    outer: dict[str, Any] = {"__builtins__": builtins} if frame is None else frame.f_globals
     seen = {**(_locals(frame, text) if frame is not None else {}), _RUN: run, _THEN: then}
     return eval(_TWICE if then else _CODE, outer, seen)  # noqa: S307 - our own code
 
