@@ -45,7 +45,7 @@ def test_positions_count_through_the_whole_script():
 
 
 def test_dollar_parameters_without_blanks_are_no_dollar_quote():
-    assert bound("SELECT $1,$2+$3", [1, 2, 3])[0] == "SELECT $p1,$p2+$p3"
+    assert bound("SELECT $1,$2+$3", [1, 2, 3])[0] == "SELECT $1,$2+$3"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import duckdb
 from vercel_sql.api import MOST_CONNECTIONS, Client, SecretsFile, find_credential
 from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.api.cancel_scope import checked_seconds
-from vercel_sql.connection.attachment import make_attachment
+from vercel_sql.connection.attachment import shared_attachment
 from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import ParameterError
@@ -104,13 +104,13 @@ def connect(
     )
     client.doubts.strict = strict
     with translated([]):
-        native = duckdb.connect(str(database))
+        con = duckdb.connect(str(database))
         try:
-            match_versions(native)
+            match_versions(con)
+            native, attachment = shared_attachment(con, provider.name, client, manifest)
             _turn_bar_off(native)
-            attachment = make_attachment(native, provider.name, client, manifest, Keeping())
         except BaseException:
-            native.close()
+            con.close()
             raise
     return Connection(
         native,
@@ -149,4 +149,7 @@ def match_versions(native: duckdb.DuckDBPyConnection) -> None:
     or parameter may; 2.0 does not do it.
     """
     if duckdb.__version__.startswith("1."):
-        native.execute("SET disabled_optimizers = 'join_filter_pushdown'")
+        query = "SELECT current_setting('disabled_optimizers')"
+        ((others,),) = native.execute(query).fetchall()
+        names = {*filter(None, others.split(",")), "join_filter_pushdown"}
+        native.execute(f"SET disabled_optimizers = '{','.join(sorted(names))}'")

@@ -169,7 +169,8 @@ class Column(Entry, frozen=True, kw_only=True):
             ``self``, whether the row is what the calling credential is; ``doubt``, which fields of
             those that were read could not be decoded, and so are NULL; the ``clock`` of the
             server: by how many milliseconds it is ``ahead`` of this machine's, where that is
-            certain, and its time when the row was ``read_at``.
+            certain, and its time when the row was ``read_at``; ``session``, which no manifest
+            has: the connection that asks.
         fields: for ``row``, the columns that the struct holds.
         hidden: not a column of the public table; views for people may use it.
         secret: the value is a credential that is shown once.
@@ -181,7 +182,9 @@ class Column(Entry, frozen=True, kw_only=True):
     name: str
     type: str
     description: str
-    source: Literal["field", "row", "request", "rest", "self", "doubt", "clock"] = "field"
+    source: Literal["field", "row", "request", "rest", "self", "doubt", "clock", "session"] = (
+        "field"
+    )
     hidden: bool = False
     secret: bool = False
     stored: bool = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import ParameterError
@@ -103,11 +103,18 @@ def _named(values: Mapping[str, object] | Sequence[object] | None) -> list[tuple
         return [(str(name), value) for name, value in values.items()]
     if isinstance(values, str | bytes):
         raise ParameterError("Parameters are a sequence or a mapping of values, not one string.")
+    if not isinstance(values, Iterable):
+        kind = type(values).__name__
+        raise ParameterError(
+            f"Parameters are a sequence or a mapping of values, not one {kind}: write [value]."
+        )
     return [(str(number), value) for number, value in enumerate(values, start=1)]
 
 
 def half_character(text: str) -> int | None:
     """Where the first half of a surrogate pair stands alone in a text, or None."""
+    if text.isascii():
+        return None
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -16,6 +16,13 @@ from vercel_sql.errors import ManifestError
 from vercel_sql.manifest import Column, Resource
 
 JSON = pa.json_(pa.string())
+SESSION = Column(
+    name="session",
+    type="VARCHAR",
+    description="the connection that asks, where several share a catalog",
+    source="session",
+)
+"""A column of the live tables alone."""
 _PLAIN = {
     "VARCHAR": pa.string(),
     "JSON": pa.string(),
@@ -82,7 +89,8 @@ class TableShape:
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
-        self._columns = {self.qualified(column.name): column for column in resource.columns}
+        columns = (*resource.columns, SESSION)
+        self._columns = {self.qualified(column.name): column for column in columns}
 
     def qualified(self, name: str) -> str:
         """The name of a column inside the live table."""
@@ -91,7 +99,7 @@ class TableShape:
     @cached_property
     def types(self) -> dict[str, pa.DataType]:
         """The storage type of each column, by its short name."""
-        return arrow_types(self.resource.columns)
+        return arrow_types(self._columns.values())
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -125,13 +133,20 @@ class TableShape:
         return [field.name for field in self.resource.fields if field.name in needed]
 
     def _array(
-        self, column: Column, fields: Fields, own_key: str | None, clock: ServerClock | None
+        self,
+        column: Column,
+        fields: Fields,
+        own_key: str | None,
+        clock: ServerClock | None,
+        session: str | None,
     ) -> pa.Array:
         storage = self.types[column.name]
         if column.source == "clock":
             return _clock_array(clock or ServerClock(), storage, fields.count)
         if column.source == "doubt":
             return pa.nulls(fields.count, storage) if fields.in_doubt is None else fields.in_doubt
+        if column.source == "session":
+            return pa.repeat(pa.scalar(session, storage), fields.count)
         if column.source == "row":
             parts = [fields.arrays[name] for name in (f.name for f in self.resource.fields)]
             return pa.StructArray.from_arrays(parts, fields=list(storage))
@@ -167,7 +182,10 @@ class TableShape:
         return export
 
     def assembler(
-        self, columns: list[Column], clock: ServerClock | None = None
+        self,
+        columns: list[Column],
+        clock: ServerClock | None = None,
+        session: str | None = None,
     ) -> Callable[[Fields, str | None], pa.RecordBatch]:
         """What puts some columns together as one batch, JSON still as text.
 
@@ -177,11 +195,12 @@ class TableShape:
         Args:
             columns: the columns.
             clock: that of the server that the rows come from.
+            session: the connection that asks, where several share the table.
         """
         schema = pa.schema([(self.qualified(c.name), self.types[c.name]) for c in columns])
 
         def assemble(fields: Fields, own_key: str | None) -> pa.RecordBatch:
-            arrays = [self._array(column, fields, own_key, clock) for column in columns]
+            arrays = [self._array(c, fields, own_key, clock, session) for c in columns]
             return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
         return assemble
