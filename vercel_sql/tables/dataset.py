@@ -98,7 +98,7 @@ class Scan:
 
     def _failed(self, error: Exception) -> ScanFailed:
         self._failures.keep(error)
-        return ScanFailed(str(error))
+        return ScanFailed.of(error)
 
     def _run(self) -> Iterator[pa.RecordBatch]:
         node = None if self._predicate is None else parse_expression(self._predicate)
