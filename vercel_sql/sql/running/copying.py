@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vercel_sql.sql.brackets import matching, top_level
@@ -53,7 +53,8 @@ def nothing_left(fragment: Fragment) -> Iterator[None]:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # the error says more
+                    path.unlink(missing_ok=True)
         raise
 
 
