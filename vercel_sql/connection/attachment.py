@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import threading
+import weakref
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from functools import partial
 from os import PathLike
 
 import duckdb
@@ -12,17 +14,18 @@ import duckdb
 from vercel_sql.api import Client, SecretsFile, find_credential
 from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.connection.live_catalog import (
+    LiveCatalog,
+    joined,
+    joining,
+    left,
+    refuse_taken,
+)
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.tables import Failures, Source
 from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import (
-    create_catalog,
-    create_live_schema,
-    create_service,
-    literal,
-    quoted,
-)
+from vercel_sql.tables.catalog import create_catalog, create_live_schema
 from vercel_sql.tables.functions import Functions
 from vercel_sql.tables.lost import OnOrphan
 from vercel_sql.tables.memo import Memo
@@ -33,54 +36,53 @@ class Attachment(HoldsSecrets):
     """The catalog of one account in one DuckDB connection.
 
     Attributes:
-        name: the name of the catalog.
-        client: the HTTP client that its tables and functions use.
+        live: the catalog, which other connections of the database may share.
+        client: the HTTP client that this one's tables and functions use.
         failures: the originals of errors that went through DuckDB.
+        session: the key of this one among those that share the catalog.
     """
 
-    def __init__(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        name: str,
-        client: Client,
-        manifest: Manifest,
-        keeping: Keeping,
-        *,
-        memo: Memo | None = None,
-        allowances: Allowances | None = None,
-        caller: str | None = None,
-    ) -> None:
-        self.name = name
+    def __init__(self, live: LiveCatalog, client: Client) -> None:
+        self.live = live
         self.client = client
-        self.manifest = manifest
         self.failures = Failures()
-        self.con = con
-        self._source = Source(client, self.failures)
-        allowances = allowances or Allowances(None)
-        self._functions = Functions(
-            con, name, self._source, keeping, memo or Memo(), allowances, caller
-        )
-        self._services: set[str] = set()
-        self._lock = threading.Lock()
+        self.session = live.sources.add(Source(client, self.failures))
 
     def __repr__(self) -> str:
         return f"<Attachment {self.name} of {self.client!r}>"
 
     @property
+    def name(self) -> str:
+        """The name of the catalog."""
+        return self.live.name
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the catalog has."""
+        return self.live.manifest
+
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The connection that the tables and functions were made on."""
+        return self.live.con
+
+    @property
     def missing(self) -> list[str]:
         """The services whose tables have not been made yet."""
-        return [name for name in self.manifest.service_names if name not in self._services]
+        return self.live.missing
 
     def add(self, services: Iterable[str]) -> None:
         """Makes the tables, views and functions of services, where they are not there yet."""
-        with self._lock:
-            for name in services:
-                service = self.manifest.service(name)
-                if service.name in self._services:
-                    continue
-                create_service(self.con, self.name, service, self._source)
-                self._functions.create(service)
-                self._services.add(service.name)
+        self.live.add(services)
+
+    def acting(self) -> AbstractContextManager[None]:
+        """What this thread has DuckDB plan meanwhile is for this one."""
+        return self.live.sources.acting(self.session)
+
+    def leave(self) -> None:
+        """Leaves the catalog to the other connections that share it, if any."""
+        left(self.live, self.session)
+        self.client.close()
 
     def remove(self) -> None:
         """Takes everything out of the connection again, and closes the client.
@@ -93,8 +95,7 @@ class Attachment(HoldsSecrets):
             raise InterfaceError(
                 f"the connection stands in {self.name}: USE another database before you detach it"
             )
-        self._functions.remove()
-        self.con.execute(f"DETACH {quoted(self.name)}")
+        self.live.remove()
         self.client.close()
 
 
@@ -211,14 +212,37 @@ def make_attachment(
     Raises:
         InterfaceError: the connection has a catalog of that name already.
     """
-    query = f"SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower({literal(name)})"
-    if con.execute(query).fetchall():
-        raise InterfaceError(
-            f"the connection has a database called {name} already (DuckDB calls a database by "
-            "its file's name without the ending): rename that one, or attach() with another name="
-        )
+    refuse_taken(con, name)
     create_catalog(con, name)
-    return Attachment(con, name, client, manifest, keeping, allowances=allowances)
+    functions = partial(
+        Functions, keeping=keeping, memo=Memo(), allowances=allowances or Allowances(None)
+    )
+    return Attachment(LiveCatalog(con, name, manifest, functions), client)
+
+
+def shared_attachment(
+    con: duckdb.DuckDBPyConnection, name: str, client: Client, manifest: Manifest
+) -> tuple[duckdb.DuckDBPyConnection, Attachment]:
+    """The user's connection, and an attachment to the catalog that all of a database share.
+
+    Args:
+        con: a new connection to the database.
+        name: the name of the catalog.
+        client: makes the calls.
+        manifest: what the catalog has.
+
+    Raises:
+        InterfaceError: the connection has a database of that name already.
+    """
+    with joining:
+        attachment = Attachment(joined(con, name, manifest), client)
+        # DuckDB closes the cursors of a connection with it, and the catalog's has to stay open.
+        native = con.cursor() if attachment.con is con else con
+        if len(attachment.live.sources) > 1:
+            attachment.live.share()
+        # Whoever was given the DuckDB connection may use it when ours is gone.
+        weakref.finalize(native, left, attachment.live, attachment.session).atexit = False
+    return native, attachment
 
 
 def occupy(
@@ -236,16 +260,14 @@ def occupy(
     """
     create_live_schema(con, name)
     # A function that makes a secret may be called by many; each is given only its own.
-    return Attachment(
-        con,
-        name,
-        client,
-        manifest,
-        keeping,
+    functions = partial(
+        Functions,
+        keeping=keeping,
         memo=memo,
         allowances=allowances,
         caller="current_connection_id()",
     )
+    return Attachment(LiveCatalog(con, name, manifest, functions), client)
 
 
 def detach(con: duckdb.DuckDBPyConnection, name: str = "vercel") -> None:

@@ -25,7 +25,8 @@ from vercel_sql.connection.batch import Batch
 from vercel_sql.connection.course import Course
 from vercel_sql.connection.ctrl_c import rest
 from vercel_sql.connection.cursor import Cursor, Values, counted, wrapped
-from vercel_sql.connection.lent import Lent
+from vercel_sql.connection.held import Result
+from vercel_sql.connection.lent import Lent, abort
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
 from vercel_sql.sql import NO_PARAMETERS, Explain, Native, Parameters, Statement, check, parse
@@ -94,14 +95,14 @@ class Connection(HoldsSecrets):
         self._catalogs = [attachment]
         self._engine = Engine(native, self._catalogs)
         self._keeping = keeping
-        self._active: weakref.ref[Cursor] | None = None
+        self._active: weakref.ref[Result] | None = None
         self._lock = threading.RLock()
         self._closed = False
         self._lent = Lent(native)
         self._course = Course(CancelScope(), attachment.client, native)
         self._statement = Unshown("")
         self._parameters = NO_PARAMETERS
-        self._own_cursor = Cursor(self)
+        self._own = Result()
         # DuckDB holds our functions, and these hold DuckDB: Python alone never clears them away.
         self._dropped = weakref.finalize(self, _close_dropped, native, os.getpid())
         self._dropped.atexit = False
@@ -142,7 +143,7 @@ class Connection(HoldsSecrets):
         with self._lock, translated(self._catalogs):
             self.client.leave_scope()
             if not self._closed and any(catalog.missing for catalog in self._catalogs):
-                self._free_for(self.cursor())
+                self._free_for(Result())
                 if not in_transaction(self.native):
                     self._engine.load_all()
         return self.native
@@ -156,23 +157,31 @@ class Connection(HoldsSecrets):
         """Runs a script on a new cursor and gives the cursor; see `Cursor.execute`."""
         parameters, hidden = wrapped(parameters), Unshown(operation)
         del operation
-        self._own_cursor = self.cursor()._execute(hidden, parameters)
-        return self._own_cursor
+        return self._new_own()._execute(hidden, parameters)
 
     def sql(self, query: str, params: Values = None) -> Cursor:
         """The same as `execute`, by the name that DuckDB's users know."""
         params, hidden = wrapped(params), Unshown(query)
         del query
-        self._own_cursor = self.cursor()._execute(hidden, params)
-        return self._own_cursor
+        return self._new_own()._execute(hidden, params)
 
     def executemany(self, operation: str, seq_of_parameters: Iterable[Values]) -> Cursor:
         """Runs a script once for each set of parameters; see `Cursor.executemany`."""
         hidden, each = Unshown(operation), map(wrapped, seq_of_parameters)
         sets = counted(seq_of_parameters)
         del operation, seq_of_parameters
-        self._own_cursor = self.cursor()._executemany(hidden, each, sets)
-        return self._own_cursor
+        return self._new_own()._executemany(hidden, each, sets)
+
+    def _new_own(self) -> Cursor:
+        """A new cursor, whose result is the connection's own from now on."""
+        cursor = self.cursor()
+        self._own = cursor._held
+        return cursor
+
+    @property
+    def _own_cursor(self) -> Cursor:
+        """A cursor on the result of the last `execute`; kept, it would keep the connection."""
+        return Cursor(self, self._own)
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """The next row of the last `execute`."""
@@ -225,8 +234,8 @@ class Connection(HoldsSecrets):
         for statement in statements:
             cursor = self.cursor()
             with self._lock:
-                self._free_for(cursor)
-                self._run(cursor, statement, parameters)
+                self._free_for(cursor._held)
+                self._run(cursor._held, statement, parameters)
             yield statement, cursor
 
     def commit(self) -> None:
@@ -273,27 +282,28 @@ class Connection(HoldsSecrets):
             self._closed = True
             self._dropped.detach()
             rest()
-            for catalog in self._catalogs:
-                catalog.client.close()
+            self._lent.close()
             self.native.close()
+            for catalog in self._catalogs:
+                catalog.leave()
             _open.discard(self)
 
     def _run_script(
         self,
-        cursor: Cursor,
+        result: Result,
         operation: Unshown,
         parameters: Parameters,
         batch: Batch | None = None,
     ) -> None:
         self._check_open()
         with self._lock:
-            self._free_for(cursor)
+            self._free_for(result)
             with translated(self._catalogs, operation.value, parameters):
                 statements = parse(operation.value)
                 check(statements, parameters)
             for statement in statements:
-                self._free_for(cursor)
-                self._run(cursor, statement, parameters, batch, statement is statements[-1])
+                self._free_for(result)
+                self._run(result, statement, parameters, batch, statement is statements[-1])
 
     @contextmanager
     def _batch(self, operation: Unshown, sets: int | None) -> Iterator[Batch]:
@@ -320,7 +330,7 @@ class Connection(HoldsSecrets):
 
     def _run(
         self,
-        cursor: Cursor,
+        result: Result,
         statement: Statement,
         parameters: Parameters,
         batch: Batch | None = None,
@@ -339,27 +349,27 @@ class Connection(HoldsSecrets):
         )
         self.client.receipts.settle()
         self._statement, self._parameters = Unshown(statement.text), parameters
-        with course.running(), self._translated():
+        with course.running(), self._translated(), self._catalogs[0].acting():
             with course.stoppable():
-                result = self._engine.run(statement, parameters, limits)
-                if isinstance(result, NativeQuery):
-                    self._run_native(result, statement, parameters)
-                    self._take(cursor, statement, parameters)
-            if isinstance(result, Outcome):
+                ran = self._engine.run(statement, parameters, limits)
+                if isinstance(ran, NativeQuery):
+                    self._run_native(ran, statement, parameters)
+                    self._take(result, statement, parameters)
+            if isinstance(ran, Outcome):
                 if batch is not None:
-                    batch.note(result)
-                self._give(cursor, result)
+                    batch.note(ran)
+                self._give(result, ran)
 
-    def _take(self, cursor: Cursor, statement: Statement, parameters: Parameters) -> None:
-        """Lets a cursor take over what DuckDB gave for a statement."""
+    def _take(self, result: Result, statement: Statement, parameters: Parameters) -> None:
+        """Takes over what DuckDB gave for a statement."""
         if isinstance(statement, Explain):
-            self._mask_plan(statement.text, parameters)
-        if isinstance(statement, Native) and statement.first_keyword in _QUERIES:
-            cursor._take_rows(self.native)
+            result.take_rows(self._masked_plan(statement.text, parameters))
+        elif isinstance(statement, Native) and statement.first_keyword in _QUERIES:
+            result.take_rows(self.native)
         else:
-            cursor._take_any(self.native)
+            result.take_any(self.native)
 
-    def _give(self, cursor: Cursor, outcome: Outcome) -> None:
+    def _give(self, result: Result, outcome: Outcome) -> None:
         """Puts a result of ours into DuckDB, so that it is fetched like any other.
 
         Raises:
@@ -367,7 +377,7 @@ class Connection(HoldsSecrets):
                 the error has them.
         """
         try:
-            self._lend(outcome.table)
+            lent = self._lend(outcome.table)
             self._course.ctrl_c.check()
         except (Exception, KeyboardInterrupt) as error:
             if outcome.changed is None:
@@ -379,11 +389,11 @@ class Connection(HoldsSecrets):
                 error,
                 outcome.table,
             ) from None
-        cursor._take_outcome(self.native, outcome)
+        result.take_outcome(lent, outcome)
 
-    def _lend(self, table: pa.Table) -> None:
+    def _lend(self, table: pa.Table) -> DuckDBPyConnection:
         self._course.is_computed = True
-        self._lent.give(table)
+        return self._lent.give(table)
 
     def _run_native(self, query: NativeQuery, statement: Statement, parameters: Parameters) -> None:
         self._course.is_computed = False
@@ -397,40 +407,40 @@ class Connection(HoldsSecrets):
                 query = self._engine.native(statement, parameters)
                 self.native.execute(query.text, query.values or None)
 
-    def _mask_plan(self, statement: str, parameters: Parameters) -> None:
+    def _masked_plan(self, statement: str, parameters: Parameters) -> DuckDBPyConnection:
         """Takes what is secret out of a plan of DuckDB's, which repeats literals and values."""
         described = self.native.description or []
         rows = self.native.fetchall()
         texts = [[mask_plan(str(each), statement, parameters) for each in row] for row in rows]
         columns = {str(each[0]): [row[at] for row in texts] for at, each in enumerate(described)}
-        self._lend(pa.table(columns))
+        return self._lend(pa.table(columns))
 
     @contextmanager
-    def _using(self, cursor: Cursor, *, to_end: bool = False) -> Iterator[None]:
-        """Lets a cursor read its result, to its end or not, with errors as this package's."""
+    def _using(self, result: Result, *, to_end: bool = False) -> Iterator[None]:
+        """Lets a result be read, to its end or not, with errors as this package's."""
         self._check_open()
         try:
-            with self._lock, self._reading(cursor):
+            with self._lock, self._reading(result):
                 yield
         except Exception as error:
-            unread = cursor._unread(error)
+            unread = result.unread(error)
             if unread is error:
                 raise
             raise unread from None
         if to_end:
-            self._was_read(cursor)
+            self._was_read(result)
 
-    def _was_read(self, cursor: Cursor) -> None:
-        """A cursor gave the last of its rows."""
+    def _was_read(self, result: Result) -> None:
+        """The last row of a result was given."""
         with self._lock:
-            if cursor._reads_natively:
+            if result.reads_natively:
                 self._course.end()
 
     @contextmanager
-    def _reading(self, cursor: Cursor) -> Iterator[None]:
+    def _reading(self, result: Result) -> Iterator[None]:
         """Lets rows be read; those that DuckDB still has to compute, only while there is time."""
         course = self._course
-        if course.is_computed or not cursor._reads_natively:
+        if course.is_computed or not result.reads_natively:
             with self._translated():
                 yield
             return
@@ -442,30 +452,28 @@ class Connection(HoldsSecrets):
         """Raises errors as this package's; they may be about the statement that ran last."""
         return translated(self._catalogs, self._statement.value, self._parameters)
 
-    def _free_for(self, cursor: Cursor) -> None:
-        """Makes a cursor the one whose result DuckDB holds; another's rows are set aside."""
+    def _free_for(self, result: Result) -> None:
+        """Makes a result the one that DuckDB is to hold; another's rows are set aside."""
         active = self._active() if self._active is not None else None
-        if active is not None and active is not cursor:
+        if active is not None and active is not result:
             try:
                 with self._reading(active):
-                    active._park()
+                    active.park()
             except Exception as error:  # of Python's too: it has not all values of DuckDB
-                active._fail(active._unread(error))
-        cursor._clear()
-        self._active = weakref.ref(cursor)
-        if hasattr(self.native, "abort"):
-            # DuckDB 2.0 does nothing else while a result is unread.
-            self.native.abort()
+                active.fail(active.unread(error))
+        result.clear()
+        self._active = weakref.ref(result)
+        abort(self.native)
         self._lent.take_back()
 
-    def _forget(self, cursor: Cursor) -> None:
-        if self._active is not None and self._active() is cursor:
+    def _forget(self, result: Result) -> None:
+        if self._active is not None and self._active() is result:
             self._active = None
 
     def _end_transaction(self, word: str) -> None:
         self._check_open()
         with self._lock, translated(self._catalogs):
-            self._free_for(self.cursor())
+            self._free_for(Result())
             if in_transaction(self.native):
                 self.native.execute(word)
 

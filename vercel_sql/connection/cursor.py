@@ -14,15 +14,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
-from vercel_sql.errors import InterfaceError, ProgrammingError
+from vercel_sql.connection.held import Description, Result
+from vercel_sql.errors import InterfaceError
 from vercel_sql.sql import Parameters
-from vercel_sql.sql.running import Outcome
-from vercel_sql.tables.writing import kept_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from vercel_sql.connection.connection import Connection
 
 Values = Mapping[str, object] | Sequence[object] | Parameters | None
-Description = list[tuple[str, Any, None, None, None, None, None]]
 
 
 class Cursor(HoldsSecrets):
@@ -39,23 +36,16 @@ class Cursor(HoldsSecrets):
 
     Attributes:
         arraysize: how many rows `fetchmany` gives by default.
-        secret_columns: the columns of the last result whose values are shown this once.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, result: Result | None = None) -> None:
         self._connection = connection
         self._closed = False
-        self._native: duckdb.DuckDBPyConnection | None = None
-        self._parked: deque[tuple[Any, ...]] | None = None
-        self._failure: Exception | None = None
-        self._description: Description | None = None
-        self._rowcount = -1
-        self._kept: Outcome | None = None
+        self._held = result or Result()
         self.arraysize = 1
-        self.secret_columns: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
-        columns = len(self._description or [])
+        columns = len(self._held.description or [])
         return f"<Cursor: {'closed' if self._closed else f'{columns} columns'}>"
 
     def __enter__(self) -> Cursor:
@@ -81,12 +71,17 @@ class Cursor(HoldsSecrets):
     @property
     def description(self) -> Description | None:
         """Name and type of each column of the last result; None where there is none."""
-        return self._description
+        return self._held.description
 
     @property
     def rowcount(self) -> int:
         """How many rows the last statement changed; -1 where that is not known."""
-        return self._rowcount
+        return self._held.rowcount
+
+    @property
+    def secret_columns(self) -> frozenset[str]:
+        """The columns of the last result whose values are shown this once."""
+        return self._held.secret_columns
 
     def execute(self, operation: str, parameters: Values = None) -> Cursor:
         """Runs a script of one or more statements; the last one's result can be fetched.
@@ -106,7 +101,7 @@ class Cursor(HoldsSecrets):
 
     def _execute(self, operation: Unshown, parameters: Parameters) -> Cursor:
         self._check_open()
-        self._connection._run_script(self, operation, parameters)
+        self._connection._run_script(self._held, operation, parameters)
         return self
 
     def executemany(self, operation: str, seq_of_parameters: Iterable[Values]) -> Cursor:
@@ -130,10 +125,10 @@ class Cursor(HoldsSecrets):
         changed = 0
         with self._connection._batch(operation, sets) as batch:
             for parameters in each:
-                self._connection._run_script(self, operation, parameters, batch)
+                self._connection._run_script(self._held, operation, parameters, batch)
                 batch.run_is_over()
-                changed += max(self._rowcount, 0)
-        self._rowcount = changed
+                changed += max(self._held.rowcount, 0)
+        self._held.rowcount = changed
         return self
 
     def fetchone(self) -> tuple[Any, ...] | None:
@@ -142,13 +137,13 @@ class Cursor(HoldsSecrets):
         Raises:
             ProgrammingError: there is no result.
         """
-        with self._connection._using(self):
-            parked = self._set_aside()
+        with self._using():
+            parked = self._held.set_aside()
             if parked is not None:
                 return parked.popleft() if parked else None
-            row: tuple[Any, ...] | None = self._result().fetchone()
+            row: tuple[Any, ...] | None = self._held.source().fetchone()
         if row is None:
-            self._connection._was_read(self)
+            self._connection._was_read(self._held)
         return row
 
     def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
@@ -158,13 +153,13 @@ class Cursor(HoldsSecrets):
             ProgrammingError: there is no result.
         """
         count = self.arraysize if size is None else size
-        with self._connection._using(self):
-            parked = self._set_aside()
+        with self._using():
+            parked = self._held.set_aside()
             if parked is not None:
                 return [parked.popleft() for _ in range(min(count, len(parked)))]
-            rows = self._result().fetchmany(count)
+            rows = self._held.source().fetchmany(count)
         if len(rows) < count:
-            self._connection._was_read(self)
+            self._connection._was_read(self._held)
         return rows
 
     def fetchall(self) -> list[tuple[Any, ...]]:
@@ -173,12 +168,12 @@ class Cursor(HoldsSecrets):
         Raises:
             ProgrammingError: there is no result.
         """
-        with self._connection._using(self, to_end=True):
-            parked = self._set_aside()
+        with self._using(to_end=True):
+            parked = self._held.set_aside()
             if parked is not None:
-                self._parked = deque()
+                self._held.parked = deque()
                 return list(parked)
-            return self._result().fetchall()
+            return self._held.source().fetchall()
 
     def df(self) -> pd.DataFrame:
         """The rows that are left as a pandas DataFrame.
@@ -187,8 +182,8 @@ class Cursor(HoldsSecrets):
             InterfaceError: pandas is missing; the rows can be fetched in another way.
         """
         require_library("pandas")
-        with self._connection._using(self, to_end=True):
-            frame: pd.DataFrame = self._unparked().df()
+        with self._using(to_end=True):
+            frame: pd.DataFrame = self._held.unparked().df()
             return frame
 
     def pl(self) -> pl.DataFrame:
@@ -205,8 +200,8 @@ class Cursor(HoldsSecrets):
 
     def arrow(self) -> pa.Table:
         """The rows that are left as a pyarrow Table."""
-        with self._connection._using(self, to_end=True), _no_copy_warning():
-            return self._unparked().to_arrow_table()
+        with self._using(to_end=True), _no_copy_warning():
+            return self._held.unparked().to_arrow_table()
 
     def setinputsizes(self, sizes: Sequence[Any]) -> None:
         """Does nothing, as PEP 249 allows."""
@@ -217,106 +212,20 @@ class Cursor(HoldsSecrets):
     def close(self) -> None:
         """Closes the cursor; its result is gone."""
         if not self._closed:
-            self._connection._forget(self)
+            self._connection._forget(self._held)
         self._closed = True
-        self._clear()
+        self._held.clear()
 
-    def _clear(self) -> None:
-        self._native = None
-        self._parked = None
-        self._failure = None
-        self._description = None
-        self._rowcount = -1
-        self._kept = None
-        self.secret_columns = frozenset()
-
-    def _take_rows(self, native: duckdb.DuckDBPyConnection) -> None:
-        """Takes over the rows that stand in the DuckDB connection."""
-        self._rowcount = -1
-        self._native = native
-        self._description = list(native.description or []) or None
-
-    def _take_outcome(self, native: duckdb.DuckDBPyConnection, outcome: Outcome) -> None:
-        """Takes over the result of a statement of ours, whose rows stand in the connection."""
-        self._take_rows(native)
-        self._rowcount = -1 if outcome.changed is None else outcome.changed
-        self.secret_columns = outcome.secrets
-        self._kept = outcome if outcome.secrets else None
-
-    def _unread(self, error: Exception) -> Exception:
-        """The error for rows that could not be read; it has those that nobody can ask for again."""
-        if self._kept is None or isinstance(error, InterfaceError | ProgrammingError):
-            return error
-        reason = str(error) or type(error).__name__
-        text = f"the rows could not be given: {reason}. They are kept in this error"
-        return kept_rows(text, error, self._kept.table)
-
-    def _take_any(self, native: duckdb.DuckDBPyConnection) -> None:
-        """Takes over the result of a statement of DuckDB's that is no query."""
-        described = [(str(name), str(kind)) for name, kind, *_ in native.description or []]
-        if described == [("Success", "BOOLEAN")]:
-            # What DuckDB gives for a statement without rows.
-            return
-        self._take_rows(native)
-        if described == [("Count", "BIGINT")]:
-            self._count(native)
-
-    def _count(self, native: duckdb.DuckDBPyConnection) -> None:
-        """Learns how many rows DuckDB changed, and leaves that result to be fetched."""
-        rows = native.fetchall()
-        if len(rows) == 1:
-            self._rowcount = rows[0][0]
-            native.execute(f'SELECT {self._rowcount}::BIGINT AS "Count"')
-        elif rows:
-            self._parked = deque(rows)
-        else:
-            # What DuckDB gives for CREATE TABLE.
-            self._native, self._description = None, None
-
-    @property
-    def _reads_natively(self) -> bool:
-        """Whether its rows are still in DuckDB, and not set aside."""
-        return self._native is not None and self._parked is None and self._failure is None
-
-    def _park(self) -> None:
-        """Sets the unread rows aside, so that the DuckDB connection is free."""
-        if self._native is not None and self._parked is None and self._description is not None:
-            self._parked = deque(self._native.fetchall())
-        self._native = None
-
-    def _fail(self, error: Exception) -> None:
-        """Keeps what went wrong while rows were set aside, for whoever fetches them."""
-        self._native, self._failure = None, error
-
-    def _set_aside(self) -> deque[tuple[Any, ...]] | None:
-        """The rows that were set aside, if they were.
-
-        Raises:
-            Error: they could not be read.
-        """
-        if self._failure is not None:
-            failure = self._failure
-            self._clear()
-            raise failure
-        return self._parked
+    @contextmanager
+    def _using(self, *, to_end: bool = False) -> Iterator[None]:
+        """Reads its result, to its end or not, with errors as this package's."""
+        self._check_open()
+        with self._connection._using(self._held, to_end=to_end):
+            yield
 
     def _check_open(self) -> None:
         if self._closed:
             raise InterfaceError("the cursor is closed")
-
-    def _result(self) -> duckdb.DuckDBPyConnection:
-        self._check_open()
-        if self._native is None or self._description is None:
-            raise ProgrammingError("there is no result to fetch: execute a statement with rows")
-        return self._native
-
-    def _unparked(self) -> duckdb.DuckDBPyConnection:
-        if self._set_aside() is not None:
-            raise ProgrammingError(
-                "another cursor of this connection has run a statement since: fetch the rows one "
-                "by one, or ask for a DataFrame or Arrow table right after execute"
-            )
-        return self._result()
 
 
 def wrapped(parameters: Values) -> Parameters:

@@ -9,7 +9,7 @@ import duckdb
 from vercel_sql.api import MOST_CONNECTIONS, Client, SecretsFile, find_credential
 from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.api.cancel_scope import checked_seconds
-from vercel_sql.connection.attachment import make_attachment
+from vercel_sql.connection.attachment import shared_attachment
 from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import ParameterError
@@ -100,13 +100,13 @@ def connect(
         audit_log=noted,
     )
     with translated([]):
-        native = duckdb.connect(str(database))
+        con = duckdb.connect(str(database))
         try:
-            match_versions(native)
+            match_versions(con)
+            native, attachment = shared_attachment(con, provider.name, client, manifest)
             _turn_bar_off(native)
-            attachment = make_attachment(native, provider.name, client, manifest, Keeping())
         except BaseException:
-            native.close()
+            con.close()
             raise
     return Connection(
         native,

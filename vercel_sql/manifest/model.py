@@ -166,7 +166,8 @@ class Column(Entry, frozen=True, kw_only=True):
         source: where its value comes from: the ``field`` of that name in the row; the whole
             ``row`` as a struct; what was asked for (``request``: the parameter of that name,
             and in a listing the key); the ``rest``, which is what the manifest does not know;
-            ``self``, whether the row is what the calling credential is.
+            ``self``, whether the row is what the calling credential is; ``session``, which no
+            manifest has: the connection that asks.
         fields: for ``row``, the columns that the struct holds.
         hidden: not a column of the public table; views for people may use it.
         secret: the value is a credential that is shown once.
@@ -178,7 +179,7 @@ class Column(Entry, frozen=True, kw_only=True):
     name: str
     type: str
     description: str
-    source: Literal["field", "row", "request", "rest", "self"] = "field"
+    source: Literal["field", "row", "request", "rest", "self", "session"] = "field"
     hidden: bool = False
     secret: bool = False
     stored: bool = True

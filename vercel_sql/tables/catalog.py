@@ -7,12 +7,12 @@ columns the short names and leave the hidden ones out; the views for people look
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import duckdb
 
 from vercel_sql.manifest import Column, Resource, Service, View
-from vercel_sql.tables.source import Source
+from vercel_sql.tables.source import Sources
 
 LIVE = "live"
 
@@ -39,16 +39,16 @@ def create_live_schema(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
 
 
 def create_service(
-    con: duckdb.DuckDBPyConnection, catalog: str, service: Service, source: Source
+    con: duckdb.DuckDBPyConnection, catalog: str, service: Service, sources: Sources
 ) -> None:
-    """Makes the tables and views of one service.
+    """Makes the live tables of one service; `create_views` makes what people see of them.
 
     Args:
         con: the connection that the tables belong to. It has to stay open: DuckDB 1.5 fails on
             functions of the ICU extension over a table whose own connection is closed.
         catalog: the name of the catalog.
         service: the manifest's service.
-        source: what the live tables are made from.
+        sources: what the live tables are made from.
     """
     # Imported here: see the package.
     from vercel_sql.tables.dataset import LiveTable
@@ -57,53 +57,75 @@ def create_service(
         # create_view takes a plain name only, so the schema is chosen by USE.
         con.execute(f"USE {quoted(catalog)}.{quoted(LIVE)}")
         for resource in service.resources.values():
-            table = LiveTable(resource, source.client, source.failures)
-            con.from_arrow(table).create_view(resource.full_name)
+            con.from_arrow(LiveTable(resource, sources)).create_view(resource.full_name)
+
+
+def create_views(
+    con: duckdb.DuckDBPyConnection, catalog: str, service: Service, session: str | None = None
+) -> None:
+    """Makes the views of one service, or makes them anew.
+
+    Args:
+        con: any connection of the database.
+        catalog: the name of the catalog.
+        service: the manifest's service.
+        session: SQL for the key of the source that a query asks, where there are several.
+    """
     con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{quoted(service.name)}")
     for resource in service.resources.values():
-        _create_public(con, catalog, resource)
+        _create_public(con, catalog, resource, session)
     for schema, views in service.views.items():
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{quoted(schema)}")
         for view in views.values():
-            _create_view(con, catalog, service, view)
+            _create_view(con, catalog, service, view, session)
 
 
 @contextmanager
 def _kept_search_path(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Leaves the user's ``USE`` as it was."""
-    ((before,),) = con.execute("SELECT current_setting('search_path')").fetchall()
+    """Leaves the user's ``USE`` as it was, where that still leads somewhere."""
+    query = "SELECT current_setting('search_path'), current_database(), current_schema()"
+    ((path, database, schema),) = con.execute(query).fetchall()
     try:
         yield
     finally:
-        con.execute(f"SET search_path = {literal(before)}" if before else "RESET search_path")
+        # A path's first entry may be the name of a schema alone, which means one where we stand.
+        con.execute(f"USE {quoted(database)}.{quoted(schema)}")
+        with suppress(duckdb.CatalogException):
+            con.execute(f"SET search_path = {literal(path)}" if path else "RESET search_path")
 
 
-def _create_public(con: duckdb.DuckDBPyConnection, catalog: str, resource: Resource) -> None:
+def _create_public(
+    con: duckdb.DuckDBPyConnection, catalog: str, resource: Resource, session: str | None
+) -> None:
     name = ".".join(quoted(part) for part in (catalog, resource.service, resource.name))
-    query = _select(catalog, resource, resource.public_columns)
-    con.execute(f"CREATE VIEW {name} AS {query}")
+    query = _select(catalog, resource, resource.public_columns, session)
+    con.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
     descriptions = {c.name: c.description for c in resource.public_columns}
     _comment(con, name, resource.description, descriptions)
 
 
 def _create_view(
-    con: duckdb.DuckDBPyConnection, catalog: str, service: Service, view: View
+    con: duckdb.DuckDBPyConnection, catalog: str, service: Service, view: View, session: str | None
 ) -> None:
     name = ".".join(quoted(part) for part in (catalog, view.schema, view.name))
     query = view.query
     for resource in service.resources.values():
-        table = f"({_select(catalog, resource, resource.columns)})"
+        table = f"({_select(catalog, resource, resource.columns, session)})"
         query = query.replace(f"{{table:{resource.name}}}", table)
-    con.execute(f"CREATE VIEW {name} AS {query}")
+    con.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
     _comment(con, name, view.description, view.comments)
 
 
-def _select(catalog: str, resource: Resource, columns: Iterable[Column]) -> str:
+def _select(
+    catalog: str, resource: Resource, columns: Iterable[Column], session: str | None
+) -> str:
     parts = ", ".join(
         f"{quoted(f'{resource.full_name}.{column.name}')} AS {quoted(column.name)}"
         for column in columns
     )
-    return f"SELECT {parts} FROM {quoted(catalog)}.{quoted(LIVE)}.{quoted(resource.full_name)}"
+    table = f"{quoted(catalog)}.{quoted(LIVE)}.{quoted(resource.full_name)}"
+    asks = f" WHERE {quoted(f'{resource.full_name}.session')} = {session}" if session else ""
+    return f"SELECT {parts} FROM {table}{asks}"
 
 
 def _comment(

@@ -20,9 +20,10 @@ from vercel_sql.manifest import Column, Method, Resource
 from vercel_sql.tables.calls import send_or_missing
 from vercel_sql.tables.failures import Failures, ScanFailed
 from vercel_sql.tables.pages import exact_fields, field_reader, page_reader, rows_at
-from vercel_sql.tables.predicates import Node, fields_of, parse_expression
+from vercel_sql.tables.predicates import Node, candidates, fields_of, parse_expression
 from vercel_sql.tables.routes import Lookup, Route, choose_route
-from vercel_sql.tables.shape import Fields, TableShape
+from vercel_sql.tables.shape import SESSION, Fields, TableShape
+from vercel_sql.tables.source import Sources
 
 _SIDE_BY_SIDE = 8
 
@@ -32,15 +33,13 @@ class LiveTable(ds.Dataset):  # type: ignore[misc]
 
     Args:
         resource: the manifest's resource.
-        client: the HTTP client that the scans use.
-        failures: where the originals of errors are kept.
+        sources: whom the scans ask, for each connection that shares the table.
     """
 
-    def __init__(self, resource: Resource, client: Client, failures: Failures) -> None:
+    def __init__(self, resource: Resource, sources: Sources) -> None:
         # The parent's __init__ is for Arrow's own datasets, and is not called.
         self.shape = TableShape(resource)
-        self._client = client
-        self._failures = failures
+        self._sources = sources
 
     def __repr__(self) -> str:
         return f"<LiveTable vercel.{self.shape.resource.full_name}>"
@@ -61,7 +60,16 @@ class LiveTable(ds.Dataset):  # type: ignore[misc]
     ) -> Scan:
         """One scan. Nothing is requested before the first batch is asked for."""
         names = self.shape.column_names if columns is None else list(columns)
-        return Scan(self.shape, self._client, self._failures, names, filter)
+        node = None if filter is None else parse_expression(filter)
+        column = self.shape.qualified(SESSION.name)
+        session = next(iter(candidates(node, column) or ()), None)
+        source = self._sources.of(session)
+        if session is None and column in names and len(self._sources) > 1:
+            raise ScanFailed(
+                "several connections share this table, and a query of it needs DuckDB's optimizer "
+                "filter_pushdown, which is disabled"
+            )
+        return Scan(self.shape, source.client, source.failures, names, filter, node, session)
 
 
 class Scan:
@@ -74,6 +82,8 @@ class Scan:
         failures: Failures,
         names: list[str],
         predicate: pc.Expression | None,
+        node: Node | None,
+        session: str | None,
     ) -> None:
         self.projected_schema = pa.schema([shape.schema.field(name) for name in names])
         self._shape = shape
@@ -81,6 +91,8 @@ class Scan:
         self._failures = failures
         self._names = names
         self._predicate = predicate
+        self._node = node
+        self._session = session
 
     def to_reader(self) -> pa.RecordBatchReader:
         """The batches as a stream, one page each, fetched as they are asked for."""
@@ -101,10 +113,10 @@ class Scan:
         return ScanFailed.of(error)
 
     def _run(self) -> Iterator[pa.RecordBatch]:
-        node = None if self._predicate is None else parse_expression(self._predicate)
+        node = self._node
         columns = self._needed_columns(node)
         own_key = self._own_key() if any(c.source == "self" for c in columns) else None
-        assemble = self._shape.assembler(columns)
+        assemble = self._shape.assembler(columns, self._session)
         export = self._shape.exporter(self._names)
         for fields, fresh in self._fields(choose_route(self._shape, node), columns):
             batch = assemble(fields, own_key)

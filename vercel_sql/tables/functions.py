@@ -17,7 +17,7 @@ import pyarrow as pa
 from duckdb import sqltypes
 from duckdb.func import FunctionNullHandling
 
-from vercel_sql.api import build_request, check_arguments, encode_json
+from vercel_sql.api import Client, build_request, check_arguments, encode_json
 from vercel_sql.api.causes import caused_by
 from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import Method, Resource, Service
@@ -26,11 +26,11 @@ from vercel_sql.tables.calls import call, refuse_own_key, result_columns
 from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.rotation import Rotation
-from vercel_sql.tables.source import Source
+from vercel_sql.tables.source import Source, Sources
 from vercel_sql.tables.spelling import FUNCTION
 from vercel_sql.tables.writing import Keeping, write_and_keep
 
-_CALLER, _STATEMENT = "__caller", "__statement"
+_CALLER, _STATEMENT, _SESSION = "__caller", "__statement", "__session"
 CURRENT_STATEMENT = "concat(txid_current(), '/', current_query_id())"
 """SQL that tells a statement of DuckDB's from all others of the database.
 
@@ -45,7 +45,7 @@ class Functions:
     Args:
         con: the connection that they are registered on; only it can take them out.
         catalog: the name of the catalog.
-        source: what makes the calls.
+        sources: what makes the calls, for each connection that shares the catalog.
         keeping: where secrets go; with a file for them, the functions that change something are
             made too.
         memo: what each request id gave.
@@ -57,7 +57,7 @@ class Functions:
         self,
         con: duckdb.DuckDBPyConnection,
         catalog: str,
-        source: Source,
+        sources: Sources,
         keeping: Keeping,
         memo: Memo,
         allowances: Allowances,
@@ -66,11 +66,19 @@ class Functions:
         self._con = con
         self._caller = caller or "NULL"
         self._catalog = catalog
-        self._source = source
+        self._sources = sources
         self._keeping = keeping
         self._memo = memo
         self._allowances = allowances
         self._registered: list[str] = []
+        self._session = f"__{catalog}_session"
+        con.create_function(self._session, sources.current, [], sqltypes.VARCHAR)
+        self._registered.append(self._session)
+
+    @property
+    def session(self) -> str:
+        """SQL for the key of the source that a query is to ask."""
+        return f"{quoted(self._session)}()"
 
     def create(self, service: Service) -> None:
         """Makes the functions of a service."""
@@ -113,10 +121,11 @@ class Functions:
         name = f"__{self._catalog}_{resource.service}_{resource.name}_{method.name}"
         columns = result_columns(resource, method)
         members = ", ".join(f"{quoted(c.name)} {_udf_type(c.type)}" for c in columns)
-        hidden = {_CALLER: self._caller, _STATEMENT: CURRENT_STATEMENT}
-        given = [p.name for p in method.given] + (["request_id", *hidden] if writes else [])
+        hidden = {_CALLER: self._caller, _STATEMENT: CURRENT_STATEMENT, _SESSION: self.session}
+        given = [p.name for p in method.given] + (["request_id", *hidden] if writes else [_SESSION])
         types = [_parameter_type(p.type) for p in method.given]
         types += [sqltypes.VARCHAR, sqltypes.UBIGINT, sqltypes.VARCHAR] if writes else []
+        types.append(sqltypes.VARCHAR)
         self._con.create_function(
             name,
             self._python_function(resource, method, given, writes),
@@ -143,15 +152,16 @@ class Functions:
     ) -> Callable[..., dict[str, Any]]:
         def run(*values: Any) -> dict[str, Any]:
             given = dict(zip(names, values, strict=True))
+            source = self._sources.of(given.pop(_SESSION))
             try:
                 if writes:
                     with caused_by("function"):
-                        return _outcome(self._write(resource, method, given))
+                        return _outcome(self._write(source, resource, method, given))
                 checked = check_arguments(method, given, f"{resource.service}.{method.name}()")
-                return _outcome(_rows(call(self._source.client, resource, method, checked)))
+                return _outcome(_rows(call(source.client, resource, method, checked)))
             except Exception as error:
-                self._source.failures.keep(error)
-                return _outcome([], self._source.client.redactor.mask(str(error)))
+                source.failures.keep(error)
+                return _outcome([], source.client.redactor.mask(str(error)))
 
         # DuckDB counts the parameters that a function declares.
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -160,7 +170,7 @@ class Functions:
         return run
 
     def _write(
-        self, resource: Resource, method: Method, given: dict[str, Any]
+        self, source: Source, resource: Resource, method: Method, given: dict[str, Any]
     ) -> list[dict[str, Any]]:
         where = f"{resource.service}.{method.name}()"
         request_id, caller = given.pop("request_id"), given.pop(_CALLER)
@@ -169,21 +179,22 @@ class Functions:
             raise ParameterError(f"{where}: request_id is missing; it makes a second call harmless")
         # A macro passes NULL for what is left out, so none of them is one that somebody wrote.
         there = {name: value for name, value in given.items() if value is not None}
-        clock = self._source.client.clock(method.server)
+        clock = source.client.clock(method.server)
         checked = check_arguments(method, there, where, clock)
-        self._source.client.refuse_if_read_only(method)
+        source.client.refuse_if_read_only(method)
 
         def send() -> pa.Table:
             allowance.take(f"{self._catalog}.{where}", method.write_count)
-            return self._send(resource, method, checked)
+            return self._send(source.client, resource, method, checked)
 
         fingerprint = _fingerprint(method, checked)
         return _rows(self._memo.once(str(request_id), fingerprint, send, caller))
 
-    def _send(self, resource: Resource, method: Method, checked: Mapping[str, Any]) -> pa.Table:
-        client = self._source.client
+    def _send(
+        self, client: Client, resource: Resource, method: Method, checked: Mapping[str, Any]
+    ) -> pa.Table:
         if method.rotation is not None:
-            return self._rotate(resource, method, checked)
+            return self._rotate(client, resource, method, checked)
         if method is resource.remover:
             refuse_own_key(client, resource, [str(v) for v in checked.values()])
         client.receipts.settle()
@@ -191,13 +202,15 @@ class Functions:
         # DuckDB takes exactly the declared columns, and cites the values where they differ.
         return written.select([column.name for column in result_columns(resource, method)])
 
-    def _rotate(self, resource: Resource, method: Method, checked: Mapping[str, Any]) -> pa.Table:
+    def _rotate(
+        self, client: Client, resource: Resource, method: Method, checked: Mapping[str, Any]
+    ) -> pa.Table:
         where, table = (
             f"{resource.service}.{method.name}()",
             f"{self._catalog}.{resource.full_name}",
         )
         return Rotation(
-            self._source.client,
+            client,
             resource,
             method,
             checked,

@@ -14,6 +14,13 @@ from vercel_sql.errors import ManifestError
 from vercel_sql.manifest import Column, Resource
 
 JSON = pa.json_(pa.string())
+SESSION = Column(
+    name="session",
+    type="VARCHAR",
+    description="the connection that asks, where several share a catalog",
+    source="session",
+)
+"""A column of the live tables alone."""
 _PLAIN = {
     "VARCHAR": pa.string(),
     "JSON": pa.string(),
@@ -75,7 +82,8 @@ class TableShape:
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
-        self._columns = {self.qualified(column.name): column for column in resource.columns}
+        columns = (*resource.columns, SESSION)
+        self._columns = {self.qualified(column.name): column for column in columns}
 
     def qualified(self, name: str) -> str:
         """The name of a column inside the live table."""
@@ -84,7 +92,7 @@ class TableShape:
     @cached_property
     def types(self) -> dict[str, pa.DataType]:
         """The storage type of each column, by its short name."""
-        return arrow_types(self.resource.columns)
+        return arrow_types(self._columns.values())
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -117,8 +125,12 @@ class TableShape:
                 needed.update(field.name for field in self.resource.fields)
         return [field.name for field in self.resource.fields if field.name in needed]
 
-    def _array(self, column: Column, fields: Fields, own_key: str | None) -> pa.Array:
+    def _array(
+        self, column: Column, fields: Fields, own_key: str | None, session: str | None
+    ) -> pa.Array:
         storage = self.types[column.name]
+        if column.source == "session":
+            return pa.repeat(pa.scalar(session, storage), fields.count)
         if column.source == "row":
             parts = [fields.arrays[name] for name in (f.name for f in self.resource.fields)]
             return pa.StructArray.from_arrays(parts, fields=list(storage))
@@ -151,7 +163,9 @@ class TableShape:
 
         return export
 
-    def assembler(self, columns: list[Column]) -> Callable[[Fields, str | None], pa.RecordBatch]:
+    def assembler(
+        self, columns: list[Column], session: str | None = None
+    ) -> Callable[[Fields, str | None], pa.RecordBatch]:
         """What puts some columns together as one batch, JSON still as text.
 
         The second argument is the key of the calling credential's own row, where a column needs
@@ -160,7 +174,7 @@ class TableShape:
         schema = pa.schema([(self.qualified(c.name), self.types[c.name]) for c in columns])
 
         def assemble(fields: Fields, own_key: str | None) -> pa.RecordBatch:
-            arrays = [self._array(column, fields, own_key) for column in columns]
+            arrays = [self._array(column, fields, own_key, session) for column in columns]
             return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
         return assemble

@@ -1,0 +1,129 @@
+"""The result that a cursor holds: its rows are in DuckDB, or set aside in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.errors import InterfaceError, ProgrammingError
+from vercel_sql.sql.running import Outcome
+from vercel_sql.tables.writing import kept_rows
+
+Description = list[tuple[str, Any, None, None, None, None, None]]
+
+
+class Result(HoldsSecrets):
+    """The result of a cursor's last statement; it knows nothing of the cursor.
+
+    Attributes:
+        description: name and type of each column; None where there are none.
+        rowcount: how many rows the statement changed; -1 where that is not known.
+        parked: the unread rows, once another statement needed the DuckDB connection.
+        secret_columns: the columns whose values are shown this once.
+    """
+
+    def __init__(self) -> None:
+        self._native: DuckDBPyConnection | None = None
+        self._failure: Exception | None = None
+        self._kept: Outcome | None = None
+        self.parked: deque[tuple[Any, ...]] | None = None
+        self.description: Description | None = None
+        self.rowcount = -1
+        self.secret_columns: frozenset[str] = frozenset()
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self.__init__()  # type: ignore[misc]
+
+    def take_rows(self, native: DuckDBPyConnection) -> None:
+        """Takes over the rows that stand in a DuckDB connection."""
+        self.rowcount = -1
+        self._native = native
+        self.description = list(native.description or []) or None
+
+    def take_outcome(self, native: DuckDBPyConnection, outcome: Outcome) -> None:
+        """Takes over the result of a statement of ours, whose rows stand in the connection."""
+        self.take_rows(native)
+        self.rowcount = -1 if outcome.changed is None else outcome.changed
+        self.secret_columns = outcome.secrets
+        self._kept = outcome if outcome.secrets else None
+
+    def take_any(self, native: DuckDBPyConnection) -> None:
+        """Takes over the result of a statement of DuckDB's that is no query.
+
+        Raises:
+            duckdb.Error: the rows that it changed can't be counted.
+        """
+        described = [(str(name), str(kind)) for name, kind, *_ in native.description or []]
+        if described == [("Success", "BOOLEAN")]:
+            # What DuckDB gives for a statement without rows.
+            return
+        if described != [("Count", "BIGINT")]:
+            self.take_rows(native)
+            return
+        rows = native.fetchall()
+        if len(rows) == 1:
+            (self.rowcount,) = rows[0]
+        elif rows:
+            self.description, self.parked = list(native.description or []), deque(rows)
+
+    def unread(self, error: Exception) -> Exception:
+        """The error for rows that could not be read; it has those that nobody can ask for again."""
+        if self._kept is None or isinstance(error, InterfaceError | ProgrammingError):
+            return error
+        reason = str(error) or type(error).__name__
+        text = f"the rows could not be given: {reason}. They are kept in this error"
+        return kept_rows(text, error, self._kept.table)
+
+    @property
+    def reads_natively(self) -> bool:
+        """Whether its rows are still in DuckDB, and not set aside."""
+        return self._native is not None and self.parked is None and self._failure is None
+
+    def park(self) -> None:
+        """Sets the unread rows aside, so that the DuckDB connection is free."""
+        if self._native is not None and self.parked is None and self.description is not None:
+            self.parked = deque(self._native.fetchall())
+        self._native = None
+
+    def fail(self, error: Exception) -> None:
+        """Keeps what went wrong while rows were set aside, for whoever fetches them."""
+        self._native, self._failure = None, error
+
+    def set_aside(self) -> deque[tuple[Any, ...]] | None:
+        """The rows that were set aside, if they were.
+
+        Raises:
+            Error: they could not be read.
+        """
+        if self._failure is not None:
+            failure = self._failure
+            self.clear()
+            raise failure
+        return self.parked
+
+    def source(self) -> DuckDBPyConnection:
+        """The DuckDB connection that its rows stand in.
+
+        Raises:
+            ProgrammingError: there are none.
+        """
+        if self._native is None or self.description is None:
+            raise ProgrammingError("there is no result to fetch: execute a statement with rows")
+        return self._native
+
+    def unparked(self) -> DuckDBPyConnection:
+        """The same, where all rows have to come from there.
+
+        Raises:
+            ProgrammingError: there are none, or they were set aside.
+        """
+        if self.set_aside() is not None:
+            raise ProgrammingError(
+                "another cursor of this connection has run a statement since: fetch the rows one "
+                "by one, or ask for a DataFrame or Arrow table right after execute"
+            )
+        return self.source()

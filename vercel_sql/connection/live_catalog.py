@@ -1,0 +1,154 @@
+"""The tables and functions of accounts in one DuckDB database, whose connections share them."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import duckdb
+
+from vercel_sql.errors import InterfaceError
+from vercel_sql.manifest import Manifest
+from vercel_sql.tables.allowance import Allowances
+from vercel_sql.tables.catalog import (
+    LIVE,
+    create_catalog,
+    create_service,
+    create_views,
+    literal,
+    quoted,
+)
+from vercel_sql.tables.functions import Functions
+from vercel_sql.tables.memo import Memo
+from vercel_sql.tables.source import Sources
+from vercel_sql.tables.writing import Keeping
+
+
+class LiveCatalog:
+    """A catalog in a database, under its name.
+
+    Args:
+        con: the connection that makes everything, and stays open as long.
+        name: the name of the catalog.
+        manifest: what there is to make.
+        functions: makes the functions that ask the sources it is given.
+
+    Attributes:
+        sources: whom the tables ask, for each connection that shares them.
+    """
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        name: str,
+        manifest: Manifest,
+        functions: Callable[[duckdb.DuckDBPyConnection, str, Sources], Functions],
+    ) -> None:
+        self.con = con
+        self.name = name
+        self.manifest = manifest
+        self.sources = Sources()
+        self._functions = functions(con, name, self.sources)
+        self._services: set[str] = set()
+        self._lock = threading.Lock()
+        self._is_shared = False
+
+    @property
+    def missing(self) -> list[str]:
+        """The services whose tables have not been made yet."""
+        return [name for name in self.manifest.service_names if name not in self._services]
+
+    def add(self, services: Iterable[str]) -> None:
+        """Makes the tables, views and functions of services, where they are not there yet."""
+        with self._lock:
+            for name in services:
+                service = self.manifest.service(name)
+                if service.name in self._services:
+                    continue
+                create_service(self.con, self.name, service, self.sources)
+                create_views(self.con, self.name, service, self._session)
+                self._functions.create(service)
+                self._services.add(service.name)
+
+    def share(self) -> None:
+        """Makes each query name the connection that it is of, from now on."""
+        with self._lock:
+            if not self._is_shared:
+                self._is_shared = True
+                for name in sorted(self._services):
+                    create_views(self.con, self.name, self.manifest.service(name), self._session)
+
+    @property
+    def _session(self) -> str | None:
+        return self._functions.session if self._is_shared else None
+
+    def remove(self) -> None:
+        """Takes everything out of the database again."""
+        self._functions.remove()
+        self.con.execute(f"DETACH {quoted(self.name)}")
+
+
+_shared: dict[str, LiveCatalog] = {}
+"""The catalogs of `connect`, by the key that stands in each."""
+joining = threading.RLock()
+"""Held while a connection joins or leaves a catalog of `connect`."""
+
+
+def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> LiveCatalog:
+    """The catalog of that name in a database, made where no connection of ours has done so yet.
+
+    It is made on this connection, which is then the catalog's: nothing of a user's session changes.
+
+    Raises:
+        InterfaceError: the database has another of that name already.
+    """
+    live = _shared.get(_key(con, name) or "")
+    if live is None:
+        refuse_taken(con, name)
+        key = str(uuid.uuid4())
+        create_catalog(con, name)
+        con.execute(f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
+        functions = partial(Functions, keeping=Keeping(), memo=Memo(), allowances=Allowances(None))
+        live = _shared[key] = LiveCatalog(con, name, manifest, functions)
+    return live
+
+
+def left(live: LiveCatalog, session: str) -> None:
+    """A connection does not use a catalog any more; after the last one, nothing is left of it."""
+    with joining:
+        live.sources.remove(session)
+        key = next((key for key, each in _shared.items() if each is live), None)
+        if key is None or len(live.sources):
+            return
+        del _shared[key]
+        live.remove()
+        live.con.close()
+
+
+def refuse_taken(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Stops what would hide a database that is there.
+
+    Raises:
+        InterfaceError: the connection has a database of that name.
+    """
+    query = f"SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower({literal(name)})"
+    if con.execute(query).fetchall():
+        raise InterfaceError(
+            f"the connection has a database called {name} already (DuckDB calls a database by "
+            "its file's name without the ending): rename that one, or attach() with another name="
+        )
+
+
+def _key_macro(name: str) -> str:
+    return f"{quoted(name)}.{quoted(LIVE)}.catalog_key"
+
+
+def _key(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    """The key of the catalog of that name, if the database has one that `connect` made."""
+    try:
+        ((key,),) = con.execute(f"SELECT {_key_macro(name)}()").fetchall()
+    except duckdb.Error:
+        return None
+    return str(key)
