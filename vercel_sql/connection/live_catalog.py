@@ -80,16 +80,37 @@ class LiveCatalog:
                 for name in sorted(self._services):
                     create_views(self.con, self.name, self.manifest.service(name), self._session)
 
+    def come_to(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Makes the tables anew on another connection, where their own was closed."""
+        with self._lock:
+            if not _is_closed(self.con):
+                return
+            self.con = con
+            for name in sorted(self._services):
+                create_service(con, self.name, self.manifest.service(name), self.sources)
+
     @property
     def _session(self) -> str | None:
         return self._functions.session if self._is_shared else None
 
-    def remove(self) -> None:
-        """Takes everything out of the database again."""
+    def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
+        """Takes everything out of the database again.
+
+        Args:
+            con: a connection of the database that is open, where its own may not be.
+        """
         self._functions.remove()
-        self.con.execute(f"DETACH {quoted(self.name)}")
+        (con or self.con).execute(f"DETACH {quoted(self.name)}")
 
 
+_TAKEN = {
+    "database": "SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower(?)",
+    # With a catalog of that name beside it, DuckDB would call its tables ambiguous.
+    "schema": (
+        "SELECT 1 FROM duckdb_schemas() "
+        "WHERE database_name = current_database() AND lower(schema_name) = lower(?)"
+    ),
+}
 _shared: dict[str, LiveCatalog] = {}
 """The catalogs of `connect`, by the key that stands in each."""
 joining = threading.RLock()
@@ -104,15 +125,25 @@ def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> Liv
     Raises:
         InterfaceError: the database has another of that name already.
     """
-    live = _shared.get(_key(con, name) or "")
+    live = _shared.get(key_of(con, name) or "")
     if live is None:
-        refuse_taken(con, name)
-        key = str(uuid.uuid4())
-        create_catalog(con, name)
-        con.execute(f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
+        key = begin_catalog(con, name)
         functions = partial(Functions, keeping=Keeping(), memo=Memo(), allowances=Allowances(None))
         live = _shared[key] = LiveCatalog(con, name, manifest, functions)
     return live
+
+
+def begin_catalog(con: duckdb.DuckDBPyConnection, name: str) -> str:
+    """Makes a catalog with nothing in it but its key, which it gives.
+
+    Raises:
+        InterfaceError: the name is taken.
+    """
+    _refuse_taken(con, name)
+    key = str(uuid.uuid4())
+    create_catalog(con, name)
+    con.execute(f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
+    return key
 
 
 def left(live: LiveCatalog, session: str) -> None:
@@ -127,28 +158,42 @@ def left(live: LiveCatalog, session: str) -> None:
         live.con.close()
 
 
-def refuse_taken(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Stops what would hide a database that is there.
+def _refuse_taken(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Stops what would hide a database or a schema that is there.
 
     Raises:
-        InterfaceError: the connection has a database of that name.
+        InterfaceError: the connection has one of that name.
     """
-    query = f"SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower({literal(name)})"
-    if con.execute(query).fetchall():
+    if key_of(con, name) is not None:
         raise InterfaceError(
-            f"the connection has a database called {name} already (DuckDB calls a database by "
-            "its file's name without the ending): rename that one, or attach() with another name="
+            f"this database has Vercel's tables already, under the name {name}, and they work on "
+            "each of its connections: use those, or choose another name with name="
         )
+    for kind, query in _TAKEN.items():
+        if con.execute(query, [name]).fetchall():
+            raise InterfaceError(
+                f"the connection has a {kind} called {name} already: choose another name for "
+                "Vercel's tables with name="
+            )
 
 
 def _key_macro(name: str) -> str:
     return f"{quoted(name)}.{quoted(LIVE)}.catalog_key"
 
 
-def _key(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
-    """The key of the catalog of that name, if the database has one that `connect` made."""
+def key_of(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    """The key of the catalog of that name, if the database has one of ours."""
     try:
         ((key,),) = con.execute(f"SELECT {_key_macro(name)}()").fetchall()
     except duckdb.Error:
         return None
     return str(key)
+
+
+def _is_closed(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a connection was closed; one that another thread uses is left in peace."""
+    try:
+        con.query_progress()
+    except duckdb.ConnectionException:
+        return True
+    return False

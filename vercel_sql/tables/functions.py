@@ -39,6 +39,10 @@ executed again would have that of its first execution. The first makes DuckDB pl
 """
 
 
+_left_behind: list[Callable[..., Any]] = []
+"""Functions that DuckDB may still call, and that nobody can take out any more."""
+
+
 class Functions:
     """The native functions of one catalog.
 
@@ -70,10 +74,10 @@ class Functions:
         self._keeping = keeping
         self._memo = memo
         self._allowances = allowances
-        self._registered: list[str] = []
-        self._session = f"__{catalog}_session"
-        con.create_function(self._session, sources.current, [], sqltypes.VARCHAR)
-        self._registered.append(self._session)
+        self._registered: dict[str, Callable[..., Any]] = {}
+        self._session = self._register(
+            f"__{catalog}_session", sources.current, [], sqltypes.VARCHAR
+        )
 
     @property
     def session(self) -> str:
@@ -91,9 +95,27 @@ class Functions:
 
     def remove(self) -> None:
         """Takes the Python functions out of the connection."""
-        for name in self._registered:
-            self._con.remove_function(name)
+        try:
+            for name in self._registered:
+                self._con.remove_function(name)
+        except duckdb.Error:  # it is closed, and they stay for as long as the database
+            _left_behind.extend(self._registered.values())
         self._registered.clear()
+
+    def _register(
+        self, name: str, function: Callable[..., Any], types: list[Any], gives: Any, **options: Any
+    ) -> str:
+        """Makes a function known to DuckDB; gives its name, which may have been taken.
+
+        DuckDB lets go of a function when the connection that it was registered on is closed, and
+        the process crashes when another connection of the database calls it then: so it is held.
+        """
+        try:
+            self._con.create_function(name, function, types, gives, **options)
+        except duckdb.CatalogException:
+            return self._register(f"{name}_", function, types, gives, **options)
+        self._registered[name] = function
+        return name
 
     def _create_read(self, resource: Resource, method: Method) -> None:
         table = ".".join(quoted(part) for part in (self._catalog, resource.service, resource.name))
@@ -126,7 +148,7 @@ class Functions:
         types = [_parameter_type(p.type) for p in method.given]
         types += [sqltypes.VARCHAR, sqltypes.UBIGINT, sqltypes.VARCHAR] if writes else []
         types.append(sqltypes.VARCHAR)
-        self._con.create_function(
+        name = self._register(
             name,
             self._python_function(resource, method, given, writes),
             types,
@@ -134,7 +156,6 @@ class Functions:
             null_handling=FunctionNullHandling.SPECIAL,
             side_effects=True,
         )
-        self._registered.append(name)
         passed = [hidden.get(each) or quoted(each) for each in given]
         call_text = f"{quoted(name)}({', '.join(passed)})"
         shown = ", ".join(
