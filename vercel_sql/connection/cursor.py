@@ -203,6 +203,23 @@ class Cursor(HoldsSecrets):
         with self._using(to_end=True), _no_copy_warning():
             return self._held.unparked().to_arrow_table()
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The rows that are left, for whatever takes Arrow: polars, pandas, pyarrow, DuckDB, ….
+
+        Args:
+            requested_schema: the types that are wanted, as the Arrow C stream has it.
+        """
+        return self.arrow().__arrow_c_stream__(requested_schema)
+
+    def to_arrow_reader(self, batch_size: int = 1_000_000) -> pa.RecordBatchReader:
+        """The rows that are left as batches of Arrow, each of so many rows at most."""
+        return self.arrow().to_reader(batch_size)
+
+    # The other names that DuckDB's versions have for these.
+    to_arrow_table = fetch_arrow_table = arrow
+    fetch_record_batch = to_arrow_reader
+    fetchdf = fetch_df = df
+
     def setinputsizes(self, sizes: Sequence[Any]) -> None:
         """Does nothing, as PEP 249 allows."""
 

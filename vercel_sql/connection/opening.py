@@ -27,7 +27,7 @@ def connect(
     oauth_url: str | None = None,
     database: str | PathLike[str] = ":memory:",
     database_read_only: bool = False,
-    config: Mapping[str, object] | None = None,
+    config: Mapping[str, str | int | float | list[str]] | None = None,
     name: str = "vercel",
     token_file: str | PathLike[str] | None = None,
     read_only: bool = False,
