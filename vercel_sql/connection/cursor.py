@@ -142,6 +142,7 @@ class Cursor(HoldsSecrets):
             if parked is not None:
                 return parked.popleft() if parked else None
             row: tuple[Any, ...] | None = self._held.source().fetchone()
+            self._held.is_begun = True
         if row is None:
             self._connection._was_read(self._held)
         return row
@@ -158,6 +159,7 @@ class Cursor(HoldsSecrets):
             if parked is not None:
                 return [parked.popleft() for _ in range(min(count, len(parked)))]
             rows = self._held.source().fetchmany(count)
+            self._held.is_begun = True
         if len(rows) < count:
             self._connection._was_read(self._held)
         return rows
@@ -183,8 +185,8 @@ class Cursor(HoldsSecrets):
         """
         require_library("pandas")
         with self._using(to_end=True):
-            frame: pd.DataFrame = self._held.unparked().df()
-            return frame
+            frame: pd.DataFrame | None = self._held.unparked().df()
+            return self._held.whole(frame)
 
     def pl(self) -> pl.DataFrame:
         """The rows that are left as a polars DataFrame.
@@ -201,15 +203,19 @@ class Cursor(HoldsSecrets):
     def arrow(self) -> pa.Table:
         """The rows that are left as a pyarrow Table."""
         with self._using(to_end=True), _no_copy_warning():
-            return self._held.unparked().to_arrow_table()
+            return self._held.whole(self._held.unparked().to_arrow_table())
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The rows that are left, for whatever takes Arrow: polars, pandas, pyarrow, DuckDB, ….
 
+        They are kept until the next `execute`, since DuckDB asks more than once.
+
         Args:
             requested_schema: the types that are wanted, as the Arrow C stream has it.
         """
-        return self.arrow().__arrow_c_stream__(requested_schema)
+        if self._held.arrow is None:
+            self._held.arrow = self.arrow()
+        return self._held.arrow.__arrow_c_stream__(requested_schema)
 
     def to_arrow_reader(self, batch_size: int = 1_000_000) -> pa.RecordBatchReader:
         """The rows that are left as batches of Arrow, each of so many rows at most."""
