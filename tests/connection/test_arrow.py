@@ -118,13 +118,12 @@ def test_rows_are_whole_or_an_error(utc, give):
         getattr(cursor, give)()
     cursor = utc.execute("SELECT i FROM range(5) t(i)")
     assert cursor.fetchone() == (0,)
-    try:
-        left = len(getattr(cursor, give)())
-    except vercel_sql.ProgrammingError as error:
-        assert "one by one" in str(error)
-        assert cursor.fetchall() == [(1,), (2,), (3,), (4,)]
-    else:
-        assert left == 4
+    if not duckdb.__version__.startswith("1."):
+        assert len(getattr(cursor, give)()) == 4
+        return
+    with pytest.raises(vercel_sql.ProgrammingError, match="one by one"):
+        getattr(cursor, give)()
+    assert cursor.fetchall() == [(1,), (2,), (3,), (4,)]
 
 
 def test_an_error_of_the_api_is_an_error_of_the_stream(utc, sim):

@@ -79,6 +79,7 @@ def _opened(number: int, name: str, *, line_buffering: bool = False) -> io.TextI
         io.BufferedWriter(_Stream(number, name)),
         encoding="utf-8",
         errors="backslashreplace",
+        newline="\n",  # a value of several lines stays as it is on Windows, too
         line_buffering=line_buffering,
     )
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import duckdb
 
-from vercel_sql.errors import InterfaceError
+from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Manifest
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import (
@@ -137,8 +137,11 @@ def begin_catalog(con: duckdb.DuckDBPyConnection, name: str) -> str:
     """Makes a catalog with nothing in it but its key, which it gives.
 
     Raises:
+        ParameterError: the name is empty.
         InterfaceError: the name is taken.
     """
+    if not name:
+        raise ParameterError("name= is empty: it is what the catalog is called in SQL")
     _refuse_taken(con, name)
     key = str(uuid.uuid4())
     create_catalog(con, name)
