@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from vercel_sql.cli.history.turns import holder
+
 TABLE = "vercel.authentication.user_tokens"
 CREATE = f"INSERT INTO {TABLE} (name) SELECT 'made' RETURNING bearerToken, id"
 QUERIES = Path(__file__).parents[2] / "queries"
@@ -174,12 +176,19 @@ def test_a_history_takes_snapshots(machine):
     assert (code, err) == (0, "")
 
 
+def test_windows_says_otherwise_that_a_history_is_open():
+    said = "The process cannot access the file because it is being used by another process."
+    assert holder(f'IO Error: Cannot open file "h.duckdb": {said}') == "another process"
+    where = "File is already open in \nC:\\Python\\python.exe (PID 4242)"
+    assert holder(f'IO Error: Cannot open file "h.duckdb": {said}\n\n{where}') == "process 4242"
+
+
 def test_a_login_is_saved_renewed_and_forgotten(machine):
     out = machine.program(
         """
         from vercel_sql.api.login_store import LoginStore, SavedLogin
         store = LoginStore("https://api.example.com")
-        login = dict(kind="email", api_url=store.api_url, oauth_url="https://example.com")
+        login = dict(kind="token", saved_at=0, api_url=store.api_url, oauth_url="https://example.com")
         for token in ("vcp_one", "vcp_two"):
             with store.locked():
                 store.require_writable()
