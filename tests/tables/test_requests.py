@@ -8,8 +8,9 @@ import duckdb
 import pytest
 
 from vercel_sql.manifest import vercel
-from vercel_sql.tables import Failures
+from vercel_sql.tables import Failures, Source
 from vercel_sql.tables.dataset import LiveTable
+from vercel_sql.tables.source import Sources
 
 LIVE = "vercel.authentication.user_tokens"
 LIST = "/v6/user/tokens"
@@ -64,7 +65,9 @@ def test_a_limit_reads_one_page(simulate, attached):
 def test_the_next_page_is_fetched_early_only_from_the_second_on(simulate, make_client):
     sim = simulate(600)
     resource = vercel().service("authentication").resources["user_tokens"]
-    table = LiveTable(resource, make_client(sim), Failures())
+    sources = Sources()
+    sources.add(Source(make_client(sim), Failures()))
+    table = LiveTable(resource, sources)
     batches = iter(table.scanner(["authentication.user_tokens.id"]).to_reader())
     assert sent(sim) == []
     next(batches)

@@ -206,7 +206,7 @@ class Runner:
         ):
             self._progress = bar
             _, cursor = next(results)
-            if cursor.description is None:
+            if not cursor.has_table:
                 return
             secrets = cursor.secret_columns
             if not secrets:

@@ -6,7 +6,7 @@ import atexit
 import hashlib
 import weakref
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from os import PathLike
 
@@ -79,7 +79,8 @@ class Attachment(HoldsSecrets):
 
     def acting(self) -> AbstractContextManager[None]:
         """What this thread has DuckDB plan meanwhile is for this one."""
-        return self.live.sources.acting(self.session)
+        sources = self.live.sources
+        return sources.acting(self.session) if len(sources) > 1 else nullcontext()
 
     def leave(self) -> None:
         """Leaves the catalog to the other connections that share it, if any."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from vercel_sql.errors import Error, PartialWriteError, TooManyWritesError
+from vercel_sql.sql import Statement
 from vercel_sql.sql.running import Outcome
 from vercel_sql.tables.allowance import SETTING, Allowance
 
@@ -19,12 +20,14 @@ class Batch:
 
     Attributes:
         allowance: what they may still send.
+        statements: the script, once it was read.
     """
 
     DROPPED: ClassVar = "executemany drops the rows"
 
     def __init__(self, max_writes: int | None) -> None:
         self.allowance = Allowance(max_writes)
+        self.statements: list[Statement] | None = None
         self._tables: list[pa.Table] = []
         self._done: list[str] = []
         self._runs = 0

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -31,9 +32,10 @@ from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
 from vercel_sql.sql import NO_PARAMETERS, Explain, Native, Parameters, Statement, check, parse
 from vercel_sql.sql.masking import mask_plan
+from vercel_sql.sql.plain import Plain
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
-from vercel_sql.sql.running.copying import nothing_left
-from vercel_sql.sql.running.duck import in_transaction
+from vercel_sql.sql.running.copying import Copies
+from vercel_sql.sql.running.duck import as_caller, for_caller, in_transaction
 from vercel_sql.tables.allowance import Allowance
 from vercel_sql.tables.writing import Keeping, kept_rows
 
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 # Statements whose rows are what was asked for, and never DuckDB's word for what it did.
-_QUERIES = frozenset(["", "FROM", "SELECT", "TABLE", "VALUES", "WITH"])
+_QUERIES = frozenset(["FROM", "SELECT", "TABLE", "VALUES", "WITH"])
 _DROPPED = "a script drops the rows of all its statements but the last"
 
 
@@ -94,6 +96,8 @@ class Connection(HoldsSecrets):
         self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
         self._engine = Engine(native, self._catalogs)
+        services = attachment.manifest.provider.services
+        self._plain = Plain({attachment.name}.union(*services.values()))
         self._keeping = keeping
         self._active: weakref.ref[Result] | None = None
         self._lock = threading.RLock()
@@ -103,6 +107,7 @@ class Connection(HoldsSecrets):
         self._statement = Unshown("")
         self._parameters = NO_PARAMETERS
         self._own = Result()
+        self._copies = Copies()
         # DuckDB holds our functions, and these hold DuckDB: Python alone never clears them away.
         self._dropped = weakref.finalize(self, _close_dropped, native, os.getpid())
         self._dropped.atexit = False
@@ -296,14 +301,28 @@ class Connection(HoldsSecrets):
         batch: Batch | None = None,
     ) -> None:
         self._check_open()
-        with self._lock:
+        with self._lock, for_caller():
             self._free_for(result)
             with translated(self._catalogs, operation.value, parameters):
-                statements = parse(operation.value)
-                check(statements, parameters)
+                statements = self._read(operation.value, parameters, batch)
             for statement in statements:
                 self._free_for(result)
                 self._run(result, statement, parameters, batch, statement is statements[-1])
+
+    def _read(self, text: str, parameters: Parameters, batch: Batch | None) -> Sequence[Statement]:
+        """The statements of a script; one that is DuckDB's alone is a statement as a whole."""
+        statements: list[Statement] | None = batch.statements if batch is not None else None
+        if not len(parameters) and batch is None:
+            # With a timeout, each statement has its own.
+            plain = self._plain.read(text, whole=self.timeout is None)
+            if plain is not None:
+                return [plain]
+        if statements is None:
+            statements = parse(text)
+        if batch is not None:
+            batch.statements = statements
+        check(statements, parameters)
+        return statements
 
     @contextmanager
     def _batch(self, operation: Unshown, sets: int | None) -> Iterator[Batch]:
@@ -338,19 +357,11 @@ class Connection(HoldsSecrets):
     ) -> None:
         # The time of the statement runs until its last row was read.
         self._course = course = Course(CancelScope(self.timeout), self.client, self.native)
-        dropped = None if is_last or isinstance(statement, Explain) else _DROPPED
-        limits = Limits(
-            self.expect_rows,
-            self._keeping,
-            rows_dropped=dropped if batch is None else batch.DROPPED,
-            approve=course.asked(self.approve),
-            allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
-            parallel_deletes=self.parallel_deletes,
-        )
         self.client.receipts.settle()
         self._statement, self._parameters = Unshown(statement.text), parameters
         with course.running(), self._translated(), self._catalogs[0].acting():
             with course.stoppable():
+                limits = self._limits(statement, course, batch, is_last)
                 ran = self._engine.run(statement, parameters, limits)
                 if isinstance(ran, NativeQuery):
                     self._run_native(ran, statement, parameters)
@@ -359,6 +370,19 @@ class Connection(HoldsSecrets):
                 if batch is not None:
                     batch.note(ran)
                 self._give(result, ran)
+
+    def _limits(
+        self, statement: Statement, course: Course, batch: Batch | None, is_last: bool
+    ) -> Limits:
+        dropped = None if is_last or isinstance(statement, Explain) else _DROPPED
+        return Limits(
+            self.expect_rows,
+            self._keeping,
+            rows_dropped=dropped if batch is None else batch.DROPPED,
+            approve=course.asked(self.approve),
+            allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
+            parallel_deletes=self.parallel_deletes,
+        )
 
     def _take(self, result: Result, statement: Statement, parameters: Parameters) -> None:
         """Takes over what DuckDB gave for a statement."""
@@ -397,15 +421,19 @@ class Connection(HoldsSecrets):
 
     def _run_native(self, query: NativeQuery, statement: Statement, parameters: Parameters) -> None:
         self._course.is_computed = False
-        with nothing_left(statement.fragment):
+
+        def execute(query: NativeQuery) -> None:
+            run = partial(self.native.execute, query.text, query.values or None)
+            as_caller(query.text, run)
+
+        with self._copies.nothing_left(statement.fragment):
             try:
-                self.native.execute(query.text, query.values or None)
-            except (duckdb.CatalogException, duckdb.BinderException):
+                execute(query)
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
                 # A name may stand for a table that was not made yet; nothing ran.
-                if not self._engine.load_all():
+                if not self._engine.load_missing(error):
                     raise
-                query = self._engine.native(statement, parameters)
-                self.native.execute(query.text, query.values or None)
+                execute(self._engine.native(statement, parameters))
 
     def _masked_plan(self, statement: str, parameters: Parameters) -> DuckDBPyConnection:
         """Takes what is secret out of a plan of DuckDB's, which repeats literals and values."""
@@ -474,8 +502,11 @@ class Connection(HoldsSecrets):
         self._check_open()
         with self._lock, translated(self._catalogs):
             self._free_for(Result())
-            if in_transaction(self.native):
+            try:
                 self.native.execute(word)
+            except duckdb.TransactionException as error:
+                if "no transaction is active" not in str(error):
+                    raise
 
     def _check_open(self) -> None:
         if self._closed:

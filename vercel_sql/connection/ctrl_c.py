@@ -11,6 +11,8 @@ import os
 import signal
 import socket
 import threading
+from _signal import getsignal, set_wakeup_fd  # type: ignore[import-not-found]
+from _signal import signal as set_handler  # those of `signal` make an enum of each number
 from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,11 +124,11 @@ class _Listener:
         if not self._is_on or threading.current_thread() is not threading.main_thread():
             return
         self._is_on = False
-        other = signal.set_wakeup_fd(-1)
+        other = set_wakeup_fd(-1)
         if self._writer is not None and other != self._writer.fileno():
-            signal.set_wakeup_fd(other)
-        if signal.getsignal(signal.SIGINT) == self._handle:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            set_wakeup_fd(other)
+        if getsignal(signal.SIGINT) == self._handle:
+            set_handler(signal.SIGINT, signal.default_int_handler)
 
     def _stays(self) -> bool:
         """Whether it was on and still is: others may have taken the signal since.
@@ -136,10 +138,10 @@ class _Listener:
         if not self._is_on:
             return False
         own = self._fileno()
-        other = signal.set_wakeup_fd(own, warn_on_full_buffer=False)
-        if signal.getsignal(signal.SIGINT) == self._handle and other in (own, -1):
+        other = set_wakeup_fd(own, warn_on_full_buffer=False)
+        if getsignal(signal.SIGINT) == self._handle and other in (own, -1):
             return True
-        signal.set_wakeup_fd(other)
+        set_wakeup_fd(other)
         self.rest()
         return False
 
@@ -150,13 +152,13 @@ class _Listener:
 
     def _on(self) -> bool:
         """Takes the signal over, if nobody else has."""
-        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        if getsignal(signal.SIGINT) is not signal.default_int_handler:
             return False
-        other = signal.set_wakeup_fd(self._fileno(), warn_on_full_buffer=False)
+        other = set_wakeup_fd(self._fileno(), warn_on_full_buffer=False)
         if other != -1:
-            signal.set_wakeup_fd(other)
+            set_wakeup_fd(other)
             return False
-        signal.signal(signal.SIGINT, self._handle)
+        set_handler(signal.SIGINT, self._handle)
         self._is_on = True
         return True
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +177,11 @@ class Cursor(HoldsSecrets):
                 return list(parked)
             return self._held.source().fetchall()
 
+    @property
+    def has_table(self) -> bool:
+        """Whether the last statement gave rows, or the number of rows that it changed."""
+        return self._held.description is not None or self._held.counts
+
     def df(self) -> pd.DataFrame:
         """The rows that are left as a pandas DataFrame.
 
@@ -184,9 +189,13 @@ class Cursor(HoldsSecrets):
             InterfaceError: pandas is missing; the rows can be fetched in another way.
         """
         require_library("pandas")
+        frame: pd.DataFrame
+        if self._held.counts:
+            frame = self.arrow().to_pandas()
+            return frame
         with self._using(to_end=True):
-            frame: pd.DataFrame | None = self._held.unparked().df()
-            return self._held.whole(frame)
+            frame = self._held.whole(self._held.unparked().df())
+            return frame
 
     def pl(self) -> pl.DataFrame:
         """The rows that are left as a polars DataFrame.
@@ -201,7 +210,9 @@ class Cursor(HoldsSecrets):
         return polars.DataFrame(self.arrow())
 
     def arrow(self) -> pa.Table:
-        """The rows that are left as a pyarrow Table."""
+        """The rows that are left as a pyarrow Table; of a write without rows, their number."""
+        if self._held.counts:
+            return pa.table({"Count": pa.array([self._held.rowcount], pa.int64())})
         with self._using(to_end=True), _no_copy_warning():
             return self._held.whole(self._held.unparked().to_arrow_table())
 
@@ -239,12 +250,10 @@ class Cursor(HoldsSecrets):
         self._closed = True
         self._held.clear()
 
-    @contextmanager
-    def _using(self, *, to_end: bool = False) -> Iterator[None]:
+    def _using(self, *, to_end: bool = False) -> AbstractContextManager[None]:
         """Reads its result, to its end or not, with errors as this package's."""
         self._check_open()
-        with self._connection._using(self._held, to_end=to_end):
-            yield
+        return self._connection._using(self._held, to_end=to_end)
 
     def _check_open(self) -> None:
         if self._closed:

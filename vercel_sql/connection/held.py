@@ -10,7 +10,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
-from vercel_sql.errors import InterfaceError, ProgrammingError
+from vercel_sql.errors import DataError, Error, InterfaceError, ProgrammingError
 from vercel_sql.sql.running import Outcome
 from vercel_sql.tables.writing import kept_rows
 
@@ -26,6 +26,7 @@ class Result(HoldsSecrets):
     Attributes:
         description: name and type of each column; None where there are none.
         rowcount: how many rows the statement changed; -1 where that is not known.
+        counts: whether the number of rows that it changed is all that it gives.
         parked: the unread rows, once another statement needed the DuckDB connection.
         is_begun: whether some of its rows were given one by one.
         arrow: the rows, where they were given in Arrow; that may be asked for again.
@@ -41,6 +42,7 @@ class Result(HoldsSecrets):
         self.arrow: pa.Table | None = None
         self.description: Description | None = None
         self.rowcount = -1
+        self.counts = False
         self.secret_columns: frozenset[str] = frozenset()
 
     def clear(self) -> None:
@@ -55,6 +57,9 @@ class Result(HoldsSecrets):
 
     def take_outcome(self, native: DuckDBPyConnection, outcome: Outcome) -> None:
         """Takes over the result of a statement of ours, whose rows stand in the connection."""
+        if outcome.only_counts:
+            self.rowcount, self.counts = outcome.changed or 0, True
+            return
         self.take_rows(native)
         self.rowcount = -1 if outcome.changed is None else outcome.changed
         self.secret_columns = outcome.secrets
@@ -75,12 +80,18 @@ class Result(HoldsSecrets):
             return
         rows = native.fetchall()
         if len(rows) == 1:
-            (self.rowcount,) = rows[0]
+            (self.rowcount,), self.counts = rows[0], True
         elif rows:
             self.description, self.parked = list(native.description or []), deque(rows)
 
     def unread(self, error: Exception) -> Exception:
         """The error for rows that could not be read; it has those that nobody can ask for again."""
+        if not isinstance(error, Error | MemoryError):
+            kind = type(error).__name__
+            error = DataError(
+                f"the rows can't be given as Python's values: {kind}: {error}. Cast the column, "
+                "for example to VARCHAR"
+            )
         if self._kept is None or isinstance(error, InterfaceError | ProgrammingError):
             return error
         reason = str(error) or type(error).__name__

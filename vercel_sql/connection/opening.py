@@ -15,7 +15,6 @@ from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import vercel
-from vercel_sql.tables.catalog import literal
 from vercel_sql.tables.lost import OnOrphan
 from vercel_sql.tables.writing import Keeping, checked_on_orphan
 
@@ -155,5 +154,5 @@ def match_versions(native: duckdb.DuckDBPyConnection) -> None:
     if duckdb.__version__.startswith("1."):
         query = "SELECT current_setting('disabled_optimizers')"
         ((others,),) = native.execute(query).fetchall()
-        names = ", ".join(filter(None, [others, "join_filter_pushdown"]))
-        native.execute(f"SET disabled_optimizers = {literal(names)}")
+        names = {*filter(None, others.split(",")), "join_filter_pushdown"}
+        native.execute(f"SET disabled_optimizers = '{','.join(sorted(names))}'")

@@ -73,7 +73,7 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
                 bare(original)
                 return original
         if isinstance(error, duckdb.InterruptException):
-            return _stopped(self._catalogs)
+            return _stopped(self._catalogs, text)
         kind = next((ours for base, ours in _BY_BASE if isinstance(error, base)), None)
         # It stays with the new error as its context.
         shown = mask_cited(text[:_LONGEST], self._statement.value, self._parameters)
@@ -86,11 +86,12 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
         return mask_shapes(mask_known(argument)) if isinstance(argument, str) else argument
 
 
-def _stopped(catalogs: Sequence[Catalog]) -> errors.StatementCancelledError:
-    """The error for what DuckDB was computing when it was stopped."""
+def _stopped(catalogs: Sequence[Catalog], text: str) -> errors.StatementCancelledError:
+    """The error for what DuckDB was computing when it was stopped, by us or by itself."""
     for catalog in catalogs:
         try:
             catalog.client.scope.check()
         except errors.StatementCancelledError as error:
             return error
-    return errors.StatementCancelledError("the statement was interrupted")
+    is_limit = "maximum execution time" in text
+    return errors.StatementCancelledError(text if is_limit else "the statement was interrupted")

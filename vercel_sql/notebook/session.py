@@ -159,7 +159,7 @@ class Session:
 
     def _read(self, results: Results) -> tuple[pa.Table, frozenset[str], str] | None:
         _, cursor = next(results)
-        if cursor.description is None:
+        if not cursor.has_table:
             return None
         if not cursor.secret_columns:
             table = cursor.arrow()

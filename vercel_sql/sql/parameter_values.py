@@ -34,7 +34,7 @@ def is_table(value: object) -> bool:
     return any(kind.__name__ in _TABLES for kind in type(value).__mro__)
 
 
-def plain(value: Any) -> Any:
+def bindable(value: Any) -> Any:
     """A value as DuckDB takes it: a list for a set or a column, None for what is missing.
 
     Raises:
@@ -50,9 +50,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, _VALUES) or module == "duckdb":
         return value
     if isinstance(value, Mapping):
-        return {key: plain(each) for key, each in value.items()}
+        return {key: bindable(each) for key, each in value.items()}
     if isinstance(value, list | tuple | Set | range | deque | ValuesView):
-        return [plain(each) for each in value]
+        return [bindable(each) for each in value]
     return _of_library(value)
 
 
@@ -60,11 +60,11 @@ def _of_numpy(value: Any) -> Any:
     if str(value.dtype).endswith(_FINER):
         # It would become a number of nanoseconds.
         value = value.astype(f"{value.dtype.kind}8[us]")
-    return plain(value.tolist()) if value.dtype.kind in "OV" else value.tolist()
+    return bindable(value.tolist()) if value.dtype.kind in "OV" else value.tolist()
 
 
 def _of_library(value: Any) -> Any:
     for name in ("to_list", "to_pylist", "as_py"):
         if hasattr(value, name):
-            return plain(getattr(value, name)())
+            return bindable(getattr(value, name)())
     raise NoValueError(type(value).__name__)

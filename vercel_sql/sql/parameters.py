@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import ParameterError
-from vercel_sql.sql.parameter_values import NoValueError, is_table, plain
+from vercel_sql.sql.parameter_values import NoValueError, bindable, is_table
 from vercel_sql.sql.placeholders import Placeholder
 
 _AS_THEY_ARE = (str, int, float, bool, bytes, type(None))
@@ -59,7 +59,7 @@ class Parameters(HoldsSecrets):
                     f"The parameters {self._written[name]} and {written} are the same one: "
                     "names match whatever their case."
                 )
-            value = _plain(written, value)
+            value = _bindable(written, value)
             if misfit := _misfit(written) or _misfit(value):
                 raise ParameterError(
                     f"The parameter {written!a} holds {misfit}, which can't be sent."
@@ -108,14 +108,19 @@ def _named(values: Mapping[str, object] | Sequence[object] | None) -> list[tuple
         return [(str(name), value) for name, value in values.items()]
     if isinstance(values, str | bytes):
         raise ParameterError("Parameters are a sequence or a mapping of values, not one string.")
+    if not isinstance(values, Iterable):
+        kind = type(values).__name__
+        raise ParameterError(
+            f"Parameters are a sequence or a mapping of values, not one {kind}: write [value]."
+        )
     return [(str(number), value) for number, value in enumerate(values, start=1)]
 
 
-def _plain(name: str, value: object) -> object:
+def _bindable(name: str, value: object) -> object:
     if type(value) in _AS_THEY_ARE:
         return value
     try:
-        return plain(value)
+        return bindable(value)
     except NoValueError as error:
         hint = "" if not is_table(value) else f". Name it in the statement: FROM {name}"
         raise ParameterError(
@@ -125,6 +130,8 @@ def _plain(name: str, value: object) -> object:
 
 def half_character(text: str) -> int | None:
     """Where the first half of a surrogate pair stands alone in a text, or None."""
+    if text.isascii():
+        return None
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

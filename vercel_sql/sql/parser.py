@@ -69,7 +69,8 @@ def parse(text: str) -> list[Statement]:
     fragments = [Fragment(script, first, stop) for first, stop in _statements(lexemes)]
     for fragment in fragments:
         # What PREPARE leaves open is for EXECUTE to fill.
-        prepare = fragment.lexemes[0].upper == "PREPARE"
+        words = [lexeme.upper for lexeme in fragment.lexemes[:2]]
+        prepare = "PREPARE" in (words[:1] if words[0] != "EXPLAIN" else words)
         finder.scan(fragment.first, fragment.stop, braces_only=prepare)
         if prepare:
             _refuse_placeholders(fragment)

@@ -113,8 +113,8 @@ class Embedded:
 
 
 def parameter_key(name: str) -> str:
-    """The DuckDB parameter for a placeholder: DuckDB cannot mix numbers and names."""
-    return f"p{name}" if name.isdecimal() else name
+    """The DuckDB parameter for a placeholder, which is also the name of its column."""
+    return name
 
 
 def braces(text: str) -> Iterator[tuple[int, int, str]]:
@@ -199,7 +199,7 @@ class Finder:
         # `$ a$b` is one to DuckDB, but can't be written without its blank, as `$a$` opens a string.
         is_name = name.kind is Kind.WORD and not set("$ ") & set(name.upper)
         if name.raw.isdecimal() or (is_name and not self._prefixes(index + 1, stop)):
-            return self._make(name.raw, index, index + 2)
+            return self._numbered(name.raw, index)
         return None
 
     def _prefixes(self, index: int, stop: int) -> bool:
@@ -214,9 +214,15 @@ class Finder:
             and self._adjacent(index + 1)
             and self._lexemes[index + 1].raw.isdecimal()
         ):
-            return self._make(self._lexemes[index + 1].raw, index, index + 2)
+            return self._numbered(self._lexemes[index + 1].raw, index)
         self._marks += 1
         return self._make(str(self._marks), index, index + 1)
+
+    def _numbered(self, name: str, index: int) -> Placeholder:
+        """``$name``, ``$1`` or ``?1``; a ``?`` after a number takes the next one."""
+        if name.isdecimal():
+            self._marks = max(self._marks, int(name))
+        return self._make(name, index, index + 2)
 
     def _colon(self, index: int, first: int, stop: int) -> Placeholder | None:
         if self._lexemes[index].raw != ":" or index + 1 >= stop or not self._adjacent(index + 1):
@@ -232,10 +238,23 @@ class Finder:
             return False
         before = self._lexemes[index - 1]
         if before.kind is Kind.WORD:
-            return before.upper in _BEFORE_VALUE
+            # `{escape: …}` names a member so.
+            is_member = index - 2 >= first and self._lexemes[index - 2].raw in ("{", ",")
+            return before.upper in _BEFORE_VALUE and not (is_member and self._in_braces(index))
         if before.raw == "[":
             return not self._subscript(index - 1, first)
+        if before.raw == "-" and index - 2 >= first and self._lexemes[index - 2].raw == ":":
+            return False  # the open end in `a[1:-:2]`
         return before.kind is Kind.SYMBOL and before.raw not in _NOT_BEFORE_VALUE
+
+    def _in_braces(self, index: int) -> bool:
+        """Whether the innermost bracket that is open at this token is a brace."""
+        depth = 0
+        for each in reversed(self._lexemes[:index]):
+            depth += (each.raw in (")", "]", "}")) - (each.raw in ("(", "[", "{"))
+            if depth < 0:
+                return each.raw == "{"
+        return False
 
     def _subscript(self, index: int, first: int) -> bool:
         """Whether this bracket takes a part of a value, and is not a list's."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 from vercel_sql.errors import SQLSyntaxError
@@ -85,11 +84,6 @@ class Native(Statement):
     def unreadable(self) -> bool:
         """Whether the text could not be read into tokens."""
         return self.fragment.first == self.fragment.stop
-
-    @cached_property
-    def tokens_text(self) -> frozenset[str]:
-        """The tokens in lower case, names and strings without their quotes."""
-        return frozenset(lexeme.value.lower() for lexeme in self.fragment.lexemes)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)

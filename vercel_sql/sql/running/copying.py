@@ -35,27 +35,40 @@ def read_first(fragment: Fragment, parameters: Parameters) -> tuple[str, dict[st
     return f"{text} ({rows}) {tail}", {**values, **used, **more}
 
 
-@contextmanager
-def nothing_left(fragment: Fragment) -> Iterator[None]:
-    """Removes what a COPY … TO that fails has written, which DuckDB 1.5 does not do.
+class Copies:
+    """The files that COPY … TO writes, at once or where a prepared one is executed."""
 
-    What was there before stays as it was: DuckDB writes to another file, and renames that.
-    """
-    paths = list(_targets(fragment))
-    try:
-        new = [path for path in paths if not path.exists()]
-    except (OSError, ValueError):  # no name of a file
-        new = []
-    try:
-        yield
-    except BaseException:
-        for path in new:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with suppress(OSError):  # the error says more
-                    path.unlink(missing_ok=True)
-        raise
+    def __init__(self) -> None:
+        self._prepared: dict[str, list[Path]] = {}
+
+    @contextmanager
+    def nothing_left(self, fragment: Fragment) -> Iterator[None]:
+        """Removes what a COPY … TO that fails has written, which DuckDB 1.5 does not do.
+
+        What was there before stays as it was: DuckDB writes to another file, and renames that.
+        """
+        try:
+            new = [path for path in self._targets(fragment) if not path.exists()]
+        except (OSError, ValueError):  # no name of a file
+            new = []
+        try:
+            yield
+        except BaseException:
+            for path in new:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    with suppress(OSError):  # the error says more
+                        path.unlink(missing_ok=True)
+            raise
+
+    def _targets(self, fragment: Fragment) -> list[Path]:
+        words = fragment.script.lexemes[fragment.first : fragment.first + 2]
+        opening, name = (words[0].upper, words[1].value.casefold()) if len(words) == 2 else ("", "")
+        if opening == "PREPARE":
+            self._prepared[name] = list(_targets(fragment))
+            return []
+        return self._prepared.get(name, []) if opening == "EXECUTE" else list(_targets(fragment))
 
 
 def _targets(fragment: Fragment) -> Iterator[Path]:

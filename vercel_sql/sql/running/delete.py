@@ -211,7 +211,8 @@ def _kept(resource: Resource, returning: Returning | None, done: list[pa.Table])
 
 def _finish(returning: Returning | None, done: list[pa.Table], matched: pa.Table) -> Outcome:
     if returning is None:
-        return Outcome(pa.table({"Count": pa.array([len(done)], pa.int64())}), len(done))
+        count = pa.table({"Count": pa.array([len(done)], pa.int64())})
+        return Outcome(count, len(done), only_counts=True)
     rows = pa.concat_tables(done) if done else matched.slice(0, 0)
     return Outcome(returning.evaluate(rows), len(done))
 

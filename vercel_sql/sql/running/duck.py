@@ -5,8 +5,13 @@ DuckDB 2.0 refuses other work while a result is unread, so nothing here leaves o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from operator import methodcaller
+from types import FrameType
 from typing import Any
 
 import duckdb
@@ -14,12 +19,64 @@ import pyarrow as pa
 
 from vercel_sql.errors import NotSupportedError
 
+_caller: ContextVar[FrameType | None] = ContextVar("vercel_sql_caller", default=None)
+# Calls what stands under names that no SQL and no Python can write.
+_RUN, _THEN = "\0run", "\0then"
+_CODE = compile("run()", "<statement>", "eval").replace(co_names=(_RUN,))
+_TWICE = compile("then(run())", "<statement>", "eval").replace(co_names=(_THEN, _RUN))
+_OWN = "vercel_sql"
+
+
+class for_caller:  # noqa: N801 - used like a function, as in contextlib
+    """Lets the statements that run meanwhile see the variables of whoever calls this package.
+
+    DuckDB takes a name that is no table for a variable of the frame that it is called from. Our
+    own doors, such as the command line, have none to show.
+    """
+
+    def __enter__(self) -> None:
+        frame: FrameType | None = sys._getframe(1)
+        inner = f"{_OWN}.connection"
+        while frame is not None and frame.f_globals.get("__name__", "").startswith(inner):
+            frame = frame.f_back
+        if frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _OWN:
+            frame = None
+        self._token = _caller.set(frame)
+
+    def __exit__(self, *_exception: object) -> None:
+        _caller.reset(self._token)
+
+
+def as_caller(text: str, run: Callable[[], Any], then: Callable[[Any], Any] | None = None) -> Any:
+    """Calls DuckDB as if from the caller's own frame, and never from one of ours.
+
+    Args:
+        text: the statement that DuckDB is to run.
+        run: runs it; a function of Python's would be a frame of ours.
+        then: is called in the same way with what that gave, if it is there.
+    """
+    frame = _caller.get()
+    outer: dict[str, Any] = {"__builtins__": {}} if frame is None else frame.f_globals
+    seen = {**(_locals(frame, text) if frame is not None else {}), _RUN: run, _THEN: then}
+    return eval(_TWICE if then else _CODE, outer, seen)  # noqa: S307 - our own code
+
+
+def _locals(frame: FrameType, text: str) -> Mapping[str, Any]:
+    """The local variables that a statement may name.
+
+    They are looked at only where it does: looking makes a copy that keeps them all alive.
+    """
+    code = frame.f_code
+    names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
+    return frame.f_locals if any(name in text for name in names) else {}
+
 
 def rows_of(
     con: duckdb.DuckDBPyConnection, query: str, values: object = None
 ) -> list[tuple[Any, ...]]:
     """All rows of a query."""
-    return con.execute(query, values).fetchall()
+    rows: list[tuple[Any, ...]] = as_caller(query, partial(con.execute, query, values)).fetchall()
+    return rows
 
 
 def table_of(
@@ -28,7 +85,8 @@ def table_of(
     """The result of a query in Arrow; its columns keep their names, even equal ones."""
     with _plain_arrow(con):
         # Without a variable: the repr of a relation, in somebody's traceback, runs it again.
-        return con.sql(query, params=dict(values or {}) or None).to_arrow_table()
+        run = partial(con.sql, query, params=dict(values or {}) or None)
+        return as_caller(query, run, methodcaller("to_arrow_table"))
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from vercel_sql.sql.statements import (
     Exec,
     Explain,
     Insert,
+    Native,
     Show,
     Statement,
     Write,
@@ -65,13 +66,15 @@ class Engine:
             Error: any error of this package.
             duckdb.Error: an error of DuckDB's, in a part of the statement that it evaluates.
         """
+        if isinstance(statement, Native) and statement.unreadable:
+            return NativeQuery(statement.text, {})
         self._resolver.load_services(statement.fragment)
         with caused_by(type(statement).__name__.upper()):
             try:
                 result = self._run(statement, parameters, limits)
-            except (duckdb.CatalogException, duckdb.BinderException):
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
                 # A name may stand for a table that was not made yet. Nothing was sent so far.
-                if not self._resolver.load_all():
+                if not self.load_missing(error):
                     raise
                 result = self._run(statement, parameters, limits)
         if isinstance(result, Outcome) and result.changed is not None:
@@ -103,14 +106,17 @@ class Engine:
         is_ours = isinstance(statement, Write) and self._resolver.resource(statement.target)
         return 1 if is_ours else 0
 
+    def load_missing(self, error: duckdb.Error) -> bool:
+        """Makes all tables that are missing, where an error may be about one; else False."""
+        return self._resolver.may_be_missing(str(error)) and self._resolver.load_all()
+
     def load_all(self) -> bool:
         """Makes all tables that are missing; False where none are."""
         return self._resolver.load_all()
 
     def native(self, statement: Statement, parameters: Parameters) -> NativeQuery:
-        """A statement for DuckDB; without live tables there is nothing that may end too early."""
-        is_live = any(len(c.missing) < len(c.manifest.service_names) for c in self._catalogs)
-        bind = read_first if is_live else Fragment.bind
+        """A statement for DuckDB; one that reads a live table reads it whole before it writes."""
+        bind = read_first if self._resolver.names_live(statement.fragment) else Fragment.bind
         return NativeQuery(*bind(statement.fragment, parameters))
 
     def _run(

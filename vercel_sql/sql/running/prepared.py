@@ -87,6 +87,7 @@ class Outcome(HoldsSecrets):
         secrets: the columns whose values are shown this once.
         written: the rows that it wrote or deleted, for an error that comes later.
         done: what tells these rows from others.
+        only_counts: whether its rows are but the number of those that it changed.
     """
 
     table: pa.Table = field(repr=False)
@@ -94,6 +95,7 @@ class Outcome(HoldsSecrets):
     secrets: frozenset[str] = frozenset()
     written: pa.Table | None = field(default=None, repr=False)
     done: tuple[str, ...] = ()
+    only_counts: bool = False
 
 
 @dataclass(frozen=True)

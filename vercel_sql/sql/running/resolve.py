@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from vercel_sql.manifest import Manifest, Method, Resource
 from vercel_sql.sql.dialect import Kind, tokenize
 from vercel_sql.sql.fragments import Fragment, Name
 from vercel_sql.sql.running.duck import rows_of
+from vercel_sql.sql.running.mentions import Mentions
 from vercel_sql.tables import Failures
 
 
@@ -78,21 +80,9 @@ class Target:
         return method
 
 
-# Statements whose result is a list of what there is.
-_LOOKS_AROUND = frozenset(
-    [
-        "describe",
-        "desc",
-        "show",
-        "summarize",
-        "pragma",
-        "information_schema",
-        "pg_catalog",
-        "sqlite_master",
-    ]
-)
-
+_WORD = re.compile(r"\w+")
 _BEGINS = frozenset(["BEGIN", "START"])
+_ENDS = frozenset(["ABORT", "COMMIT", "END", "ROLLBACK"])
 
 
 class Resolver:
@@ -106,27 +96,48 @@ class Resolver:
     def __init__(self, con: duckdb.DuckDBPyConnection, catalogs: Sequence[Catalog]) -> None:
         self._con = con
         self._catalogs = catalogs
+        self._is_begun = False
+        self._has_moved = False
 
     def load_services(self, fragment: Fragment) -> None:
-        """Makes the tables of the services that a statement mentions, where they are missing.
+        """Makes the tables of the services that a statement names, where they are missing.
 
-        BEGIN makes all: a table made inside a transaction would go with a ROLLBACK, and DuckDB
-        lets a transaction write to one database only, which is the user's.
+        A transaction sees what was there when it first looked into the catalog, so all are made
+        then.
         """
-        begins = fragment.lexemes and fragment.lexemes[0].upper in _BEGINS
+        opening = fragment.lexemes[0].upper if fragment.lexemes else ""
+        self._is_begun = opening in _BEGINS or (self._is_begun and opening not in _ENDS)
         for catalog in self._catalogs:
-            if not catalog.missing:
-                continue
-            if begins:
-                catalog.add(catalog.missing)
-                continue
-            words = {
-                word for lexeme in fragment.lexemes for word in _words(lexeme.value.casefold())
-            }
-            if words & _LOOKS_AROUND or any(word.startswith("duckdb_") for word in words):
-                catalog.add(catalog.missing)
-            else:
-                catalog.add(_mentioned(catalog, words))
+            missing = catalog.missing
+            if missing:
+                views = catalog.manifest.provider.views
+                named = Mentions(fragment.lexemes, catalog.name, self._has_moved)
+                wanted = missing if named.everything else named.services(missing, views)
+                catalog.add(missing if wanted and self._is_begun else wanted)
+                self._has_moved |= named.moves
+
+    def names_live(self, fragment: Fragment) -> bool:
+        """Whether a statement names a table, view or function of ours."""
+        return any(
+            Mentions(fragment.lexemes, catalog.name, self._has_moved).services(
+                catalog.manifest.service_names, catalog.manifest.provider.views
+            )
+            for catalog in self._catalogs
+        )
+
+    def may_be_missing(self, text: str) -> bool:
+        """Whether an error of DuckDB's may be about a table that was not made yet."""
+        words = set(_WORD.findall(text.casefold()))
+        return any(
+            name.casefold() in words
+            for catalog in self._catalogs
+            for missing in catalog.missing
+            for name in (
+                *(catalog.name, missing),
+                *catalog.manifest.provider.services[missing],
+                *catalog.manifest.provider.views,
+            )
+        )
 
     def load_all(self) -> bool:
         """Makes all tables; False where there were none to make."""
@@ -237,20 +248,6 @@ class Resolver:
         setting, database, schema = row
         entries = path_entries(setting) if setting else []
         return [*entries, (database, schema), (database, "main")]
-
-
-def _words(text: str) -> list[str]:
-    """The parts of a token that may be a name, or of a string that may hold some."""
-    return text.replace(",", ".").replace('"', "").replace(" ", ".").split(".")
-
-
-def _mentioned(catalog: Catalog, words: set[str]) -> list[str]:
-    provider = catalog.manifest.provider
-    wanted = {name for name in catalog.missing if name.casefold() in words}
-    for schema, services in provider.views.items():
-        if schema.casefold() in words:
-            wanted.update(services)
-    return [name for name in catalog.missing if name in wanted]
 
 
 def path_entries(setting: str) -> list[tuple[str, str]]:
