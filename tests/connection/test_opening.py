@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
+import weakref
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -82,6 +86,26 @@ def test_the_connection_that_was_attached_first_may_go(account, tmp_path):
             assert two.execute(query).fetchone() == three.execute(query).fetchone()
         vercel_sql.detach(three)
     two.close()
+
+
+@pytest.mark.parametrize("database", [":memory:", "some.duckdb"])
+@pytest.mark.parametrize("ends", [duckdb.DuckDBPyConnection.close, lambda con: None])
+def test_nothing_is_left_of_what_nobody_detached(account, tmp_path, monkeypatch, database, ends):
+    monkeypatch.chdir(tmp_path)
+    handles = []
+    for _ in range(6):
+        con = duckdb.connect(database)
+        gone = weakref.ref(vercel_sql.attach(con, **account))
+        assert con.execute(COUNT).fetchone() == (31,)
+        ends(con)
+        del con
+        gc.collect()
+        assert gone() is None
+        handles.append(len(list(Path("/proc/self/fd").iterdir())))
+    assert handles[-1] <= handles[1]
+    if database != ":memory:":
+        program = f"import duckdb; duckdb.connect({database!r}).execute('CREATE TABLE t (a INT)')"
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=100)
 
 
 def test_threads_may_attach_at_once(account, tmp_path):

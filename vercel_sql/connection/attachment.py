@@ -6,7 +6,7 @@ import atexit
 import hashlib
 import weakref
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from os import PathLike
 
@@ -210,7 +210,9 @@ def attach(
         except BaseException:
             attachment.remove()
             raise
-        _attached[key_of(con, name) or ""] = attachment, terms
+        key = key_of(con, name) or ""
+        _attached[key] = attachment, terms
+        attachment.live.sources.on_end = partial(_attached.pop, key, None)
         return attachment
 
 
@@ -334,13 +336,14 @@ def detach(con: duckdb.DuckDBPyConnection, name: str = "vercel") -> None:
         if key not in _attached:
             raise InterfaceError(f"nothing called {name} was attached to this connection")
         _attached[key][0].remove(con)
-        del _attached[key]
+        _attached.pop(key, None)
 
 
 @atexit.register
 def _close_all() -> None:
     """Closes what is still open: DuckDB 2.0 complains on stderr about objects that outlive it."""
-    for attachment, _ in _attached.values():
+    for attachment, _ in list(_attached.values()):
         attachment.client.close()
-        attachment.con.close()
+        with suppress(InterfaceError):  # it is gone
+            attachment.con.close()
     _attached.clear()

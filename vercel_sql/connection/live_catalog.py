@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -30,13 +31,14 @@ class LiveCatalog:
     """A catalog in a database, under its name.
 
     Args:
-        con: the connection that makes everything, and stays open as long.
+        con: the connection that makes everything; it is not kept open.
         name: the name of the catalog.
         manifest: what there is to make.
         functions: makes the functions that ask the sources it is given.
 
     Attributes:
         sources: whom the tables ask, for each connection that shares them.
+        kept: the connection, where it is to stay open.
     """
 
     def __init__(
@@ -46,7 +48,8 @@ class LiveCatalog:
         manifest: Manifest,
         functions: Callable[[duckdb.DuckDBPyConnection, str, Sources], Functions],
     ) -> None:
-        self.con = con
+        self._con = weakref.ref(con)
+        self.kept: duckdb.DuckDBPyConnection | None = None
         self.name = name
         self.manifest = manifest
         self.sources = Sources()
@@ -54,6 +57,18 @@ class LiveCatalog:
         self._services: set[str] = set()
         self._lock = threading.Lock()
         self._is_shared = False
+
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The connection that makes everything.
+
+        Raises:
+            InterfaceError: it is gone.
+        """
+        con = self._con()
+        if con is None:
+            raise InterfaceError("the connection that Vercel's tables were made on is closed")
+        return con
 
     @property
     def missing(self) -> list[str]:
@@ -83,9 +98,10 @@ class LiveCatalog:
     def come_to(self, con: duckdb.DuckDBPyConnection) -> None:
         """Makes the tables anew on another connection, where their own was closed."""
         with self._lock:
-            if not _is_closed(self.con):
+            if not _is_closed(self._con()):
                 return
-            self.con = con
+            self._con = weakref.ref(con)
+            self._functions.come_to(con)
             for name in sorted(self._services):
                 create_service(con, self.name, self.manifest.service(name), self.sources)
 
@@ -130,6 +146,7 @@ def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> Liv
         key = begin_catalog(con, name)
         functions = partial(Functions, keeping=Keeping(), memo=Memo(), allowances=Allowances(None))
         live = _shared[key] = LiveCatalog(con, name, manifest, functions)
+        live.kept = con
     return live
 
 
@@ -193,8 +210,10 @@ def key_of(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
     return str(key)
 
 
-def _is_closed(con: duckdb.DuckDBPyConnection) -> bool:
+def _is_closed(con: duckdb.DuckDBPyConnection | None) -> bool:
     """Whether a connection was closed; one that another thread uses is left in peace."""
+    if con is None:
+        return True
     try:
         con.query_progress()
     except duckdb.ConnectionException:

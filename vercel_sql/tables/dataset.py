@@ -40,6 +40,7 @@ class LiveTable(ds.Dataset):  # type: ignore[misc]
         # The parent's __init__ is for Arrow's own datasets, and is not called.
         self.shape = TableShape(resource)
         self._sources = sources
+        sources.serve(self)
 
     def __repr__(self) -> str:
         return f"<LiveTable vercel.{self.shape.resource.full_name}>"

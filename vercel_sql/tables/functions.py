@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from duckdb.func import FunctionNullHandling
 
 from vercel_sql.api import Client, build_request, check_arguments, encode_json
 from vercel_sql.api.causes import caused_by
-from vercel_sql.errors import ParameterError
+from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Method, Resource, Service
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.calls import call, refuse_own_key, result_columns
@@ -67,7 +68,8 @@ class Functions:
         allowances: Allowances,
         caller: str | None = None,
     ) -> None:
-        self._con = con
+        # DuckDB holds the functions, and these must not hold it: Python could not clear them away.
+        self._ref = weakref.ref(con)
         self._caller = caller or "NULL"
         self._catalog = catalog
         self._sources = sources
@@ -93,13 +95,25 @@ class Functions:
                 elif self._keeping.secrets_file is not None:
                     self._create_scalar(resource, method, writes=True)
 
+    @property
+    def _con(self) -> duckdb.DuckDBPyConnection:
+        con = self._ref()
+        if con is None:
+            raise InterfaceError("the connection that Vercel's tables were made on is closed")
+        return con
+
+    def come_to(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Makes what is made from now on, on another connection of the database."""
+        self._ref = weakref.ref(con)
+
     def remove(self) -> None:
         """Takes the Python functions out of the connection."""
-        try:
-            for name in self._registered:
+        for name, function in self._registered.items():
+            try:
                 self._con.remove_function(name)
-        except duckdb.Error:  # it is closed, and they stay for as long as the database
-            _left_behind.extend(self._registered.values())
+            except (duckdb.Error, InterfaceError):
+                # Their connection is closed, and they stay for as long as the database.
+                _left_behind.append(function)
         self._registered.clear()
 
     def _register(
