@@ -192,8 +192,8 @@ def _refuse_taken(con: duckdb.DuckDBPyConnection, name: str) -> None:
     for kind, query in _TAKEN.items():
         if con.execute(query, [name]).fetchall():
             raise InterfaceError(
-                f"the connection has a {kind} called {name} already: choose another name for "
-                "Vercel's tables with name="
+                f"the connection has a {kind} called {name} already: rename it, or choose another "
+                "name for Vercel's tables with name="
             )
 
 
