@@ -56,7 +56,9 @@ def as_caller(text: str, run: Callable[[], Any], then: Callable[[Any], Any] | No
         then: is called in the same way with what that gave, if it is there.
     """
     frame = _caller.get()
-    outer: dict[str, Any] = {"__builtins__": {}} if frame is None else frame.f_globals
+    # DuckDB imports what it needs by way of the frame that it is called from.
+    alone: dict[str, Any] = {"__builtins__": {"__import__": __import__}}
+    outer = alone if frame is None else frame.f_globals
     seen = {**(_locals(frame, text) if frame is not None else {}), _RUN: run, _THEN: then}
     return eval(_TWICE if then else _CODE, outer, seen)  # noqa: S307 - our own code
 
