@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import threading
 import time
 
@@ -304,16 +305,20 @@ def test_what_only_looks_like_a_placeholder(db):
     assert db.execute("SELECT {a: 1, escape: $escape}", {"escape": 7}).fetchall()
 
 
-def test_no_row_of_ours_is_in_a_profile_or_its_place(db, tmp_path):
-    out = tmp_path / "profile.json"
-    db.execute("CREATE TABLE t (i INT)")
-    db.execute(f"PRAGMA enable_profiling = 'json'; SET profiling_output = '{out}'")
-    db.execute("SELECT 1").fetchall()
-    db.execute("INSERT INTO t VALUES (1)")
-    assert "INSERT" in out.read_text()
-    db.execute("EXPLAIN SELECT i FROM t").fetchall()
-    assert "current_setting" not in out.read_text()
-    assert "FORMAT JSON" not in out.read_text()
+def test_profiles_show_the_caller_s_statements(db, tmp_path):
+    def profiled(con, out) -> list[str]:
+        con.execute("CREATE TABLE t (i INT)")
+        con.execute(f"PRAGMA enable_profiling = 'json'; SET profiling_output = '{out}'")
+        found = []
+        for statement in ("INSERT INTO t VALUES (1)", "CREATE TABLE u AS FROM t", "FROM u"):
+            con.execute("SELECT 1").fetchall()
+            con.execute(statement)
+            found += re.findall(r'"(?:query_name|sql)": "(.*?)"', out.read_text())
+        con.execute("PRAGMA disable_profiling")
+        return found
+
+    with duckdb.connect() as plain:
+        assert profiled(db, tmp_path / "ours.json") == profiled(plain, tmp_path / "plain.json")
 
 
 @pytest.mark.parametrize(
@@ -343,6 +348,15 @@ def test_a_script_with_a_mistake_runs_as_much_as_in_duckdb(db):
             db.execute(script)
         tables = "SELECT count(*) FROM duckdb_tables()"
         assert db.execute(tables).fetchall() == plain.execute(tables).fetchall()
+
+
+def test_no_statement_of_a_script_runs_twice(connect, file):
+    with connect(database=file) as db:
+        db.execute(f"CREATE VIEW tokens AS FROM {T}; CREATE TABLE t (i INT)")
+    db = connect(database=file)
+    db.execute("INSERT INTO t VALUES (1); SELECT count(*) FROM tokens")
+    assert db.fetchall() == [(31,)]
+    assert db.execute("SELECT count(*) FROM t").fetchall() == [(1,)]
 
 
 def test_a_prepared_copy_that_fails_leaves_no_file(db, tmp_path):

@@ -1,6 +1,7 @@
 """Runs DuckDB's own tests through plain DuckDB and through `connect()`, and tells them apart.
 
     python tests/sqllogic/run.py FOLDER [--only TEXT] [--limit N] [--show N] [--jobs N]
+        [--differences FILE]
 
 FOLDER is a checkout of DuckDB's repository of the version that is installed, or a part of it; it
 is not part of this repository. Each statement runs on plain DuckDB and on ours; where something
@@ -81,6 +82,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="files with this in their path")
     parser.add_argument("--limit", type=int, default=None, help="so many files at most")
     parser.add_argument("--show", type=int, default=20, help="so many unexplained differences")
+    parser.add_argument("--differences", type=Path, help="a file for all of them, as lines of JSON")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     folder = given.folder.resolve()
@@ -89,7 +91,7 @@ def main() -> int:
     left: queue.Queue[Path] = queue.Queue()
     for file in files[: given.limit]:
         left.put(file)
-    report = Report(root, left.qsize())
+    report = Report(root, left.qsize(), given.differences)
     threads = [threading.Thread(target=_work, args=(root, left, report)) for _ in range(given.jobs)]
     for thread in threads:
         thread.start()
@@ -112,12 +114,13 @@ def _work(root: Path, left: queue.Queue[Path], report: Report) -> None:
 class Report:
     """What all files showed."""
 
-    def __init__(self, root: Path, files: int) -> None:
+    def __init__(self, root: Path, files: int, sink: Path | None) -> None:
         self._root, self._total = root, files
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._open: list[str] = []
+        self._sink = sink
         self._costs: list[float] = []
         self._began = time.monotonic()
 
@@ -145,6 +148,9 @@ class Report:
             self._counts["statements whose result varies in plain DuckDB"] += 1
             return
         self._counts["differences"] += 1
+        if self._sink is not None:
+            with self._sink.open("a") as sink:
+                sink.write(json.dumps({"file": name, **each}) + "\n")
         reason = explained(each["text"], each["plain"], each["ours"])
         if reason:
             self._reasons[reason] += 1

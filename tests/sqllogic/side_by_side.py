@@ -26,7 +26,7 @@ MOST_STATEMENTS = 400
 NOWHERE = "http://127.0.0.1:9"
 # Nothing is fetched from anywhere, and a file's tests do not take the whole machine.
 SETTINGS = """
-    SET autoinstall_known_extensions = false; SET threads = 2; SET memory_limit = '1GB';
+    SET autoinstall_known_extensions = false; SET threads = 1; SET memory_limit = '1GB';
     SET max_temp_directory_size = '1GB'
 """
 BASES = {
@@ -36,6 +36,8 @@ BASES = {
     duckdb.DataError: "DataError",
     duckdb.OperationalError: "OperationalError",
     duckdb.InternalError: "InternalError",
+    # What DuckDB calls nothing else.
+    duckdb.Error: "DatabaseError",
 }
 
 
@@ -102,11 +104,11 @@ class Side:
     def _error(self, error: Exception) -> str:
         kind = next((n for base, n in BASES.items() if isinstance(error, base)), None)
         if kind is None:
-            is_ours = isinstance(error, vercel_sql.Error | duckdb.Error)
-            kind = type(error).__name__ if is_ours else "not in Python"
+            kind = type(error).__name__ if isinstance(error, vercel_sql.Error) else "not in Python"
         # Where in the statement it is, is drawn in DuckDB's way or in ours.
         said = " ".join(str(error).partition("\nLINE ")[0].partition("\n    LINE ")[0].split())
-        return self._text(f"{kind}: {said}" if kind != "not in Python" else kind)
+        text = f"{kind}: {said}" if kind != "not in Python" else kind
+        return text.replace(str(self._folder), "__TEST_DIR__")
 
 
 def compared(file: str) -> list[dict[str, Any]]:

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from os import PathLike
+from typing import Any
 
 import duckdb
 
 from vercel_sql.api import Client, SecretsFile, find_credential
 from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.connection.closing import when_dropped
 from vercel_sql.connection.live_catalog import (
     LiveCatalog,
     begin_catalog,
@@ -42,6 +44,7 @@ class Attachment(HoldsSecrets):
         client: the HTTP client that this one's tables and functions use.
         failures: the originals of errors that went through DuckDB.
         session: the key of this one among those that share the catalog.
+        dropped: leaves the catalog when nobody holds the DuckDB connection any more.
     """
 
     def __init__(self, live: LiveCatalog, client: Client) -> None:
@@ -49,6 +52,7 @@ class Attachment(HoldsSecrets):
         self.client = client
         self.failures = Failures()
         self.session = live.sources.add(Source(client, self.failures))
+        self.dropped: weakref.finalize[..., Any] | None = None
 
     def __repr__(self) -> str:
         return f"<Attachment {self.name} of {self.client!r}>"
@@ -84,6 +88,8 @@ class Attachment(HoldsSecrets):
 
     def leave(self) -> None:
         """Leaves the catalog to the other connections that share it, if any."""
+        if self.dropped is not None:
+            self.dropped.detach()
         left(self.live, self.session)
         self.client.close()
 
@@ -296,7 +302,8 @@ def shared_attachment(
         if len(attachment.live.sources) > 1:
             attachment.live.share()
         # Whoever was given the DuckDB connection may use it when ours is gone.
-        weakref.finalize(native, left, attachment.live, attachment.session).atexit = False
+        gone = partial(left, attachment.live, attachment.session)
+        attachment.dropped = when_dropped(native, gone)
     return native, attachment
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,24 +16,31 @@ from duckdb import DuckDBPyConnection
 from vercel_sql import errors
 from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
 from vercel_sql.api.cancel_scope import checked_seconds
-from vercel_sql.api.leaving import leave
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.attachment import Attachment
 from vercel_sql.connection.batch import Batch
+from vercel_sql.connection.closing import closed_at_its_end
 from vercel_sql.connection.course import Course
 from vercel_sql.connection.ctrl_c import rest
 from vercel_sql.connection.cursor import Cursor, Values, counted, wrapped
 from vercel_sql.connection.held import Result
 from vercel_sql.connection.lent import Lent, abort
+from vercel_sql.connection.scripts import Scripts
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
-from vercel_sql.sql import NO_PARAMETERS, Explain, Native, Parameters, Statement, check, parse
+from vercel_sql.sql import (
+    NO_PARAMETERS,
+    Explain,
+    Parameters,
+    Statement,
+    check,
+    parse,
+)
 from vercel_sql.sql.masking import mask_plan
-from vercel_sql.sql.plain import Plain
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import Copies
-from vercel_sql.sql.running.duck import as_caller, for_caller, in_transaction
+from vercel_sql.sql.running.duck import as_caller, for_caller
 from vercel_sql.tables.allowance import Allowance
 from vercel_sql.tables.writing import Keeping, kept_rows
 
@@ -43,8 +48,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-# Statements whose rows are what was asked for, and never DuckDB's word for what it did.
-_QUERIES = frozenset(["FROM", "SELECT", "TABLE", "VALUES", "WITH"])
 _DROPPED = "a script drops the rows of all its statements but the last"
 
 
@@ -96,8 +99,7 @@ class Connection(HoldsSecrets):
         self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
         self._engine = Engine(native, self._catalogs)
-        services = attachment.manifest.provider.services
-        self._plain = Plain({attachment.name}.union(*services.values()))
+        self._scripts = Scripts(native, self._catalogs)
         self._keeping = keeping
         self._active: weakref.ref[Result] | None = None
         self._lock = threading.RLock()
@@ -108,10 +110,7 @@ class Connection(HoldsSecrets):
         self._parameters = NO_PARAMETERS
         self._own = Result()
         self._copies = Copies()
-        # DuckDB holds our functions, and these hold DuckDB: Python alone never clears them away.
-        self._dropped = weakref.finalize(self, _close_dropped, native, os.getpid())
-        self._dropped.atexit = False
-        _open.add(self)
+        self._dropped = closed_at_its_end(self, native)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else repr(self._catalogs[0].client)
@@ -149,8 +148,7 @@ class Connection(HoldsSecrets):
             self.client.leave_scope()
             if not self._closed and any(catalog.missing for catalog in self._catalogs):
                 self._free_for(Result())
-                if not in_transaction(self.native):
-                    self._engine.load_all()
+                self._engine.load_all()
         return self.native
 
     def cursor(self) -> Cursor:
@@ -291,7 +289,6 @@ class Connection(HoldsSecrets):
             self.native.close()
             for catalog in self._catalogs:
                 catalog.leave()
-            _open.discard(self)
 
     def _run_script(
         self,
@@ -304,25 +301,11 @@ class Connection(HoldsSecrets):
         with self._lock, for_caller():
             self._free_for(result)
             with translated(self._catalogs, operation.value, parameters):
-                statements = self._read(operation.value, parameters, batch)
+                statements = self._scripts.read(operation.value, parameters, batch, self.timeout)
             for statement in statements:
-                self._free_for(result)
+                if statement is not statements[0]:
+                    self._free_for(result)
                 self._run(result, statement, parameters, batch, statement is statements[-1])
-
-    def _read(self, text: str, parameters: Parameters, batch: Batch | None) -> Sequence[Statement]:
-        """The statements of a script; one that is DuckDB's alone is a statement as a whole."""
-        statements: list[Statement] | None = batch.statements if batch is not None else None
-        if not len(parameters) and batch is None:
-            # With a timeout, each statement has its own.
-            plain = self._plain.read(text, whole=self.timeout is None)
-            if plain is not None:
-                return [plain]
-        if statements is None:
-            statements = parse(text)
-        if batch is not None:
-            batch.statements = statements
-        check(statements, parameters)
-        return statements
 
     @contextmanager
     def _batch(self, operation: Unshown, sets: int | None) -> Iterator[Batch]:
@@ -388,10 +371,8 @@ class Connection(HoldsSecrets):
         """Takes over what DuckDB gave for a statement."""
         if isinstance(statement, Explain):
             result.take_rows(self._masked_plan(statement.text, parameters))
-        elif isinstance(statement, Native) and statement.first_keyword in _QUERIES:
-            result.take_rows(self.native)
         else:
-            result.take_any(self.native)
+            result.take(self.native, statement)
 
     def _give(self, result: Result, outcome: Outcome) -> None:
         """Puts a result of ours into DuckDB, so that it is fetched like any other.
@@ -511,24 +492,3 @@ class Connection(HoldsSecrets):
     def _check_open(self) -> None:
         if self._closed:
             raise InterfaceError("the connection is closed")
-
-
-def _close_dropped(native: DuckDBPyConnection, pid: int) -> None:
-    """Closes what a connection leaves that nobody closed.
-
-    On a thread of its own, since the garbage collector runs anywhere, within DuckDB too. After a
-    fork, DuckDB's threads are in the parent, and closing would wait for them.
-    """
-    if os.getpid() == pid:
-        threading.Thread(target=native.close, name="vercel-sql-dropped", daemon=True).start()
-
-
-_open: weakref.WeakSet[Connection] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    """Closes what is still open: DuckDB 2.0 complains on stderr about objects that outlive it."""
-    leave()
-    for connection in list(_open):
-        connection.close()

@@ -11,9 +11,12 @@ from duckdb import DuckDBPyConnection
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import DataError, Error, InterfaceError, ProgrammingError
+from vercel_sql.sql import Native, Statement
 from vercel_sql.sql.running import Outcome
 from vercel_sql.tables.writing import kept_rows
 
+# Statements whose rows are what was asked for, and never DuckDB's word for what it did.
+_QUERIES = frozenset(["FROM", "SELECT", "TABLE", "VALUES", "WITH"])
 Description = list[tuple[str, Any, None, None, None, None, None]]
 
 
@@ -65,12 +68,15 @@ class Result(HoldsSecrets):
         self.secret_columns = outcome.secrets
         self._kept = outcome if outcome.secrets else None
 
-    def take_any(self, native: DuckDBPyConnection) -> None:
-        """Takes over the result of a statement of DuckDB's that is no query.
+    def take(self, native: DuckDBPyConnection, statement: Statement) -> None:
+        """Takes over what DuckDB gave for a statement.
 
         Raises:
             duckdb.Error: the rows that it changed can't be counted.
         """
+        if isinstance(statement, Native) and statement.first_keyword in _QUERIES:
+            self.take_rows(native)
+            return
         described = [(str(name), str(kind)) for name, kind, *_ in native.description or []]
         if described == [("Success", "BOOLEAN")]:
             # What DuckDB gives for a statement without rows.

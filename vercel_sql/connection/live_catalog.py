@@ -6,6 +6,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 
 import duckdb
@@ -174,7 +175,8 @@ def left(live: LiveCatalog, session: str) -> None:
         if key is None or len(live.sources):
             return
         del _shared[key]
-        live.remove()
+        with suppress(duckdb.Error):
+            live.remove()
         live.con.close()
 
 

@@ -53,6 +53,9 @@ class Vercel(DuckDB):
 Vercel.Tokenizer._COMMENTS.pop("{#", None)
 
 
+_DIALECT = Vercel()
+
+
 class Kind(Enum):
     """What a lexeme is, as far as the statements of ours need to know."""
 
@@ -105,7 +108,7 @@ def tokenize(text: str) -> list[Lexeme]:
         TokenError: the text is not made of DuckDB's tokens.
     """
     lexemes: list[Lexeme] = []
-    for token in Vercel().tokenize(text):
+    for token in Vercel.tokenizer_class(dialect=_DIALECT).tokenize(text):
         lexemes.append(_lexeme(text, token, lexemes))
     return lexemes
 

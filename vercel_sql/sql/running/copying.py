@@ -35,6 +35,11 @@ def read_first(fragment: Fragment, parameters: Parameters) -> tuple[str, dict[st
     return f"{text} ({rows}) {tail}", {**values, **used, **more}
 
 
+def copies(fragment: Fragment) -> bool:
+    """Whether a statement is a COPY … TO, or has one in it."""
+    return _copied(fragment) is not None
+
+
 class Copies:
     """The files that COPY … TO writes, at once or where a prepared one is executed."""
 

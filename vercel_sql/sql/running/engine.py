@@ -12,7 +12,7 @@ from vercel_sql.api.causes import caused_by
 from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.call import exec_arguments, find_method, prepare_call, run_read
-from vercel_sql.sql.running.copying import read_first
+from vercel_sql.sql.running.copying import copies, read_first
 from vercel_sql.sql.running.delete import prepare_delete
 from vercel_sql.sql.running.explain import Explained, explain_query, explain_write
 from vercel_sql.sql.running.insert import prepare_insert
@@ -116,8 +116,10 @@ class Engine:
 
     def native(self, statement: Statement, parameters: Parameters) -> NativeQuery:
         """A statement for DuckDB; one that reads a live table reads it whole before it writes."""
-        bind = read_first if self._resolver.names_live(statement.fragment) else Fragment.bind
-        return NativeQuery(*bind(statement.fragment, parameters))
+        fragment = statement.fragment
+        is_live = copies(fragment) and self._resolver.names_live(fragment)
+        bind = read_first if is_live else Fragment.bind
+        return NativeQuery(*bind(fragment, parameters))
 
     def _run(
         self, statement: Statement, parameters: Parameters, limits: Limits

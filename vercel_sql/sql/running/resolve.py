@@ -127,7 +127,8 @@ class Resolver:
 
     def may_be_missing(self, text: str) -> bool:
         """Whether an error of DuckDB's may be about a table that was not made yet."""
-        words = set(_WORD.findall(text.casefold()))
+        # What DuckDB suggests instead is there.
+        words = set(_WORD.findall(text.partition("Did you mean")[0].casefold()))
         return any(
             name.casefold() in words
             for catalog in self._catalogs
