@@ -19,11 +19,11 @@ import pytest
 
 from vercel_sql.api import build_request, check_arguments
 from vercel_sql.api import journal as journals
-from vercel_sql.api.appending import lock
 from vercel_sql.api.journal import Journal, journal, release_all, tidy, unfinished
 from vercel_sql.api.journal_files import damaged_files, is_alive, journal_folder, read_all
 from vercel_sql.api.journal_records import Answered, Story, Unknown, Unsent
 from vercel_sql.api.noting import Trail
+from vercel_sql.api.os_files import lock
 from vercel_sql.errors import JournalError, ServerError, TransportError, UnauthorizedError
 
 

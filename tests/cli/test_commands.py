@@ -73,3 +73,22 @@ def test_help_of_each_command(here):
         ended = here(name, "--help")
         assert (ended.code, ended.err) == (0, "")
         assert ended.out.startswith(f"usage: vercel-sql {name} [-h]")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        ["-h"],
+        ["--nonsense"],
+        ["shell", "-h"],
+        ["serve", "-h"],
+        ["demo", "-h"],
+    ],
+)
+def test_help_waits_for_no_library(command, arguments):
+    ended = command(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    imported = {line.rpartition("|")[2].strip() for line in ended.err.splitlines()}
+    assert "vercel_sql.cli.commands" in imported
+    assert not imported & {"duckdb", "httpx", "msgspec", "numpy", "pyarrow", "sqlglot", "starlette"}

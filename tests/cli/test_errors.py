@@ -194,6 +194,9 @@ def test_read_only(here, sim):
         ended = here("--read-only", "-c", STATEMENTS[verb][0], sim=sim)
         assert (ended.code, ended.out) == (1, "")
         assert "read-only" in ended.err
+        explained = here("--read-only", "-c", f"EXPLAIN {STATEMENTS[verb][0]}", sim=sim)
+        assert (explained.code, explained.err) == (0, "")
+        assert "refused: this connection is read-only" in explained.out
     assert not [r for r in sim.requests() if r.method != "GET" or "verify" in r.path]
     assert here("--read-only", "-c", STATEMENTS["list"][0], sim=sim).code == 0
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from vercel_sql.api.receipts import Receipts
-from vercel_sql.cli.output import OutputError, rescued
+from vercel_sql.cli.output import rescued
+from vercel_sql.cli.streams import OutputError
 
 from .test_terminal import PROGRESS, on_a_terminal
 

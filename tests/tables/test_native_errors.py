@@ -34,3 +34,18 @@ def test_a_failed_call_is_an_error_whatever_is_asked_of_it(con: Any) -> None:
     for asked in ("*", "count(*)", "1", "sub"):
         text = _error(con, f"SELECT {asked} FROM vercel.oauth.get_userinfo(access_token := 'no')")
         assert "401" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("FROM vercel.user.user", "MissingTokenError"),
+        ("SELECT created_at FROM vercel.audit.user_tokens", "MissingTokenError"),
+        ("FROM vercel.oauth.introspection", "ProgrammingError"),
+    ],
+)
+def test_what_arrow_adds_reads_well(attached: Any, sim: Any, query: str, kind: str) -> None:
+    text = _error(attached(sim, token=None), query)
+    assert text.endswith(f" Detail: Python exception: {kind}")
+    assert ".." not in text
+    assert "Unknown error" not in text

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
+from vercel_sql.api.os_files import lock
 from vercel_sql.api.private_files import open_private
-
-if sys.platform != "win32":
-    import fcntl
 
 # How long another process is waited for at most: whoever holds a lock for longer writes no line.
 _TURN_SECONDS = 1.0
@@ -29,19 +26,6 @@ def open_for_appending(path: Path, *, new: bool = False, forbidden: int = 0o077)
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (os.O_EXCL if new else 0)
     return open_private(path, flags, forbidden=forbidden)
-
-
-def lock(handle: int, *, shared: bool) -> bool | None:
-    """Locks a file until it is closed; False where another has it, None where locks are unknown."""
-    if sys.platform == "win32":
-        return None
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # some network file systems
-        return None
-    return True
 
 
 def take_turn(handle: int) -> None:
@@ -78,18 +62,3 @@ def _ends_whole(handle: int) -> bool:
         return True
     os.lseek(handle, -1, os.SEEK_END)
     return os.read(handle, 1) == b"\n"
-
-
-def sync_folder(folder: Path) -> None:
-    """Returns when the names in a folder are on the disk: that of a file that was just made.
-
-    Raises:
-        OSError: they are not.
-    """
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

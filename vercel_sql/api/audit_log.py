@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vercel_sql.api.appending import append_line, open_for_appending, sync_folder, take_turn
+from vercel_sql.api.appending import append_line, open_for_appending, take_turn
 from vercel_sql.api.decode import encode_any_json
 from vercel_sql.api.logger import logger
+from vercel_sql.api.os_files import sync_folder
 from vercel_sql.api.private_files import READABLE
 from vercel_sql.errors import AuditLogError
 

@@ -231,10 +231,10 @@ class Client(HoldsSecrets):
         A method that changes something passes under `guarded`, where it is only prepared.
 
         Raises:
-            ReadOnlyError: the method is a write, and the client is read-only for good.
+            ReadOnlyError: the method is a write, and the client is read-only.
             MissingTokenError: the method needs a token and there is none.
         """
-        if self._read_only:
+        if not self._guards:
             self.refuse_if_read_only(method)
         if method.auth and self.credential.fresh is None:
             # It may wait for the keyring.

@@ -37,6 +37,7 @@ from vercel_sql.api.journal_records import (
     Unsent,
 )
 from vercel_sql.api.logger import logger
+from vercel_sql.api.os_files import remove
 from vercel_sql.api.steady_clock import boot_id, steady_ms
 from vercel_sql.errors import JournalError
 
@@ -252,7 +253,7 @@ def tidy(folder: Path) -> None:
         kept = LATEST_SECONDS if is_waiting else _KEPT_SECONDS
         is_new = abs(time.time() - modified(file.path)) < kept
         if not file.is_open and not (is_told and is_new):
-            file.path.unlink(missing_ok=True)
+            remove(file.path)
 
 
 _journals: dict[Path, Journal] = {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vercel_sql.api.appending import append_line, lock, open_for_appending, sync_folder
+from vercel_sql.api import os_files
+from vercel_sql.api.appending import append_line, open_for_appending
 from vercel_sql.api.journal_records import (
     Intent,
     Record,
@@ -21,6 +21,7 @@ from vercel_sql.api.journal_records import (
     encode_record,
     stories,
 )
+from vercel_sql.api.os_files import lock, remove, replace, sync_folder
 from vercel_sql.api.private_files import make_private, open_private, read_private, require_private
 from vercel_sql.api.state_dir import state_dir
 
@@ -59,16 +60,17 @@ class LivingProcess:
         make_private(folder)
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._path = folder / f"{self.name}{_ALIVE}"
-        # It is locked before it has its name: else it might be taken for one that was left.
-        begun = self._path if sys.platform == "win32" else self._path.with_suffix(_BEGUN)
+        # It is locked before it has its name: else it might be taken for one that was left. Windows
+        # renames no open file, and removes none either.
+        begun = self._path if os_files.IS_WINDOWS else self._path.with_suffix(_BEGUN)
         self._handle = open_for_appending(begun, new=True)
         try:
             lock(self._handle, shared=False)
             if begun != self._path:
-                begun.replace(self._path)
+                replace(begun, self._path)
         except OSError:
             os.close(self._handle)
-            begun.unlink(missing_ok=True)
+            remove(begun)
             raise
 
     @property
@@ -84,7 +86,7 @@ class LivingProcess:
         """Lets go of the file: from now on this process counts as gone."""
         os.close(self._handle)
         if remove:
-            self._path.unlink(missing_ok=True)
+            os_files.remove(self._path)
 
 
 def begin(folder: Path, intent: Intent) -> Path:
@@ -128,7 +130,7 @@ def noted_lengths(folder: Path) -> dict[Path, int]:
 
 def forget_length(folder: Path, secrets_file: Path) -> None:
     """Forgets how long a secrets file was."""
-    _index(folder, secrets_file).unlink(missing_ok=True)
+    remove(_index(folder, secrets_file))
 
 
 def _index(folder: Path, secrets_file: Path) -> Path:
@@ -146,9 +148,9 @@ def _write(path: Path, record: Record) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)  # before it is renamed, which Windows refuses otherwise
-        begun.replace(path)
+        replace(begun, path)
     except OSError:
-        begun.unlink(missing_ok=True)
+        remove(begun)
         raise
 
 
@@ -254,7 +256,7 @@ def set_aside(path: Path) -> Path:
         OSError: it can't be renamed.
     """
     kept = path.with_name(f"{path.name}-{secrets.token_hex(2)}{_DAMAGED}")
-    path.rename(kept)
+    replace(path, kept)
     return kept
 
 
@@ -274,7 +276,7 @@ def forget_damaged(folder: Path) -> None:
         OSError: one can't be renamed.
     """
     for path in _named(folder, _DAMAGED):
-        path.rename(path.with_name(path.name + _TOLD))
+        replace(path, path.with_name(path.name + _TOLD))
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -285,10 +287,10 @@ def remove_leftovers(folder: Path) -> None:
     """
     for path in _named(folder, _BEGUN):
         if time.time() - modified(path) > _QUIET_SECONDS:
-            path.unlink(missing_ok=True)
+            remove(path)
     for path in _named(folder, _ALIVE):
         if not is_alive(folder, path.stem):
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _named(folder: Path, *endings: str) -> list[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from vercel_sql.api.appending import open_for_appending, sync_folder
+from vercel_sql.api.appending import open_for_appending
 from vercel_sql.api.logger import logger
+from vercel_sql.api.os_files import permissions, remove, replace, sync_folder
 from vercel_sql.api.private_files import READABLE, make_private, open_private
 from vercel_sql.api.system_keyring import KeyringError, with_keyring
 from vercel_sql.errors import OperationalError
@@ -179,7 +179,7 @@ class LoginStore:
             try:
                 self._write_beside(b" " * _LARGEST)
             finally:
-                self._unfinished.unlink(missing_ok=True)
+                remove(self._unfinished)
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -221,13 +221,13 @@ class LoginStore:
             if not self.path.exists():  # then it does not matter whose folder it is
                 return None
             with open(open_private(self.path, os.O_RDONLY, forbidden=READABLE), "rb") as file:
-                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                mode = permissions(os.fstat(file.fileno()))
                 content = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._unusable(error) from None
-        if os.name == "posix" and mode & 0o077:
+        if mode & 0o077:
             log.warning(
                 "others may read the saved login (mode %04o); run: chmod 600 %s", mode, self.path
             )
@@ -238,15 +238,15 @@ class LoginStore:
         self._make_folder()
         try:
             self._write_beside(text.encode())
-            os.replace(self._unfinished, self.path)
+            replace(self._unfinished, self.path)
             sync_folder(self.path.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
-                self._unfinished.unlink(missing_ok=True)
+                remove(self._unfinished)
             raise self._unusable(error) from None
 
     def _write_beside(self, content: bytes) -> None:
-        self._unfinished.unlink(missing_ok=True)
+        remove(self._unfinished)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with open(open_private(self._unfinished, flags), "wb") as file:
             file.write(content)
@@ -255,8 +255,8 @@ class LoginStore:
 
     def _remove_files(self) -> None:
         try:
-            self.path.unlink(missing_ok=True)
-            self._unfinished.unlink(missing_ok=True)
+            remove(self.path)
+            remove(self._unfinished)
         except OSError as error:
             raise self._unusable(error) from None
 

@@ -9,7 +9,8 @@ opened by way of the one before: nothing can be swapped between the look and the
   on another disk), and refused in a folder that others may write to.
 - The file is the user's own, a regular one, without another name (hard link), and no link.
 
-Where files have no owners in this sense, as on Windows, only links are refused.
+Where files have no owners in this sense, as on Windows, what is left is that the file is a regular
+one without another name, and no link.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import errno
 import os
 import stat
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_HAS_OWNERS = sys.platform != "win32"
+from vercel_sql.api.os_files import has_owners, permissions
+
 if sys.platform != "win32":
     import grp
     import pwd
@@ -50,14 +53,9 @@ def open_private(path: Path, flags: int, *, forbidden: int = 0o077) -> int:
     Raises:
         OSError: it can't be opened, or somebody else may read, change or swap it.
     """
-    if not _HAS_OWNERS:
-        return os.open(path, flags | _FLAGS, 0o600)
-    folder = _walk(path.absolute().parent)
-    try:
-        _look(folder, path.name, forbidden)
-        handle = os.open(path.name, flags | _FLAGS, 0o600, dir_fd=folder)
-    finally:
-        os.close(folder)
+    with _place(path) as (folder, name):
+        _look(folder, name, forbidden)
+        handle = os.open(name, flags | _FLAGS, 0o600, dir_fd=folder)
     try:
         found = os.fstat(handle)
         _require_file(found, forbidden)
@@ -89,13 +87,8 @@ def require_replaceable(path: Path, *, forbidden: int = 0) -> None:
     Raises:
         OSError: it is so.
     """
-    if not _HAS_OWNERS:
-        return
-    folder = _walk(path.absolute().parent)
-    try:
-        _look(folder, path.name, forbidden)
-    finally:
-        os.close(folder)
+    with _place(path) as (folder, name):
+        _look(folder, name, forbidden)
 
 
 def read_trusted(path: Path, *, forbidden: int = READABLE) -> tuple[bytes, int]:
@@ -110,13 +103,13 @@ def read_trusted(path: Path, *, forbidden: int = READABLE) -> tuple[bytes, int]:
     flags = os.O_RDONLY | (_FLAGS & ~_NO_LINK)
     with open(os.open(path, flags), "rb") as file:
         found = os.fstat(file.fileno())
-        mode = stat.S_IMODE(found.st_mode)
+        mode = permissions(found)
         is_handed_over = str(path).startswith(("/dev/fd/", "/dev/stdin"))
-        if _HAS_OWNERS and not is_handed_over:
+        if has_owners() and not is_handed_over:
             if found.st_uid not in _trusted():
                 raise _refused(f"it belongs to {_owner(found.st_uid)}, who may put anything there")
             _require_mode(found, forbidden)
-        if _HAS_OWNERS:
+        if has_owners():
             os.set_blocking(file.fileno(), True)
         return file.read(_LONGEST), mode
 
@@ -131,7 +124,7 @@ def make_private(folder: Path, *, sticky: bool = False) -> None:
     Raises:
         OSError: it can't be made, or others may put things into it.
     """
-    if not _HAS_OWNERS:
+    if not has_owners():
         folder.mkdir(parents=True, exist_ok=True)
         return
     _close_private(_walk(folder, make=True), folder, sticky=sticky)
@@ -143,9 +136,9 @@ def require_private(folder: Path) -> None:
     Raises:
         OSError: it is so, or there is no such folder.
     """
-    if _HAS_OWNERS:
+    if has_owners():
         _close_private(_walk(folder), folder)
-    elif not folder.is_dir():
+    elif not stat.S_ISDIR(os.stat(folder).st_mode):
         raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
 
 
@@ -156,6 +149,23 @@ def _close_private(handle: int, folder: Path, *, sticky: bool = False) -> None:
         os.close(handle)
     if _is_open(found) and not sticky:  # any other kind is refused on the way
         raise _refused(_shared(folder, found))
+
+
+@contextmanager
+def _place(path: Path) -> Iterator[tuple[int | None, str]]:
+    """What the calls that take ``dir_fd`` need for a file: its folder's handle, and its name.
+
+    Raises:
+        OSError: others decide what is in the folder, or there is none.
+    """
+    if not has_owners():
+        yield None, str(path)
+        return
+    folder = _walk(path.absolute().parent)
+    try:
+        yield folder, path.name
+    finally:
+        os.close(folder)
 
 
 def _walk(path: Path, *, make: bool = False) -> int:
@@ -238,27 +248,30 @@ def _shared(place: Path, found: os.stat_result) -> str:
     )
 
 
-def _look(folder: int, name: str, forbidden: int) -> None:
+def _look(folder: int | None, name: str, forbidden: int) -> None:
     """Refuses what is in a file's place, before it is opened; there need not be anything."""
     with suppress(FileNotFoundError):
         _require_file(os.stat(name, dir_fd=folder, follow_symlinks=False), forbidden)
 
 
 def _require_file(found: os.stat_result, forbidden: int) -> None:
-    whose = f"it belongs to {_owner(found.st_uid)}"
+    whose = f" (it belongs to {_owner(found.st_uid)})" if has_owners() else ""
     if stat.S_ISLNK(found.st_mode):
-        raise _refused(f"it is a link ({whose}); name the file itself")
+        raise _refused(f"it is a link{whose}; name the file itself")
     if stat.S_ISDIR(found.st_mode):
-        raise _refused(f"{os.strerror(errno.EISDIR)} ({whose})")
+        raise _refused(f"{os.strerror(errno.EISDIR)}{whose}")
     if not stat.S_ISREG(found.st_mode):
-        raise _refused(f"it is not a regular file ({whose})")
-    if found.st_uid != os.geteuid():
-        raise _refused(f"{whose}, who can read and change it; name a file of your own")
+        raise _refused(f"it is not a regular file{whose}")
+    if has_owners() and found.st_uid != os.geteuid():
+        owner = _owner(found.st_uid)
+        raise _refused(
+            f"it belongs to {owner}, who can read and change it; name a file of your own"
+        )
     _require_mode(found, forbidden)
 
 
 def _require_mode(found: os.stat_result, forbidden: int) -> None:
-    mode = stat.S_IMODE(found.st_mode)
+    mode = permissions(found)
     if mode & forbidden and (forbidden != READABLE or _is_open(found)):
         may, change = ("read", "600") if forbidden & 0o044 else ("write", "go-w")
         raise _refused(f"others may {may} it (mode {mode:04o}); run chmod {change} on it")

@@ -12,13 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vercel_sql.api.appending import (
-    append_line,
-    open_for_appending,
-    sync_folder,
-    take_turn,
-)
+from vercel_sql.api.appending import append_line, open_for_appending, take_turn
 from vercel_sql.api.decode import decode_json, encode_json
+from vercel_sql.api.os_files import sync_folder
 from vercel_sql.api.private_files import read_private
 from vercel_sql.errors import OperationalError
 

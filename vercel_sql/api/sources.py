@@ -79,6 +79,6 @@ def _read(path: str | os.PathLike[str]) -> str:
         ) from None
     except UnicodeDecodeError:
         raise OperationalError(f"the token file {path} is not text") from None
-    if os.name == "posix" and is_open:
+    if is_open:
         log.warning("others may read the token file (mode %04o); run: chmod 600 %s", mode, file)
     return text

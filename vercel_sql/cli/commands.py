@@ -93,9 +93,9 @@ def _command(name: str, argv: Sequence[str]) -> Callable[[], int]:
 
         simulator.add_arguments(parser)
         return partial(simulator.run, parser.parse_args(argv))
+    parser.parse_args(argv)
     from vercel_sql.cli.demo import run_demo
 
-    parser.parse_args(argv)
     return lambda: run_demo(sys.stdout)
 
 

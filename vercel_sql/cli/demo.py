@@ -113,7 +113,7 @@ def _state_dir_of_its_own() -> Iterator[None]:
     """
     before = os.environ.get(STATE_DIR_VARIABLE)
     try:
-        folder = tempfile.TemporaryDirectory(prefix="vercel-sql-demo-")
+        folder = tempfile.TemporaryDirectory(prefix="vercel-sql-demo-", ignore_cleanup_errors=True)
     except OSError as error:
         raise OperationalError(
             "the demo needs a directory for temporary files, and can't make one: "

@@ -83,7 +83,7 @@ def main(argv: Sequence[str], ready: Callable[[], None] = lambda: None) -> int:
     """
     from vercel_sql.cli.commands import prepared
     from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED
-    from vercel_sql.cli.output import OutputError
+    from vercel_sql.cli.streams import OutputError
     from vercel_sql.messages import complain
 
     try:

@@ -13,6 +13,7 @@ from typing import TextIO
 import pyarrow as pa
 
 from vercel_sql.api.receipts import Receipts
+from vercel_sql.cli.streams import OutputError
 from vercel_sql.errors import Error
 from vercel_sql.messages import complain
 from vercel_sql.render import SEPARATORS, Options, render
@@ -21,19 +22,6 @@ from vercel_sql.render.terminal import for_log
 _UNKNOWN_WIDTH = 80
 SAMPLE = pa.table({"name": ["é"], "count": [1], "secret": ["s"]})
 """What results are made of: text of any characters, a number, and a secret."""
-
-
-class OutputError(Exception):
-    """A result could not be written.
-
-    Attributes:
-        reader_left: whether that is because whoever read standard output has read enough, and
-            nothing was lost that can't be had again.
-    """
-
-    def __init__(self, message: str, *, reader_left: bool) -> None:
-        super().__init__(message)
-        self.reader_left = reader_left
 
 
 class Printer:

@@ -14,7 +14,8 @@ from vercel_sql import Connection, Cursor
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, WRONG_USE
 from vercel_sql.cli.inputs import ScriptText
-from vercel_sql.cli.output import OutputError, rescued, watched
+from vercel_sql.cli.output import rescued, watched
+from vercel_sql.cli.streams import OutputError
 from vercel_sql.errors import (
     APIError,
     Error,

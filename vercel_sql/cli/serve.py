@@ -102,6 +102,10 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error("--allow-writes needs --save-secrets FILE: a new token is shown only once")
     if arguments.save_secrets and not arguments.allow_writes:
         parser.error("--save-secrets is for --allow-writes")
+    from vercel_sql.api import os_files
+
+    if os_files.IS_WINDOWS:
+        parser.error("it does not run on Windows. WSL runs it, on ports that Windows reaches")
     try:
         with ExitStack() as stack:
             if arguments.demo:

@@ -12,6 +12,19 @@ from typing import TextIO
 STANDARD_OUTPUT = "standard output"
 
 
+class OutputError(Exception):
+    """A result could not be written.
+
+    Attributes:
+        reader_left: whether that is because whoever read standard output has read enough, and
+            nothing was lost that can't be had again.
+    """
+
+    def __init__(self, message: str, *, reader_left: bool) -> None:
+        super().__init__(message)
+        self.reader_left = reader_left
+
+
 def prepare_streams() -> None:
     """Makes the streams take any text: files are UTF-8, and a terminal may show less than that.
 
@@ -66,6 +79,7 @@ def _opened(number: int, name: str, *, line_buffering: bool = False) -> io.TextI
         io.BufferedWriter(_Stream(number, name)),
         encoding="utf-8",
         errors="backslashreplace",
+        newline="\n",  # a value of several lines stays as it is on Windows, too
         line_buffering=line_buffering,
     )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import weakref
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -18,16 +19,17 @@ from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.connection.closing import when_dropped
 from vercel_sql.connection.live_catalog import (
     LiveCatalog,
+    begin_catalog,
     joined,
     joining,
+    key_of,
     left,
-    refuse_taken,
 )
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.tables import Failures, Source
 from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import create_catalog, create_live_schema
+from vercel_sql.tables.catalog import create_live_schema
 from vercel_sql.tables.functions import Functions
 from vercel_sql.tables.lost import OnOrphan
 from vercel_sql.tables.memo import Memo
@@ -91,22 +93,27 @@ class Attachment(HoldsSecrets):
         left(self.live, self.session)
         self.client.close()
 
-    def remove(self) -> None:
-        """Takes everything out of the connection again, and closes the client.
+    def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
+        """Takes everything out of the database again, and closes the client.
+
+        Args:
+            con: the connection that does it; the one that made everything, where it is None.
 
         Raises:
             InterfaceError: the connection stands in the catalog (``USE``).
         """
-        found = self.con.execute("SELECT current_database()").fetchall()
+        found = (con or self.con).execute("SELECT current_database()").fetchall()
         if found[0][0] == self.name:
             raise InterfaceError(
                 f"the connection stands in {self.name}: USE another database before you detach it"
             )
-        self.live.remove()
+        self.live.remove(con)
         self.client.close()
 
 
-_attached: dict[tuple[int, str], Attachment] = {}
+_Terms = Mapping[str, object]
+_attached: dict[str, tuple[Attachment, _Terms]] = {}
+"""What `attach` has made, by the key that stands in each catalog, and on which terms."""
 
 
 def attach(
@@ -129,14 +136,14 @@ def attach(
     """Makes ``vercel.authentication.user_tokens`` and the rest known to a DuckDB connection.
 
     Plain ``con.sql("SELECT … FROM vercel.authentication.user_tokens")`` works from then on, in
-    any tool that uses the connection, its cursors included. Keep the connection open for as long
-    as its cursors use the tables.
+    any tool that uses the connection, its cursors included, and on every other connection of the
+    same database. Attaching again, there or here, gives what is attached already.
 
     A ``COPY … TO`` on it is DuckDB's alone: with 1.5, one whose listing fails leaves a short file.
     Make a table first (``CREATE TEMP TABLE … AS``), which is whole or not there, and copy that.
 
     Args:
-        con: any DuckDB connection.
+        con: any DuckDB connection; its database may be read-only.
         token: a Vercel token; without it, ``VERCEL_TOKEN`` is looked up, else the login that
             ``vercel-sql login`` saved for this API is used, else that of Vercel's own command
             line.
@@ -162,7 +169,8 @@ def attach(
 
     Raises:
         ParameterError: an argument is not acceptable, or ``writes`` lacks a ``secrets_file``.
-        InterfaceError: the connection has a catalog of that name already.
+        InterfaceError: the database has another catalog or schema of that name, or was attached
+            with another token or other options; or the connection is closed.
         OperationalError: the secrets file or the audit log can't be used.
     """
     if writes and secrets_file is None:
@@ -188,14 +196,61 @@ def attach(
     )
     client.doubts.strict = strict
     wanted = _known_services(manifest, services)
-    attachment = make_attachment(con, name, client, manifest, keeping, Allowances(max_writes))
-    try:
-        attachment.add(wanted)
-    except BaseException:
-        attachment.remove()
-        raise
-    _attached[id(con), name] = attachment
+    terms = {
+        "token": _identity(client),
+        "api_url": client.urls["api"],
+        "oauth_url": client.urls["oauth"],
+        "writes": writes,
+        "secrets_file": saved and saved.path,
+        "on_orphan": on_orphan,
+        "mark_names": mark_names,
+        "audit_log": noted and noted.path,
+        "max_writes": max_writes,
+        "request_timeout": request_timeout,
+    }
+    with joining:
+        attachment = _attached_before(con, name, terms)
+        if attachment is not None:
+            client.close()
+            attachment.add(wanted)
+            return attachment
+        attachment = make_attachment(con, name, client, manifest, keeping, Allowances(max_writes))
+        try:
+            attachment.add(wanted)
+        except BaseException:
+            attachment.remove()
+            raise
+        key = key_of(con, name) or ""
+        _attached[key] = attachment, terms
+        attachment.live.sources.on_end = partial(_attached.pop, key, None)
+        return attachment
+
+
+def _attached_before(con: duckdb.DuckDBPyConnection, name: str, terms: _Terms) -> Attachment | None:
+    """What was attached to the database under a name, on the same terms; None where nothing was.
+
+    Raises:
+        InterfaceError: it was attached on others.
+    """
+    attachment, before = _attached.get(key_of(con, name) or "", (None, terms))
+    if attachment is None:
+        return None
+    others = [each for each, value in terms.items() if value != before[each]]
+    if others:
+        raise InterfaceError(
+            f"{name} is attached to this database already, with another value of "
+            f"{' and '.join(others)}: detach() it first, or attach() with another name="
+        )
+    attachment.live.come_to(con)
     return attachment
+
+
+def _identity(client: Client) -> str | None:
+    """What tells a credential from others; None for the saved login of the same API."""
+    credential = client.credential
+    if credential.fixed_at is None:
+        return None
+    return hashlib.sha256(f"{credential.token} {credential.team_id}".encode()).hexdigest()
 
 
 def _known_services(manifest: Manifest, services: Iterable[str] | None) -> list[str]:
@@ -223,8 +278,7 @@ def make_attachment(
     Raises:
         InterfaceError: the connection has a catalog of that name already.
     """
-    refuse_taken(con, name)
-    create_catalog(con, name)
+    begin_catalog(con, name)
     functions = partial(
         Functions, keeping=keeping, memo=Memo(), allowances=allowances or Allowances(None)
     )
@@ -288,17 +342,19 @@ def detach(con: duckdb.DuckDBPyConnection, name: str = "vercel") -> None:
     Raises:
         InterfaceError: nothing of that name was attached to it.
     """
-    attachment = _attached.get((id(con), name))
-    if attachment is None or attachment.con is not con:
-        raise InterfaceError(f"nothing called {name} was attached to this connection")
-    attachment.remove()
-    del _attached[id(con), name]
+    with joining:
+        key = key_of(con, name) or ""
+        if key not in _attached:
+            raise InterfaceError(f"nothing called {name} was attached to this connection")
+        _attached[key][0].remove(con)
+        _attached.pop(key, None)
 
 
 @atexit.register
 def _close_all() -> None:
     """Closes what is still open: DuckDB 2.0 complains on stderr about objects that outlive it."""
-    for attachment in _attached.values():
+    for attachment, _ in list(_attached.values()):
         attachment.client.close()
-        attachment.con.close()
+        with suppress(InterfaceError):  # it is gone
+            attachment.con.close()
     _attached.clear()

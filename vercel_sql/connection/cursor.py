@@ -142,6 +142,7 @@ class Cursor(HoldsSecrets):
             if parked is not None:
                 return parked.popleft() if parked else None
             row: tuple[Any, ...] | None = self._held.source().fetchone()
+            self._held.is_begun = True
         if row is None:
             self._connection._was_read(self._held)
         return row
@@ -158,6 +159,7 @@ class Cursor(HoldsSecrets):
             if parked is not None:
                 return [parked.popleft() for _ in range(min(count, len(parked)))]
             rows = self._held.source().fetchmany(count)
+            self._held.is_begun = True
         if len(rows) < count:
             self._connection._was_read(self._held)
         return rows
@@ -192,7 +194,7 @@ class Cursor(HoldsSecrets):
             frame = self.arrow().to_pandas()
             return frame
         with self._using(to_end=True):
-            frame = self._held.unparked().df()
+            frame = self._held.whole(self._held.unparked().df())
             return frame
 
     def pl(self) -> pl.DataFrame:
@@ -212,7 +214,28 @@ class Cursor(HoldsSecrets):
         if self._held.counts:
             return pa.table({"Count": pa.array([self._held.rowcount], pa.int64())})
         with self._using(to_end=True), _no_copy_warning():
-            return self._held.unparked().to_arrow_table()
+            return self._held.whole(self._held.unparked().to_arrow_table())
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The rows that are left, for whatever takes Arrow: polars, pandas, pyarrow, DuckDB, ….
+
+        They are kept until the next `execute`, since DuckDB asks more than once.
+
+        Args:
+            requested_schema: the types that are wanted, as the Arrow C stream has it.
+        """
+        if self._held.arrow is None:
+            self._held.arrow = self.arrow()
+        return self._held.arrow.__arrow_c_stream__(requested_schema)
+
+    def to_arrow_reader(self, batch_size: int = 1_000_000) -> pa.RecordBatchReader:
+        """The rows that are left as batches of Arrow, each of so many rows at most."""
+        return self.arrow().to_reader(batch_size)
+
+    # The other names that DuckDB's versions have for these.
+    to_arrow_table = fetch_arrow_table = arrow
+    fetch_record_batch = to_arrow_reader
+    fetchdf = fetch_df = df
 
     def setinputsizes(self, sizes: Sequence[Any]) -> None:
         """Does nothing, as PEP 249 allows."""

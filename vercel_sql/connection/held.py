@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, TypeVar
 
+import duckdb
+import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
@@ -18,6 +20,9 @@ _QUERIES = frozenset(["FROM", "SELECT", "TABLE", "VALUES", "WITH"])
 Description = list[tuple[str, Any, None, None, None, None, None]]
 
 
+T = TypeVar("T")
+
+
 class Result(HoldsSecrets):
     """The result of a cursor's last statement; it knows nothing of the cursor.
 
@@ -26,6 +31,8 @@ class Result(HoldsSecrets):
         rowcount: how many rows the statement changed; -1 where that is not known.
         counts: whether the number of rows that it changed is all that it gives.
         parked: the unread rows, once another statement needed the DuckDB connection.
+        is_begun: whether some of its rows were given one by one.
+        arrow: the rows, where they were given in Arrow; that may be asked for again.
         secret_columns: the columns whose values are shown this once.
     """
 
@@ -34,6 +41,8 @@ class Result(HoldsSecrets):
         self._failure: Exception | None = None
         self._kept: Outcome | None = None
         self.parked: deque[tuple[Any, ...]] | None = None
+        self.is_begun = False
+        self.arrow: pa.Table | None = None
         self.description: Description | None = None
         self.rowcount = -1
         self.counts = False
@@ -136,11 +145,27 @@ class Result(HoldsSecrets):
         """The same, where all rows have to come from there.
 
         Raises:
-            ProgrammingError: there are none, or they were set aside.
+            ProgrammingError: there are none, or they were set aside, or some were given.
         """
         if self.set_aside() is not None:
             raise ProgrammingError(
                 "another cursor of this connection has run a statement since: fetch the rows one "
                 "by one, or ask for a DataFrame or Arrow table right after execute"
             )
+        if self.is_begun and duckdb.__version__.startswith("1."):
+            # It would leave out the rest of those that it has at hand.
+            raise ProgrammingError(
+                "some rows were fetched one by one, and DuckDB 1.5 gives the others in that way "
+                "only: ask for a DataFrame or Arrow table right after execute"
+            )
         return self.source()
+
+    def whole(self, rows: T | None) -> T:
+        """What DuckDB gave of all rows that are left.
+
+        Raises:
+            ProgrammingError: nothing, since all were given.
+        """
+        if rows is None:
+            raise ProgrammingError("the rows were fetched already: execute the statement again")
+        return rows

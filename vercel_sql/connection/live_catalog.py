@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import uuid
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 
 import duckdb
 
-from vercel_sql.errors import InterfaceError
+from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Manifest
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import (
@@ -31,13 +32,14 @@ class LiveCatalog:
     """A catalog in a database, under its name.
 
     Args:
-        con: the connection that makes everything, and stays open as long.
+        con: the connection that makes everything; it is not kept open.
         name: the name of the catalog.
         manifest: what there is to make.
         functions: makes the functions that ask the sources it is given.
 
     Attributes:
         sources: whom the tables ask, for each connection that shares them.
+        kept: the connection, where it is to stay open.
     """
 
     def __init__(
@@ -47,7 +49,8 @@ class LiveCatalog:
         manifest: Manifest,
         functions: Callable[[duckdb.DuckDBPyConnection, str, Sources], Functions],
     ) -> None:
-        self.con = con
+        self._con = weakref.ref(con)
+        self.kept: duckdb.DuckDBPyConnection | None = None
         self.name = name
         self.manifest = manifest
         self.sources = Sources()
@@ -55,6 +58,18 @@ class LiveCatalog:
         self._services: set[str] = set()
         self._lock = threading.Lock()
         self._is_shared = False
+
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The connection that makes everything.
+
+        Raises:
+            InterfaceError: it is gone.
+        """
+        con = self._con()
+        if con is None:
+            raise InterfaceError("the connection that Vercel's tables were made on is closed")
+        return con
 
     @property
     def missing(self) -> list[str]:
@@ -81,16 +96,38 @@ class LiveCatalog:
                 for name in sorted(self._services):
                     create_views(self.con, self.name, self.manifest.service(name), self._session)
 
+    def come_to(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Makes the tables anew on another connection, where their own was closed."""
+        with self._lock:
+            if not _is_closed(self._con()):
+                return
+            self._con = weakref.ref(con)
+            self._functions.come_to(con)
+            for name in sorted(self._services):
+                create_service(con, self.name, self.manifest.service(name), self.sources)
+
     @property
     def _session(self) -> str | None:
         return self._functions.session if self._is_shared else None
 
-    def remove(self) -> None:
-        """Takes everything out of the database again."""
+    def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
+        """Takes everything out of the database again.
+
+        Args:
+            con: a connection of the database that is open, where its own may not be.
+        """
         self._functions.remove()
-        self.con.execute(f"DETACH {quoted(self.name)}")
+        (con or self.con).execute(f"DETACH {quoted(self.name)}")
 
 
+_TAKEN = {
+    "database": "SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower(?)",
+    # With a catalog of that name beside it, DuckDB would call its tables ambiguous.
+    "schema": (
+        "SELECT 1 FROM duckdb_schemas() "
+        "WHERE database_name = current_database() AND lower(schema_name) = lower(?)"
+    ),
+}
 _shared: dict[str, LiveCatalog] = {}
 """The catalogs of `connect`, by the key that stands in each."""
 joining = threading.RLock()
@@ -105,15 +142,29 @@ def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> Liv
     Raises:
         InterfaceError: the database has another of that name already.
     """
-    live = _shared.get(_key(con, name) or "")
+    live = _shared.get(key_of(con, name) or "")
     if live is None:
-        refuse_taken(con, name)
-        key = str(uuid.uuid4())
-        create_catalog(con, name)
-        con.execute(f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
+        key = begin_catalog(con, name)
         functions = partial(Functions, keeping=Keeping(), memo=Memo(), allowances=Allowances(None))
         live = _shared[key] = LiveCatalog(con, name, manifest, functions)
+        live.kept = con
     return live
+
+
+def begin_catalog(con: duckdb.DuckDBPyConnection, name: str) -> str:
+    """Makes a catalog with nothing in it but its key, which it gives.
+
+    Raises:
+        ParameterError: the name is empty.
+        InterfaceError: the name is taken.
+    """
+    if not name:
+        raise ParameterError("name= is empty: it is what the catalog is called in SQL")
+    _refuse_taken(con, name)
+    key = str(uuid.uuid4())
+    create_catalog(con, name)
+    con.execute(f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
+    return key
 
 
 def left(live: LiveCatalog, session: str) -> None:
@@ -129,28 +180,44 @@ def left(live: LiveCatalog, session: str) -> None:
         live.con.close()
 
 
-def refuse_taken(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Stops what would hide a database that is there.
+def _refuse_taken(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Stops what would hide a database or a schema that is there.
 
     Raises:
-        InterfaceError: the connection has a database of that name.
+        InterfaceError: the connection has one of that name.
     """
-    query = f"SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower({literal(name)})"
-    if con.execute(query).fetchall():
+    if key_of(con, name) is not None:
         raise InterfaceError(
-            f"the connection has a database called {name} already (DuckDB calls a database by "
-            "its file's name without the ending): rename that one, or attach() with another name="
+            f"this database has Vercel's tables already, under the name {name}, and they work on "
+            "each of its connections: use those, or choose another name with name="
         )
+    for kind, query in _TAKEN.items():
+        if con.execute(query, [name]).fetchall():
+            raise InterfaceError(
+                f"the connection has a {kind} called {name} already: rename it, or choose another "
+                "name for Vercel's tables with name="
+            )
 
 
 def _key_macro(name: str) -> str:
     return f"{quoted(name)}.{quoted(LIVE)}.catalog_key"
 
 
-def _key(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
-    """The key of the catalog of that name, if the database has one that `connect` made."""
+def key_of(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    """The key of the catalog of that name, if the database has one of ours."""
     try:
         ((key,),) = con.execute(f"SELECT {_key_macro(name)}()").fetchall()
     except duckdb.Error:
         return None
     return str(key)
+
+
+def _is_closed(con: duckdb.DuckDBPyConnection | None) -> bool:
+    """Whether a connection was closed; one that another thread uses is left in peace."""
+    if con is None:
+        return True
+    try:
+        con.query_progress()
+    except duckdb.ConnectionException:
+        return True
+    return False

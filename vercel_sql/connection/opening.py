@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 
 import duckdb
@@ -24,6 +25,9 @@ def connect(
     api_url: str | None = None,
     oauth_url: str | None = None,
     database: str | PathLike[str] = ":memory:",
+    database_read_only: bool = False,
+    config: Mapping[str, str | int | float | list[str]] | None = None,
+    name: str = "vercel",
     token_file: str | PathLike[str] | None = None,
     read_only: bool = False,
     secrets_file: str | PathLike[str] | None = None,
@@ -49,6 +53,9 @@ def connect(
         oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
             else Vercel's.
         database: the DuckDB database, a file or in memory.
+        database_read_only: open that file to read it only, as other processes may do meanwhile.
+        config: DuckDB's settings, as for ``duckdb.connect``.
+        name: the name of the catalog, where the database has a schema ``vercel`` of its own.
         token_file: a file that holds a token and nothing else.
         read_only: refuse everything that changes something at Vercel.
         secrets_file: where every secret that is shown once is saved before its row is given, as
@@ -104,10 +111,10 @@ def connect(
     )
     client.doubts.strict = strict
     with translated([]):
-        con = duckdb.connect(str(database))
+        con = duckdb.connect(str(database), database_read_only, dict(config or {}))
         try:
             match_versions(con)
-            native, attachment = shared_attachment(con, provider.name, client, manifest)
+            native, attachment = shared_attachment(con, name, client, manifest)
             _turn_bar_off(native)
         except BaseException:
             con.close()

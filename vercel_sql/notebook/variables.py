@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import sys
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-
-import duckdb
-import pyarrow as pa
-import pyarrow.dataset as ds
 
 from vercel_sql import Connection
 from vercel_sql.errors import ParameterError
 from vercel_sql.notebook.rows import Rows
 from vercel_sql.sql import Parameters, Statement
 from vercel_sql.sql.dialect import Kind
-
-_VALUES = (
-    *(bool, int, float, str, bytes, bytearray, type(None), list, tuple, dict, uuid.UUID),
-    *(datetime.date, datetime.time, datetime.timedelta, decimal.Decimal),
-)
-_TABLES = (pa.Table, pa.RecordBatch, ds.Dataset, duckdb.DuckDBPyRelation)
+from vercel_sql.sql.parameter_values import is_table
 
 # Does a name mean a table already, by DuckDB's search path? A local one wins.
 _TAKEN = """
@@ -52,7 +39,7 @@ def values_for(statements: Sequence[Statement], variables: Mapping[str, object])
         for name, text in written:
             variable = _variable(name, text, variables)
             if variable is not None and name not in found:
-                found[name] = _value(variable, variables[variable])
+                found[name] = variables[variable]
     return Parameters(found)
 
 
@@ -65,50 +52,6 @@ def _variable(name: str, written: str, variables: Mapping[str, object]) -> str |
         if each in written:
             return each
     raise ParameterError(f"The placeholder {written} may mean {' or '.join(near)}.")
-
-
-def _value(name: str, value: object) -> object:
-    """A variable as DuckDB takes it.
-
-    Raises:
-        ParameterError: it is no value.
-    """
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.generic):
-        is_time = isinstance(value, numpy.datetime64 | numpy.timedelta64)
-        return value if is_time else value.item()
-    if numpy is not None and isinstance(value, numpy.ndarray):
-        return value.tolist()
-    if isinstance(value, set | frozenset):
-        return list(value)
-    if hasattr(value, "to_list"):
-        return value.to_list()  # a column of pandas' or polars'
-    if isinstance(value, _VALUES) or _is_missing(value):
-        return value
-    hint = f" Name it in the statement: FROM {name}." if _is_table(value) else ""
-    raise ParameterError(
-        f"The variable {name} is a {type(value).__name__}, which can't be a value in SQL.{hint}"
-    )
-
-
-def _is_missing(value: object) -> bool:
-    """Whether it is pandas' NA or NaT, which DuckDB knows as NULL."""
-    return type(value).__module__.startswith("pandas.") and type(value).__name__ in (
-        "NAType",
-        "NaTType",
-    )
-
-
-def _is_table(value: object) -> bool:
-    if isinstance(value, (*_TABLES, Rows)):
-        return True
-    kinds = {"pandas": ("DataFrame",), "polars": ("DataFrame", "LazyFrame")}
-    return any(
-        isinstance(value, getattr(sys.modules[module], kind))
-        for module, names in kinds.items()
-        if module in sys.modules
-        for kind in names
-    )
 
 
 @contextmanager
@@ -143,7 +86,7 @@ def _named(statements: Sequence[Statement], variables: Mapping[str, object]) -> 
         for lexeme in statement.fragment.lexemes
         if lexeme.kind in (Kind.WORD, Kind.QUOTED)
     }
-    found = {name: variables[name] for name in names if _is_table(variables.get(name))}
+    found = {name: variables[name] for name in names if is_table(variables.get(name))}
     return {
         name: value.arrow() if isinstance(value, Rows) else value for name, value in found.items()
     }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from os import cpu_count, sysconf
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
@@ -33,7 +33,7 @@ class Bounds:
     rows: int = 1_000_000
     memory: int = 2048
     temp: int = 1024
-    threads: int = field(default_factory=lambda: max(1, (cpu_count() or 1) // 2))
+    threads: int = field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2))
     connections: int = 256
 
 
@@ -44,12 +44,12 @@ def resident(*processes: int | str) -> int:
     """
     pages = [_pages(process) for process in processes]
     shared = max((each[2] for each in pages), default=0)
-    return (shared + sum(each[1] - each[2] for each in pages)) * sysconf("SC_PAGE_SIZE")
+    return (shared + sum(each[1] - each[2] for each in pages)) * os.sysconf("SC_PAGE_SIZE")
 
 
 def is_full(process: int | str, bounds: Bounds) -> bool:
     """Whether a process has little room left under `limit_memory`, which counts freed room too."""
-    return _pages(process)[5] * sysconf("SC_PAGE_SIZE") > _FULL * _most_data(bounds)
+    return _pages(process)[5] * os.sysconf("SC_PAGE_SIZE") > _FULL * _most_data(bounds)
 
 
 def _pages(process: int | str) -> list[int]:

@@ -1,6 +1,7 @@
 """The simulated API on a socket of its own, in a thread of its own."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -29,7 +30,8 @@ def bind(port: int) -> socket.socket:
     # answer would wait some 40 ms for the caller's delayed acknowledgement.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # on Windows, another process could take the port as well
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((HOST, port))
     except OSError:
         bound.close()

@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import ParameterError
+from vercel_sql.sql.parameter_values import NoValueError, bindable, is_table
 from vercel_sql.sql.placeholders import Placeholder
 
+_AS_THEY_ARE = (str, int, float, bool, bytes, type(None))
 _MOST_BITS = 14_000  # an integer with more has more digits than Python writes
 
 
@@ -31,12 +33,14 @@ class Parameters(HoldsSecrets):
     any of them may be a secret.
 
     Args:
-        values: a mapping of names, or a sequence of values for ``?`` and ``$1``.
+        values: a mapping of names, or a sequence of values for ``?`` and ``$1``. Values of numpy,
+            pandas, polars and Arrow are fine, columns among them.
         text: whether the string values are text that stands for any type; or the names of those
             that are.
 
     Raises:
-        ParameterError: two names differ in their case only, or a value holds what has no text.
+        ParameterError: two names differ in their case only, a value holds what has no text, or it
+            has no value in SQL, such as a DataFrame.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Parameters(HoldsSecrets):
                     f"The parameters {self._written[name]} and {written} are the same one: "
                     "names match whatever their case."
                 )
+            value = _bindable(written, value)
             if misfit := _misfit(written) or _misfit(value):
                 raise ParameterError(
                     f"The parameter {written!a} holds {misfit}, which can't be sent."
@@ -109,6 +114,18 @@ def _named(values: Mapping[str, object] | Sequence[object] | None) -> list[tuple
             f"Parameters are a sequence or a mapping of values, not one {kind}: write [value]."
         )
     return [(str(number), value) for number, value in enumerate(values, start=1)]
+
+
+def _bindable(name: str, value: object) -> object:
+    if type(value) in _AS_THEY_ARE:
+        return value
+    try:
+        return bindable(value)
+    except NoValueError as error:
+        hint = "" if not is_table(value) else f". Name it in the statement: FROM {name}"
+        raise ParameterError(
+            f"The parameter {name!a} is a {error}, which can't be a value in SQL{hint}."
+        ) from None
 
 
 def half_character(text: str) -> int | None:

@@ -29,7 +29,8 @@ def literal(text: str) -> str:
 
 def create_catalog(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
     """Attaches an empty database of that name to hold the views."""
-    con.execute(f"ATTACH ':memory:' AS {quoted(catalog)}")
+    # A connection that is read-only makes it so otherwise.
+    con.execute(f"ATTACH ':memory:' AS {quoted(catalog)} (READ_WRITE)")
     create_live_schema(con, catalog)
 
 

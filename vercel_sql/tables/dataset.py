@@ -41,6 +41,7 @@ class LiveTable(ds.Dataset):  # type: ignore[misc]
         # The parent's __init__ is for Arrow's own datasets, and is not called.
         self.shape = TableShape(resource)
         self._sources = sources
+        sources.serve(self)
 
     def __repr__(self) -> str:
         return f"<LiveTable vercel.{self.shape.resource.full_name}>"
@@ -111,7 +112,7 @@ class Scan:
 
     def _failed(self, error: Exception) -> ScanFailed:
         self._failures.keep(error)
-        return ScanFailed(str(error))
+        return ScanFailed.of(error)
 
     def _run(self) -> Iterator[pa.RecordBatch]:
         node = self._node

@@ -5,12 +5,19 @@ from __future__ import annotations
 import threading
 
 
-class ScanFailed(Exception):  # noqa: N818 - DuckDB shows the name to people
+class ScanFailed(OSError):  # noqa: N818 - nobody sees this name
     """An error on its way through Arrow and DuckDB, as its message and nothing else.
 
-    Arrow adds Python's traceback, with the paths of this machine, to the text that it hands on. It
-    falls back to the exception's name where none can be made, which looking at the cause prevents.
+    Arrow calls an OSError "IOError" and most others "Unknown error". It adds Python's traceback,
+    with the paths of this machine, to the text that it hands on. It falls back to the exception's
+    name where none can be made, which looking at the cause prevents.
     """
+
+    @classmethod
+    def of(cls, error: BaseException) -> ScanFailed:
+        """An error with the name of its class, and without the full stop that Arrow adds itself."""
+        named: type[ScanFailed] = type(type(error).__name__, (cls,), {})
+        return named(str(error).removesuffix("."))
 
     @property
     def __cause__(self) -> BaseException | None:  # type: ignore[override]
@@ -37,7 +44,7 @@ class Failures:
         """The latest original whose message is part of DuckDB's text, and forgets it."""
         with self._lock:
             for error in reversed(self._kept):
-                if str(error) in text:
+                if str(error).removesuffix(".") in text:
                     self._kept.remove(error)
                     return error
         return None

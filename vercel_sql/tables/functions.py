@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from duckdb.func import FunctionNullHandling
 
 from vercel_sql.api import Client, build_request, check_arguments, encode_json
 from vercel_sql.api.causes import caused_by
-from vercel_sql.errors import ParameterError
+from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Method, Resource, Service
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.calls import call, refuse_own_key, result_columns
@@ -37,6 +38,10 @@ CURRENT_STATEMENT = "concat(txid_current(), '/', current_query_id())"
 The second number alone does that, within a transaction too, but a prepared statement that is
 executed again would have that of its first execution. The first makes DuckDB plan it anew.
 """
+
+
+_left_behind: list[Callable[..., Any]] = []
+"""Functions that DuckDB may still call, and that nobody can take out any more."""
 
 
 class Functions:
@@ -63,17 +68,18 @@ class Functions:
         allowances: Allowances,
         caller: str | None = None,
     ) -> None:
-        self._con = con
+        # DuckDB holds the functions, and these must not hold it: Python could not clear them away.
+        self._ref = weakref.ref(con)
         self._caller = caller or "NULL"
         self._catalog = catalog
         self._sources = sources
         self._keeping = keeping
         self._memo = memo
         self._allowances = allowances
-        self._registered: list[str] = []
-        self._session = f"__{catalog}_session"
-        con.create_function(self._session, sources.current, [], sqltypes.VARCHAR)
-        self._registered.append(self._session)
+        self._registered: dict[str, Callable[..., Any]] = {}
+        self._session = self._register(
+            f"__{catalog}_session", sources.current, [], sqltypes.VARCHAR
+        )
 
     @property
     def session(self) -> str:
@@ -89,11 +95,41 @@ class Functions:
                 elif self._keeping.secrets_file is not None:
                     self._create_scalar(resource, method, writes=True)
 
+    @property
+    def _con(self) -> duckdb.DuckDBPyConnection:
+        con = self._ref()
+        if con is None:
+            raise InterfaceError("the connection that Vercel's tables were made on is closed")
+        return con
+
+    def come_to(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Makes what is made from now on, on another connection of the database."""
+        self._ref = weakref.ref(con)
+
     def remove(self) -> None:
         """Takes the Python functions out of the connection."""
-        for name in self._registered:
-            self._con.remove_function(name)
+        for name, function in self._registered.items():
+            try:
+                self._con.remove_function(name)
+            except (duckdb.Error, InterfaceError):
+                # Their connection is closed, and they stay for as long as the database.
+                _left_behind.append(function)
         self._registered.clear()
+
+    def _register(
+        self, name: str, function: Callable[..., Any], types: list[Any], gives: Any, **options: Any
+    ) -> str:
+        """Makes a function known to DuckDB; gives its name, which may have been taken.
+
+        DuckDB lets go of a function when the connection that it was registered on is closed, and
+        the process crashes when another connection of the database calls it then: so it is held.
+        """
+        try:
+            self._con.create_function(name, function, types, gives, **options)
+        except duckdb.CatalogException:
+            return self._register(f"{name}_", function, types, gives, **options)
+        self._registered[name] = function
+        return name
 
     def _create_read(self, resource: Resource, method: Method) -> None:
         table = ".".join(quoted(part) for part in (self._catalog, resource.service, resource.name))
@@ -126,7 +162,7 @@ class Functions:
         types = [_parameter_type(p.type) for p in method.given]
         types += [sqltypes.VARCHAR, sqltypes.UBIGINT, sqltypes.VARCHAR] if writes else []
         types.append(sqltypes.VARCHAR)
-        self._con.create_function(
+        name = self._register(
             name,
             self._python_function(resource, method, given, writes),
             types,
@@ -134,7 +170,6 @@ class Functions:
             null_handling=FunctionNullHandling.SPECIAL,
             side_effects=True,
         )
-        self._registered.append(name)
         passed = [hidden.get(each) or quoted(each) for each in given]
         call_text = f"{quoted(name)}({', '.join(passed)})"
         shown = ", ".join(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -31,6 +32,9 @@ class Sources:
     DuckDB scans on threads of its own, and does not say for whom. So where several connections
     share a catalog, a query's filter names its session: `current` is folded into a constant while
     the query is planned, on the thread of the connection that runs it.
+
+    Attributes:
+        on_end: is called when the last table is gone, and with it the database, on any thread.
     """
 
     def __init__(self) -> None:
@@ -38,8 +42,21 @@ class Sources:
         self._keys = map(str, itertools.count(1))
         self._acting = threading.local()
 
+        self._tables = 0
+        self.on_end: Callable[[], object] = lambda: None
+
     def __len__(self) -> int:
         return len(self._all)
+
+    def serve(self, table: object) -> None:
+        """A live table asks them for as long as it is there, which is as long as its database."""
+        self._tables += 1
+        weakref.finalize(table, self._end).atexit = False
+
+    def _end(self) -> None:
+        self._tables -= 1
+        if not self._tables:
+            self.on_end()
 
     def add(self, source: Source) -> str:
         """Adds a connection's source and gives its key."""

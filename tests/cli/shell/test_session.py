@@ -230,6 +230,10 @@ def test_read_only_is_marked(open_terminal, sim):
     shell.wait_for_prompt()
     shell.enter(f"DELETE FROM {TABLE} WHERE id = 'abc';")
     assert shell.shows("this connection is read-only")
+    shell.enter(".mode line")
+    screen = shell.enter(f"EXPLAIN DELETE FROM {TABLE} WHERE id = 'abc';")
+    assert "note = refused: this connection is read-only" in screen
+    assert {request.method for request in sim.requests()} == {"GET"}
 
 
 def test_without_a_token(open_terminal, sim):

@@ -118,6 +118,28 @@ def test_the_client_is_read_only_meanwhile(db, used, where):
     assert modes[-1] is False
 
 
+@pytest.mark.parametrize("statement", WRITES)
+def test_a_read_only_connection_explains_the_same_and_sends_no_write(
+    connect, db, used, sent, statement
+):
+    values = used(statement)
+    read_only = connect(read_only=True)
+    expected = db.execute(f"EXPLAIN {statement}", values).fetchall()
+    cursor = read_only.execute(f"EXPLAIN {statement}", values)
+    rows = cursor.fetchall()
+    # Without the matching row, which tells of its last use.
+    assert [row[:7] for row in rows] == [row[:7] for row in expected]
+    if cursor.description[-1][0] == "note":
+        assert {row[5]: row[8] for row in rows}["write"] == "refused: this connection is read-only"
+    else:
+        assert "write" not in [row[5] for row in rows]
+    assert {request.method for request in sent()} <= {"GET"}
+    if any(row[5] == "write" for row in rows):
+        with pytest.raises(vercel_sql.ReadOnlyError):
+            read_only.execute(statement, values)
+    assert {request.method for request in sent()} <= {"GET"}
+
+
 def test_secrets_are_masked(db, sim, sent):
     statement = f"EXEC {T}.verify_token @token = $t, @email = 'a@example.com'"
     rows = db.execute("EXPLAIN " + statement, {"t": "verification-secret"}).fetchall()

@@ -15,7 +15,8 @@ T = TypeVar("T")
 # For how many seconds others are waited for, and after how many it is said.
 _LIMIT = 60.0
 _SAID_AFTER = 2.0
-_LOCKED = re.compile(r"Could not set lock(?:.*?\(PID (\d+)\))?", re.DOTALL)
+# What DuckDB says, and what Windows does.
+_LOCKED = re.compile(r"(?:Could not set lock|used by another process)(?:.*?\(PID (\d+)\))?", re.S)
 
 
 class BusyError(OperationalError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vercel_sql.api.os_files import replace, sync_file
 from vercel_sql.api.private_files import require_replaceable
 
 _PRIVATE = 0o600  # rows hold the ids of tokens
@@ -31,16 +31,7 @@ def replaced(path: Path) -> Iterator[Path]:
         part = beside / path.name
         yield part
         part.chmod(_PRIVATE)
-        _flush(part)
-        part.replace(path)
+        sync_file(part)  # else a power cut could leave an empty one
+        replace(part, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    """Waits until the disk has a file: else a power cut could leave an empty one."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,9 +10,10 @@ from typing import Protocol, TextIO
 import duckdb
 import pyarrow as pa
 
-from vercel_sql.cli.output import OutputError, Printer
+from vercel_sql.cli.output import Printer
 from vercel_sql.cli.reports.files import replaced
 from vercel_sql.cli.reports.report import Report, RunFacts
+from vercel_sql.cli.streams import OutputError
 from vercel_sql.messages import say
 from vercel_sql.render import SEPARATORS, render
 

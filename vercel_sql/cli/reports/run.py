@@ -15,13 +15,13 @@ from vercel_sql.cli.exit_codes import FAILED, FINE, ROWS, WRONG_USE
 from vercel_sql.cli.inputs import Inputs, read_inputs
 from vercel_sql.cli.logged import logged
 from vercel_sql.cli.options import opened
-from vercel_sql.cli.output import OutputError, watched
+from vercel_sql.cli.output import watched
 from vercel_sql.cli.reports.checks import Ready, check, refuse_unknown
 from vercel_sql.cli.reports.options import add_options
 from vercel_sql.cli.reports.outputs import BINARY, WITH_FACTS, Directory, Output, StandardOutput
 from vercel_sql.cli.reports.report import Report, read_report
 from vercel_sql.cli.reports.running import Desk
-from vercel_sql.cli.streams import is_closed
+from vercel_sql.cli.streams import OutputError, is_closed
 from vercel_sql.errors import Error, ProgrammingError
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,9 +15,11 @@ from typing import TextIO
 
 import pyarrow as pa
 
+from vercel_sql.api.os_files import permissions
 from vercel_sql.api.private_files import READABLE, open_private
-from vercel_sql.cli.output import SAMPLE, OutputError, rehearse, terminal_width
+from vercel_sql.cli.output import SAMPLE, rehearse, terminal_width
 from vercel_sql.cli.shell.settings import Settings
+from vercel_sql.cli.streams import OutputError
 from vercel_sql.escapes import visible
 from vercel_sql.messages import say
 from vercel_sql.render import render_mode
@@ -157,8 +158,8 @@ def _require_own(file: TextIO) -> None:
     Raises:
         OutputError: they may.
     """
-    mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-    if os.name == "posix" and mode & 0o077:
+    mode = permissions(os.fstat(file.fileno()))
+    if mode & 0o077:
         raise OutputError(
             f"the output file may be read by others (mode {mode:04o}), and the rows hold "
             "secrets: run chmod 600 on it",

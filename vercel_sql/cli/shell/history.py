@@ -12,6 +12,7 @@ from pathlib import Path
 from prompt_toolkit.history import FileHistory
 
 from vercel_sql.api.appending import open_for_appending
+from vercel_sql.api.os_files import make_unreadable, remove, replace
 from vercel_sql.api.private_files import READABLE, make_private, open_private
 from vercel_sql.sql.masking import masked_statement
 
@@ -58,8 +59,7 @@ class MaskedHistory(FileHistory):
         with suppress(OSError), self._locked():
             handle = open_for_appending(self._path, forbidden=READABLE)
             with open(handle, "wb", buffering=0) as file:
-                if os.name == "posix":
-                    os.fchmod(handle, 0o600)
+                make_unreadable(handle)
                 file.write(entry)
 
     def load_history_strings(self) -> Iterable[str]:
@@ -83,10 +83,10 @@ class MaskedHistory(FileHistory):
             if len(starts) <= _ENTRIES:
                 return
             shorter = self._path.with_name(f"{self._path.name}.new")
-            shorter.unlink(missing_ok=True)
+            remove(shorter)
             with open(open_for_appending(shorter, new=True), "wb") as file:
                 file.write(content[starts[-_ENTRIES] :])
-            os.replace(shorter, self._path)
+            replace(shorter, self._path)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

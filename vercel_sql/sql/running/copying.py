@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vercel_sql.sql.brackets import matching, top_level
@@ -63,7 +63,8 @@ class Copies:
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):  # the error says more
+                        path.unlink(missing_ok=True)
             raise
 
     def _targets(self, fragment: Fragment) -> list[Path]:

@@ -73,8 +73,8 @@ def explain_write(
         client: the client that would send them; nothing that changes anything passes meanwhile.
         prepare: prepares the write, or carries out what only reads and gives None.
         explain: the statement.
-        allowance: what the write may send. Where that is less than it would, its requests are
-            listed all the same, with a note that it would be refused.
+        allowance: what the write may send. Where that is less than it would, or the client is
+            read-only, its requests are listed all the same, with a note that it would be refused.
 
     Raises:
         NotSupportedError: ANALYZE, which would carry it out.
@@ -89,7 +89,9 @@ def explain_write(
         if prepared is None:
             return _outcome(client, rows)
         planned = list(_planned(prepared))
-    refusal = allowance.refusal(prepared.what, prepared.write_count)
+    refusal: object = allowance.refusal(prepared.what, prepared.write_count)
+    if client.read_only:
+        refusal = "this connection is read-only"
     notes = prepared.notes if refusal is None else [f"refused: {refusal}"] * len(planned)
     outcome = _outcome(client, rows + planned)
     return _with_notes(outcome, [*([None] * len(rows)), *notes]) if notes else outcome
