@@ -11,7 +11,6 @@ import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TextIO
 
 import pyarrow as pa
@@ -21,6 +20,7 @@ from vercel_sql.cli.output import SAMPLE, OutputError, rehearse, terminal_width
 from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.escapes import visible
 from vercel_sql.messages import say
+from vercel_sql.paths import named_path
 from vercel_sql.render import render_mode
 
 
@@ -46,7 +46,7 @@ class Destination:
             handle = os.open(path, os.O_WRONLY)
         else:
             flags = os.O_WRONLY | os.O_CREAT
-            handle = open_private(Path(path).expanduser(), flags, forbidden=READABLE)
+            handle = open_private(named_path(path), flags, forbidden=READABLE)
             os.ftruncate(handle, 0)
         file = open(handle, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until told
         self.reset()
