@@ -104,6 +104,7 @@ def connect(
         try:
             match_versions(native)
             _turn_bar_off(native)
+            _name_time_zone(native)
             attachment = make_attachment(native, provider.name, client, manifest, Keeping())
         except BaseException:
             native.close()
@@ -136,6 +137,16 @@ def _turn_bar_off(native: duckdb.DuckDBPyConnection) -> None:
     except duckdb.InvalidInputException:
         if native.execute("SELECT current_setting('enable_progress_bar')").fetchall() != [(False,)]:
             raise
+
+
+def _name_time_zone(native: duckdb.DuckDBPyConnection) -> None:
+    """Has times be in UTC where ``TZ`` is empty or names nothing that ICU knows.
+
+    ICU calls that zone Etc/Unknown, of which Python has none.
+    """
+    ((zone,),) = native.execute("SELECT current_setting('TimeZone')").fetchall()
+    if zone == "Etc/Unknown":
+        native.execute("SET TimeZone = 'UTC'")
 
 
 def match_versions(native: duckdb.DuckDBPyConnection) -> None:

@@ -43,6 +43,8 @@ class Target:
     def __init__(self, text: str) -> None:
         if not text.strip() or "\0" in text:
             raise ParameterError("--to needs the name of a file, or what DuckDB's ATTACH takes")
+        if ":memory:" in text.lower():
+            raise ParameterError(f"--to {text} would be gone with the command: name a file")
         scheme = _SCHEME.match(text)
         self._text = text
         try:

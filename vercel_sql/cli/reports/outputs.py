@@ -123,7 +123,10 @@ class Directory:
         elif self._format == "xlsx":
             _write_workbook(outcome, path, raw=self._raw)
         else:
-            with path.open("w", encoding="utf-8", newline="") as text:
+            # Excel on Windows takes a CSV file for UTF-8 only where it begins with this mark.
+            is_for_sheets = self._format == "csv" and not self._raw
+            encoding = "utf-8-sig" if is_for_sheets else "utf-8"
+            with path.open("w", encoding=encoding, newline="") as text:
                 if self._format == "html":
                     _write_page(outcome, text)
                 else:
