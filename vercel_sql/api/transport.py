@@ -96,11 +96,13 @@ def proxy_for(base: str) -> httpx.Proxy | None:
         return None
     name, text = found
     try:
-        return httpx.Proxy(text if "://" in text else f"http://{text}")
+        proxy = httpx.Proxy(text if "://" in text else f"http://{text}")
+        if proxy.url.host:
+            return proxy
     except (ValueError, httpx.InvalidURL):
-        # It may hold a password.
-        shown = text.rpartition("@")[2]
-        raise _unusable(f"{name} is {shown!r}, which is not the URL of a proxy") from None
+        pass
+    shown = text.rpartition("@")[2]  # before that may be a password
+    raise _unusable(f"{name} is {shown!r}, which is not the URL of a proxy")
 
 
 def certificates() -> ssl.SSLContext:
@@ -130,7 +132,9 @@ def certificates() -> ssl.SSLContext:
 
 
 def _unusable(reason: str) -> TransportError:
-    return TransportError(f"no request can be sent: {reason}")
+    error = TransportError(f"no request can be sent: {reason}")
+    error.lasting = True
+    return error
 
 
 _ours: ContextVar[bool] = ContextVar("vercel_sql_request", default=False)
