@@ -144,10 +144,20 @@ def shown(value):
     return value.timestamp() if isinstance(value, datetime) else value
 
 
+# Where DuckDB keeps filters to itself, the calling token can't be looked up, and an error says so.
+NO_PUSHDOWN = ("default_collation", "disabled_optimizers", "enable_optimizer")
+
+
 def differing(setting, found, usual):
     """What differs, for a person to read."""
     for name, value in found.items():
-        if isinstance(value, Exception):
+        if setting[0] in NO_PUSHDOWN and name == "explain delete":
+            continue  # it tells of one request more, which there is then
+        if name == "get" and setting[0] in NO_PUSHDOWN and isinstance(value, Exception):
+            assert str(value).startswith(
+                f"the word current can't be looked up while {setting[0]} is"
+            )
+        elif isinstance(value, Exception):
             yield setting, name, type(value), str(value)[:300]
         elif shown(value) != shown(usual[name]):
             yield setting, name, str(value)[:200], str(usual[name])[:200]

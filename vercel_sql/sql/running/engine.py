@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from vercel_sql.api.causes import caused_by
+from vercel_sql.errors import NotSupportedError
 from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.call import exec_arguments, find_method, prepare_call, run_read
@@ -109,9 +110,31 @@ class Engine:
 
     def native(self, statement: Statement, parameters: Parameters) -> NativeQuery:
         """A statement for DuckDB; without live tables there is nothing that may end too early."""
+        values = {lexeme.value for lexeme in statement.fragment.lexemes}
+        if "current" in values or parameters.holds("current"):
+            self._require_pushdown()
         is_live = any(len(c.missing) < len(c.manifest.service_names) for c in self._catalogs)
         bind = read_first if is_live else Fragment.bind
         return NativeQuery(*bind(statement.fragment, parameters))
+
+    def _require_pushdown(self) -> None:
+        """Makes sure that DuckDB hands filters on: else ``tokenId = 'current'`` finds nothing.
+
+        Raises:
+            NotSupportedError: a setting of the session's keeps it from that.
+        """
+        query = "SELECT name, lower(value) FROM duckdb_settings() WHERE value IS NOT NULL"
+        settings = dict(self._con.execute(query).fetchall())
+        odd = {
+            "default_collation": settings["default_collation"] not in ("", "binary"),
+            "disabled_optimizers": "filter_pushdown" in settings["disabled_optimizers"].split(","),
+            "enable_optimizer": settings.get("enable_optimizer") == "false",
+        }
+        if name := next((name for name, is_odd in odd.items() if is_odd), None):
+            raise NotSupportedError(
+                f"the word current can't be looked up while {name} is {settings[name]}, since "
+                f"DuckDB then keeps the filter to itself: RESET {name} first"
+            )
 
     def _run(
         self, statement: Statement, parameters: Parameters, limits: Limits
