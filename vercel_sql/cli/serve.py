@@ -261,10 +261,13 @@ def _server_token(path: str | None) -> str | None:
 
     try:
         content, _ = read_trusted(named_path(path), forbidden=0o077)
-        return content.decode("utf-8-sig").strip()
+        token = content.decode("utf-8-sig").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise ParameterError(f"--server-token-file: {path} can't be read: {reason}") from None
+    if not token:
+        raise ParameterError(f"--server-token-file: {path} is empty")
+    return token
 
 
 class _Ending:
