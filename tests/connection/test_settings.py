@@ -191,3 +191,12 @@ def test_a_setting_of_a_session_that_is_attached_to(account, usual, before):
             wrong += differing(setting, answers(con, {"view": READS["view"]}), usual)
             vercel_sql.detach(con)
     assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_a_value_of_the_user_s_own_that_reads_like_our_word(session):
+    session.execute("SET default_collation = 'nocase'")
+    try:
+        rows = session.execute("SELECT 1 FROM (VALUES ('Current')) t(s) WHERE s = 'current'")
+        assert rows.fetchall() == [(1,)]
+    finally:
+        session.execute("RESET default_collation")

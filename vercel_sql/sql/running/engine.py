@@ -110,15 +110,30 @@ class Engine:
 
     def native(self, statement: Statement, parameters: Parameters) -> NativeQuery:
         """A statement for DuckDB; without live tables there is nothing that may end too early."""
-        values = {lexeme.value for lexeme in statement.fragment.lexemes}
-        if "current" in values or parameters.holds("current"):
-            self._require_pushdown()
         is_live = any(len(c.missing) < len(c.manifest.service_names) for c in self._catalogs)
+        if is_live:
+            words = {lexeme.value.casefold() for lexeme in statement.fragment.lexemes}
+            for column, value in self._references():
+                if column in words and (value in words or parameters.holds(value)):
+                    self._require_pushdown(value)
         bind = read_first if is_live else Fragment.bind
         return NativeQuery(*bind(statement.fragment, parameters))
 
-    def _require_pushdown(self) -> None:
+    def _references(self) -> set[tuple[str, str]]:
+        """The columns that have a word for the caller's own row, and that word."""
+        return {
+            (resource.self_reference.column.casefold(), resource.self_reference.value)
+            for catalog in self._catalogs
+            for name in catalog.manifest.service_names
+            for resource in catalog.manifest.service(name).resources.values()
+            if resource.self_reference is not None
+        }
+
+    def _require_pushdown(self, value: str) -> None:
         """Makes sure that DuckDB hands filters on: else ``tokenId = 'current'`` finds nothing.
+
+        Args:
+            value: the word that is looked up.
 
         Raises:
             NotSupportedError: a setting of the session's keeps it from that.
@@ -132,7 +147,7 @@ class Engine:
         }
         if name := next((name for name, is_odd in odd.items() if is_odd), None):
             raise NotSupportedError(
-                f"the word current can't be looked up while {name} is {settings[name]}, since "
+                f"the word {value} can't be looked up while {name} is {settings[name]}, since "
                 f"DuckDB then keeps the filter to itself: RESET {name} first"
             )
 
