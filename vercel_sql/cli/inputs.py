@@ -73,6 +73,11 @@ class _Reader:
                 scripts.append(ScriptText("standard input", self._standard_input()))
             else:
                 scripts.append(ScriptText(text, self._file(text, "-f")))
+        for script in scripts:
+            if "\0" in script.text:  # DuckDB 1.5 would take what a power cut left for nothing
+                self._fail(
+                    f"{script.source or '-c'} is damaged, or not text: it has NUL characters"
+                )
         return scripts
 
     def parameters(self, given: Sequence[str]) -> tuple[Parameters, list[str]]:
