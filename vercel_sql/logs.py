@@ -15,6 +15,7 @@ from vercel_sql.api.logger import IS_RAISED, logger
 from vercel_sql.api.private_files import READABLE
 from vercel_sql.errors import OperationalError
 from vercel_sql.messages import complain
+from vercel_sql.paths import named_path
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -66,9 +67,10 @@ class LogFile(logging.StreamHandler):  # type: ignore[type-arg]
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        self.path = Path(path)
         self._is_broken = False
         try:
+            self.path = named_path(path)
             handle = open_for_appending(self.path, forbidden=READABLE)
         except OSError as error:
             raise self._unusable(error.strerror) from None

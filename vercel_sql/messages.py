@@ -6,7 +6,7 @@ Results have renderers, and logs a filter (`vercel_sql.api.logger`), to the same
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TextIO
 
 from vercel_sql.escapes import message, visible
@@ -26,6 +26,7 @@ def say(*lines: str, out: TextIO | None = None) -> None:
         lines: the lines.
         out: where; None is standard error.
     """
-    out = out or sys.stderr
-    out.write("".join(f"{visible(line)}\n" for line in lines))
-    out.flush()
+    with suppress(OSError) if out is None else nullcontext():  # nobody is there to be told
+        out = out or sys.stderr
+        out.write("".join(f"{visible(line)}\n" for line in lines))
+        out.flush()

@@ -97,13 +97,10 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
         out: where the line is written, each state of it after a carriage return; None where
             nobody watches.
     """
-    if out is None:
+    tqdm = None if out is None else _tqdm()
+    if tqdm is None:
         yield Progress()
         return
-    # Imported here: a pipe or a scheduled job does not pay for it.
-    from tqdm import tqdm
-
-    tqdm.monitor_interval = 0  # no thread of its own
     with tqdm(
         file=out,
         desc="no answer yet",
@@ -120,6 +117,17 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
             heard_by(_OnTheLine(line), logging.INFO),
         ):
             yield line
+
+
+def _tqdm() -> Any:
+    """What draws the line; None where the environment's ``TQDM_…`` makes it unusable."""
+    try:
+        # Imported here: a pipe or a scheduled job does not pay for it.
+        from tqdm import tqdm
+    except ValueError:
+        return None
+    tqdm.monitor_interval = 0  # no thread of its own
+    return tqdm
 
 
 class _OnTheLine(logging.Handler):

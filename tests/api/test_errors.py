@@ -125,3 +125,11 @@ def test_redirects_are_not_followed(client, sim, method, simulate):
             client.send(build_request(method("list_auth_tokens"), {}))
     assert elsewhere.requests() == []
     assert [record.path for record in sim.requests()] == ["/v6/user/tokens"] * 2
+
+
+def test_an_answer_for_a_cache_is_no_redirect(client, sim, method):
+    sim.faults(kind="status", status=304, times=None)
+    with pytest.raises(errors.APIError, match="Only a cache is answered so") as raised:
+        client.send(build_request(method("list_auth_tokens"), {}))
+    assert not isinstance(raised.value, errors.RedirectError)
+    assert "Redirects" not in str(raised.value)

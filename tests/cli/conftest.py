@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ _KEPT += ("VERCEL_SQL_CONFIG_DIR", "VERCEL_SQL_STATE_DIR", "VERCEL_SQL_KEYRING",
 class Ended:
     """How a command ended."""
 
-    code: int
+    code: int | str
     out: str
     err: str
 
@@ -79,6 +80,73 @@ def command() -> Callable[..., Ended]:
             return Ended(process.returncode, (out or b"").decode(), (err or b"").decode())
 
     return run
+
+
+class Forge:
+    """Runs the command in forks of one process (see `forge`), each like a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        env = {name: os.environ[name] for name in _KEPT if name in os.environ} | without_tools()
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("forge.py"))],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(
+        self,
+        *arguments: str,
+        sim: Simulator | None = None,
+        env: Mapping[str, str | None] | None = None,
+        **cell: Any,
+    ) -> Ended:
+        """How a run ends: ``forge("whoami", sim=sim, env={"HOME": None}, out="/dev/full")``.
+
+        What an output is called is a file, ``closed``, ``no reader``, or ``pipe``. The exit code
+        of what did not end in time is ``hang``.
+        """
+        own = {
+            "HOME": str(self._folder / "home"),
+            "VERCEL_SQL_STATE_DIR": str(self._folder / "state"),
+            "VERCEL_SQL_CONFIG_DIR": str(self._folder / "config"),
+            "VERCEL_SQL_KEYRING": "off",
+            "XDG_DATA_HOME": str(self._folder / "theirs"),
+        }
+        given = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ} | own
+        if sim is not None:
+            given |= {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
+        variables = {**given, **(env or {})}
+        job = {
+            "arguments": arguments,
+            "env": {name: value for name, value in variables.items() if value is not None},
+            "cwd": str(self._folder / "work"),
+            "in": os.devnull,
+            "out": "pipe",
+            "err": "pipe",
+            "gone": False,
+            "largest": None,
+            "nobody": False,
+            "seconds": PATIENCE,
+            **cell,
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        return Ended(**json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    """Runs the command in a fork, which takes a tenth of the time that a process takes."""
+    with closing(Forge(tmp_path_factory.mktemp("forge"))) as made:
+        yield made
 
 
 @pytest.fixture

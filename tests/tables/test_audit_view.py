@@ -195,3 +195,34 @@ def test_it_is_the_same_tokens_as_the_table(con):
     table = "SELECT id, name FROM vercel.authentication.user_tokens ORDER BY id"
     view = f"SELECT id, name FROM {AUDIT} ORDER BY id"
     assert con.execute(view).fetchall() == con.execute(table).fetchall()
+
+
+LARGEST = 2**63 - 1
+
+
+@pytest.mark.parametrize("moment", [LARGEST, -LARGEST - 1, 9 * 10**15 + 1, 253_402_300_800_000])
+@pytest.mark.parametrize("column", ["createdAt", "activeAt", "expiresAt", "revokedAt", "leakedAt"])
+def test_a_moment_that_no_timestamp_holds_hides_no_row(simulate, attached, moment, column):
+    sim = simulate([{"id": "t", "createdAt": 1, column: moment}, {"id": "u", "createdAt": 2}])
+    con = attached(sim)
+    rows = con.execute(f"SELECT * FROM {AUDIT}").fetchall()
+    assert {"t", "u"} <= {row[0] for row in rows}
+    name = column.removesuffix("At") + "_at"
+    query = f"SELECT {name}::VARCHAR FROM {AUDIT} WHERE id = 't'"
+    ((text,),) = con.execute(query).fetchall()
+    if abs(moment) > 9 * 10**15:
+        assert text == ("infinity" if moment > 0 else "-infinity")
+    else:
+        assert text == "10000-01-01 00:00:00+00"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_how_whole_numbers_are_divided_is_no_matter(simulate, attached, now, before):
+    """Where they are divided as whole numbers, a negative age is rounded the wrong way."""
+    sim, con = simulate([{"id": "t", "expiresAt": now - HOUR}]), attached.plain()
+    if before:
+        con.execute("SET integer_division = true")
+    attached(sim, con)
+    con.execute("SET integer_division = true")
+    query = f"SELECT expires_in_days, age_days >= 0 FROM {AUDIT} WHERE id = 't'"
+    assert con.execute(query).fetchall() == [(-1, True)]

@@ -104,7 +104,7 @@ def api_error(
 
 
 def _class_for(status: int) -> type[APIError]:
-    if 300 <= status < 400:
+    if 300 <= status < 400 and status != 304:
         return RedirectError
     if status >= 500:
         return ServerError
@@ -180,7 +180,12 @@ def _hint_about_foreign(
 ) -> str:
     """What the reader can do about an answer that is none of the API's errors."""
     hints = []
-    if 300 <= detail.status < 400:
+    if detail.status == 304:
+        hints.append(
+            "Only a cache is answered so, and none was asked for: something on the way to "
+            f"{host} keeps one. Check HTTPS_PROXY and the API URL"
+        )
+    elif 300 <= detail.status < 400:
         hints.append(
             "Redirects are not followed, so that no credentials go elsewhere: check the API URL"
         )

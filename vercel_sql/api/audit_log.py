@@ -14,6 +14,7 @@ from vercel_sql.api.logger import logger
 from vercel_sql.api.os_files import sync_folder
 from vercel_sql.api.private_files import READABLE
 from vercel_sql.errors import AuditLogError
+from vercel_sql.paths import named_path
 
 log = logger("api")
 
@@ -35,7 +36,11 @@ class AuditLog:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        self.path = Path(path)
+        try:
+            self.path = named_path(path)
+        except OSError as error:
+            raise AuditLogError(self._unusable(error)) from None
         self._lock = threading.Lock()
         self._waiting: list[str] = []
         self._problem: AuditLogError | None = None

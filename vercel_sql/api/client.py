@@ -115,7 +115,7 @@ class Client(HoldsSecrets):
         self.receipts = Receipts()
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
-        self.connections = Connections(self.urls.values())
+        self.connections = Connections()
         close_when_dropped(self, self.connections)
         self.proofs = Proofs(provider.answer_id)
         self.redactor.add(credential.token)
@@ -314,8 +314,8 @@ class Client(HoldsSecrets):
         method = request.method
         if not method.makes_secret:
             return self._send_retrying(request, bearer)
-        self.connections.prepare()
         url, clock = self.urls[method.server], self.clock(method.server)
+        self.connections.prepare(url)
         with noted(request, url, clock, bearer, self.redactor, trail):
             return self._send_retrying(request, bearer)
 
@@ -378,14 +378,14 @@ class Client(HoldsSecrets):
         """Sends a request once; what only reads is given up at once where its scope ends."""
         scope, method = self.current_scope, request.method
         scope.check()
-        each, altogether = self._waits(method)
+        url, (each, altogether) = self.urls[method.server], self._waits(method)
 
         def act() -> Received:
-            with self.connections.lent(request.line) as connections:
+            with self.connections.lent(url, request.line) as connections:
                 received = exchange(
                     connections,
                     method.http,
-                    self.urls[method.server] + request.target,
+                    url + request.target,
                     content=request.content,
                     headers=headers,
                     timeout=each,

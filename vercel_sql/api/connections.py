@@ -6,13 +6,14 @@ import os
 import ssl
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
 
-from vercel_sql.api.transport import make_http_client
-from vercel_sql.errors import InterfaceError, TransportError
+from vercel_sql.api.transport import certificates, make_http_client, proxy_for
+from vercel_sql.errors import InterfaceError
 
 MOST_CONNECTIONS = 16
 
@@ -54,31 +55,28 @@ class Connections:
 
     A request that nobody waits for any more goes on until the server or its time-out ends it, and
     holds its connection so long. `renew` leaves such requests to themselves.
-
-    Args:
-        urls: the base URLs that the connections are for.
     """
 
-    def __init__(self, urls: Iterable[str]) -> None:
-        self._urls = tuple(urls)
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._single = _SingleUse()
+        self._single: defaultdict[str, _SingleUse] = defaultdict(_SingleUse)
         self._open: set[_Pool] = set()
         self._context: ssl.SSLContext | None = None
         self.closed = False
 
     @contextmanager
-    def lent(self, line: Line | None = None) -> Iterator[httpx.Client]:
+    def lent(self, url: str, line: Line | None = None) -> Iterator[httpx.Client]:
         """What to send one request with; made at the first one.
 
         Args:
+            url: the base URL of its server.
             line: what it goes out on; None for a connection of its own.
 
         Raises:
             InterfaceError: the client is closed, or the line is.
             TransportError: the environment's proxy or certificate settings can't be used.
         """
-        pool = self._lend(line or self._single)
+        pool = self._lend(url, line)
         try:
             yield pool.http
         finally:
@@ -94,20 +92,24 @@ class Connections:
             line.is_over = True
             self.drop(line)
 
-    def prepare(self) -> None:
+    def prepare(self, url: str) -> None:
         """Finds out before the first request whether the environment's settings can be used.
+
+        Args:
+            url: the base URL of its server.
 
         Raises:
             InterfaceError: the client is closed.
             TransportError: they can't.
         """
-        with self.lent():
+        with self.lent(url):
             pass
 
     def renew(self) -> None:
         """Gives all requests from now on a pool of their own, if some are still under way."""
-        if self._single.pool is not None and self._single.pool.users:
-            self.drop(self._single)
+        for line in list(self._single.values()):
+            if line.pool is not None and line.pool.users:
+                self.drop(line)
 
     def drop(self, line: Line | None) -> None:
         """Has the next request of a line, if there is one, go out on a new connection.
@@ -131,12 +133,13 @@ class Connections:
         for pool in pools:
             pool.http.close()
 
-    def _lend(self, line: Line) -> _Pool:
+    def _lend(self, url: str, line: Line | None) -> _Pool:
         with self._lock:
+            line = line or self._single[url]
             if self.closed or line.is_over:
                 raise InterfaceError("the connection is closed")
             if line.pool is None:
-                line.pool = self._made(line)
+                line.pool = self._made(url, line)
                 self._open.add(line.pool)
             line.pool.users += 1
             return line.pool
@@ -154,20 +157,13 @@ class Connections:
             self._open.discard(pool)
         pool.http.close()
 
-    def _made(self, line: Line) -> _Pool:
-        try:
-            if self._context is None:
-                # Made once: reading the CA bundle takes longer than many a request.
-                self._context = httpx.create_ssl_context()
-            return _Pool(make_http_client(self._urls, self._context, line.most, line.kept))
-        except (ValueError, ImportError, OSError) as error:
-            # httpx's own errors for HTTPS_PROXY, SSL_CERT_FILE and their like; what they
-            # cite may hold a proxy's password.
-            raise TransportError(
-                "the proxy or certificate settings of the environment (HTTPS_PROXY, "
-                f"ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR) can't be used "
-                f"({type(error).__name__})"
-            ) from None
+    def _made(self, url: str, line: Line) -> _Pool:
+        proxy = proxy_for(url)
+        if url.startswith("https:") and self._context is None:
+            # Made once: reading the CA bundle takes longer than many a request.
+            self._context = certificates()
+        context = self._context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return _Pool(make_http_client(url, proxy, context, line.most, line.kept))
 
 
 def close_when_dropped(owner: object, connections: Connections) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import MissingTokenError, ParameterError
+
+# What a bearer token may consist of (RFC 6750, section 2.1).
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 
 class TokenSource(Protocol):
@@ -148,13 +152,18 @@ def checked_token(token: str, source: str) -> str:
     Raises:
         ParameterError: it has characters that a token can't have, or is empty.
     """
-    # A line break or a space inside would end up in an HTTP header, and in httpx's error about it.
+    # What is not one would end up in an HTTP header, and in httpx's error about it.
     stripped = token.strip()
     if not stripped:
         raise ParameterError(f"the token from {source} is empty")
-    if not (stripped.isascii() and stripped.isprintable()) or " " in stripped:
+    if stripped[0] in "\"'`":
+        raise ParameterError(
+            f"the token from {source} is in quotes, which are not part of it: take them away "
+            "(docker's --env-file keeps them)"
+        )
+    if _TOKEN.fullmatch(stripped) is None:
         raise ParameterError(
             f"the token from {source} has characters that no token has "
-            "(a line break or a space inside?)"
+            "(a line break, a space, or a name in place of a value?)"
         )
     return stripped

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from vercel_sql.api.connections import MOST_CONNECTIONS
 from vercel_sql.api.exchange import CONNECT_SECONDS
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.requests import Request
-from vercel_sql.api.transport import is_loopback
+from vercel_sql.api.transport import proxy_variable
 from vercel_sql.errors import TransportError
 from vercel_sql.manifest import Method
 
@@ -71,7 +70,7 @@ def diagnose(
     """
     url = httpx.URL(base)
     place = f"{url.host}:{url.port}" if url.port else url.host
-    proxy = None if is_loopback(url.host) else _proxy_variable()
+    proxy = proxy_variable(base)
     by_proxy = f" {proxy} is set: it may be the proxy that can't be reached." if proxy else ""
     match error:
         case httpx.ProxyError():
@@ -199,12 +198,6 @@ def _in_the_middle(error: httpx.HTTPError, place: str) -> Diagnosis:
     ended = isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError)
     reason = f"the connection to {place} broke" if ended else f"{type(error).__name__}"
     return Diagnosis(f"{reason} ({text})" if text else reason, unsent=False)
-
-
-def _proxy_variable() -> str | None:
-    """The environment variable that names the proxy for https, if there is one."""
-    names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-    return next((name for name in names if os.environ.get(name)), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

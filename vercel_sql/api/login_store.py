@@ -18,6 +18,7 @@ from vercel_sql.api.os_files import permissions, remove, replace, sync_folder
 from vercel_sql.api.private_files import READABLE, make_private, open_private
 from vercel_sql.api.system_keyring import KeyringError, with_keyring
 from vercel_sql.errors import OperationalError
+from vercel_sql.paths import own_folder
 
 log = logger("api")
 
@@ -231,7 +232,7 @@ class LoginStore:
             log.warning(
                 "others may read the saved login (mode %04o); run: chmod 600 %s", mode, self.path
             )
-        return content.decode("utf-8", "replace")
+        return content.decode("utf-8-sig", "replace")
 
     def _write_file(self, text: str) -> None:
         """Writes beside the file and renames, so that the file is whole whenever this is killed."""
@@ -272,10 +273,14 @@ class LoginStore:
 
 
 def config_dir() -> Path:
-    """The folder of this package's own settings, as the platform has it."""
-    given = os.environ.get(CONFIG_DIR_VARIABLE, "").strip()
-    if given:
-        return Path(given).expanduser().absolute()
+    """The folder of this package's own settings, as the platform has it.
+
+    Raises:
+        OperationalError: nobody can tell where it is.
+    """
     import platformdirs
 
-    return platformdirs.user_config_path("vercel-sql", appauthor=False)
+    try:
+        return own_folder(CONFIG_DIR_VARIABLE, "XDG_CONFIG_HOME", platformdirs.user_config_path)
+    except OSError as error:
+        raise OperationalError(f"there is no directory for logins: {error.strerror}") from None

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from vercel_sql.api.credentials import checked_token
 from vercel_sql.errors import ParameterError
+from vercel_sql.paths import why_unusable
 
+_COMMAND_LINE = "the login of Vercel's own command line"
 _FOLDER = "com.vercel.cli"
 _FILE = "auth.json"
 # Seconds since the epoch are below this, milliseconds above: the file has held both.
@@ -36,13 +38,16 @@ class OfficialLogin:
 
 def official_login() -> OfficialLogin:
     """Looks in the places where the command line of this platform keeps its login."""
+    reason = why_unusable("XDG_DATA_HOME")
+    if reason is not None:
+        return OfficialLogin(None, f"{_COMMAND_LINE} (there is no place for it: {reason})")
     paths = _paths()
     for path in paths:
         try:
-            content = json.loads(path.read_text("utf-8"))
-        except OSError:
+            content = json.loads(path.read_text("utf-8-sig"))  # as editors on Windows save it
+        except (FileNotFoundError, NotADirectoryError):
             continue
-        except ValueError:
+        except (OSError, ValueError):
             return OfficialLogin(None, f"{_named(path)}, which can't be read")
         return _read(content, path)
     return OfficialLogin(None, _named(paths[0]))
@@ -68,7 +73,7 @@ def _milliseconds(moment: float) -> float:
 
 
 def _named(path: Path) -> str:
-    return f"the login of Vercel's own command line ({path})"
+    return f"{_COMMAND_LINE} ({path})"
 
 
 def _paths() -> list[Path]:

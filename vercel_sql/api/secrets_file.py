@@ -17,6 +17,7 @@ from vercel_sql.api.decode import decode_json, encode_json
 from vercel_sql.api.os_files import sync_folder
 from vercel_sql.api.private_files import read_private
 from vercel_sql.errors import OperationalError
+from vercel_sql.paths import named_path
 
 UNCLAIMED = "unclaimed"
 """In place of a create, for a secret that came in an answer which did not fit its request."""
@@ -36,11 +37,10 @@ class SecretsFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
             # Whole, so that it stays the same file when the working directory changes.
-            self.path = Path(path).expanduser().absolute()
-        except (OSError, RuntimeError) as error:  # that is gone, or there is no home directory
+            self.path = named_path(path).absolute()
+        except OSError as error:  # that is gone, or there is no home directory
             self.path = Path(path)
-            reason = getattr(error, "strerror", None) or "there is no home directory"
-            raise self._error(reason) from None
+            raise self._error(error.strerror or "unknown error") from None
         self._lock = threading.Lock()
         # Found out now, before the first request, rather than with a secret in hand.
         self.require_writable()

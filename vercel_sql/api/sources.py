@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.credentials import Credential, TokenSource, checked_token, given_credential
@@ -18,6 +17,7 @@ from vercel_sql.api.saved_credential import SavedCredential
 from vercel_sql.api.transport import base_url
 from vercel_sql.errors import OperationalError
 from vercel_sql.manifest import Provider
+from vercel_sql.paths import named_path
 
 log = logger("api")
 
@@ -68,8 +68,8 @@ def find_credential(
 
 
 def _read(path: str | os.PathLike[str]) -> str:
-    file = Path(path).expanduser()
     try:
+        file = named_path(path)
         content, mode = read_trusted(file)
         text = content.decode("utf-8-sig")
         is_open = mode & 0o004 and all(f.stat().st_mode & 0o001 for f in file.resolve().parents)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from vercel_sql.api.private_files import make_private
 from vercel_sql.errors import JournalError, OperationalError
+from vercel_sql.paths import own_folder
 
 STATE_DIR_VARIABLE = "VERCEL_SQL_STATE_DIR"
 
@@ -17,27 +17,12 @@ def state_dir() -> Path:
     Raises:
         JournalError: nobody can tell where it is.
     """
-    given = os.environ.get(STATE_DIR_VARIABLE, "").strip()
-    try:
-        folder = Path(given).expanduser().absolute() if given else _of_user()
-    except (OSError, RuntimeError) as error:  # the working directory is gone, or there is no home
-        reason = getattr(error, "strerror", None) or "there is no home directory"
-        raise _unknown(f"{given or 'the default'}: {reason}") from None
-    if not folder.is_absolute():
-        raise _unknown("there is no home directory, and HOME is not set")
-    return folder
-
-
-def _of_user() -> Path:
     import platformdirs
 
-    return platformdirs.user_state_path("vercel-sql", appauthor=False)
-
-
-def _unknown(reason: str) -> JournalError:
-    return JournalError(
-        f"there is no state directory: {reason} ({STATE_DIR_VARIABLE} names one by its full path)"
-    )
+    try:
+        return own_folder(STATE_DIR_VARIABLE, "XDG_STATE_HOME", platformdirs.user_state_path)
+    except OSError as error:
+        raise JournalError(f"there is no state directory: {error.strerror}") from None
 
 
 def made_state_dir() -> Path:

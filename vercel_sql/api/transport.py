@@ -7,38 +7,51 @@ import logging
 import os
 import platform
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from vercel_sql._version import __version__
-from vercel_sql.errors import ParameterError
+from vercel_sql.errors import ParameterError, TransportError
 from vercel_sql.manifest import Server
 
 USER_AGENT = f"vercel-sql/{__version__} (Python {platform.python_version()})"
 
 
+# What the environment may say of certificates; the last is where Python's ssl writes its keys.
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+
+
 def make_http_client(
-    urls: Iterable[str], context: ssl.SSLContext, most: int, kept: int
+    url: str, proxy: httpx.Proxy | None, context: ssl.SSLContext, most: int, kept: int
 ) -> httpx.Client:
     """A pooled client.
 
-    The environment's CA bundle applies (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), and so do its
-    proxies (``HTTPS_PROXY``, ``NO_PROXY``), but never to loopback.
-
     Args:
-        urls: the base URLs that the client is for.
-        context: the certificates that are trusted.
+        url: the base URL of the server that it is for.
+        proxy: what `proxy_for` found.
+        context: what `certificates` found.
         most: how many connections there may be at a time.
         kept: how many of them may be used again.
+
+    Raises:
+        TransportError: the proxy needs a package that is not installed.
     """
     limits = httpx.Limits(max_connections=most, max_keepalive_connections=kept)
+    try:
+        transport = httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy)
+    except ImportError:
+        raise _unusable(
+            f"{proxy_variable(url)} is a SOCKS proxy, which needs the package socksio: "
+            "pip install 'httpx[socks]'"
+        ) from None
     return httpx.Client(
-        verify=context,
-        limits=limits,
+        transport=transport,
+        trust_env=False,
         follow_redirects=False,
         headers={
             "User-Agent": USER_AGENT,
@@ -46,17 +59,82 @@ def make_http_client(
             # What is unpacked here has a bound; see `exchange`.
             "Accept-Encoding": "gzip",
         },
-        # A plain-text request to loopback must not go through a proxy with its token.
-        mounts={
-            f"{url.scheme}://{_in_url(url.host)}": httpx.HTTPTransport(
-                verify=context, limits=limits
-            )
-            for url in map(httpx.URL, urls)
-            if is_loopback(url.host)
-        },
         # Nothing of one answer is sent back with the next request.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
+
+
+def proxy_variable(base: str) -> str | None:
+    """What names the proxy for a server, an environment variable as a rule; None without one."""
+    found = _named_proxy(base)
+    return found and found[0]
+
+
+def _named_proxy(base: str) -> tuple[str, str] | None:
+    """What names the proxy for a server, and what it names; None where none applies.
+
+    Requests to loopback never go through one: a plain-text request would take its token there.
+    """
+    url, proxies = httpx.URL(base), getproxies()
+    if is_loopback(url.host) or proxy_bypass(url.netloc.decode("ascii")):
+        return None
+    for kind in (url.scheme, "all"):
+        if text := proxies.get(kind, "").strip():
+            spelt = (f"{kind}_proxy", f"{kind}_proxy".upper())
+            return next(filter(os.environ.get, spelt), "the system's settings"), text
+    return None
+
+
+def proxy_for(base: str) -> httpx.Proxy | None:
+    """The proxy that the environment names for a server (``HTTPS_PROXY``, ``NO_PROXY``).
+
+    Raises:
+        TransportError: what it names is not a proxy.
+    """
+    found = _named_proxy(base)
+    if found is None:
+        return None
+    name, text = found
+    try:
+        proxy = httpx.Proxy(text if "://" in text else f"http://{text}")
+        if proxy.url.host:
+            return proxy
+    except (ValueError, httpx.InvalidURL):
+        pass
+    shown = text.rpartition("@")[2]  # before that may be a password
+    raise _unusable(f"{name} is {shown!r}, which is not the URL of a proxy")
+
+
+def certificates() -> ssl.SSLContext:
+    """Whose certificates are trusted.
+
+    Those of the environment (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), together where both are set,
+    else those that come with httpx.
+
+    Raises:
+        TransportError: what the environment names can't be used.
+    """
+    named = {name: value for name in _CERTIFICATES if (value := os.environ.get(name, "").strip())}
+    file, folders = named.get("SSL_CERT_FILE"), named.get("SSL_CERT_DIR")
+    said = ", ".join(f"{name} is {value}" for name, value in named.items())
+    # OpenSSL takes a directory that is not there for an empty one.
+    if folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
+        raise _unusable(f"SSL_CERT_DIR is {folders}, which is not a directory")
+    try:
+        if file or folders:
+            return ssl.create_default_context(cafile=file, capath=folders)
+        return httpx.create_ssl_context(trust_env=False)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        if isinstance(error, ssl.SSLError):
+            reason = "there is no certificate in it"
+        raise _unusable(f"the certificates can't be loaded: {reason} ({said})") from None
+
+
+def _unusable(reason: str) -> TransportError:
+    error = TransportError(f"no request can be sent: {reason}")
+    error.lasting = True
+    return error
 
 
 _ours: ContextVar[bool] = ContextVar("vercel_sql_request", default=False)
@@ -110,10 +188,6 @@ def _check_url(url: httpx.URL, source: str) -> None:
             f"the API URL from {source} is plain http to {url.host}: the token would travel in "
             "the open. Use https (plain http is for loopback only)"
         )
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def is_loopback(host: str) -> bool:

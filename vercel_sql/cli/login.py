@@ -8,7 +8,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import pyarrow as pa
@@ -34,6 +33,7 @@ from vercel_sql.cli.output import rescued
 from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.manifest import vercel
 from vercel_sql.messages import say
+from vercel_sql.paths import named_path
 
 _SECRETS = frozenset(["access_token", "refresh_token"])
 
@@ -257,7 +257,10 @@ def _note_token(client: Client, store: LoginStore, login: SavedLogin) -> None:
 
 
 def _absolute(path: str | None) -> str | None:
-    return None if path is None else str(Path(path).expanduser().absolute())
+    try:
+        return None if path is None else str(named_path(path).absolute())
+    except OSError as error:
+        raise ParameterError(f"--client-secret-file {path}: {error.strerror}") from None
 
 
 def _port(text: str) -> int:

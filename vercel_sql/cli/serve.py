@@ -16,6 +16,7 @@ from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.options import add_account, add_max_writes, add_on_orphan, seconds
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
+from vercel_sql.paths import named_path
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.pasting import acceptable_token, lines_to_paste
 
@@ -265,11 +266,14 @@ def _server_token(path: str | None) -> str | None:
     from vercel_sql.api.private_files import read_trusted
 
     try:
-        content, _ = read_trusted(Path(path).expanduser(), forbidden=0o077)
-        return content.decode().strip()
+        content, _ = read_trusted(named_path(path), forbidden=0o077)
+        token = content.decode("utf-8-sig").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise ParameterError(f"--server-token-file: {path} can't be read: {reason}") from None
+    if not token:
+        raise ParameterError(f"--server-token-file: {path} is empty")
+    return token
 
 
 class _Ending:

@@ -116,6 +116,7 @@ def connect(
             match_versions(con)
             native, attachment = shared_attachment(con, name, client, manifest)
             _turn_bar_off(native)
+            _name_time_zone(native)
         except BaseException:
             con.close()
             raise
@@ -147,6 +148,16 @@ def _turn_bar_off(native: duckdb.DuckDBPyConnection) -> None:
     except duckdb.InvalidInputException:
         if native.execute("SELECT current_setting('enable_progress_bar')").fetchall() != [(False,)]:
             raise
+
+
+def _name_time_zone(native: duckdb.DuckDBPyConnection) -> None:
+    """Has times be in UTC where ``TZ`` is empty or names nothing that ICU knows.
+
+    ICU calls that zone Etc/Unknown, of which Python has none.
+    """
+    ((zone,),) = native.execute("SELECT current_setting('TimeZone')").fetchall()
+    if zone == "Etc/Unknown":
+        native.execute("SET TimeZone = 'UTC'")
 
 
 def match_versions(native: duckdb.DuckDBPyConnection) -> None:

@@ -94,6 +94,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                workers=1,  # else it reads WEB_CONCURRENCY
                 http=_Connection,
                 ws="none",
                 loop="asyncio",

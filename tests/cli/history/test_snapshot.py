@@ -135,3 +135,11 @@ def test_the_help_says_what_to_give(here):
     assert ended.code == 0
     assert "--to FILE.duckdb" in ended.out
     assert "--token-file" in ended.out
+
+
+@pytest.mark.parametrize("target", [":memory:", ":memory:x", "duckdb::memory:"])
+def test_what_would_be_gone_is_no_history(here, sim, target):
+    ended = here("snapshot", "--to", target, sim=sim)
+    assert ended.code == 2
+    assert f"--to {target} would be gone with the command" in ended.err
+    assert sim.requests() == []

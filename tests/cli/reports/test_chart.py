@@ -257,3 +257,16 @@ def test_ticks_of_time_lie_within_the_span(start, span, most):
     assert len(ticks) <= most
     assert all(low <= tick.value <= low + span for tick in ticks)
     assert ticks or most < 4
+
+
+def test_marks_that_would_lie_on_one_another_are_one():
+    """However many there are, the drawing has no more than there are places for."""
+    sql = "SELECT 'lane' AS name, make_timestamp(i * 1_000_000) AS at FROM range(20_000) r(i)"
+    picture = drawn(Chart("timeline", "at", "name"), sql)
+    marks = by_class(svg(picture), "mark")
+    assert len(marks) < 920
+    says = [mark.find("title").text for mark in marks]
+    more = [
+        int(found[1].replace(",", "")) for s in says if (found := re.search(r"and (\S+) more", s))
+    ]
+    assert len(marks) + sum(more) == 20_000

@@ -86,7 +86,7 @@ def test_what_is_no_text_needs_a_directory(run, sim, fmt):
     ("fmt", "name", "begins"),
     [
         ("table", "leaked.txt", "┌".encode()),
-        ("csv", "leaked.csv", b"name,"),
+        ("csv", "leaked.csv", b"\xef\xbb\xbfname,"),
         ("json", "leaked.json", b"[\n{"),
         ("ndjson", "leaked.ndjson", b"{"),
         ("markdown", "leaked.md", b"| name |"),

@@ -15,6 +15,7 @@ from vercel_sql.api.private_files import READABLE, require_private, require_repl
 from vercel_sql.cli.history.schema import CATALOG
 from vercel_sql.cli.history.turns import BusyError, holder
 from vercel_sql.errors import OperationalError, ParameterError
+from vercel_sql.paths import named_path
 from vercel_sql.tables.catalog import literal
 
 # Both DuckDB versions open such a file. A file that is there keeps the version that it has.
@@ -42,13 +43,14 @@ class Target:
     def __init__(self, text: str) -> None:
         if not text.strip() or "\0" in text:
             raise ParameterError("--to needs the name of a file, or what DuckDB's ATTACH takes")
+        if ":memory:" in text.lower():
+            raise ParameterError(f"--to {text} would be gone with the command: name a file")
         scheme = _SCHEME.match(text)
         self._text = text
         try:
-            self._path = None if scheme else Path(text).expanduser().absolute()
-        except (OSError, RuntimeError) as error:  # no working directory, or no home directory
-            reason = getattr(error, "strerror", None) or "there is no home directory"
-            raise ParameterError(f"--to {text} can't be found: {reason}") from None
+            self._path = None if scheme else named_path(text).absolute()
+        except OSError as error:  # no working directory, or no home directory
+            raise ParameterError(f"--to {text} can't be found: {error.strerror}") from None
         # What follows the scheme may hold a password.
         self._shown = f"{scheme[0]}:…" if scheme else text
 

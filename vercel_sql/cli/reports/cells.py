@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from vercel_sql.cli.reports.facts import MONTHS
 from vercel_sql.cli.reports.rows import Column, Kind, Row
@@ -20,10 +21,7 @@ _ID = re.compile(r"(?:^|_)id$|(?<=[a-z])I[dD]$")  # id, team_id, tokenId
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?: (\d\d:\d\d)(:\d\d)?(?:\.(\d+))?)?(\+00)?")
 _PLAIN_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 
-_NOTHING = Markup("\N{EN DASH}")
-_NULL = Markup('<td class="null {}">\N{EN DASH}</td>')
-_CELL = Markup('<td class="{}">{}</td>')
-_MOMENT = Markup('<time datetime="{}" title="{}">{}</time>')
+_NOTHING = "\N{EN DASH}"
 
 
 def heading(column: Column) -> str:
@@ -42,56 +40,66 @@ def kind_class(column: Column) -> str:
 def row_cells(columns: Sequence[Column], looks: Sequence[str], row: Row) -> Markup:
     """The cells of a row.
 
+    They are put together as plain strings, whose parts are escaped one by one: markup that knows
+    of itself that it is takes twenty times as long.
+
     Args:
         columns: what the row has.
         looks: the class of each column.
         row: its texts.
     """
-    return Markup("").join(
-        _NULL.format(look) if text is None else _cell(column.kind, look, text)
+    cells = [
+        f'<td class="null {look}">{_NOTHING}</td>'
+        if text is None
+        else _cell(column.kind, look, text)
         for column, look, text in zip(columns, looks, row, strict=True)
-    )
+    ]
+    return Markup("".join(cells))  # noqa: S704
 
 
-def _cell(kind: Kind, look: str, text: str) -> Markup:
+def _cell(kind: Kind, look: str, text: str) -> str:
     if kind is Kind.NUMBER:
-        return _CELL.format(look, text)
+        return _td(look, escape(text))
     if kind is Kind.FLAG:
         answer = "yes" if text == "true" else "no"
-        return _CELL.format(f"{look} {answer}", answer)
+        return _td(f"{look} {answer}", answer)
     if kind in (Kind.TIME, Kind.DATE):
-        return _CELL.format(look, _moment(text))
+        return _td(look, _moment(text))
     if kind is Kind.NESTED:
-        return _CELL.format(look, _nested(text))
+        return _td(look, _nested(text))
     return _text(look, visible(text))
 
 
-def _text(look: str, text: str) -> Markup:
+def _td(look: str, markup: str) -> str:
+    return f'<td class="{look}">{markup}</td>'
+
+
+def _text(look: str, text: str) -> str:
     if not text:
-        return _CELL.format(look, Markup('<span class="quiet">(empty)</span>'))
+        return _td(look, '<span class="quiet">(empty)</span>')
+    shown = escape(text)
     if len(text) <= (_LONG_ID if look == "id" else _LONG):
-        return _CELL.format(look if len(text) <= _LINE else f"{look} broken", text)
-    whole = Markup('<span title="{}">{}</span>').format(text, text)
-    return _CELL.format(f"{look} long", whole)
+        return _td(look if len(text) <= _LINE else f"{look} broken", shown)
+    return _td(f"{look} long", f'<span title="{shown}">{shown}</span>')
 
 
-def _moment(text: str) -> Markup:
+def _moment(text: str) -> str:
     """A time in UTC; what is in no calendar (infinity, years of five digits) as it is."""
     found = _TIME.fullmatch(text)
     if found is None:
         return escape(text)
     year, month, day, minutes, seconds, fraction, zone = found.groups()
-    shown = escape(f"{day} {MONTHS[int(month) - 1]} {year}")
+    shown = f"{day} {MONTHS[int(month) - 1]} {year}"
     exact = f"{year}-{month}-{day}"
     if minutes:
-        shown += Markup(' <span class="minutes">{}</span>').format(minutes)
+        shown += f' <span class="minutes">{minutes}</span>'
         # As many digits in each, so that they sort as texts.
         exact += f"T{minutes}{seconds or ':00'}.{fraction or '':0<9}{'Z' if zone else ''}"
     says = text.removesuffix("+00") + (" UTC" if zone else "")
-    return _MOMENT.format(exact, says, shown)
+    return f'<time datetime="{exact}" title="{says}">{shown}</time>'
 
 
-def _nested(text: str) -> Markup:
+def _nested(text: str) -> str:
     """A list, a struct or JSON, without braces and quotes: one line a struct in a list."""
     try:
         # Numbers keep their digits, and members that have the same name are all there.
@@ -99,31 +107,30 @@ def _nested(text: str) -> Markup:
     except (ValueError, RecursionError):
         return escape(visible(text))
     if isinstance(value, list) and any(isinstance(each, tuple) for each in value):
-        items = (Markup("<li>{}</li>").format(_readable(each)) for each in value)
-        return Markup("<ul>{}</ul>").format(Markup("").join(items))
+        return f"<ul>{''.join(f'<li>{_readable(each)}</li>' for each in value)}</ul>"
     return _readable(value)
 
 
-def _readable(value: Any) -> Markup:
+def _readable(value: Any) -> str:
     if value is None:
         return _NOTHING
     if isinstance(value, bool):
-        return escape("yes" if value else "no")
+        return "yes" if value else "no"
     if isinstance(value, list):
         if not value:
-            return Markup('<span class="quiet">(none)</span>')
-        return Markup(", ").join(map(_inner, value))
+            return '<span class="quiet">(none)</span>'
+        return ", ".join(map(_inner, value))
     if isinstance(value, tuple):
         members = [
-            Markup('<span class="key">{}</span> {}').format(visible(name), _inner(each))
+            f'<span class="key">{escape(visible(name))}</span> {_inner(each)}'
             for name, each in value
             if each is not None
         ]
-        return Markup(" · ").join(members) if members else _NOTHING
+        return " · ".join(members) if members else _NOTHING
     return escape(visible(str(value)))
 
 
-def _inner(value: Any) -> Markup:
+def _inner(value: Any) -> str:
     """A value within another one, in brackets where it has parts itself."""
     readable = _readable(value)
-    return Markup("({})").format(readable) if isinstance(value, list | tuple) else readable
+    return f"({readable})" if isinstance(value, list | tuple) else readable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -124,7 +125,10 @@ class Directory:
         elif self._format == "xlsx":
             _write_workbook(outcome, path, raw=self._raw)
         else:
-            with path.open("w", encoding="utf-8", newline="") as text:
+            # Excel on Windows takes a CSV file for UTF-8 only where it begins with this mark.
+            is_for_sheets = self._format == "csv" and not self._raw
+            encoding = "utf-8-sig" if is_for_sheets else "utf-8"
+            with path.open("w", encoding=encoding, newline="") as text:
                 if self._format == "html":
                     _write_page(outcome, text)
                 else:
@@ -142,10 +146,17 @@ def _write_page(outcome: Outcome, out: TextIO) -> None:
 
 
 def _write_workbook(outcome: Outcome, path: Path, *, raw: bool) -> None:
+    from xlsxwriter.exceptions import FileCreateError
+
     from vercel_sql.cli.reports import xlsx
 
-    with path.open("wb") as out:
-        xlsx.write_workbook(outcome.report, outcome.table, outcome.facts, out, raw=raw)
+    # In memory: where a file can't be written, the library tries again when it is collected.
+    made = BytesIO()
+    try:
+        xlsx.write_workbook(outcome.report, outcome.table, outcome.facts, made, raw=raw)
+    except FileCreateError as error:  # its temporary files
+        raise OSError(*error.args[0].args) from None
+    path.write_bytes(made.getbuffer())
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:

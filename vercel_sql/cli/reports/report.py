@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 from vercel_sql.cli.reports.values import TYPES, Value, value_of
 from vercel_sql.errors import Error
+from vercel_sql.paths import named_path
 
 CHART_KINDS = ("bar", "line", "timeline")
 
@@ -130,13 +131,11 @@ def read_report(path: str | Path) -> Report:
     """
     path = Path(path)
     try:
-        text = path.expanduser().read_text("utf-8-sig")
+        text = named_path(path).read_text("utf-8-sig")
     except OSError as error:
         raise ReportError(f"{path} can't be read: {error.strerror or 'unknown error'}") from None
     except UnicodeDecodeError:
         raise ReportError(f"{path} is not UTF-8 text") from None
-    except (ValueError, RuntimeError):  # a null byte in the name, or a ~ without a home
-        raise ReportError(f"{str(path)!r} is not the name of a file") from None
     return _Header(path).read(text)
 
 

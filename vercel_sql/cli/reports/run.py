@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from vercel_sql import Connection
 from vercel_sql.api.logger import also_masking
@@ -25,6 +24,7 @@ from vercel_sql.cli.streams import OutputError, is_closed
 from vercel_sql.errors import Error, ProgrammingError
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain
+from vercel_sql.paths import named_path
 from vercel_sql.progress import progress
 
 _SETTINGS = (
@@ -81,14 +81,11 @@ def _output(
                 f"{names[report.name.lower()].path} and {report.path} would be written to one file"
             )
         names[report.name.lower()] = report
-    directory = Path(arguments.out)
     try:
-        directory = directory.expanduser()
+        directory = named_path(arguments.out)
         make_private(directory, sticky=True)
     except OSError as error:
         parser.error(f"--out {arguments.out}: {error.strerror or 'it can not be used'}")
-    except (ValueError, RuntimeError):  # a null byte in the name, or a ~ without a home
-        parser.error(f"--out: {arguments.out!r} is not the name of a directory")
     return Directory(directory, arguments.format, raw=arguments.raw)
 
 

@@ -46,8 +46,9 @@ class Desk:
             in_turn(lambda: self._attach(target))
         except Error as error:
             reason = str(error).splitlines()[0]
-            # A target that is no file may hold a password.
-            for text in (target, target.partition(":")[2]):
+            # A target that is not a file may hold a password.
+            is_far = ":" in target[2:]
+            for text in (target, target.partition(":")[2]) if is_far else ():
                 reason = reason.replace(text, "…") if text else reason
             raise ParameterError(f"--history can't be attached: {reason}") from None
 

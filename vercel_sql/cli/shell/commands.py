@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vercel_sql.cli.shell import dot_account, dot_catalog, dot_output
 from vercel_sql.cli.shell.dot import SWITCH, CommandError, DotCommand, UsageError, at_most, words
+from vercel_sql.paths import named_path
 from vercel_sql.render import MODES
 
 if TYPE_CHECKING:
@@ -55,12 +55,11 @@ def _read(session: Session, arguments: Sequence[str]) -> None:
     if path is None:
         raise UsageError
     try:
-        text = Path(path).expanduser().read_text("utf-8-sig")
+        text = named_path(path).read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise CommandError(f"{path} is not UTF-8 text") from None
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or "that is not the name of a file"
-        raise CommandError(f"{path} can't be read: {reason}") from None
+    except OSError as error:
+        raise CommandError(f"{path} can't be read: {error.strerror}") from None
     session.read(text, path)
 
 

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TextIO
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.cli.streams import OutputError
 from vercel_sql.escapes import visible
 from vercel_sql.messages import say
+from vercel_sql.paths import named_path
 from vercel_sql.render import render_mode
 
 
@@ -47,7 +47,7 @@ class Destination:
             handle = os.open(path, os.O_WRONLY)
         else:
             flags = os.O_WRONLY | os.O_CREAT
-            handle = open_private(Path(path).expanduser(), flags, forbidden=READABLE)
+            handle = open_private(named_path(path), flags, forbidden=READABLE)
             os.ftruncate(handle, 0)
         file = open(handle, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until told
         self.reset()

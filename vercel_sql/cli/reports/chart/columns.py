@@ -44,9 +44,8 @@ def draw_columns(points: Sequence[Point], series: Series, width: float) -> tuple
     along, ticks = time_axis(times[0], times[-1], left + thick / 2 + 4, width - thick / 2 - 4)
     drawn += upright_lines(along, ticks, up.start, up.start + 5)
     drawn += labels_below(along, ticks, up.start + 20, width)
-    for time in times:
-        drawn += _column(stacks[time], series, along(time), thick, up)
-    return drawn, up.start + BELOW
+    columns = (_column(stacks[time], series, along(time), thick, up) for time in times)
+    return drawn + Markup("").join(columns), up.start + BELOW
 
 
 def _thickness(times: Sequence[float], room: float) -> float:

@@ -15,13 +15,13 @@ _WIDE = frozenset("mwMW@%\N{HORIZONTAL ELLIPSIS}\N{EN DASH}\N{EM DASH}")
 
 def element(tag: str, *children: str, **attributes: object) -> Markup:
     """An element; `class_` is its class, `stroke_width` its stroke-width; None is left out."""
-    written = Markup("").join(
-        Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), _number(value))
+    written = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
         for name, value in attributes.items()
         if value is not None
     )
-    start = Markup("<") + tag + written + Markup(">")
-    return start + Markup("").join(map(escape, children)) + Markup("</") + tag + Markup(">")
+    inside = "".join(map(escape, children))
+    return Markup(f"<{tag}{written}>{inside}</{tag}>")  # noqa: S704
 
 
 def _number(value: object) -> object:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
-from vercel_sql.cli.reports.chart.axes import BELOW, labels_below, time_axis, upright_lines
+from vercel_sql.cli.reports.chart.axes import BELOW, Scale, labels_below, time_axis, upright_lines
 from vercel_sql.cli.reports.chart.lanes import MOST, Lanes
 from vercel_sql.cli.reports.chart.points import Point
 from vercel_sql.cli.reports.chart.series import Series, marker
@@ -42,19 +42,29 @@ def draw_timeline(
     first, last = min(now, *times), max(now, *times)
     margin = max((last - first) * _MARGIN, 3600.0)
     scale, ticks = time_axis(first - margin, last + margin, sides.left, sides.right)
-    drawn = upright_lines(scale, ticks, sides.top, sides.bottom)
-    drawn += _present(scale(now), sides, width) + sides.names()
+    drawn = [upright_lines(scale, ticks, sides.top, sides.bottom)]
+    drawn += [_present(scale(now), sides, width), sides.names()]
     for position, (name, lane) in enumerate(lanes.items()):
         y = sides.middle(position)
-        drawn += element("line", x1=sides.left, x2=sides.right, y1=y, y2=y, class_="lane")
-        for point in lane:
-            says = f"{name}: {time_text(point.time or 0.0)}" + (
-                f" ({point.series})" if point.series else ""
-            )
-            colour = series.colour(point.series)
-            drawn += marker(colour, scale(point.time or 0.0), y, element("title", says))
-    drawn += labels_below(scale, ticks, sides.bottom + 18, width)
-    return drawn, sides.bottom + BELOW
+        drawn.append(element("line", x1=sides.left, x2=sides.right, y1=y, y2=y, class_="lane"))
+        drawn += _marks(name, lane, series, scale, y)
+    drawn.append(labels_below(scale, ticks, sides.bottom + 18, width))
+    return Markup("").join(drawn), sides.bottom + BELOW
+
+
+def _marks(
+    name: str, lane: Sequence[Point], series: Series, scale: Scale, y: float
+) -> Iterator[Markup]:
+    """The marks of a lane; those of one colour that would lie on one another are one."""
+    places: dict[tuple[int, int], list[Point]] = {}
+    for point in lane:
+        place = series.colour(point.series), round(scale(point.time or 0.0))
+        places.setdefault(place, []).append(point)
+    for (colour, _), (point, *others) in places.items():
+        says = f"{name}: {time_text(point.time or 0.0)}"
+        says += f" ({point.series})" if point.series else ""
+        says += f", and {len(others):,} more" if others else ""
+        yield marker(colour, scale(point.time or 0.0), y, element("title", says))
 
 
 def _present(x: float, sides: Lanes, width: float) -> Markup:
