@@ -202,7 +202,7 @@ def test_the_pages_of_a_listing_share_a_connection_and_nothing_else_does(simulat
     client = make_client(sim)
     opened = []
     make = client.connections._made
-    client.connections._made = lambda line: opened.append(line) or make(line)
+    client.connections._made = lambda url, line: opened.append(line) or make(url, line)
     resource = vercel().service("authentication").resources["user_tokens"]
     reader = page_reader(TableShape(resource), resource.lister)
     assert sum(1 for _ in walk(client, resource.lister, {}, reader)) == 11

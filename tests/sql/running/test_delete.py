@@ -89,7 +89,7 @@ def test_returning_gives_the_rows_as_they_were(db, sim, ids):
 
 
 def test_without_returning_it_gives_the_count(db, ids):
-    assert db.execute(f"DELETE FROM {TABLE} WHERE id = ?", [ids[0]]).fetchall() == [(1,)]
+    assert db.execute(f"DELETE FROM {TABLE} WHERE id = ?", [ids[0]]).rowcount == 1
 
 
 def test_what_is_gone_already_counts_as_not_deleted(db, ids, sent):
