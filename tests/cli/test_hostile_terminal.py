@@ -130,7 +130,7 @@ FAULTS = {
 @pytest.mark.parametrize("verbose", [(), ("--verbose",)], ids=["", "verbose"])
 def test_errors(hostile, fault, verbose):
     hostile.faults({**fault, "path": "/v6/user/tokens", "times": None})
-    screen = shown(hostile, *verbose, "-c", f"SELECT * FROM {TABLE}", code=1)
+    screen = shown(hostile, "--strict", *verbose, "-c", f"SELECT * FROM {TABLE}", code=1)
     assert "user_tokens" in screen
 
 
