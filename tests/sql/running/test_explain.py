@@ -236,3 +236,11 @@ def test_a_masked_secret_makes_no_other_statement(db, tmp_path):
     rows = dict(db.execute(f"EXPLAIN {query}").fetchall())
     assert "[secret]" in rows["vercel_requests"]
     assert not out.exists()
+
+
+def test_rows_are_looked_up_again_and_again_without_a_deadlock(db, ids):
+    # DuckDB 1.5.5 computes the result of sql() with parameters while it holds Python's lock.
+    places = ", ".join(f"'{each}'" for each in ids[:3])
+    for _ in range(100):
+        rows = db.execute(f"EXPLAIN DELETE FROM {T} WHERE id IN ({places})").fetchall()
+        assert len([row for row in rows if row[1] == "DELETE"]) == 3

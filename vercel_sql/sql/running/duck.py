@@ -26,6 +26,7 @@ _RUN, _THEN = "\0run", "\0then"
 _CODE = compile("run()", "<statement>", "eval").replace(co_names=(_RUN,))
 _TWICE = compile("then(run())", "<statement>", "eval").replace(co_names=(_THEN, _RUN))
 _OWN = "vercel_sql"
+_IS_2 = duckdb.__version__ >= "2"
 
 
 class for_caller:  # noqa: N801 - used like a function, as in contextlib
@@ -86,8 +87,14 @@ def table_of(
 ) -> pa.Table:
     """The result of a query in Arrow; its columns keep their names, even equal ones."""
     with _plain_arrow(con):
+        given = dict(values or {})
+        if given and not _IS_2:
+            # There sql() computes a result of parameters while it holds Python's lock, which the
+            # scan of a live table waits for on another thread.
+            run = partial(con.execute, query, given)
+        else:
+            run = partial(con.sql, query, params=given or None)
         # Without a variable: the repr of a relation, in somebody's traceback, runs it again.
-        run = partial(con.sql, query, params=dict(values or {}) or None)
         return as_caller(query, run, methodcaller("to_arrow_table"))
 
 
