@@ -208,12 +208,8 @@ def test_a_moment_that_no_timestamp_holds_hides_no_row(simulate, attached, momen
     rows = con.execute(f"SELECT * FROM {AUDIT}").fetchall()
     assert {"t", "u"} <= {row[0] for row in rows}
     name = column.removesuffix("At") + "_at"
-    query = f"SELECT {name}::VARCHAR FROM {AUDIT} WHERE id = 't'"
-    ((text,),) = con.execute(query).fetchall()
-    if abs(moment) > 9 * 10**15:
-        assert text == ("infinity" if moment > 0 else "-infinity")
-    else:
-        assert text == "10000-01-01 00:00:00+00"
+    query = f"SELECT {name} FROM {AUDIT} WHERE id = 't'"
+    assert con.execute(query).fetchall() == [(None,)]
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -91,7 +91,7 @@ def table_of(
         if given and not _IS_2:
             # There sql() computes a result of parameters while it holds Python's lock, which the
             # scan of a live table waits for on another thread.
-            run = partial(con.execute, query, given)
+            run: Callable[[], object] = partial(con.execute, query, given)
         else:
             run = partial(con.sql, query, params=given or None)
         # Without a variable: the repr of a relation, in somebody's traceback, runs it again.
