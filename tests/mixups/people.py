@@ -140,6 +140,8 @@ class Person:
         if query.startswith("EXEC "):
             self.called.add(query.split()[1].removeprefix("vercel."))
         cursor = self._db.execute(query, list(values))
+        if cursor.description is None:  # a write, which gives no rows
+            return [{"Count": cursor.rowcount}]
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -164,7 +164,7 @@ def test_wrong_use_is_said_before_anything_is_served(tmp_path: Path) -> None:
         (["--server-token-file", str(tmp_path / "none")], 1, "can't be read"),
         (["--server-token-file", str(open_file)], 1, "chmod 600"),
         (["--server-token-file", str(short)], 1, "at least 22"),
-        (["--server-token-file", str(empty)], 1, "at least 22"),
+        (["--server-token-file", str(empty)], 1, "is empty"),
         (["--extension", str(tmp_path / "none.duckdb_extension")], 1, "can't be loaded"),
     ]
     for options, code, message in cases:
