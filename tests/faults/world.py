@@ -70,12 +70,13 @@ class World:
     def told(self, statement: str, show: Callable[[Any], str] | None = None) -> str:
         """Runs a statement and gives what comes of it, for the reader of the table."""
         try:
-            rows = self._connection.execute(statement).fetchall()
+            cursor = self._connection.execute(statement)
+            rows = cursor.fetchall() if cursor.description else []
         except vercel_sql.Error as error:
             self._errors.append(error)
             return f"{type(error).__name__}: {_plain(str(error))}"
         if show is None:
-            return "done" if rows else "nothing changed"
+            return "done" if rows or cursor.rowcount > 0 else "nothing changed"
         return show(rows[0]) if rows else "no row"
 
     def login(self) -> str:

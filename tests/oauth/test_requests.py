@@ -119,7 +119,7 @@ def is_active(db, token):
 def test_revoke_of_an_app_with_a_secret_is_http_basic(db, sign_in, sent, confidential):
     tokens = sign_in(confidential).exchange()
     sent()
-    assert revoke(db, confidential, tokens["access_token"]).fetchall() == [(1,)]
+    assert revoke(db, confidential, tokens["access_token"]).rowcount == 1
     request = one(sent(), "POST", f"{TOKEN}/revoke")
     scheme, _, encoded = authorization(request).partition(" ")
     assert scheme == "Basic"

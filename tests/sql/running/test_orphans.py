@@ -89,7 +89,7 @@ def test_what_came_of_it_is_named_with_what_to_run(db, sim, sent, fault):
     assert len(sent("POST")) == 1
     statement = f"DELETE FROM {TABLE} WHERE id = '{orphan}'"
     assert statement in str(error)
-    assert db.execute(statement).fetchall() == [(1,)]
+    assert db.execute(statement).rowcount == 1
     assert ids_named(sim, "ci") == []
 
 
