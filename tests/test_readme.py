@@ -104,7 +104,7 @@ def test_sql(account: Simulator, sql: str) -> None:
     given = values_for(account, sql)
     with vercel_sql.connect() as con:
         con.execute(sql, given)
-        assert con.description
+        assert con.description or con.rowcount >= 0
         assert con.fetchall()
 
 

@@ -156,12 +156,6 @@ def test_complete_tells_a_shell_whether_to_read_on(text, ends):
     assert complete(text) is ends
 
 
-def test_native_statements_tell_their_words():
-    (statement,) = parse('select * from "Vercel".authentication.user_tokens')
-    assert statement.first_keyword == "SELECT"
-    assert {"vercel", "authentication", "user_tokens"} <= statement.tokens_text
-
-
 SPECIAL = [
     character
     for character in map(chr, [*range(1, 0x3100), 0xFEFF, 0xFFFD, 0x1F600, 0xE0001])

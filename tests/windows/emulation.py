@@ -19,6 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import platformdirs.unix  # noqa: F401 - it takes this for Unix all the same
+
 _NONBLOCK = os.O_NONBLOCK
 _real = SimpleNamespace(
     **{n: getattr(os, n) for n in ("open", "stat", "lstat", "fstat", "fsync", "unlink", "remove")},

@@ -61,7 +61,9 @@ def tried(db, sim):
     def run(sql, parameters=None):
         sim.clear_requests()
         try:
-            db.execute(sql, parameters).fetchall()
+            cursor = db.execute(sql, parameters)
+            if cursor.description:
+                cursor.fetchall()
         except (vercel_sql.APIError, vercel_sql.PartialWriteError):
             pass  # it was sent, and the account did not like it
         except vercel_sql.Error:
