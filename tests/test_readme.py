@@ -103,8 +103,8 @@ def values_for(account: Simulator, sql: str) -> dict[str, str] | None:
 def test_sql(account: Simulator, sql: str) -> None:
     given = values_for(account, sql)
     with vercel_sql.connect() as con:
-        con.execute(sql, given)
-        assert con.description or con.rowcount >= 0
+        cursor = con.execute(sql, given)
+        assert cursor.description or cursor.rowcount >= 0
         assert con.fetchall()
 
 
