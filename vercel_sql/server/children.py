@@ -31,6 +31,9 @@ _MOST_CLAIMS = 100_000
 _DRAIN_SECONDS, _WRITE_SECONDS = 10.0, 60.0
 # How long a process gets to end after the writes that it waits for.
 _LAST_SECONDS = 15.0
+# How often a short statement is begun again where another one ended its process, and for how long
+# after requests were side by side it may have been another one.
+_MOST_REPEATS, _SHARED_SECONDS = 4, 5.0
 # A process that ended sooner than this after its start is started again with a delay.
 _SOON = 10.0
 _LONGEST_DELAY = 30.0
@@ -218,11 +221,13 @@ class Children:
             return UnansweredError("the server is stopping, and the statement was cut off")
         if session in child.stuck:
             return UnansweredError(f"the statement was cancelled: {child.stuck[session]}")
+        was_shared = child.busy > 0 or time.monotonic() < child.shared + _SHARED_SECONDS
+        is_others = child.flaw or (child.has_crashed and was_shared)
         return UnansweredError(
             "the server's database process ended while this statement ran, and is started again. "
             "The statement changed nothing; run it again",
-            # One that crashes it itself is not to do so for long.
-            repeats=1 if child.flaw or child.has_crashed else 0,
+            # One that was alone may have crashed it itself, and is not to do so for long.
+            repeats=_MOST_REPEATS if is_others else 1 if child.has_crashed else 0,
         )
 
     def _live(self, child: Child, delay: float = 0.0) -> Child:

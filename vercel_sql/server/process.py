@@ -50,6 +50,7 @@ class Child:
         is_running: whether it runs.
         is_over: set when it has ended.
         busy: how many requests are with it.
+        shared: when there were several at a time, on the monotonic clock.
         stuck: the sessions whose statements don't end when they should, and why they should.
         flaw: why it should be replaced.
         problem: why it could not start.
@@ -65,6 +66,7 @@ class Child:
         self.is_ready = self.is_running = self.is_ending = False
         self.is_over = asyncio.Event()
         self.busy = 0
+        self.shared = 0.0
         self.stuck: dict[str, str] = {}
         self.flaw = ""
         self.problem: str | None = None
@@ -177,6 +179,7 @@ class Child:
             UnansweredError: the process ended.
         """
         self.busy += 1
+        self._note_shared()
         writer = None
         try:
             reader, writer = await asyncio.open_unix_connection(self._address)
@@ -202,7 +205,12 @@ class Child:
             raise
         return length, reader, lambda: self._end(writer)
 
+    def _note_shared(self) -> None:
+        if self.busy > 1:
+            self.shared = time.monotonic()
+
     def _end(self, writer: asyncio.StreamWriter | None) -> None:
+        self._note_shared()
         self.busy -= 1
         if writer is not None:
             writer.close()
