@@ -226,7 +226,7 @@ def test_a_server_that_can_not_begin_leaves_nothing_behind(
             Server(client, port=port, extensions=quack_files)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InterfaceError, match="closed"):
-        client.connections.prepare()
+        client.connections.prepare(client.urls["api"])
 
 
 # In the process of its owner

@@ -46,16 +46,21 @@ class Scripts:
             plain = self._plain.read(text, whole=is_made and timeout is None)
             if plain is not None:
                 return [plain]
+        is_new = statements is None
         if statements is None:
             statements = parse(text)
-            if _READS_WHOLE and len(statements) > 1 and all(map(_is_duckdb_s, statements)):
-                self._native.extract_statements(text)
         if batch is not None:
             batch.statements = statements
         check(statements, parameters)
+        is_script = is_new and len(statements) > 1
+        if _READS_WHOLE and is_script and all(map(_is_duckdb_s, statements)):
+            self._native.extract_statements(text)
         return statements
 
 
 def _is_duckdb_s(statement: Statement) -> bool:
     """Whether DuckDB can read a statement as it is written."""
-    return isinstance(statement, Native | Write) and not statement.fragment.placeholders
+    is_read = isinstance(statement, Native) or (
+        isinstance(statement, Write) and statement.malformed is None
+    )
+    return is_read and not statement.fragment.placeholders
