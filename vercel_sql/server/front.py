@@ -13,7 +13,7 @@ import hmac
 import secrets
 import socket
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -403,7 +403,8 @@ async def _repeated(act: Callable[[], Awaitable[None]], leaving: asyncio.Task[No
         UnansweredError: it was not answered.
     """
     end = time.monotonic() + _ROOM_SECONDS
-    for count in range(_MOST_REPEATS + 1):
+    tried: Counter[int] = Counter()  # that a process ended and that memory is short count apart
+    while True:
         if leaving.done():
             return
         began = time.monotonic()
@@ -411,8 +412,9 @@ async def _repeated(act: Callable[[], Awaitable[None]], leaving: asyncio.Task[No
             await act()
         except UnansweredError as error:
             is_late = time.monotonic() > min(end, began + _SHORT_SECONDS)
-            if count >= error.repeats or is_late:
+            if tried[error.repeats] >= error.repeats or is_late:
                 raise
+            tried[error.repeats] += 1
         else:
             return
         await asyncio.sleep(_PAUSE_SECONDS)
