@@ -428,3 +428,12 @@ def test_recover_finds_a_lost_create_whose_row_cant_be_read(db, here, sim, field
         revoked = here("recover", "--revoke", row["id"], "--yes", sim=sim)
         assert "could not be revoked" in revoked.err
         assert revoked.code == 3
+
+
+def test_an_id_that_cant_be_read_is_nobodys_identity(db, sim):
+    query = "SELECT id FROM vercel.user.user"
+    raw = '{"user":{"id":NaN,"email":"ada@example.com","username":"ada","name":"Ada"}}'
+    sim.faults(kind="body", path="/v2/user", body=raw, times=1)
+    assert db.execute(query).fetchall() == [(None,)]
+    ((id_,),) = db.execute(query).fetchall()  # no answer to somebody else
+    assert id_ is not None

@@ -262,9 +262,9 @@ class Proofs:
         if resource is not None and is_asked_about:
             about = answer.request.given.get(resource.key)
         for told in found_at(content, method.identity):
-            known = self._identity(method, about, told)
             if isinstance(told, Inexact):
                 continue
+            known = self._identity(method, about, told)
             if told != known:
                 raise answer.mismatched(f"it is about {told}, and this credential is {known}")
             if is_asked_about and self._identity(method, f"is {told}", about) != about:
