@@ -24,19 +24,17 @@ def named_ours(text: str, statement: str, catalogs: Sequence[Catalog]) -> str:
         statement: what ran.
         catalogs: the accounts.
     """
-    said = _column(text, statement, catalogs) or _table(text, statement, catalogs)
-    if said is None:
-        return text
-    kind = text.partition(":")[0]
-    _, line, excerpt = text.partition("\n\nLINE ")
-    return f"{kind}: {said}{line}{excerpt}"
+    for missing, ours in ((_COLUMN, _column), (_TABLE, _table)):
+        found = missing.search(text)
+        said = ours(found[1], statement, catalogs) if found else None
+        if said is not None:
+            kind = text.partition(":")[0]
+            _, line, excerpt = text.partition("\n\nLINE ")
+            return f"{kind}: {said}{line}{excerpt}"
+    return text
 
 
-def _column(text: str, statement: str, catalogs: Sequence[Catalog]) -> str | None:
-    found = _COLUMN.search(text)
-    if found is None:
-        return None
-    name = found[1]
+def _column(name: str, statement: str, catalogs: Sequence[Catalog]) -> str | None:
     columns = {
         _folded(column.name): column.name
         for catalog in catalogs
@@ -50,11 +48,7 @@ def _column(text: str, statement: str, catalogs: Sequence[Catalog]) -> str | Non
     return f'there is no column "{name}"; it is called "{ours}"'
 
 
-def _table(text: str, statement: str, catalogs: Sequence[Catalog]) -> str | None:
-    found = _TABLE.search(text)
-    if found is None:
-        return None
-    name = found[1]
+def _table(name: str, statement: str, catalogs: Sequence[Catalog]) -> str | None:
     for catalog in catalogs:
         for service in catalog.manifest.service_names:
             if not re.search(rf"\b{service}\.{name}\b", statement, re.IGNORECASE):
