@@ -23,7 +23,7 @@ from vercel_sql.sql.running.insert import prepare_insert
 from vercel_sql.sql.running.look import describe, show
 from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
 from vercel_sql.sql.running.refusals import refuse
-from vercel_sql.sql.running.resolve import Catalog, Resolver, Target
+from vercel_sql.sql.running.resolve import Catalog, Resolver, Target, any_made
 from vercel_sql.sql.running.rotate import PreparedRotation
 from vercel_sql.sql.statements import (
     Delete,
@@ -122,6 +122,8 @@ class Engine:
     def native(self, statement: Statement, parameters: Parameters) -> NativeQuery:
         """A statement for DuckDB; one that reads a live table reads it whole before it writes."""
         fragment = statement.fragment
+        if not any_made(self._catalogs):
+            return NativeQuery(*fragment.bind(parameters))
         words = {lexeme.value.casefold() for lexeme in fragment.lexemes}
         for column, value in self._references:
             if column in words and (value in words or parameters.holds(value)):

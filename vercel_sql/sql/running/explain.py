@@ -19,7 +19,7 @@ from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import rows_of
 from vercel_sql.sql.running.plan import as_json, in_words
 from vercel_sql.sql.running.prepared import Outcome
-from vercel_sql.sql.running.resolve import Catalog, Target
+from vercel_sql.sql.running.resolve import Catalog, Target, any_made
 from vercel_sql.sql.statements import Explain
 from vercel_sql.tables.allowance import Allowance
 from vercel_sql.tables.catalog import literal
@@ -139,13 +139,7 @@ def explain_query(
     Raises:
         duckdb.Error: the query is not valid.
     """
-    if (
-        explain.analyze
-        or explain.options_text
-        or not any(
-            len(catalog.missing) < len(catalog.manifest.service_names) for catalog in catalogs
-        )
-    ):
+    if explain.analyze or explain.options_text or not any_made(catalogs):
         return None
     text, values = explain.inner.fragment.bind(parameters)
     rows = rows_of(con, f"EXPLAIN (FORMAT JSON) {text}", values or None)

@@ -46,6 +46,11 @@ class Catalog(Protocol):
         """Makes the tables of services."""
 
 
+def any_made(catalogs: Iterable[Catalog]) -> bool:
+    """Whether there are live tables by now, which a statement may be about."""
+    return any(len(each.missing) < len(each.manifest.service_names) for each in catalogs)
+
+
 class Target:
     """A resource that a name was resolved to, and the catalog that it belongs to."""
 
