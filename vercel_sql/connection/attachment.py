@@ -207,6 +207,7 @@ def attach(
         "audit_log": noted and noted.path,
         "max_writes": max_writes,
         "request_timeout": request_timeout,
+        "strict": strict,
     }
     with joining:
         attachment = _attached_before(con, name, terms)
@@ -220,7 +221,7 @@ def attach(
         except BaseException:
             attachment.remove()
             raise
-        key = key_of(con, name) or ""
+        key = attachment.live.key
         _attached[key] = attachment, terms
         attachment.live.sources.on_end = partial(_attached.pop, key, None)
         return attachment
@@ -278,11 +279,11 @@ def make_attachment(
     Raises:
         InterfaceError: the connection has a catalog of that name already.
     """
-    begin_catalog(con, name)
+    key = begin_catalog(con, name)
     functions = partial(
         Functions, keeping=keeping, memo=Memo(), allowances=allowances or Allowances(None)
     )
-    return Attachment(LiveCatalog(con, name, manifest, functions), client)
+    return Attachment(LiveCatalog(con, name, manifest, functions, key), client)
 
 
 def shared_attachment(

@@ -36,6 +36,7 @@ class LiveCatalog:
         name: the name of the catalog.
         manifest: what there is to make.
         functions: makes the functions that ask the sources it is given.
+        key: what stands in it, as `begin_catalog` gave it; empty where nothing does.
 
     Attributes:
         sources: whom the tables ask, for each connection that shares them.
@@ -48,7 +49,9 @@ class LiveCatalog:
         name: str,
         manifest: Manifest,
         functions: Callable[[duckdb.DuckDBPyConnection, str, Sources], Functions],
+        key: str = "",
     ) -> None:
+        self.key = key
         self._con = weakref.ref(con)
         self.kept: duckdb.DuckDBPyConnection | None = None
         self.name = name
@@ -146,7 +149,7 @@ def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> Liv
     if live is None:
         key = begin_catalog(con, name)
         functions = partial(Functions, keeping=Keeping(), memo=Memo(), allowances=Allowances(None))
-        live = _shared[key] = LiveCatalog(con, name, manifest, functions)
+        live = _shared[key] = LiveCatalog(con, name, manifest, functions, key)
         live.kept = con
     return live
 
@@ -171,10 +174,8 @@ def left(live: LiveCatalog, session: str) -> None:
     """A connection does not use a catalog any more; after the last one, nothing is left of it."""
     with joining:
         live.sources.remove(session)
-        key = next((key for key, each in _shared.items() if each is live), None)
-        if key is None or len(live.sources):
+        if len(live.sources) or _shared.pop(live.key, None) is None:
             return
-        del _shared[key]
         with suppress(duckdb.Error):
             live.remove()
         live.con.close()
