@@ -245,6 +245,10 @@ def test_statements_that_want_everything_leave_room_for_others(served: Any, kind
     assert most <= memory
     assert clock.longest < PATIENCE
     assert server.process.poll() is None
+    server.end(signal.SIGTERM)
+    server.ended()
+    assert "Traceback" not in server.said()
+    assert server.temporary() == []
 
 
 @pytest.mark.timeout(1_200)

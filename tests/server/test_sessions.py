@@ -41,7 +41,7 @@ def make(sim: Any, make_client: Any) -> Iterator[Callable[..., Any]]:
         attachment.add(attachment.missing)
         quack = results_database(False)
         sessions = Sessions(
-            database.con, quack, attachment, given, lambda _caller: None, lambda: None
+            database.con, quack, attachment, given, lambda _caller: None, lambda **_words: None
         )
         lock(database.con)
         lock(quack)

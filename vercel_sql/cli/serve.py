@@ -205,7 +205,7 @@ def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
         extensions=[Path(file) for file in arguments.extensions],
         bounds=_bounds(arguments),
         claim=link.claim,
-        on_stuck=lambda session, why: link.say(stuck=session, why=why),
+        say=link.say,
         on_broken=link.give_up,
     )
 

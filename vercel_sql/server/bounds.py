@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
+OUT_OF_MEMORY = re.compile("Out of Memory|bad.alloc")
+"""In an error of DuckDB's."""
+NEEDS_MORE = (
+    "the statement needs more memory than there is; ask for less, or raise the server's "
+    "--memory-limit"
+)
 # Address space that is counted and hardly used: the stacks of Quack's threads, 8 MiB each.
 _STACKS = 1280
-_FULL = 0.95
+PLENTY, _FULL = 0.8, 0.95
+"""Of its memory, what a process may take before it ends statements; and of its address space."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,12 @@ def resident(*processes: int | str) -> int:
 def is_full(process: int | str, bounds: Bounds) -> bool:
     """Whether a process has little room left under `limit_memory`, which counts freed room too."""
     return _pages(process)[5] * os.sysconf("SC_PAGE_SIZE") > _FULL * _most_data(bounds)
+
+
+def is_short(process: int | str, bounds: Bounds) -> bool:
+    """Whether a process has taken nearly all the memory that it may."""
+    is_large = resident(process) > PLENTY * bounds.memory * MEBIBYTE
+    return is_large or is_full(process, bounds)
 
 
 def _pages(process: int | str) -> list[int]:

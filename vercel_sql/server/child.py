@@ -21,6 +21,7 @@ from vercel_sql.server.bounds import Bounds, limit_memory
 from vercel_sql.server.serving import Server
 
 _PATIENCE = 60.0
+_NICER = 5
 
 
 class Link:
@@ -115,6 +116,8 @@ def live(link: Link, make: Callable[[], Server], bounds: Bounds) -> int:
         bounds: how much memory it may take.
     """
     limit_memory(bounds)
+    if hasattr(os, "nice"):
+        os.nice(_NICER)  # what watches it comes first when its statements take all processors
     try:
         server = make()
     except Error as error:

@@ -6,23 +6,24 @@ import asyncio
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
-from vercel_sql.server.bounds import MEBIBYTE, Bounds, resident
-from vercel_sql.server.process import TICK, Child, UnansweredError
+from vercel_sql.server.bounds import MEBIBYTE, PLENTY, Bounds, resident
+from vercel_sql.server.process import TICK, Child, UnansweredError, until
 
 log = logger("server")
 
 _START_SECONDS = 60.0
-_WATCH_SECONDS = 0.1
-# Of its memory, what a process may take before it ends statements.
-_PLENTY = 0.8
-# A process that has taken more for so long is replaced: it does not give its memory back.
+# How often memory is looked at, and how often where more than half of it is taken.
+_WATCH_SECONDS, _CLOSE_WATCH_SECONDS = 0.1, 0.02
+# Processes that have taken much for so long are replaced: they do not give their memory back.
 _PLENTY_SECONDS = 1.0
+# Of all memory, what ends the largest: it may go on growing until that is seen.
+_MOST = 0.9
 # Processes at the same time, of which all but one are being drained.
 _MOST_PROCESSES = 3
 # Request ids that were carried out and answered.
@@ -34,8 +35,7 @@ _LAST_SECONDS = 15.0
 # How often a short statement is begun again where another one ended its process, and for how long
 # after requests were side by side it may have been another one.
 _MOST_REPEATS, _SHARED_SECONDS = 4, 5.0
-# A process that ended sooner than this after its start is started again with a delay.
-_SOON = 10.0
+# How long a start is put off at most, where the last process never came to serve.
 _LONGEST_DELAY = 30.0
 
 _CARRIED_OUT = (
@@ -142,9 +142,9 @@ class Children:
             await asyncio.sleep(TICK)
         if self.newest is old and self._next is new:
             self.newest, self._next, self._wants_next = new, None, True
-        await _until(lambda: old.busy <= len(old.stuck), _DRAIN_SECONDS)
+        await until(lambda: old.busy <= len(old.stuck), _DRAIN_SECONDS)
         old.is_ending = True
-        await _until(lambda: all(child is not old for child, _ in self._open), _WRITE_SECONDS)
+        await until(lambda: all(child is not old for child, _ in self._open), _WRITE_SECONDS)
         old.kill()
 
     async def stop(self, patience: float) -> bool:
@@ -207,6 +207,7 @@ class Children:
         """Notes that a client got the answer of its statement."""
         for claim in self._open.pop((child, session), ()):
             claim.is_over = True
+        child.heavy.discard(session)
 
     def said_of(self, child: Child, body: bytes) -> UnansweredError:
         """What the client is told whose request was with a process that ended."""
@@ -221,14 +222,19 @@ class Children:
             return UnansweredError("the server is stopping, and the statement was cut off")
         if session in child.stuck:
             return UnansweredError(f"the statement was cancelled: {child.stuck[session]}")
-        was_shared = child.busy > 0 or time.monotonic() < child.shared + _SHARED_SECONDS
-        is_others = child.flaw or (child.has_crashed and was_shared)
         return UnansweredError(
             "the server's database process ended while this statement ran, and is started again. "
             "The statement changed nothing; run it again",
-            # One that was alone may have crashed it itself, and is not to do so for long.
-            repeats=_MOST_REPEATS if is_others else 1 if child.has_crashed else 0,
+            repeats=self._repeats(child, session),
         )
+
+    def _repeats(self, child: Child, session: str) -> int:
+        """How often a statement may be begun again that lost its process."""
+        if session in child.heavy or not (child.flaw or child.has_crashed):
+            return 0
+        was_shared = child.busy > 0 or time.monotonic() < child.shared + _SHARED_SECONDS
+        # One that was alone may have crashed it itself, and is not to do so for long.
+        return _MOST_REPEATS if child.flaw or was_shared else 1
 
     def _live(self, child: Child, delay: float = 0.0) -> Child:
         self._running.append(child)
@@ -239,7 +245,6 @@ class Children:
         begin = time.monotonic() + delay
         while time.monotonic() < begin and not self.is_stopping:
             await asyncio.sleep(TICK)
-        child.started = time.monotonic()
         try:
             if not self.is_stopping:
                 await child.run(self._command, self._settings)
@@ -256,15 +261,16 @@ class Children:
             "the database process ended (%s), and is started again",
             child.problem or child.how_it_ended(),
         )
-        lived = time.monotonic() - child.started
-        delay = 0.0 if lived > _SOON else min(_LONGEST_DELAY, 2 * delay + 0.1)
+        delay = 0.0 if child.has_served else min(_LONGEST_DELAY, 2 * delay + 0.1)
         self.newest = self._next or self._live(Child(self), delay)
         self._next, self._wants_next = None, True
 
     async def _watch(self) -> None:
-        had_room = time.monotonic()
+        had_room, taken = time.monotonic(), 0
         while not self.is_stopping:
-            await asyncio.sleep(_WATCH_SECONDS)
+            is_close = taken > self._memory // 2
+            self._wants_next |= is_close
+            await asyncio.sleep(_CLOSE_WATCH_SECONDS if is_close else _WATCH_SECONDS)
             has_room = len(self._running) < _MOST_PROCESSES
             is_flawed = bool(self.newest.flaw) and self._replacing is not self.newest
             if is_flawed and (self._next or has_room):
@@ -273,14 +279,14 @@ class Children:
             elif self._wants_next and not self._next and has_room and self.newest.is_ready:
                 self._next = self._live(Child(self))
             taken = resident(*(child.number for child in self._running))
-            if taken > self._memory:
+            if taken > _MOST * self._memory:
                 # Those to which new statements go come last.
                 kept = (self.newest, self._next)
                 biggest = max(self._running, key=lambda c: (c not in kept, resident(c.number)))
                 biggest.flaw = "it takes more memory than it may"
                 log.warning("%s: the database process is ended", biggest.flaw)
                 biggest.kill()
-            is_short = taken > _PLENTY * self._memory
+            is_short = taken > PLENTY * self._memory
             if not is_short and not self.newest.is_full(self._bounds):
                 had_room = time.monotonic()
             elif time.monotonic() > had_room + _PLENTY_SECONDS and not self._are_ending():
@@ -297,13 +303,6 @@ class Children:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _until(condition: Callable[[], bool], seconds: float) -> None:
-    """Waits for something, but no longer than so many seconds."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        await asyncio.sleep(TICK)
 
 
 def python_command(entry: str) -> list[str]:

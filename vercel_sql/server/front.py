@@ -23,10 +23,10 @@ from typing import Any
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
 from vercel_sql.server import message
-from vercel_sql.server.bounds import Bounds, most_open_files
+from vercel_sql.server.bounds import NEEDS_MORE, Bounds, most_open_files
 from vercel_sql.server.children import Children
 from vercel_sql.server.pasting import HOST, uri_of
-from vercel_sql.server.process import Child, UnansweredError
+from vercel_sql.server.process import Child, UnansweredError, until
 
 log = logger("server")
 
@@ -36,8 +36,7 @@ _READ_SECONDS = 60.0
 """How long a client may leave an answer unread."""
 _LONGEST_HEAD = 8 * 1024
 _LONGEST_CONNECT = 4 * 1024
-_LONGEST_BODY = 512 * 1024
-"""Bytes. The judge takes statements of 100,000 characters at most, which have up to four bytes."""
+_LONGEST_BODY = 512 * 1024  # the judge takes 100,000 characters, of up to four bytes each
 _MOST_CLIENTS = 4096
 _MOST_SESSIONS = 512
 """Of them have a session in the database process, where each takes a quarter of a mebibyte."""
@@ -154,7 +153,7 @@ class Front:
             each.listen(_BACKLOG)
 
     def stop(self) -> None:
-        """Accepts no more connections; what is answered goes on."""
+        """Accepts no more connections; what is being answered goes on."""
         for server in self._servers:
             server.close()
         for each in self._sockets:  # it may not have come to accept anybody
@@ -162,10 +161,14 @@ class Front:
         for writer in list(self._unknown):
             writer.transport.abort()
 
-    @property
-    def busy(self) -> int:
-        """How many requests are being answered, or wait for that."""
-        return self._busy
+    async def end(self, patience: float) -> None:
+        """Stops, and cuts off what is still being answered after so many seconds."""
+        self.stop()
+        await until(lambda: not self._busy, patience)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         now, crowd = time.monotonic(), len(self._unknown)
@@ -378,8 +381,10 @@ class Front:
             answering.cancel()
         try:
             first = await upstream.readexactly(min(length, _CHUNK))
-            if first in (b"", _NOT_ASKED):
+            if first in (b"", _NOT_ASKED) or message.lacks_memory(first):
                 child.tell(shed=True)
+                if session.inner.decode() in child.heavy:
+                    raise UnansweredError(NEEDS_MORE)
                 raise UnansweredError(_NO_MEMORY, repeats=_MOST_REPEATS)
             self._read[writer] = None
             await _copied(first, upstream, length, writer)

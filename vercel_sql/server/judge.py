@@ -13,6 +13,7 @@ from sqlglot.errors import TokenError
 
 from vercel_sql.own_duckdb import own_duckdb
 from vercel_sql.server.allowed import builtin
+from vercel_sql.server.bounds import OUT_OF_MEMORY
 from vercel_sql.server.tree import Refusal, TreeJudge, mark_table_functions
 from vercel_sql.sql.dialect import tokenize
 
@@ -29,6 +30,9 @@ _LONGEST_TREE = 4_000_000
 
 _AT_ONCE = 4
 """Long statements that are judged at the same time."""
+
+_OF_TEXT = (None, "parser", "syntax", "not implemented")
+"""Errors that come of the text, and none at all."""
 
 _OPEN, _CLOSED = frozenset("([{"), frozenset(")]}")
 
@@ -70,6 +74,7 @@ class Judge:
 
         Raises:
             Refusal: it may not run.
+            MemoryError: there is no memory to judge it.
             duckdb.Error: there is no memory to judge it, or DuckDB is broken.
         """
         if len(text) > LONGEST or "\0" in text:
@@ -97,7 +102,10 @@ class Judge:
             rows = con.execute("SELECT json_serialize_sql($1::VARCHAR)", [text]).fetchall()
         if len(rows[0][0]) > _LONGEST_TREE:
             raise Refusal("it has too many parts to be judged")
-        return json.loads(rows[0][0])
+        tree = json.loads(rows[0][0])
+        if tree.get("error_type") not in _OF_TEXT and OUT_OF_MEMORY.search(str(tree)):
+            raise MemoryError
+        return tree
 
 
 def _is_deep(text: str) -> bool:

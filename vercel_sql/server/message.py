@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from vercel_sql.server.bounds import OUT_OF_MEMORY
+
 CONNECT, CONNECTED, QUERY, FETCH, DISCONNECT, CANCEL = 1, 2, 3, 7, 11, 12
 _ERROR = 100
 
@@ -57,6 +59,12 @@ def with_token(connect: bytes, token: bytes) -> bytes:
     found, old = _TOKEN.match(connect), token_of(connect)
     assert found is not None and old is not None  # noqa: PT018, S101 - the caller looked at it
     return connect[: found.start("low")] + _text(token) + connect[found.end() + len(old) :]
+
+
+def lacks_memory(answer: bytes) -> bool:
+    """Whether an answer says that Quack had no memory to hand a result over."""
+    is_error = kind_and_session(answer)[0] == _ERROR
+    return is_error and bool(OUT_OF_MEMORY.search(answer.decode("latin-1")))
 
 
 def error(said: str) -> bytes:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TICK = 0.02  # seconds
 _LONGEST_LINE = 1 << 20
+_NO_THREAD = 127
+"""How glibc ends a process that has no memory for what belongs to a thread."""
 
 
 class UnansweredError(Exception):
@@ -46,12 +48,14 @@ class Child:
     Attributes:
         token: what the front has to bring.
         is_ready: whether it takes requests.
+        has_served: whether it ever did.
         is_ending: whether it is to end, and begins no more writes.
         is_running: whether it runs.
         is_over: set when it has ended.
         busy: how many requests are with it.
         shared: when there were several at a time, on the monotonic clock.
         stuck: the sessions whose statements don't end when they should, and why they should.
+        heavy: the sessions whose statements compute much, so that they may be what ends it.
         flaw: why it should be replaced.
         problem: why it could not start.
         ended_well: whether all statements had ended when it did.
@@ -63,15 +67,15 @@ class Child:
         self._address = ""
         self._process: asyncio.subprocess.Process | None = None
         self.token = secrets.token_urlsafe(32).encode()
-        self.is_ready = self.is_running = self.is_ending = False
+        self.is_ready = self.has_served = self.is_running = self.is_ending = False
         self.is_over = asyncio.Event()
         self.busy = 0
         self.shared = 0.0
         self.stuck: dict[str, str] = {}
+        self.heavy: set[str] = set()
         self.flaw = ""
         self.problem: str | None = None
         self.ended_well = True
-        self.started = time.monotonic()
 
     @property
     def number(self) -> int:
@@ -127,12 +131,15 @@ class Child:
         """Takes in what the process says."""
         if "ready" in said:
             self._children.has_started = True
-            self.is_ready, self.ended_well = True, False
+            self.is_ready = self.has_served = True
+            self.ended_well = False
         elif "problem" in said:
             self.problem = said["problem"]
         elif "stuck" in said:
             self.stuck[said["stuck"]] = said["why"]
             self.flaw = "a statement can't be interrupted"
+        elif "heavy" in said:
+            self.heavy.add(said["heavy"])
         elif "stopped" in said:
             self.ended_well = said["stopped"]
         elif "claim" in said:
@@ -148,14 +155,16 @@ class Child:
     def kill(self) -> None:
         """Ends the process at once."""
         with suppress(ProcessLookupError):
-            if self._process is not None:
-                self._process.kill()
+            # Not its kill(), which may take the exit code from asyncio's own watcher.
+            if self._process is not None and self._process.returncode is None:
+                os.kill(self._process.pid, signal.SIGKILL)
 
     @property
     def has_crashed(self) -> bool:
-        """Whether DuckDB ended it: by a signal, and nobody sent that."""
+        """Whether a statement ended it: by a signal that nobody sent, or DuckDB gave up."""
         code = None if self._process is None else self._process.returncode
-        return code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
+        is_killed = code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, _NO_THREAD)
+        return is_killed or (self.has_served and self.problem is not None)
 
     def how_it_ended(self) -> str:
         """The exit of the process, in words."""
@@ -235,6 +244,13 @@ class Child:
             async with asyncio.timeout(1 if self.flaw else 5):
                 await self.is_over.wait()
         return self._children.said_of(self, body)
+
+
+async def until(condition: Callable[[], bool], seconds: float) -> None:
+    """Waits for something, but no longer than so many seconds."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        await asyncio.sleep(TICK)
 
 
 def _address(folder: Path, directory: int) -> str:

@@ -84,8 +84,7 @@ class Server(HoldsSecrets):
         bounds: what a client's statement may take.
         claim: called with a `request_id` and the session that brought it before it is carried
             out, and may refuse it.
-        on_stuck: called with a session whose statement does not end when it should, and why it
-            should.
+        say: tells the front of sessions whose statements it should know of, as `Sessions` does.
         on_broken: called when DuckDB has given up a database, after writes under way have ended:
             the process has to end.
 
@@ -110,7 +109,7 @@ class Server(HoldsSecrets):
         guards: Guards = ALL_GUARDS,
         bounds: Bounds | None = None,
         claim: Callable[[str, str], None] = lambda _request_id, _session: None,
-        on_stuck: Callable[[str, str], None] = lambda _session, _why: None,
+        say: Callable[..., None] = lambda **_words: None,
         on_broken: Callable[[], None] = lambda: None,
     ) -> None:
         can_write = writes or not guards.client
@@ -127,7 +126,7 @@ class Server(HoldsSecrets):
         self._client = client
         client.redactor.add(self.token)
         self._bounds = bounds or Bounds()
-        self._on_stuck = on_stuck
+        self._say = say
         self._on_broken = on_broken
         self._claim = claim
         self._memo = Memo(self._claimed)
@@ -274,7 +273,7 @@ class Server(HoldsSecrets):
                 attachment,
                 self._bounds,
                 self._runner.cancel,
-                self._on_stuck,
+                self._say,
                 self._broken,
             )
             self._quack.create_function(

@@ -27,7 +27,7 @@ from vercel_sql.errors import (
     OperationalError,
     StatementCancelledError,
 )
-from vercel_sql.server.bounds import MEBIBYTE, Bounds, resident
+from vercel_sql.server.bounds import MEBIBYTE, NEEDS_MORE, OUT_OF_MEMORY, Bounds, is_short, resident
 from vercel_sql.tables.catalog import literal, quoted
 
 _IS_2 = duckdb.__version__ >= "2"
@@ -38,11 +38,13 @@ _WRITE_SECONDS = 60.0
 # A statement is stuck that goes on when it should be over: for so long, when waiting for an answer
 # of the API would be over too, or as long as its thread, or the process, computes for so long.
 _STUCK_SECONDS, _STUCK_THREAD_SECONDS, _STUCK_PROCESS_SECONDS = 45.0, 2.0, 10.0
+# A statement whose thread has computed for so long may be what ends the process. To take memory
+# takes time, and one that others keep waiting computes nothing.
+_HEAVY_SECONDS = 0.1
 # A statement that has run for less is not ended in favour of others.
 _SHORT_SECONDS = 1.0
 _BATCH_ROWS = 2_048
 _KIND = re.compile(r"\A[A-Z][A-Za-z ]* Error: ")
-_OUT_OF_MEMORY = re.compile("Out of Memory|bad.alloc")
 # A statement under which the process grew by less is not ended because memory is short.
 _GROWTH = 64 * MEBIBYTE
 _STACK = re.compile(r"\n\s*Stack Trace:")  # of DuckDB's own code, with paths of this machine
@@ -66,10 +68,12 @@ class _Running:
         why: what its client is told then.
         resident: how many bytes of the process were resident then.
         thread: where it runs.
+        thread_began: for how many seconds that thread had computed before.
         wrote: whether it has begun to change something.
         is_abandoned: whether its client is gone.
         computed: what its thread and the process had computed when it should have been over.
         is_stuck: whether it was reported as one that can't be interrupted.
+        is_heavy: whether it was reported as one that may be what ends the process.
     """
 
     began: float
@@ -77,10 +81,12 @@ class _Running:
     why: str
     resident: int
     thread: int = field(default_factory=threading.get_ident)
+    thread_began: float = field(default_factory=time.thread_time)
     wrote: bool = False
     is_abandoned: bool = False
     computed: tuple[float, float] | None = None
     is_stuck: bool = False
+    is_heavy: bool = False
 
     def end(self, why: str) -> None:
         """Interrupts it soon."""
@@ -93,6 +99,10 @@ class _Running:
         """For how many seconds it should have been over."""
         grace = _WRITE_SECONDS if self.wrote and not self.is_abandoned else 0
         return time.monotonic() - self.ends - grace
+
+    def computes_much(self) -> bool:
+        """Whether it may be what ends the process."""
+        return _computed(self.thread)[0] - self.thread_began > _HEAVY_SECONDS
 
     def is_uninterruptible(self) -> bool:
         """Whether interrupting it, which was done already, has no effect."""
@@ -121,6 +131,7 @@ class _Session:
         used: when it was made, on the monotonic clock.
         running: the statement that runs.
         wrote: whether the last one began to change something.
+        was_heavy: whether the last one computed much.
     """
 
     key: str
@@ -132,6 +143,7 @@ class _Session:
     used: float = 0.0
     running: _Running | None = None
     wrote: bool = False
+    was_heavy: bool = False
 
 
 class Sessions:
@@ -143,7 +155,8 @@ class Sessions:
         attachment: the account.
         bounds: what a statement may take.
         cancel: cancels what a caller's statement runs on another connection.
-        on_stuck: called with a session whose statement can't be interrupted, and why it should end.
+        say: tells the front of a session whose statement can't be interrupted, as `stuck`, and
+            `why` it should end; and of one whose statement computes much, as `heavy`.
         on_broken: called when DuckDB has given up a database.
     """
 
@@ -154,7 +167,7 @@ class Sessions:
         attachment: Attachment,
         bounds: Bounds,
         cancel: Callable[[int], None],
-        on_stuck: Callable[[str, str], None],
+        say: Callable[..., None],
         on_broken: Callable[[], None] = lambda: None,
     ) -> None:
         self._con = con
@@ -162,14 +175,14 @@ class Sessions:
         self._attachment = attachment
         self._bounds = bounds
         self._cancel = cancel
-        self._on_stuck = on_stuck
+        self._say = say
         self._on_broken = on_broken
         self._most_bytes = bounds.memory * MEBIBYTE // 8
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
         self._names = (f"result_{number}" for number in itertools.count())
         self._closed = threading.Event()
-        self._watch = threading.Thread(target=self._interrupt_all, daemon=True)
+        self._watch = threading.Thread(target=self._look_at_all, daemon=True)
         self._watch.start()
 
     def answer(self, key: str, text: str) -> str:
@@ -178,6 +191,9 @@ class Sessions:
         Args:
             key: the client's session.
             text: the statement.
+
+        Raises:
+            MemoryError: there is no memory for it, which others have taken.
         """
         session = self._session(key)
         with session.lock:
@@ -194,11 +210,10 @@ class Sessions:
                 if not is_hungry or session.wrote or not self.shed():
                     break
                 time.sleep(_ROOM_SECONDS)
-        if is_hungry or _OUT_OF_MEMORY.search(said):
-            said = (
-                "the statement needs more memory than there is; ask for less, or raise the "
-                "server's --memory-limit"
-            )
+        if is_hungry and self._is_crowded() and not (session.wrote or session.was_heavy):
+            raise MemoryError
+        if is_hungry or OUT_OF_MEMORY.search(said):
+            said = NEEDS_MORE
         # Quack's client puts a kind of error of its own in front.
         said = _KIND.sub("", _STACK.split(said)[0])
         return failing(self._attachment.client.redactor.mask(said)[:_LONGEST_ERROR])
@@ -239,6 +254,10 @@ class Sessions:
                 self._on_broken()
             except (duckdb.Error, MemoryError, RuntimeError):
                 pass  # it is short of memory or threads, or closed
+
+    def _is_crowded(self) -> bool:
+        """Whether others have taken nearly all the memory."""
+        return bool(self._all_running()) and is_short("self", self._bounds)
 
     def shed(self, growth: int = _GROWTH) -> bool:
         """Ends the statement that has run for the longest time; false if there is none to end.
@@ -366,6 +385,7 @@ class Sessions:
         finally:
             with self._lock:
                 session.wrote = session.running.wrote
+                session.was_heavy = session.running.is_heavy or session.running.computes_much()
                 session.running = None
 
     def _shown(self, session: _Session, columns: list[tuple[str, str]], table: pa.Table) -> str:
@@ -414,23 +434,26 @@ class Sessions:
         pairs = ((session, session.running) for session in sessions)
         return [(session, running) for session, running in pairs if running is not None]
 
-    def _interrupt_all(self) -> None:
+    def _look_at_all(self) -> None:
         """Interrupts what should be over, again and again: it may be between two queries."""
         while not self._closed.wait(_TICK):
             for session, running in self._all_running():
+                with self._lock:
+                    if session.running is not running:
+                        continue  # its thread may be gone, or run its client's next statement
+                    if not running.is_heavy and running.computes_much():
+                        running.is_heavy = True
+                        self._say(heavy=session.key)
+                    if running.overtime >= 0:
+                        self._interrupt(session, running)
                 if running.overtime >= 0:
-                    self._interrupt(session, running)
+                    self._cancel(session.caller)
 
     def _interrupt(self, session: _Session, running: _Running) -> None:
-        with self._lock:
-            if session.running is not running:
-                return  # else its client's next statement would be interrupted, or its thread gone
-            session.con.interrupt()
-            is_stuck = not running.is_stuck and running.is_uninterruptible()
-            running.is_stuck |= is_stuck
-        self._cancel(session.caller)
-        if is_stuck:
-            self._on_stuck(session.key, running.why)
+        session.con.interrupt()
+        if not running.is_stuck and running.is_uninterruptible():
+            running.is_stuck = True
+            self._say(stuck=session.key, why=running.why)
 
 
 def _computed(thread: int) -> tuple[float, float]:

@@ -57,11 +57,7 @@ class Supervisor:
 
     async def _stop(self, patience: float) -> bool:
         ended = await self._children.stop(patience)
-        self._front.stop()
-        for _ in range(int(_FLUSH_SECONDS / 0.02)):
-            if not self._front.busy:
-                break
-            await asyncio.sleep(0.02)
+        await self._front.end(_FLUSH_SECONDS)
         return ended
 
     def kill(self) -> None:
@@ -71,7 +67,7 @@ class Supervisor:
 
     async def _kill(self) -> None:
         await self._children.kill()
-        self._front.stop()
+        await self._front.end(_FLUSH_SECONDS)
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
