@@ -180,8 +180,6 @@ def test_a_setting_of_a_session_that_is_attached_to(account, usual, before):
     for setting in SETTINGS:
         if setting[0] not in OTHERS and setting[1] not in ("true", "false"):
             continue
-        if setting[0] in ("schema", "search_path"):
-            continue  # where a session stands is another matter, with tests of its own
         with duckdb.connect() as con:
             for sets in (before, not before):
                 if sets:

@@ -89,10 +89,15 @@ def _kept_search_path(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     finally:
-        # A path's first entry may be the name of a schema alone, which means one where we stand.
-        con.execute(f"USE {quoted(database)}.{quoted(schema)}")
-        with suppress(duckdb.CatalogException):
-            con.execute(f"SET search_path = {literal(path)}" if path else "RESET search_path")
+        # A path names schemas without their database only where none was set before, and from
+        # anywhere else they would be looked for in that database.
+        con.execute("RESET search_path")
+        if path:
+            try:
+                con.execute(f"SET search_path = {literal(path)}")
+            except duckdb.CatalogException:  # one of its schemas is gone
+                with suppress(duckdb.CatalogException):
+                    con.execute(f"USE {quoted(database)}.{quoted(schema)}")
 
 
 def _create_public(
