@@ -226,7 +226,7 @@ def test_what_has_to_be_asked_for_is_asked_for_in_any_collation(account, tmp_pat
 def test_attaching_leaves_any_search_path(account, path):
     with duckdb.connect() as con:
         con.execute("CREATE SCHEMA s; ATTACH ':memory:' AS other; CREATE SCHEMA other.t")
-        for move in (f"SET search_path = '{path}'", f"USE other.t; SET search_path = 't,main'"):
+        for move in (f"SET search_path = '{path}'", "USE other.t; SET search_path = 't,main'"):
             con.execute(move)
             where = "SELECT current_setting('search_path'), current_database(), current_schema()"
             before = con.execute(where).fetchall()

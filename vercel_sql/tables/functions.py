@@ -138,7 +138,9 @@ class Functions:
         elif method is resource.getter and method.required[0].name in resource.key_columns:
             parameter = quoted(method.required[0].name)
             query = f"SELECT live_row.* FROM {table} AS live_row"
-            self._macro(method, resource, f"{query} WHERE live_row.{parameter}{EXACTLY} = {parameter}")
+            self._macro(
+                method, resource, f"{query} WHERE live_row.{parameter}{EXACTLY} = {parameter}"
+            )
         else:
             self._create_scalar(resource, method, writes=False)
 
