@@ -137,10 +137,8 @@ class Functions:
             self._macro(method, resource, f"SELECT * FROM {table}")
         elif method is resource.getter and method.required[0].name in resource.key_columns:
             parameter = quoted(method.required[0].name)
-            query = f"SELECT live_row.* FROM {table} AS live_row"
-            self._macro(
-                method, resource, f"{query} WHERE live_row.{parameter}{EXACTLY} = {parameter}"
-            )
+            query = f"SELECT live_row.* FROM {table} AS live_row WHERE live_row.{parameter}"
+            self._macro(method, resource, f"{query}{EXACTLY} = {parameter}")
         else:
             self._create_scalar(resource, method, writes=False)
 
