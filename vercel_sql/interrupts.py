@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 
-_PUT_OFF = b"what can't be had again is being written; Ctrl-C again ends that\n"
+_PUT_OFF = b"vercel-sql: finishing what can't be repeated; Ctrl-C again stops it at once\n"
 
 
 class Interrupts:

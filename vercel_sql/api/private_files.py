@@ -116,9 +116,17 @@ def read_trusted(path: Path, *, forbidden: int = READABLE) -> tuple[bytes, int]:
             _require_mode(found, forbidden)
         if has_owners():
             os.set_blocking(file.fileno(), True)
-            if not select.select([file], [], [], _SAID_AFTER)[0]:  # a pipe
-                log.warning("waiting for whoever writes to %s", path)
+            _await_writer(file.fileno(), path)
         return file.read(_LONGEST), mode
+
+
+def _await_writer(handle: int, path: Path) -> None:
+    """Returns when something can be read from a pipe, and says so where that takes a while."""
+    pipe = select.poll()
+    pipe.register(handle, select.POLLIN)
+    if not pipe.poll(_SAID_AFTER * 1000):
+        log.warning("waiting for whoever writes to %s", path)
+        pipe.poll()
 
 
 def make_private(folder: Path, *, sticky: bool = False) -> None:
