@@ -93,7 +93,7 @@ class PageProofs:
 def _is_json(body: bytes) -> bool:
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError, ValueError):  # it may nest too deeply
         return False
     return True
 
