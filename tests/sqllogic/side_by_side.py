@@ -19,10 +19,10 @@ import duckdb
 import vercel_sql
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from explained import LONGEST
 from records import Record, read
 
 MOST_ROWS = 2_000
-LONGEST = 4_000
 MOST_STATEMENTS = 400
 NOWHERE = "http://127.0.0.1:9"
 # Nothing is fetched from anywhere, and a file's tests do not take the whole machine.
