@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+import random
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,15 @@ import pytest
 
 import vercel_sql
 from vercel_sql.api import SecretsFile, build_request
+from vercel_sql.connection.translate import translated
 from vercel_sql.errors import APIError, APIErrorDetail, NotFoundError, UnknownOutcomeError
 from vercel_sql.sql import Parameters
 from vercel_sql.sql.running import Outcome
+from vercel_sql.sql.running.duck import as_caller
 from vercel_sql.sql.running.prepared import Prepared
 from vercel_sql.tables.memo import Memo
+
+from ..scale import SCALE
 
 T = "vercel.authentication.user_tokens"
 SECRET = "Zq7-Xw9-Kj4-Vb2-Ym6-Ht8"
@@ -108,7 +115,7 @@ def test_no_frame_of_executemany_shows_a_secret(db):
         assert SECRET not in written_down(caught.value)
 
 
-@pytest.mark.parametrize(
+interrupted = pytest.mark.parametrize(
     ("statement", "parameters"),
     [
         (f"SELECT active FROM vercel.oauth.introspection WHERE token = '{SECRET}'", None),
@@ -116,19 +123,55 @@ def test_no_frame_of_executemany_shows_a_secret(db):
         (f"INSERT INTO {T} (name) SELECT 'a'", None),
     ],
 )
+
+
+def stopped_after(seconds: float, run: Callable[[], Any]) -> BaseException | None:
+    """What is raised where Ctrl-C comes after so long; None where it was over by then."""
+    main = threading.main_thread().ident
+    timer = threading.Timer(seconds, lambda: signal.pthread_kill(main, signal.SIGINT))
+    raised: BaseException | None = None
+    try:
+        timer.start()
+        try:
+            run()
+        except (KeyboardInterrupt, vercel_sql.Error, RuntimeError) as error:
+            raised = error
+        timer.join()
+        time.sleep(0.1)  # after a result it is raised a moment later
+    except KeyboardInterrupt:
+        timer.join()
+    return raised
+
+
+@interrupted
 def test_no_frame_of_an_interrupt_shows_a_secret(db, sim, statement, parameters):
     """Ctrl-C in the middle of a request: what is raised is no error of ours."""
     sim.faults(kind="hang", ms=2_000, times=None)
-    main = threading.main_thread().ident
-    timer = threading.Timer(0.5, lambda: signal.pthread_kill(main, signal.SIGINT))
-    timer.start()
-    try:
-        with pytest.raises((KeyboardInterrupt, vercel_sql.Error, RuntimeError)) as caught:
-            db.execute(statement, parameters).fetchall()
-    finally:
-        timer.join()
-    text = written_down(caught.value)
+    raised = stopped_after(0.5, lambda: db.execute(statement, parameters).fetchall())
+    assert raised is not None
+    text = written_down(raised)
     assert not [secret for secret in (sim.token, SECRET) if secret in text]
+
+
+@interrupted
+def test_no_frame_shows_a_secret_whenever_the_interrupt_comes(db, sim, statement, parameters):
+    """It finds us while we parse, ask DuckDB, or bind, and each of these has frames of its own."""
+    for number in range(20 * SCALE):
+        text = f"{statement} -- {number}"  # one that was not parsed before
+        moment = random.Random(number).uniform(0, 0.02)
+        raised = stopped_after(moment, lambda text=text: db.execute(text, parameters).fetchall())
+        told = "" if raised is None else written_down(raised)
+        assert not [secret for secret in (sim.token, SECRET) if secret in told], number
+
+
+def test_no_frame_that_calls_duckdb_shows_a_secret():
+    def interrupted_in_duckdb(_statement: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught, translated([]):
+        as_caller("SELECT 42", partial(interrupted_in_duckdb, SECRET))
+    assert "<statement>" in {frame.f_code.co_filename for frame in frames_of(caught.value)}
+    assert SECRET not in written_down(caught.value)
 
 
 def test_no_frame_of_a_defect_shows_a_secret(db, sim, monkeypatch):

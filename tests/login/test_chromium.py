@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -24,9 +24,8 @@ def browser(tmp_path) -> Iterator[Chrome]:
 def press(browser: Chrome, button: str, then: str) -> None:
     """Presses a button and waits until the page that follows says something."""
     browser.find_element(By.ID, button).click()
-    # While one page makes way for the next, its elements may be gone.
-    passing = (NoSuchElementException, StaleElementReferenceException)
-    waiting = WebDriverWait(browser, PATIENCE, ignored_exceptions=passing)
+    # While one page makes way for the next, the driver has several errors for what is gone.
+    waiting = WebDriverWait(browser, PATIENCE, ignored_exceptions=(WebDriverException,))
     waiting.until(lambda b: then in b.find_element(By.TAG_NAME, "body").text)
 
 

@@ -6,12 +6,14 @@ down the local variables of every frame.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from types import FrameType
 
 from vercel_sql.errors import PartialWriteError
 
-_FRAMES_OF = frozenset(["h11", "httpcore", "httpx", "tenacity", "vercel_sql"])
+_USED = ["duckdb", "h11", "httpcore", "httpx", "keyring", "pyarrow", "sqlglot", "tenacity"]
+_FRAMES_OF = sys.stdlib_module_names | {"vercel_sql", *_USED}
 """The packages whose variables are cleared; a caller's own functions keep theirs."""
 
 

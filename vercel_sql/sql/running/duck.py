@@ -61,7 +61,10 @@ def as_caller(text: str, run: Callable[[], Any], then: Callable[[Any], Any] | No
     # What Arrow and DuckDB import, they import with the builtins of the frame.
     outer: dict[str, Any] = {"__builtins__": builtins} if frame is None else frame.f_globals
     seen = {**(_locals(frame, text) if frame is not None else {}), _RUN: run, _THEN: then}
-    return eval(_TWICE if then else _CODE, outer, seen)  # noqa: S307 - our own code
+    try:
+        return eval(_TWICE if then else _CODE, outer, seen)  # noqa: S307 - our own code
+    finally:
+        seen.clear()  # the frame may live on in a traceback, and tools write its variables down
 
 
 def _locals(frame: FrameType, text: str) -> Mapping[str, Any]:
