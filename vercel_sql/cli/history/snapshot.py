@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _snapshot(arguments: argparse.Namespace) -> int:
     target = Target(arguments.to)
-    in_turn(lambda: check_target(target))
+    with Interrupts(lambda: None, leaves=True).listening():
+        in_turn(lambda: check_target(target))
     with connect(
         api_url=arguments.api_url,
         oauth_url=arguments.oauth_url,
@@ -49,7 +50,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         request_timeout=arguments.request_timeout,
         strict=arguments.strict,
     ) as connection:
-        interrupts = Interrupts(connection.interrupt)
+        interrupts = Interrupts(connection.interrupt, leaves=True)
 
         def write() -> None:
             if interrupts.came:

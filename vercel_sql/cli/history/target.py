@@ -6,14 +6,16 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import duckdb
 
 from vercel_sql.api.private_files import READABLE, require_private, require_replaceable
+from vercel_sql.cli.exit_codes import FAILED
 from vercel_sql.cli.history.schema import CATALOG
 from vercel_sql.cli.history.turns import BusyError, holder
+from vercel_sql.cli.waiting import in_time
 from vercel_sql.errors import OperationalError, ParameterError
 from vercel_sql.paths import named_path
 from vercel_sql.tables.catalog import literal
@@ -61,6 +63,16 @@ class Target:
     def is_file(self) -> bool:
         """Whether it is a file of DuckDB's own, and nothing far away."""
         return self._path is not None
+
+    def waited_for(self, seconds: float) -> AbstractContextManager[None]:
+        """Ends the command where what is far away is silent for longer; says what is waited for.
+
+        Args:
+            seconds: how long all that is done with it meanwhile may take.
+        """
+        if self.is_file:
+            return nullcontext()
+        return in_time(self._shown, FAILED, f"no snapshot was added to {self._shown}", seconds)
 
     @contextmanager
     def looked_at(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
