@@ -63,7 +63,11 @@ class Interrupts:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handles the signals while the context lasts; does nothing outside the main thread."""
+        """Handles the signals while the context lasts; does nothing outside the main thread.
+
+        Raises:
+            KeyboardInterrupt: one came, and what ran has ended.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -76,6 +80,11 @@ class Interrupts:
         try:
             with _quiet_finalizers():
                 yield
+        except RuntimeError:
+            # DuckDB's word for a signal, where it was stopped within one of its own steps.
+            if not self.came:
+                raise
+            raise KeyboardInterrupt from None
         finally:
             signal.set_wakeup_fd(woken)
             for number, handler in before.items():

@@ -148,11 +148,6 @@ class Runner:
         try:
             with interrupts.listening():
                 yield
-        except RuntimeError:
-            # DuckDB's word for it, where it was stopped within one of its own steps.
-            if interrupts.came:
-                raise KeyboardInterrupt from None
-            raise
         finally:
             if interrupts.came:  # which of those that were nested does not matter
                 self._interrupts = interrupts

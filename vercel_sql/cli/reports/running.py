@@ -58,7 +58,7 @@ class Desk:
 
     def _attach(self, target: str) -> None:
         try:
-            with in_time("--history", WRONG_USE, _UNATTACHED, _ATTACHED_IN):
+            with in_time("the database of --history", WRONG_USE, _UNATTACHED, _ATTACHED_IN):
                 self._connection.execute(f"ATTACH {literal(target)} AS history (READ_ONLY)")
         except Error as error:
             if (other := holder(str(error))) is not None:
