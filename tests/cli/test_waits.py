@@ -16,7 +16,7 @@
 | another shell that has locked the shell's history | 2 s; then it is left out | nothing |
 | the account's name in the shell's prompt | 0.3 s; then it comes later | nothing |
 | another process that writes a line of the same file | 1 s | nothing |
-| a journal's file in the middle of a line | 0.05 s | nothing |
+| a journal's file in the middle of a line (`api/test_journal.py`) | 0.05 s | nothing |
 | a file that Windows has in use (`windows/`) | 2 s | nothing |
 | a question to the person | none: it is the person's | the question |
 | a slow reader of a result (`test_outputs.py`) | none: it is the reader's | nothing |
@@ -28,12 +28,16 @@ that another process has open is an error at once.
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
@@ -44,7 +48,7 @@ from filelock import FileLock
 from vercel_sql.simulator import Simulator
 
 from ..server.conftest import extension_files
-from .conftest import COMMAND, PATIENCE, environment
+from .conftest import COMMAND, PATIENCE, environment, started
 
 T = "vercel.authentication.user_tokens"
 STALE = str(Path(__file__).parents[2] / "queries" / "stale.sql")
@@ -115,6 +119,41 @@ def test_an_api_that_is_silent(sim, terminal, tmp_path):
     child = terminal("recover", **env)
     said(child, f"Waiting for {sim.url} …")
     interrupted(child)
+
+
+def test_an_api_that_is_silent_when_a_token_is_to_be_revoked(sim, terminal, tmp_path):
+    env = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
+    env["VERCEL_SQL_STATE_DIR"] = str(tmp_path / "state")
+    sim.faults(kind="hang", method="POST", acts=True)
+    create = f"INSERT INTO {T} (name) SELECT 'x' RETURNING bearerToken"
+    with started(["--mark-names", "-c", create], environment(sim, **env)) as process:
+        for _ in range(PATIENCE * 100):
+            if any(request.method == "POST" for request in sim.requests()):
+                break
+            time.sleep(0.01)
+        process.kill()
+    sim.faults(kind="hang", method="DELETE", times=None)
+    child = terminal("recover", "--revoke", "--yes", **env)
+    said(child, f"Waiting for {sim.url} …")
+    interrupted(child)
+    assert [request.method for request in sim.requests()][-1] == "DELETE"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX's locks")
+def test_another_process_that_does_not_end_its_line(sim, command, tmp_path):
+    """It is not waited for long, and nothing is lost."""
+    files = {"--save-secrets": tmp_path / "secrets", "--audit-log": tmp_path / "audit"}
+    with ExitStack() as held:
+        for path in files.values():
+            fcntl.flock(held.enter_context(path.open("x")), fcntl.LOCK_EX)
+            path.chmod(0o600)
+        options = [str(part) for each in files.items() for part in each]
+        create = f"INSERT INTO {T} (name) SELECT 'x' RETURNING bearerToken"
+        ended = command(*options, "-c", create, sim=sim)
+    assert ended.code == 0, ended.err
+    for path in files.values():
+        (line,) = path.read_text().splitlines()
+        assert json.loads(line)
 
 
 ALIKE = {
