@@ -9,6 +9,7 @@ from vercel_sql import Connection, Cursor
 from vercel_sql.api import RequestEvent
 from vercel_sql.api.doubts import Doubt
 from vercel_sql.cli.exit_codes import WRONG_USE
+from vercel_sql.cli.history.target import Target
 from vercel_sql.cli.history.turns import BusyError, holder, in_turn
 from vercel_sql.cli.reports.checks import Ready
 from vercel_sql.cli.reports.outputs import Outcome
@@ -46,15 +47,11 @@ class Desk:
         Raises:
             ParameterError: it can't be attached.
         """
+        named = Target(target, "--history")
         try:
             in_turn(lambda: self._attach(target))
         except Error as error:
-            reason = str(error).splitlines()[0]
-            # A target that is not a file may hold a password.
-            is_far = ":" in target[2:]
-            for text in (target, target.partition(":")[2]) if is_far else ():
-                reason = reason.replace(text, "…") if text else reason
-            raise ParameterError(f"{_UNATTACHED}: {reason}") from None
+            raise ParameterError(f"{_UNATTACHED}: {named.reason(str(error))}") from None
 
     def _attach(self, target: str) -> None:
         try:
