@@ -214,6 +214,8 @@ def attach(
         attachment = _attached_before(con, name, terms)
         if attachment is not None:
             client.close()
+            if {*wanted} & {*attachment.missing}:
+                _refuse_transaction(attachment.con, "attach()")
             attachment.add(wanted)
             return attachment
         _refuse_transaction(con, "attach()")

@@ -67,15 +67,16 @@ class Target:
         """Whether it is a file of DuckDB's own, and nothing far away."""
         return self._path is not None
 
-    def waited_for(self, seconds: float) -> AbstractContextManager[None]:
+    def waited_for(self, seconds: float, failure: str) -> AbstractContextManager[None]:
         """Ends the command where what is far away is silent for longer; says what is waited for.
 
         Args:
             seconds: how long all that is done with it meanwhile may take.
+            failure: what is said then, before its name.
         """
         if self.is_file:
             return nullcontext()
-        return in_time(self._shown, FAILED, f"no snapshot was added to {self._shown}", seconds)
+        return in_time(self._shown, FAILED, f"{failure} {self._shown}", seconds)
 
     @contextmanager
     def looked_at(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
