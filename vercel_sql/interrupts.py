@@ -10,12 +10,16 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+from vercel_sql.messages import complain
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 
+_STUBBORN = 3.0
+"""For how many seconds DuckDB is given time to stop, before a command leaves without it."""
 _PUT_OFF = b"vercel-sql: finishing what can't be repeated; Ctrl-C again stops it at once\n"
 
 
@@ -28,13 +32,21 @@ class Interrupts:
     Args:
         stop: stops what runs outside Python; it is called in another thread.
         signals: the signals.
+        leaves: whether the process ends where DuckDB does not stop, such as for another server of
+            the user's that is silent.
     """
 
     def __init__(
-        self, stop: Callable[[], None], signals: Collection[int] = (signal.SIGINT, signal.SIGTERM)
+        self,
+        stop: Callable[[], None],
+        signals: Collection[int] = (signal.SIGINT, signal.SIGTERM),
+        *,
+        leaves: bool = False,
     ) -> None:
         self._stop = stop
         self._signals = signals
+        self._leaves = leaves
+        self._met = threading.Event()
         self._held_back = False
         self._asking = False
         self.number: int | None = None
@@ -51,7 +63,11 @@ class Interrupts:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handles the signals while the context lasts; does nothing outside the main thread."""
+        """Handles the signals while the context lasts; does nothing outside the main thread.
+
+        Raises:
+            KeyboardInterrupt: one came, and what ran has ended.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -64,11 +80,17 @@ class Interrupts:
         try:
             with _quiet_finalizers():
                 yield
+        except RuntimeError:
+            # DuckDB's word for a signal, where it was stopped within one of its own steps.
+            if not self.came:
+                raise
+            raise KeyboardInterrupt from None
         finally:
             signal.set_wakeup_fd(woken)
             for number, handler in before.items():
                 signal.signal(number, handler)
             writer.close()
+            self._met.set()
             watcher.join()
             reader.close()
 
@@ -93,6 +115,7 @@ class Interrupts:
             self._asking = False
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self._met.set()
         if self._asking and number == signal.SIGINT:
             raise KeyboardInterrupt
         first = not self.came
@@ -104,10 +127,24 @@ class Interrupts:
         raise KeyboardInterrupt
 
     def _watch(self, reader: socket.socket) -> None:
+        is_put_off = False
         while received := reader.recv(64):
-            deaf = self._held_back or self._asking
-            if not deaf and any(number in self._signals for number in received):
-                self._stop()
+            number = next((each for each in received if each in self._signals), None)
+            if number is None or self._asking:
+                continue
+            if self._held_back and not is_put_off:
+                is_put_off = True
+                continue
+            self._stop()
+            if self._leaves and not self._met.wait(_STUBBORN):
+                self.number = number
+                leave(self.exit_code, "interrupted")
+
+
+def leave(code: int, reason: str) -> NoReturn:
+    """Ends the process at once, whatever DuckDB waits for: its connections can't be closed."""
+    complain(reason)
+    os._exit(code)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from vercel_sql.api import build_request, check_arguments
+from vercel_sql.api import build_request, check_arguments, journal_files
 from vercel_sql.api import journal as journals
 from vercel_sql.api.journal import Journal, journal, release_all, tidy, unfinished
 from vercel_sql.api.journal_files import damaged_files, is_alive, journal_folder, read_all
@@ -321,6 +321,24 @@ def test_cut_anywhere_it_is_open_or_not_whole(folder):
     for length in range(len(content) - 1):  # without its last line break alone it is whole
         file.write_bytes(content[:length])
         assert read_all(folder)[0].is_open, length
+
+
+def test_a_line_that_is_being_written_is_waited_for(folder, monkeypatch):
+    notes = Journal(folder)
+    entry = notes.begin(**intent())
+    entry.answered("an id")
+    (file,) = creates(folder)
+    content = file.read_bytes()
+    file.write_bytes(content[:-9])
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        file.write_bytes(content)
+
+    monkeypatch.setattr(journal_files.time, "sleep", pause)
+    assert read_all(folder)[0].is_whole
+    assert pauses == [journal_files._LINE_SECONDS]
 
 
 def test_what_is_no_file_is_damage_too(folder):

@@ -313,6 +313,7 @@ VARIABLES = {
             ("/dev/null", "{file}"), WHO, "SSL_CERT_FILE is", "no certificate in it", more=REMOTE
         ),
         *refused(("/",), WHO, "SSL_CERT_FILE is /", more=REMOTE),
+        *refused(("{pipe}",), WHO, "SSL_CERT_FILE is", "which is a named pipe", more=REMOTE),
         *refused(("", " "), WHO, "can't be resolved", more=REMOTE),
     ],
     "SSL_CERT_DIR": [
@@ -329,6 +330,7 @@ VARIABLES = {
     "SSLKEYLOGFILE": [
         *certified("SSLKEYLOGFILE"),
         *refused(("/nowhere/x", "/"), WHO, "SSLKEYLOGFILE is", more=REMOTE),
+        *refused(("{pipe}",), WHO, "SSLKEYLOGFILE is", "which is a named pipe", more=REMOTE),
         *refused(("",), WHO, "can't be resolved", more=REMOTE),
     ],
     "REQUESTS_CA_BUNDLE": certified("REQUESTS_CA_BUNDLE"),
@@ -425,6 +427,7 @@ def test_a_variable_in_every_state(forge, account, tmp_path_factory, name):
     file = folder / "token"
     file.write_text(account.token)
     file.chmod(0o600)
+    os.mkfifo(folder / "pipe")
     folder.chmod(0o755)
     for number, cell in enumerate(VARIABLES[name]):
         known = {
@@ -432,6 +435,7 @@ def test_a_variable_in_every_state(forge, account, tmp_path_factory, name):
             "url": account.url,
             "file": file,
             "folder": folder,
+            "pipe": folder / "pipe",
             "number": number,
         }
 

@@ -11,10 +11,12 @@
 | ``serve`` until DuckDB's process takes requests | DuckDB's, for a download | after 2 s, for what |
 | ``serve`` until it has ended (`server/test_stopping.py`) | 60 s for writes | at once, for what |
 | another process that has a history open (`history/test_failures.py`) | 60 s | after 2 s, which |
+| a far history: to attach it, to write a run | 60 s, 600 s | after 2 s, which |
+| what else DuckDB waits for, such as an ATTACH | none; Ctrl-C ends it in 3 s | after 2 s, that |
 | another shell that has locked the shell's history | 2 s; then it is left out | nothing |
 | the account's name in the shell's prompt | 0.3 s; then it comes later | nothing |
 | another process that writes a line of the same file | 1 s | nothing |
-| a journal's file in the middle of a line | 0.05 s | nothing |
+| a journal's file in the middle of a line (`api/test_journal.py`) | 0.05 s | nothing |
 | a file that Windows has in use (`windows/`) | 2 s | nothing |
 | a question to the person | none: it is the person's | the question |
 | a slow reader of a result (`test_outputs.py`) | none: it is the reader's | nothing |
@@ -26,18 +28,27 @@ that another process has open is an error at once.
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import re
+import shutil
 import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
+import duckdb
 import pexpect
 import pytest
 from filelock import FileLock
 
 from vercel_sql.simulator import Simulator
 
-from .conftest import COMMAND, PATIENCE, environment
+from ..server.conftest import extension_files
+from .conftest import COMMAND, PATIENCE, environment, started
 
 T = "vercel.authentication.user_tokens"
 STALE = str(Path(__file__).parents[2] / "queries" / "stale.sql")
@@ -110,6 +121,41 @@ def test_an_api_that_is_silent(sim, terminal, tmp_path):
     interrupted(child)
 
 
+def test_an_api_that_is_silent_when_a_token_is_to_be_revoked(sim, terminal, tmp_path):
+    env = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
+    env["VERCEL_SQL_STATE_DIR"] = str(tmp_path / "state")
+    sim.faults(kind="hang", method="POST", acts=True)
+    create = f"INSERT INTO {T} (name) SELECT 'x' RETURNING bearerToken"
+    with started(["--mark-names", "-c", create], environment(sim, **env)) as process:
+        for _ in range(PATIENCE * 100):
+            if any(request.method == "POST" for request in sim.requests()):
+                break
+            time.sleep(0.01)
+        process.kill()
+    sim.faults(kind="hang", method="DELETE", times=None)
+    child = terminal("recover", "--revoke", "--yes", **env)
+    said(child, f"Waiting for {sim.url} …")
+    interrupted(child)
+    assert [request.method for request in sim.requests()][-1] == "DELETE"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX's locks")
+def test_another_process_that_does_not_end_its_line(sim, command, tmp_path):
+    """It is not waited for long, and nothing is lost."""
+    files = {"--save-secrets": tmp_path / "secrets", "--audit-log": tmp_path / "audit"}
+    with ExitStack() as held:
+        for path in files.values():
+            fcntl.flock(held.enter_context(path.open("x")), fcntl.LOCK_EX)
+            path.chmod(0o600)
+        options = [str(part) for each in files.items() for part in each]
+        create = f"INSERT INTO {T} (name) SELECT 'x' RETURNING bearerToken"
+        ended = command(*options, "-c", create, sim=sim)
+    assert ended.code == 0, ended.err
+    for path in files.values():
+        (line,) = path.read_text().splitlines()
+        assert json.loads(line)
+
+
 ALIKE = {
     "429": ({"status": 429, "headers": {"Retry-After": "60"}}, "status 429: sent again in 60"),
     "503": ({"status": 503, "headers": {"Retry-After": "60"}}, "status 503: sent again in 60"),
@@ -155,6 +201,65 @@ def test_a_server_that_is_not_there(terminal):
         child.expect(pexpect.EOF)
         child.close()
         assert child.exitstatus == 1
+
+
+@pytest.fixture
+def far(tmp_path):
+    """Databases that DuckDB waits for, and nothing stops it; the home where its extensions are."""
+    os.mkfifo(tmp_path / "pipe")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        files = extension_files()
+        if files:
+            folder = tmp_path / f".duckdb/extensions/v{duckdb.__version__}/linux_amd64"
+            folder.mkdir(parents=True)
+            shutil.copy(files[0], folder)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/history.duckdb"
+        yield [str(tmp_path / "pipe"), *([url] if files else [])]
+
+
+CHANGES = str(Path(__file__).parents[2] / "queries" / "changes.sql")
+# The command, where it waits for less.
+SHORT = """
+import sys
+from vercel_sql.cli.history import store
+from vercel_sql.cli.main import entry_point
+from vercel_sql.cli.reports import running
+store._LOOKED_AT = running._ATTACHED_IN = 0.3
+entry_point()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_database_that_does_not_answer(sim, terminal, far, tmp_path):
+    env = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url, "HOME": str(tmp_path)}
+    waits = {("-c", f"ATTACH '{each}' AS other (READ_ONLY)"): "no answer yet" for each in far}
+    waits |= {("run", CHANGES, "--history", each): "Waiting for the database" for each in far}
+    waits |= {("snapshot", "--to", url): "Waiting for http:…" for url in far[1:]}
+    for child, told in [(terminal(*command, **env), told) for command, told in waits.items()]:
+        said(child, told)
+        interrupted(child)
+    assert not sim.requests()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_history_that_does_not_answer_in_time(sim, far, tmp_path):
+    env = environment(sim, HOME=str(tmp_path))
+    waits = {("run", CHANGES, "--history", each): 2 for each in far}
+    waits |= {("snapshot", "--to", url): 1 for url in far[1:]}
+    for command, code in waits.items():
+        ended = subprocess.run(
+            [sys.executable, "-c", SHORT, *command],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert (ended.returncode, ended.stdout) == (code, "")
+        assert ended.stderr.endswith(": there was no answer within 0 s\n"), ended.stderr
+        assert ended.stderr.startswith("vercel-sql: ")
+        assert ended.stderr.count("\n") == 1
+    assert not sim.requests()
 
 
 def shell(start, sim, **env):

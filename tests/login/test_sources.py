@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 
@@ -57,6 +58,15 @@ def test_the_order(account, tmp_path):
     assert given == "token file"
     found = find_credential(vercel().provider, bearer, token_file)
     assert (found.token, found.source) == (bearer, "argument")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_an_official_login_that_is_a_named_pipe_is_not_waited_for(account):
+    folder = account.home / "data" / "com.vercel.cli"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "auth.json")
+    assert official_login().token is None
+    assert official_login().place.endswith("auth.json), which is a named pipe")
 
 
 def test_the_official_login_comes_last_and_is_only_read(account, official):

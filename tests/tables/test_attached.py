@@ -182,6 +182,40 @@ def test_a_connection_that_stands_in_the_catalog_is_not_detached(con):
     assert con.execute(f"SELECT count(*) FROM {LIVE}").fetchone() == (31,)
 
 
+def test_a_transaction_of_the_user_s_is_left_as_it_was(sim):
+    with duckdb.connect() as con:
+        url = {"api_url": sim.url}
+        con.execute("CREATE TABLE mine (n INT); BEGIN; INSERT INTO mine VALUES (1)")
+        with pytest.raises(vercel_sql.InterfaceError, match=r"attach\(\) can't run inside BEGIN"):
+            vercel_sql.attach(con, sim.token, **url)
+        assert con.execute("FROM mine").fetchall() == [(1,)]
+        con.execute("COMMIT")
+        attached = vercel_sql.attach(con, sim.token, **url)
+        con.execute("BEGIN; INSERT INTO mine VALUES (2)")
+        assert vercel_sql.attach(con, sim.token, **url) is attached
+        with pytest.raises(vercel_sql.InterfaceError, match=r"detach\(\) can't run inside BEGIN"):
+            vercel_sql.detach(con)
+        with pytest.raises(vercel_sql.InterfaceError, match="nothing called other"):
+            vercel_sql.detach(con, "other")
+        con.execute("COMMIT")
+        assert con.execute("FROM mine").fetchall() == [(1,), (2,)]
+        with pytest.raises(duckdb.Error):
+            con.execute("BEGIN; SELECT error('')").fetchall()
+        with pytest.raises(vercel_sql.InterfaceError, match="BEGIN"):
+            vercel_sql.attach(con, sim.token, name="other", **url)
+        con.execute("ROLLBACK")
+        vercel_sql.detach(con)
+
+
+def test_a_connection_that_is_closed_is_an_error_of_ours(sim):
+    con = duckdb.connect()
+    con.close()
+    with pytest.raises(vercel_sql.InterfaceError, match="the connection is closed"):
+        vercel_sql.attach(con, sim.token, api_url=sim.url)
+    with pytest.raises(vercel_sql.InterfaceError, match="the connection is closed"):
+        vercel_sql.detach(con)
+
+
 def test_without_a_token_the_error_says_where_it_was_sought(attached, sim):
     con = attached(sim, token=None)
     with pytest.raises(duckdb.Error, match=r"the argument token, then .*VERCEL_TOKEN"):

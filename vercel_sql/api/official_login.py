@@ -44,6 +44,8 @@ def official_login() -> OfficialLogin:
     paths = _paths()
     for path in paths:
         try:
+            if path.is_fifo():  # nobody may ever write to it
+                return OfficialLogin(None, f"{_named(path)}, which is a named pipe")
             content = json.loads(path.read_text("utf-8-sig"))  # as editors on Windows save it
         except (FileNotFoundError, NotADirectoryError):
             continue

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -121,6 +122,9 @@ def certificates() -> ssl.SSLContext:
     if folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
         raise _unusable(f"SSL_CERT_DIR is {folders}, which is not a directory")
     try:
+        for name, path in named.items():
+            if Path(path).is_fifo():  # OpenSSL would wait for whoever has its other end
+                raise _unusable(f"{name} is {path}, which is a named pipe")
         if file or folders:
             return ssl.create_default_context(cafile=file, capath=folders)
         return httpx.create_ssl_context(trust_env=False)

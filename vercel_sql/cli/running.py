@@ -75,6 +75,7 @@ class Manner:
         unbound: what to do about a placeholder without a value, or a value without one.
         approve: asked before a write sends anything; None allows all.
         around: what is entered for each statement, and left when its result is written.
+        leaves: whether a signal ends the process where DuckDB does not stop.
     """
 
     prefix: str = "vercel-sql: "
@@ -84,6 +85,7 @@ class Manner:
     unbound: str = ""
     approve: Callable[[Plan], bool] | None = None
     around: Callable[[], AbstractContextManager[object]] = nullcontext
+    leaves: bool = False
 
 
 class Runner:
@@ -140,15 +142,12 @@ class Runner:
     @contextmanager
     def stoppable(self) -> Iterator[None]:
         """Stops DuckDB too where a signal comes, and raises KeyboardInterrupt for it."""
-        self._interrupts = interrupts = Interrupts(self._connection.interrupt)
+        self._interrupts = interrupts = Interrupts(
+            self._connection.interrupt, leaves=self._manner.leaves
+        )
         try:
             with interrupts.listening():
                 yield
-        except RuntimeError:
-            # DuckDB's word for it, where it was stopped within one of its own steps.
-            if interrupts.came:
-                raise KeyboardInterrupt from None
-            raise
         finally:
             if interrupts.came:  # which of those that were nested does not matter
                 self._interrupts = interrupts

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from vercel_sql.cli.output import watched
 from vercel_sql.escapes import visible
+from vercel_sql.interrupts import leave
 from vercel_sql.messages import SAID_AFTER
 
 
@@ -30,5 +31,26 @@ def waiting(what: str) -> Iterator[Callable[[], None]]:
     timer.start()
     try:
         yield timer.cancel
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def in_time(what: str, code: int, failure: str, seconds: float) -> Iterator[None]:
+    """Says what DuckDB waits for, and ends the command where that takes too long.
+
+    Args:
+        what: a database of the user's, which DuckDB reaches and nothing can stop that.
+        code: the exit code then.
+        failure: what has failed then.
+        seconds: how long it may take.
+    """
+    reason = f"{failure}: there was no answer within {seconds:.0f} s"
+    timer = threading.Timer(seconds, leave, [code, reason])
+    timer.daemon = True
+    timer.start()
+    try:
+        with waiting(what):
+            yield
     finally:
         timer.cancel()

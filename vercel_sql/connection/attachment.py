@@ -27,6 +27,7 @@ from vercel_sql.connection.live_catalog import (
 )
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Manifest, vercel
+from vercel_sql.sql.running.duck import in_transaction
 from vercel_sql.tables import Failures, Source
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import create_live_schema
@@ -170,7 +171,7 @@ def attach(
     Raises:
         ParameterError: an argument is not acceptable, or ``writes`` lacks a ``secrets_file``.
         InterfaceError: the database has another catalog or schema of that name, or was attached
-            with another token or other options; or the connection is closed.
+            with another token or other options; or the connection is closed, or in a transaction.
         OperationalError: the secrets file or the audit log can't be used.
     """
     if writes and secrets_file is None:
@@ -213,8 +214,11 @@ def attach(
         attachment = _attached_before(con, name, terms)
         if attachment is not None:
             client.close()
+            if {*wanted} & {*attachment.missing}:
+                _refuse_transaction(attachment.con, "attach()")
             attachment.add(wanted)
             return attachment
+        _refuse_transaction(con, "attach()")
         attachment = make_attachment(con, name, client, manifest, keeping, Allowances(max_writes))
         try:
             attachment.add(wanted)
@@ -244,6 +248,16 @@ def _attached_before(con: duckdb.DuckDBPyConnection, name: str, terms: _Terms) -
         )
     attachment.live.come_to(con)
     return attachment
+
+
+def _refuse_transaction(con: duckdb.DuckDBPyConnection, what: str) -> None:
+    """Stops what DuckDB would end the user's transaction for.
+
+    Raises:
+        InterfaceError: the connection is in one.
+    """
+    if in_transaction(con):
+        raise InterfaceError(f"{what} can't run inside BEGIN … COMMIT: COMMIT or ROLLBACK first")
 
 
 def _identity(client: Client) -> str | None:
@@ -341,12 +355,13 @@ def detach(con: duckdb.DuckDBPyConnection, name: str = "vercel") -> None:
     """Takes the tables and functions of `attach` out of a connection again.
 
     Raises:
-        InterfaceError: nothing of that name was attached to it.
+        InterfaceError: nothing of that name was attached to it, or it is in a transaction.
     """
     with joining:
         key = key_of(con, name) or ""
         if key not in _attached:
             raise InterfaceError(f"nothing called {name} was attached to this connection")
+        _refuse_transaction(con, "detach()")
         _attached[key][0].remove(con)
         _attached.pop(key, None)
 

@@ -131,6 +131,7 @@ _TAKEN = {
         "WHERE database_name = current_database() AND lower(schema_name) = lower(?)"
     ),
 }
+_OURS = "FROM duckdb_schemas() WHERE lower(database_name) = lower(?) AND schema_name = ?"
 _shared: dict[str, LiveCatalog] = {}
 """The catalogs of `connect`, by the key that stands in each."""
 joining = threading.RLock()
@@ -205,9 +206,18 @@ def _key_macro(name: str) -> str:
 
 
 def key_of(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
-    """The key of the catalog of that name, if the database has one of ours."""
+    """The key of the catalog of that name, if the database has one of ours.
+
+    Raises:
+        InterfaceError: the connection is closed.
+    """
     try:
+        # An error of the macro's would end the transaction that the connection may be in.
+        if not con.execute(_OURS, [name, LIVE]).fetchall():
+            return None
         ((key,),) = con.execute(f"SELECT {_key_macro(name)}()").fetchall()
+    except duckdb.ConnectionException:
+        raise InterfaceError("the connection is closed") from None
     except duckdb.Error:
         return None
     return str(key)

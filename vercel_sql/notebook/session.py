@@ -103,8 +103,7 @@ class Session:
             try:
                 with self._interrupts.listening():
                     return self._run(options, statements)
-            except (Error, RuntimeError) as error:
-                # Where it came within a step of DuckDB's, that has its own word for it.
+            except Error as error:
                 if self._interrupts.came and not isinstance(error, PartialWriteError):
                     raise KeyboardInterrupt from None
                 raise

@@ -15,6 +15,7 @@ from vercel_sql.sql.dialect import Kind, Lexeme
 
 _BRACES = re.compile(r"\{\{([^{}]*)\}\}")
 _PATH = re.compile(r"[.$]*[^\W\d][\w.]*")
+_ARGUMENT = re.compile(r"(?<=[\s(])[.$]+[^\W\d][\w.]*")
 
 _TYPES = frozenset(
     [
@@ -143,12 +144,12 @@ def braces(text: str) -> Iterator[tuple[int, int, str]]:
 def other_template(text: str) -> str | None:
     """The name that the first template of another tool's in a text means; None if it has none.
 
-    Such are ``{{ .values.name }}``, ``{{.name}}``, ``{{ name | quote }}`` and ``{{- name -}}``: so
-    Go and Jinja write them, and StackQL's help after them.
+    Such are ``{{ .values.name }}``, ``{{.name}}``, ``{{ name | quote }}``, ``{{ quote .name }}``
+    and ``{{- name -}}``: so Go and Jinja write them, and StackQL's help after them.
     """
     for inner in _BRACES.findall(text):
         bare = inner.strip("- \t\r\n")
-        path = _PATH.match(bare)
+        path = _ARGUMENT.search(bare) or _PATH.match(bare)
         if path is None:
             continue
         is_trimmed = bare != inner.strip()
@@ -196,7 +197,10 @@ class Finder:
                 yield Template(name.lower(), index, is_ours=True)
         elif lexeme.raw == "{" and index + 1 < stop and self._lexemes[index + 1].raw == "{":
             # DuckDB has no two braces in a row, so that this is an error in any case.
-            text = "".join(each.raw for each in self._lexemes[index : min(index + 20, stop)])
+            inside = range(index, min(index + 20, stop))
+            text = "".join(
+                ("" if self._adjacent(each) else " ") + self._lexemes[each].raw for each in inside
+            )
         else:
             return
         meant = other_template(text)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from vercel_sql.api import Answer, Client, build_request, walk
-from vercel_sql.errors import ProgrammingError, StatementCancelledError
+from vercel_sql.errors import NotSupportedError, ProgrammingError, StatementCancelledError
 from vercel_sql.manifest import Column, Method, Resource
 from vercel_sql.tables.calls import send_or_missing
 from vercel_sql.tables.failures import Failures, ScanFailed
@@ -66,11 +66,12 @@ class LiveTable(ds.Dataset):  # type: ignore[misc]
         column = self.shape.qualified(SESSION.name)
         session = next(iter(candidates(node, column) or ()), None)
         source = self._sources.of(session)
-        if session is None and column in names and len(self._sources) > 1:
-            raise ScanFailed(
-                "several connections share this table, and a query of it needs DuckDB's optimizer "
-                "filter_pushdown, which is disabled"
-            )
+        resource = self.shape.resource
+        needs_filters = len(self._sources) > 1 or resource.asked_by
+        if session is None and column in names and needs_filters:
+            error = _no_filters(resource)
+            source.failures.keep(error)
+            raise ScanFailed.of(error)
         return Scan(self.shape, source.client, source.failures, names, filter, node, session)
 
 
@@ -235,6 +236,16 @@ def _uses(resource: Resource) -> Iterator[str]:
     for method in resource.methods.values():
         as_exec = f"EXEC vercel.{resource.full_name}.{method.name}"
         yield as_exec if method.verb == "exec" else f"{method.verb.upper()} ({method.name})"
+
+
+def _no_filters(resource: Resource) -> NotSupportedError:
+    """The error where DuckDB keeps the filters to itself that say what to ask for."""
+    reads = f" that reads {' or '.join(resource.asked_by)}" if resource.asked_by else ""
+    return NotSupportedError(
+        f"a query of vercel.{resource.full_name}{reads} needs DuckDB's optimizers filter_pushdown, "
+        "expression_rewriter and unused_columns, and one of them is off: RESET disabled_optimizers "
+        "and PRAGMA enable_optimizer turn them on"
+    )
 
 
 def _nothing_to_list(resource: Resource) -> ProgrammingError:

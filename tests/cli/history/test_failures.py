@@ -271,12 +271,14 @@ def test_an_extension_that_is_not_to_be_had(sim, here, target, tmp_path, monkeyp
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    said = failed(here, sim, target)
-    assert "hunter22secret" not in said
-    if "postgresql://" not in target[:13]:
-        scheme = target.partition(":")[0]
-        assert f"its extension {scheme}" in said
-        assert "INSTALL" in said
+    report = here("run", str(CHANGES), "--history", target, sim=sim)
+    assert (report.code, report.out, report.err.count("\n")) == (2, "", 1)
+    for said in (failed(here, sim, target), report.err):
+        assert "hunter22secret" not in said
+        if "postgresql://" not in target[:13]:
+            scheme = target.partition(":")[0]
+            assert f"its extension {scheme}" in said
+            assert "INSTALL" in said
     assert not sim.requests()
 
 

@@ -353,6 +353,21 @@ def test_a_history_that_can_not_be_opened(run, sim, tmp_path):
     assert not sim.requests()
 
 
+HISTORIES = {
+    "": "--history needs the name of a file",
+    ":memory:": "--history :memory: would be gone",
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_a_history_that_names_none_is_told_for_people(run, sim, history):
+    ended = run(LEAKED, "--history", history)
+    assert (ended.code, ended.out) == (2, "")
+    assert HISTORIES[history] in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert not sim.requests()
+
+
 # The command itself
 
 

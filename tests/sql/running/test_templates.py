@@ -15,6 +15,9 @@ FORMS = [
     "{{ values.name }}",
     "{{- name -}}",
     "{{name|upper}}",
+    "{{ quote .name }}",
+    "{{ index $.values.name 0 }}",
+    "{{ if (eq .name 1) }}",
 ]
 STATEMENTS = [
     f"INSERT INTO {T} (name) VALUES (@)",

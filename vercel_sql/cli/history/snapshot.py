@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 
 from vercel_sql import connect
 from vercel_sql.cli.accounts import guarded
@@ -39,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _snapshot(arguments: argparse.Namespace) -> int:
     target = Target(arguments.to)
-    in_turn(lambda: check_target(target))
+    with Interrupts(lambda: None, [signal.SIGINT], leaves=True).listening():
+        in_turn(lambda: check_target(target))
     with connect(
         api_url=arguments.api_url,
         oauth_url=arguments.oauth_url,
@@ -49,7 +51,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         request_timeout=arguments.request_timeout,
         strict=arguments.strict,
     ) as connection:
-        interrupts = Interrupts(connection.interrupt)
+        interrupts = Interrupts(connection.interrupt, leaves=True)
 
         def write() -> None:
             if interrupts.came:
@@ -65,7 +67,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
                 with progress(connection, None if arguments.verbose else watched()):
                     listing = read_listing(connection)
                 in_turn(write)
-        except (KeyboardInterrupt, RuntimeError, Error):
+        except (KeyboardInterrupt, Error):
             # DuckDB has words of its own for being stopped.
             if not interrupts.came:
                 raise

@@ -15,6 +15,10 @@ from vercel_sql.cli.history.target import Target
 
 _NEXT = f"SELECT coalesce(max(run_id), 0) + 1 FROM {CATALOG}.runs"
 _LISTING = "__listing"
+# For how many seconds what is far away may be silent.
+_LOOKED_AT, _WRITTEN = 60.0, 600.0
+_NOTHING = "no snapshot was added to"
+_UNKNOWN = "it is not known whether a snapshot was added to"
 
 
 def check_target(target: Target) -> None:
@@ -24,7 +28,7 @@ def check_target(target: Target) -> None:
         BusyError: another process has it open.
         OperationalError: it can't; the message says why.
     """
-    with target.looked_at() as con:
+    with target.waited_for(_LOOKED_AT, _NOTHING), target.looked_at() as con:
         if con is not None:
             check(con)
             if target.is_file:
@@ -38,7 +42,7 @@ def append(target: Target, listing: Listing) -> int:
         BusyError: another process has it open, or has just made it.
         OperationalError: it could not be written.
     """
-    with target.written() as con, _transaction(con):
+    with target.waited_for(_WRITTEN, _UNKNOWN), target.written() as con, _transaction(con):
         prepare(con)
         ((run_id,),) = con.execute(_NEXT).fetchall()
         _insert_run(con, run_id, listing)

@@ -6,14 +6,16 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import duckdb
 
 from vercel_sql.api.private_files import READABLE, require_private, require_replaceable
+from vercel_sql.cli.exit_codes import FAILED
 from vercel_sql.cli.history.schema import CATALOG
 from vercel_sql.cli.history.turns import BusyError, holder
+from vercel_sql.cli.waiting import in_time
 from vercel_sql.errors import OperationalError, ParameterError
 from vercel_sql.paths import named_path
 from vercel_sql.tables.catalog import literal
@@ -31,26 +33,29 @@ _LACKING = re.compile(
 
 
 class Target:
-    """What ``--to`` names.
+    """What ``--to`` or ``--history`` names.
 
     Args:
         text: a file's name, or what DuckDB's ATTACH takes, such as ``ducklake:history.ducklake``.
+        option: the option's name.
 
     Raises:
         ParameterError: it names nothing.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, option: str = "--to") -> None:
         if not text.strip() or "\0" in text:
-            raise ParameterError("--to needs the name of a file, or what DuckDB's ATTACH takes")
+            raise ParameterError(
+                f"{option} needs the name of a file, or what DuckDB's ATTACH takes"
+            )
         if ":memory:" in text.lower():
-            raise ParameterError(f"--to {text} would be gone with the command: name a file")
+            raise ParameterError(f"{option} {text} would be gone with the command: name a file")
         scheme = _SCHEME.match(text)
         self._text = text
         try:
             self._path = None if scheme else named_path(text).absolute()
         except OSError as error:  # no working directory, or no home directory
-            raise ParameterError(f"--to {text} can't be found: {error.strerror}") from None
+            raise ParameterError(f"{option} {text} can't be found: {error.strerror}") from None
         # What follows the scheme may hold a password.
         self._shown = f"{scheme[0]}:…" if scheme else text
 
@@ -61,6 +66,17 @@ class Target:
     def is_file(self) -> bool:
         """Whether it is a file of DuckDB's own, and nothing far away."""
         return self._path is not None
+
+    def waited_for(self, seconds: float, failure: str) -> AbstractContextManager[None]:
+        """Ends the command where what is far away is silent for longer; says what is waited for.
+
+        Args:
+            seconds: how long all that is done with it meanwhile may take.
+            failure: what is said then, before its name.
+        """
+        if self.is_file:
+            return nullcontext()
+        return in_time(self._shown, FAILED, f"{failure} {self._shown}", seconds)
 
     @contextmanager
     def looked_at(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
@@ -132,7 +148,7 @@ class Target:
             if (other := holder(str(error))) is not None:
                 raise BusyError(f"{other} has {self._shown} open") from None
             # What DuckDB says may repeat the whole target, and so may its traceback.
-            raise self._error(self._reason(str(error))) from None
+            raise self._error(self.reason(str(error))) from None
         except OSError as error:
             raise self._error(error.strerror or type(error).__name__) from None
         except BusyError:
@@ -143,7 +159,8 @@ class Target:
     def _error(self, reason: str) -> OperationalError:
         return OperationalError(f"no snapshot was added to {self._shown}: {reason}")
 
-    def _reason(self, said: str) -> str:
+    def reason(self, said: str) -> str:
+        """What a person can use of an error of DuckDB's, without the password that it may cite."""
         if (found := _LACKING.search(said)) and self._path is None:
             return (
                 f"DuckDB {duckdb.__version__} needs its extension {found[1]} for that, and it is "

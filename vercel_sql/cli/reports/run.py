@@ -120,7 +120,7 @@ class _Run:
         self._hidden = _masking(inputs)
         self._output = output
         self._desk = Desk(connection, with_account=arguments.format in WITH_FACTS)
-        self._interrupts = Interrupts(connection.interrupt)
+        self._interrupts = Interrupts(connection.interrupt, leaves=True)
         self._code = FINE
 
     def run(self, reports: Sequence[Report]) -> int:
@@ -129,13 +129,8 @@ class _Run:
             with self._interrupts.listening():
                 return self._run(reports)
         except KeyboardInterrupt:
-            pass
-        except RuntimeError:
-            # DuckDB's word for it, where it was stopped within one of its own steps.
-            if not self._interrupts.came:
-                raise
-        complain("interrupted")
-        return self._interrupts.exit_code
+            complain("interrupted")
+            return self._interrupts.exit_code
 
     def _run(self, reports: Sequence[Report]) -> int:
         try:

@@ -8,15 +8,20 @@ from datetime import UTC, datetime
 from vercel_sql import Connection, Cursor
 from vercel_sql.api import RequestEvent
 from vercel_sql.api.doubts import Doubt
+from vercel_sql.cli.exit_codes import WRONG_USE
+from vercel_sql.cli.history.target import Target
 from vercel_sql.cli.history.turns import BusyError, holder, in_turn
 from vercel_sql.cli.reports.checks import Ready
 from vercel_sql.cli.reports.outputs import Outcome
 from vercel_sql.cli.reports.report import RunFacts
 from vercel_sql.cli.reports.variables import set_variables
+from vercel_sql.cli.waiting import in_time
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.sql import NO_PARAMETERS
 from vercel_sql.tables.catalog import literal
 
+_UNATTACHED = "--history can't be attached"
+_ATTACHED_IN = 60.0  # seconds
 _USER = "SELECT coalesce(name, username), email FROM vercel.user.user"
 
 
@@ -42,19 +47,16 @@ class Desk:
         Raises:
             ParameterError: it can't be attached.
         """
+        named = Target(target, "--history")
         try:
             in_turn(lambda: self._attach(target))
         except Error as error:
-            reason = str(error).splitlines()[0]
-            # A target that is not a file may hold a password.
-            is_far = ":" in target[2:]
-            for text in (target, target.partition(":")[2]) if is_far else ():
-                reason = reason.replace(text, "…") if text else reason
-            raise ParameterError(f"--history can't be attached: {reason}") from None
+            raise ParameterError(f"{_UNATTACHED}: {named.reason(str(error))}") from None
 
     def _attach(self, target: str) -> None:
         try:
-            self._connection.execute(f"ATTACH {literal(target)} AS history (READ_ONLY)")
+            with in_time("the database of --history", WRONG_USE, _UNATTACHED, _ATTACHED_IN):
+                self._connection.execute(f"ATTACH {literal(target)} AS history (READ_ONLY)")
         except Error as error:
             if (other := holder(str(error))) is not None:
                 raise BusyError(f"{other} has it open") from None

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import duckdb
 
 from vercel_sql.api.causes import caused_by
 from vercel_sql.api.doubts import refused
-from vercel_sql.errors import NotSupportedError
 from vercel_sql.manifest import Method
 from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
@@ -124,45 +122,9 @@ class Engine:
         fragment = statement.fragment
         if not any_made(self._catalogs):
             return NativeQuery(*fragment.bind(parameters))
-        words = {lexeme.value.casefold() for lexeme in fragment.lexemes}
-        for column, value in self._references:
-            if column in words and (value in words or parameters.holds(value)):
-                self._require_pushdown(value)
         is_live = copies(fragment) and self._resolver.names_live(fragment)
         bind = read_first if is_live else Fragment.bind
         return NativeQuery(*bind(fragment, parameters))
-
-    @cached_property
-    def _references(self) -> set[tuple[str, str]]:
-        """The columns that have a word for the caller's own row, and that word."""
-        return {
-            (resource.self_reference.column.casefold(), resource.self_reference.value)
-            for catalog in self._catalogs
-            for name in catalog.manifest.service_names
-            for resource in catalog.manifest.service(name).resources.values()
-            if resource.self_reference is not None
-        }
-
-    def _require_pushdown(self, value: str) -> None:
-        """Makes sure that DuckDB hands filters on: else ``tokenId = 'current'`` finds nothing.
-
-        Args:
-            value: the word that is looked up.
-
-        Raises:
-            NotSupportedError: a setting of the session's keeps it from that.
-        """
-        query = "SELECT name, lower(value) FROM duckdb_settings() WHERE value IS NOT NULL"
-        settings = dict(self._con.execute(query).fetchall())
-        odd = {
-            "disabled_optimizers": "filter_pushdown" in settings["disabled_optimizers"].split(","),
-            "enable_optimizer": settings.get("enable_optimizer") == "false",
-        }
-        if name := next((name for name, is_odd in odd.items() if is_odd), None):
-            raise NotSupportedError(
-                f"the word {value} can't be looked up while {name} is {settings[name]}, since "
-                f"DuckDB then keeps the filter to itself: RESET {name} first"
-            )
 
     def _run(
         self, statement: Statement, parameters: Parameters, limits: Limits
