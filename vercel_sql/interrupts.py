@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _STUBBORN = 3.0
 """For how many seconds DuckDB is given time to stop, before a command leaves without it."""
+_DEAF = b"vercel-sql: DuckDB can't be stopped here; Ctrl-C again ends the session\n"
 _PUT_OFF = b"vercel-sql: finishing what can't be repeated; Ctrl-C again stops it at once\n"
 
 
@@ -32,8 +33,8 @@ class Interrupts:
     Args:
         stop: stops what runs outside Python; it is called in another thread.
         signals: the signals.
-        leaves: whether the process ends where DuckDB does not stop, such as for another server of
-            the user's that is silent.
+        leaves: which signal ends the process where DuckDB does not stop, such as for another server
+            of the user's that is silent: the first, the second, or none.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Interrupts:
         stop: Callable[[], None],
         signals: Collection[int] = (signal.SIGINT, signal.SIGTERM),
         *,
-        leaves: bool = False,
+        leaves: int = 0,
     ) -> None:
         self._stop = stop
         self._signals = signals
@@ -127,7 +128,7 @@ class Interrupts:
         raise KeyboardInterrupt
 
     def _watch(self, reader: socket.socket) -> None:
-        is_put_off = False
+        is_put_off, unmet = False, 0
         while received := reader.recv(64):
             number = next((each for each in received if each in self._signals), None)
             if number is None or self._asking:
@@ -136,9 +137,14 @@ class Interrupts:
                 is_put_off = True
                 continue
             self._stop()
-            if self._leaves and not self._met.wait(_STUBBORN):
+            if not self._leaves or self._met.wait(_STUBBORN):
+                continue
+            unmet += 1
+            if unmet >= self._leaves:
                 self.number = number
                 leave(self.exit_code, "interrupted")
+            with suppress(OSError):
+                os.write(2, _DEAF)
 
 
 def leave(code: int, reason: str) -> NoReturn:

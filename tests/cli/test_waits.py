@@ -12,7 +12,7 @@
 | ``serve`` until it has ended (`server/test_stopping.py`) | 60 s for writes | at once, for what |
 | another process that has a history open (`history/test_failures.py`) | 60 s | after 2 s, which |
 | a far history: to attach it, to write a run | 60 s, 600 s | after 2 s, which |
-| what else DuckDB waits for, such as an ATTACH | none; Ctrl-C ends it in 3 s | after 2 s, that |
+| what else DuckDB waits for, such as an ATTACH | none; Ctrl-C, in the shell two | after 2 s |
 | another shell that has locked the shell's history | 2 s; then it is left out | nothing |
 | the account's name in the shell's prompt | 0.3 s; then it comes later | nothing |
 | another process that writes a line of the same file | 1 s | nothing |
@@ -266,6 +266,22 @@ def shell(start, sim, **env):
     child = start("shell", VERCEL_TOKEN=sim.token, VERCEL_API_URL=sim.url, **env)
     child.expect("> ")
     return child
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_database_that_does_not_answer_in_the_shell(sim, terminal, far, tmp_path):
+    pipe, *urls = far
+    for each in [pipe, *urls]:
+        child = shell(terminal, sim, HOME=str(tmp_path))
+        child.sendline(f"ATTACH '{each}' AS other (READ_ONLY);")
+        said(child, "no answer yet")
+        child.sendintr()
+        if each == pipe:  # to open one can be stopped
+            said(child, "interrupted")
+            left(child)
+        else:
+            said(child, "DuckDB can't be stopped here; Ctrl-C again ends the session")
+            interrupted(child)
 
 
 def left(child):

@@ -39,7 +39,7 @@ def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
             watched=not arguments.verbose,
             hints={MissingTokenError: _WITHOUT_LOGIN, TooManyWritesError: _MORE_WRITES},
             unbound=_UNBOUND,
-            leaves=True,
+            leaves=1,
         )
         runner = Runner(connection, Printer(arguments.format), manner, inputs.hidden)
         with also_masking(runner.mask):

@@ -75,7 +75,7 @@ class Manner:
         unbound: what to do about a placeholder without a value, or a value without one.
         approve: asked before a write sends anything; None allows all.
         around: what is entered for each statement, and left when its result is written.
-        leaves: whether a signal ends the process where DuckDB does not stop.
+        leaves: which signal ends the process where DuckDB does not stop; 0 for none.
     """
 
     prefix: str = "vercel-sql: "
@@ -85,7 +85,7 @@ class Manner:
     unbound: str = ""
     approve: Callable[[Plan], bool] | None = None
     around: Callable[[], AbstractContextManager[object]] = nullcontext
-    leaves: bool = False
+    leaves: int = 0
 
 
 class Runner:

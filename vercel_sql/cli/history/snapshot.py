@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _snapshot(arguments: argparse.Namespace) -> int:
     target = Target(arguments.to)
-    with Interrupts(lambda: None, [signal.SIGINT], leaves=True).listening():
+    with Interrupts(lambda: None, [signal.SIGINT], leaves=1).listening():
         in_turn(lambda: check_target(target))
     with connect(
         api_url=arguments.api_url,
@@ -51,7 +51,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         request_timeout=arguments.request_timeout,
         strict=arguments.strict,
     ) as connection:
-        interrupts = Interrupts(connection.interrupt, leaves=True)
+        interrupts = Interrupts(connection.interrupt, leaves=1)
 
         def write() -> None:
             if interrupts.came:

@@ -120,7 +120,7 @@ class _Run:
         self._hidden = _masking(inputs)
         self._output = output
         self._desk = Desk(connection, with_account=arguments.format in WITH_FACTS)
-        self._interrupts = Interrupts(connection.interrupt, leaves=True)
+        self._interrupts = Interrupts(connection.interrupt, leaves=1)
         self._code = FINE
 
     def run(self, reports: Sequence[Report]) -> int:

@@ -64,6 +64,7 @@ class Session:
             unbound=_UNBOUND,
             approve=self._approve,
             around=self._noted,
+            leaves=2,
         )
         self._runner = Runner(connection, self.destination, manner)
 
