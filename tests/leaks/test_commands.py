@@ -168,7 +168,7 @@ def test_a_login_by_browser(machine, account, fault):
     app = machine.sim.oauth.clients.public
     options = ["--client-id", app.client_id, "--no-browser"]
     if fault is not None:
-        machine.sim.faults(path="/api/login/oauth/token", **fault)
+        machine.sim.faults(path="/login/oauth/token", **fault)
     with machine.started("login", "--oauth", *options, *machine.options, **account) as process:
         machine.listed(process)
         address, err = "", b""

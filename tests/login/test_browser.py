@@ -44,7 +44,7 @@ def test_the_address_and_the_exchange_are_as_the_documents_say(account):
     assert (redirect.hostname, redirect.path) == ("127.0.0.1", "/callback")
     fetch(account.sim.oauth.authorize(address))
     assert running.end() == 0
-    (exchange,) = account.asked("/api/login/oauth/token")
+    (exchange,) = account.asked("/login/oauth/token")
     form = dict(exchange.form)
     assert set(form) == {"grant_type", "client_id", "code", "code_verifier", "redirect_uri"}
     assert form["redirect_uri"] == asked["redirect_uri"]
@@ -61,7 +61,7 @@ def test_an_app_with_a_secret_shows_it_at_the_exchange(account, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("a-client-secret\n")
     ended = account.login("--client-secret-file", str(secret), client_id=app.client_id)
-    assert dict(account.asked("/api/login/oauth/token")[0].form)["client_secret"] == (
+    assert dict(account.asked("/login/oauth/token")[0].form)["client_secret"] == (
         "a-client-secret"
     )
     assert "a-client-secret" not in ended.err + account.files[0].read_text()
@@ -69,7 +69,7 @@ def test_an_app_with_a_secret_shows_it_at_the_exchange(account, tmp_path):
     assert account.run("whoami").process.returncode == 0
     assert dict(account.refreshes()[0].form)["client_secret"] == "a-client-secret"
     assert account.run("logout").process.returncode == 0
-    (revoked,) = account.asked("/api/login/oauth/token/revoke")
+    (revoked,) = account.asked("/login/oauth/token/revoke")
     assert revoked.headers["authorization"].startswith("Basic ")
 
 
@@ -166,12 +166,12 @@ def test_a_bad_id_token(account, fault, words):
     fetch(account.sim.oauth.authorize(address))
     refused(account, running, "the ID token is refused", words)
     # The tokens that came with it are not left alive.
-    (revoked,) = account.asked("/api/login/oauth/token/revoke")
+    (revoked,) = account.asked("/login/oauth/token/revoke")
     assert account.sim.oauth.sessions.active(dict(revoked.form)["token"]) is None
 
 
 def test_no_id_token(account):
-    path = "/api/login/oauth/token"
+    path = "/login/oauth/token"
     account.sim.faults(kind="patch", path=path, patch={"id_token": None})
     running, address = account.begin()
     fetch(account.sim.oauth.authorize(address))

@@ -19,7 +19,7 @@ from vercel_sql.errors import (
     StatementTimeoutError,
 )
 
-TOKEN_PATH = "/api/login/oauth/token"
+TOKEN_PATH = "/login/oauth/token"
 USER = "SELECT username FROM vercel.user.user"
 
 

@@ -28,7 +28,7 @@ from filelock import FileLock
 from ..scale import SCALE
 from .conftest import PATIENCE, fetch, query_of, with_query
 
-TOKEN_PATH = "/api/login/oauth/token"
+TOKEN_PATH = "/login/oauth/token"
 SILENT = """
 import time
 from keyring.backend import KeyringBackend

@@ -9,7 +9,7 @@ import pytest
 import vercel_sql
 
 T = "vercel.oauth.tokens"
-TOKEN = "/api/login/oauth/token"
+TOKEN = "/login/oauth/token"
 
 
 def grants(requests):
@@ -222,7 +222,7 @@ def test_explain_of_an_introspection_hides_the_token(db, sent):
     ):
         rows = db.execute(f"EXPLAIN {query}", values).fetchall()
         assert "t0k3nt0k3n" not in str(rows).replace("\n", "")
-        line = 'POST /api/login/oauth/token/introspect with {"token": "[secret]"}'
+        line = 'POST /login/oauth/token/introspect with {"token": "[secret]"}'
         assert line in dict(rows)["vercel_requests"]
     assert sent() == []
 
