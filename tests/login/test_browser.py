@@ -61,9 +61,7 @@ def test_an_app_with_a_secret_shows_it_at_the_exchange(account, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("a-client-secret\n")
     ended = account.login("--client-secret-file", str(secret), client_id=app.client_id)
-    assert dict(account.asked("/login/oauth/token")[0].form)["client_secret"] == (
-        "a-client-secret"
-    )
+    assert dict(account.asked("/login/oauth/token")[0].form)["client_secret"] == ("a-client-secret")
     assert "a-client-secret" not in ended.err + account.files[0].read_text()
     account.change(expires_at=1)
     assert account.run("whoami").process.returncode == 0

@@ -32,7 +32,7 @@ def test_discovery(db, sim, sent):
     query = "SELECT * EXCLUDE additional_fields FROM vercel.oauth.openid_configuration"
     cursor = db.execute(query)
     ((issuer, *endpoints, scopes, responses, grants, challenges, algorithms),) = cursor.fetchall()
-    request = one(sent(), "GET", "/.well-known/openid-configuration")
+    request = one(sent(discovery=True), "GET", "/.well-known/openid-configuration")
     assert (authorization(request), request.body) == (None, None)
     assert issuer == sim.url
     assert endpoints == [

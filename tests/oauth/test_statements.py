@@ -234,7 +234,8 @@ def test_looking_around(db, sent):
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     http = {row["method"]: row["http"] for row in dicts("SHOW METHODS IN vercel.oauth.sign_in")}
-    assert http["authorize_url"] == "procedure: no request"
+    assert http["authorize_url"] == "procedure: GET /.well-known/openid-configuration"
+    assert http["client_assertion"] == "procedure: GET /.well-known/openid-configuration"
     assert http["verify_id_token"] == (
         "procedure: GET /.well-known/openid-configuration, GET {jwks_uri}"
     )
@@ -257,7 +258,8 @@ def test_each_insert_has_a_template(db, sent):
     exchange, refresh = (row[0] for row in db.execute(f"SHOW INSERT INTO {T}").fetchall())
     assert "code_verifier" in exchange
     assert "data__refresh_token" in refresh
-    values = {"client_id": "cl_1", "client_secret": None, "refresh_token": "r"}
+    values = {"client_id": "cl_1", "refresh_token": "r"}
+    values |= dict.fromkeys(("client_secret", "client_assertion"))
     with pytest.raises(vercel_sql.OperationalError, match="refresh_tokens failed"):
         db.execute(refresh, values)
     assert grants(sent()) == ["refresh_token"]

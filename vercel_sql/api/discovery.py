@@ -121,7 +121,9 @@ def path_on(base: str, address: object) -> str | None:
 
 
 def _document(client: Client) -> Document:
-    answer = client.send(build_request(_lister(), {}))
+    # Another issuer is not taken for another request's answer, and asked for again.
+    method = msgspec.structs.replace(_lister(), identity=[])
+    answer = client.send(build_request(method, {}))
     content = answer.json()
     if not isinstance(content, dict):
         raise answer.unusable("it is not an object")
