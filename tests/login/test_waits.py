@@ -122,7 +122,7 @@ def test_a_keyring_that_is_silent_gives_way_to_the_file(account, silent_keyring)
 
 def test_ctrl_c_while_a_keyring_is_waited_for(account, silent_keyring):
     silent_keyring(3600)
-    login = ("login", "--oauth", "--client-id", account.client_id)
+    login = ("login", "--oauth", "--client-id", account.client_id, *account.port_for())
     for command in (("whoami",), login, ("logout",), ("-c", "FROM vercel.user.user")):
         running = account.start(*command)
         running.until(WAITING)
@@ -179,7 +179,9 @@ def waited_for(path: Path) -> str:
 
 
 def test_a_browser_in_the_foreground_is_not_waited_for(account, browser):
-    running = account.start("login", "--oauth", "--client-id", account.client_id)
+    running = account.start(
+        "login", "--oauth", "--client-id", account.client_id, *account.port_for()
+    )
     address = running.until("http://")
     assert waited_for(browser) == address
     assert fetch(account.sim.oauth.authorize(address))[0] == 200
@@ -188,7 +190,7 @@ def test_a_browser_in_the_foreground_is_not_waited_for(account, browser):
 
 
 def test_a_browser_in_the_foreground_keeps_no_time_limit_and_no_ctrl_c_away(account, browser):
-    login = ("login", "--oauth", "--client-id", account.client_id)
+    login = ("login", "--oauth", "--client-id", account.client_id, *account.port_for())
     running = account.start(*login, "--timeout", "1")
     running.until("http://")
     assert running.end() == 1
@@ -201,7 +203,9 @@ def test_a_browser_in_the_foreground_keeps_no_time_limit_and_no_ctrl_c_away(acco
 
 def test_no_browser_at_all(account, tmp_path):
     account.env |= {"PATH": str(tmp_path), "BROWSER": "/nowhere/browser"}
-    running = account.start("login", "--oauth", "--client-id", account.client_id)
+    running = account.start(
+        "login", "--oauth", "--client-id", account.client_id, *account.port_for()
+    )
     address = running.until("http://")
     assert fetch(account.sim.oauth.authorize(address))[0] == 200
     assert running.end() == 0, running.err

@@ -240,7 +240,7 @@ def test_looking_around(db, sent):
         "procedure: GET /.well-known/openid-configuration, GET {jwks_uri}"
     )
     methods = {row["method"]: row for row in dicts(f"SHOW EXTENDED METHODS IN {T}")}
-    assert methods["exchange_code"]["http"] == f"POST {TOKEN}"
+    assert methods["exchange_code"]["http"] == "POST {token_endpoint}"
     assert methods["refresh_tokens"]["required"] == "data__client_id, data__refresh_token"
     assert methods["revoke_token"]["auth"] == "basic"
     assert methods["exchange_code"]["auth"] == "none"

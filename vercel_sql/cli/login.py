@@ -226,8 +226,8 @@ def _show_address(address: str, callback: str, *, no_browser: bool) -> None:
     # which stays here.
     _tell("Open this address in a browser on this machine:", "", f"    {address}", "")
     _tell(
-        f"The app needs the callback {callback} (team settings, Apps, Manage, Authorization",
-        "Callback URLs). If it is not registered there, the browser shows an error.",
+        "The app has to list this under Authorization Callback URLs (team settings, Apps, Manage):",
+        *("", f"    {callback}", ""),
     )
     if not no_browser:
         _open_browser(address)
