@@ -179,9 +179,8 @@ def waited_for(path: Path) -> str:
 
 
 def test_a_browser_in_the_foreground_is_not_waited_for(account, browser):
-    running = account.start(
-        "login", "--oauth", "--client-id", account.client_id, *account.port_for()
-    )
+    app = ("--client-id", account.client_id, *account.port_for())
+    running = account.start("login", "--oauth", *app)
     address = running.until("http://")
     assert waited_for(browser) == address
     assert fetch(account.sim.oauth.authorize(address))[0] == 200
@@ -203,9 +202,8 @@ def test_a_browser_in_the_foreground_keeps_no_time_limit_and_no_ctrl_c_away(acco
 
 def test_no_browser_at_all(account, tmp_path):
     account.env |= {"PATH": str(tmp_path), "BROWSER": "/nowhere/browser"}
-    running = account.start(
-        "login", "--oauth", "--client-id", account.client_id, *account.port_for()
-    )
+    app = ("--client-id", account.client_id, *account.port_for())
+    running = account.start("login", "--oauth", *app)
     address = running.until("http://")
     assert fetch(account.sim.oauth.authorize(address))[0] == 200
     assert running.end() == 0, running.err
