@@ -46,7 +46,7 @@ def test_another_secret_and_another_client(kind, put, installed, opened):
         "sso": (errors.ForbiddenError, 403),
     }
     error = failure(lambda: put(table, unknown), *kind_of_error[kind])
-    assert "does not know the client_id" in str(error)
+    assert "the client_id is unknown" in str(error)
     assert "token may not" not in str(error)
 
 
@@ -56,7 +56,7 @@ def test_an_unknown_provider_is_told_what_to_check(status, put, opened, sim):
     with pytest.raises(errors.APIError) as raised:
         put(SSO, {**opened(), "client_id": "oac_unknown"})
     assert raised.value.status == status
-    assert "does not know the client_id" in str(raised.value)
+    assert "the client_id is unknown" in str(raised.value)
 
 
 def test_another_redirect_uri(put, installed):

@@ -129,7 +129,11 @@ def test_one_of_the_two_signs(given, db, public, sent):
 
 
 @pytest.mark.parametrize(
-    "kind", ["text", "json", "public PEM", "public JWK", "OKP", "secret", "list"]
+    "kind",
+    [
+        *("text", "json", "public PEM", "public JWK", "OKP", "secret", "list", "another use"),
+        *("a curve of its own", "a curve without algorithm"),
+    ],
 )
 def test_what_is_not_a_key_that_can_sign(kind, db, keys, public):
     text = {
@@ -140,11 +144,23 @@ def test_what_is_not_a_key_that_can_sign(kind, db, keys, public):
         "OKP": json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=True)),
         "secret": json.dumps({"kty": "oct", "k": "czNjcjN0"}),
         "list": '{"keys": []}',
+        "another use": json.dumps({**keys["RSA"].as_dict(private=True), "use": "enc"}),
+        "a curve of its own": json.dumps({**keys["EC"].as_dict(private=True), "alg": "ES512"}),
+        "a curve without algorithm": ECKey.generate_key("secp256k1").as_pem(private=True).decode(),
     }[kind]
     with pytest.raises(vercel_sql.ParameterError, match="the private key can't be used") as raised:
         signed(db, public, private_key=text)
     assert "s3cr3t" not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize("alg", ["none", "HS256", "dir", 5])
+def test_a_key_is_never_used_as_it_may_not(alg, db, keys, with_key):
+    """Neither unsigned nor as a secret, whatever the key says."""
+    app = with_key("RSA")
+    jwk = json.dumps({**keys["RSA"].as_dict(private=True), "alg": alg})
+    with pytest.raises(vercel_sql.ParameterError, match="the private key can't be used"):
+        signed(db, app, private_key=jwk)
 
 
 def test_explain_masks_assertions(db, sent):

@@ -162,7 +162,7 @@ def _client_hint(method: Method, detail: APIErrorDetail) -> str:
     named = is_exchange and method.parameter("client_id") is not None
     if not named or detail.code == _FOREIGN or detail.status not in (400, 403, 404, 500):
         return ""
-    return "Vercel answers so, too, where it does not know the client_id, or not with that secret"
+    return "Vercel also answers so if the client_id is unknown or the client_secret does not match"
 
 
 def _hint(

@@ -73,6 +73,7 @@ def signed_assertion(
     """
     # Imported here: the JOSE library takes as long to import as a small statement to run.
     from joserfc import jwt
+    from joserfc.errors import JoseError
     from joserfc.jwk import OctKey
 
     server, path = endpoint(client, method)
@@ -85,32 +86,39 @@ def signed_assertion(
         "iat": now,
         "exp": now + _SECONDS,
     }
-    if private_key is None:
-        client.redactor.add(client_secret)
-        key: OctKey | RSAKey | ECKey = OctKey.import_key(client_secret or "")
-        algorithm = "HS256"
-    else:
-        client.redactor.add(private_key)
-        key = _private_key(private_key)
-        algorithm = _algorithm(key)
-    kid = key_id or key.kid
-    header = {"alg": algorithm, "typ": "JWT", **({"kid": kid} if kid else {})}
-    assertion = jwt.encode(header, claims, key, algorithms=[algorithm])
+    client.redactor.add(client_secret or private_key)
+    try:
+        if private_key is None:
+            key: OctKey | RSAKey | ECKey = OctKey.import_key(client_secret or "")
+            algorithm = "HS256"
+        else:
+            key = _private_key(private_key)
+            algorithm = _algorithm(key)
+        kid = key_id or key.kid
+        header = {"alg": algorithm, "typ": "JWT", **({"kid": kid} if kid else {})}
+        assertion = jwt.encode(header, claims, key, algorithms=[algorithm])
+    except (JoseError, ValueError, TypeError, KeyError):
+        # What the library says may cite the key.
+        raise ParameterError(
+            "the client secret can't be used to sign"
+            if private_key is None
+            else "the private key can't be used: it has to be an RSA or EC private key without a "
+            "password, as PEM or as a JWK"
+        ) from None
     client.redactor.add(assertion)
     return assertion
 
 
 def _private_key(text: str) -> RSAKey | ECKey:
-    """The key of a PEM or JWK; errors of the library may cite it, and are not shown."""
+    """The key of a PEM or JWK.
+
+    Raises:
+        ValueError: it is not one.
+    """
     from joserfc.errors import JoseError
     from joserfc.jwk import ECKey, RSAKey
 
-    value: Any = text
-    if text.lstrip().startswith("{"):
-        try:
-            value = json.loads(text)
-        except ValueError:
-            raise _unusable() from None
+    value: Any = json.loads(text) if text.lstrip().startswith("{") else text
     for kind in (RSAKey, ECKey):
         try:
             key = kind.import_key(value)
@@ -118,21 +126,22 @@ def _private_key(text: str) -> RSAKey | ECKey:
             continue
         if key.is_private:
             return key
-    raise _unusable()
-
-
-def _unusable() -> ParameterError:
-    return ParameterError(
-        "the private key can't be used: it has to be an RSA or EC private key without a password, "
-        "as PEM or as a JWK"
-    )
+    raise ValueError("not a private key")
 
 
 def _algorithm(key: RSAKey | ECKey) -> str:
+    """What a key signs with: what it says itself, if that is for private keys.
+
+    Raises:
+        ValueError: it says another algorithm.
+        KeyError: its curve has none.
+    """
     named = key.get("alg")
-    if isinstance(named, str):
+    if isinstance(named, str) and named.startswith(("RS", "PS", "ES")):
         return named
-    return "RS256" if key.key_type == "RSA" else _EC_ALGORITHMS.get(str(key["crv"]), "ES256")
+    if named is not None:
+        raise ValueError("not an algorithm of private keys")
+    return "RS256" if key.key_type == "RSA" else _EC_ALGORITHMS[str(key["crv"])]
 
 
 def read_client_secret(path: str | None) -> str | None:
