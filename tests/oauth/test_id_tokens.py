@@ -152,6 +152,9 @@ def part(value):
         part({"alg": "RS256", "b64": False, "crit": ["b64"]}) + "." + part({}) + ".x",
         part({"alg": "dir", "enc": "A256GCM"}) + "." * 4,
         part({"alg": "RS256"}) + "." + "A" * 300_000 + ".x",
+        "Wz" * 150_000 + ".x.x",
+        base64.b64encode(b'{"a":' * 100_000).decode().rstrip("=") + ".e30.x",
+        part({"alg": "RS256"}) + "." + base64.b64encode(b"[" * 99_999).decode() + ".x",
     ],
 )
 def test_what_is_no_token(text, db, public):

@@ -53,7 +53,7 @@ def verify_id_token(
         raise _refused("it has expired") from None
     except JoseError as error:
         raise _refused(_reason(error)) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _refused("it is not a signed token") from None
     return dict(decoded.claims)
 
@@ -62,7 +62,7 @@ def _issuer(client: Client, token: str, issuer: str | None) -> str:
     """The server whose token it says that it is, to the letter."""
     try:
         said = decode_json(jws.extract_compact(token.encode()).payload)
-    except (JoseError, ValueError, TypeError, AttributeError):
+    except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
         raise _refused("it is not a signed token") from None
     named = said.get("iss") if isinstance(said, dict) else None
     if named is None:
