@@ -107,11 +107,11 @@ scopes AS (  -- each scope as text, so that their order does not matter
                 ', ',
                 concat_ws(' ', s.type, s.teamId),
                 'from ' || s.origin,
-                'since ' || try(epoch_ms(s.createdAt))::VARCHAR,
-                'until ' || try(epoch_ms(s.expiresAt))::VARCHAR,
+                'since ' || try(epoch_ms(s.createdAt)::VARCHAR),
+                'until ' || try(epoch_ms(s.expiresAt)::VARCHAR),
                 'sudo from ' || s.sudo.origin,
-                'verified ' || try(epoch_ms(s.sudo.verifiedAt))::VARCHAR,
-                'sudo until ' || try(epoch_ms(s.sudo.expiresAt))::VARCHAR
+                'verified ' || try(epoch_ms(s.sudo.verifiedAt)::VARCHAR),
+                'sudo until ' || try(epoch_ms(s.sudo.expiresAt)::VARCHAR)
             )
             FOR s IN coalesce(from_json(tokens.scopes, '[{
                 "type": "VARCHAR", "teamId": "VARCHAR", "origin": "VARCHAR",
@@ -141,7 +141,7 @@ callers AS (  -- the tokens that took a snapshot from the earlier run to the lat
 ),
 
 differences AS (
-    SELECT 'created' AS kind, id, name, NULL AS before, try(epoch_ms(createdAt))::VARCHAR AS after
+    SELECT 'created' AS kind, id, name, NULL AS before, try(epoch_ms(createdAt)::VARCHAR) AS after
     FROM after ANTI JOIN before USING (id)
     UNION ALL
     SELECT 'revoked', id, name, 'listed',
@@ -149,13 +149,13 @@ differences AS (
     FROM before ANTI JOIN after USING (id) CROSS JOIN compared
     WHERE revokedAt IS NULL
     UNION ALL
-    SELECT 'revoked', id, name, try(epoch_ms(old_revoked))::VARCHAR, try(epoch_ms(new_revoked))::VARCHAR
+    SELECT 'revoked', id, name, try(epoch_ms(old_revoked)::VARCHAR), try(epoch_ms(new_revoked)::VARCHAR)
     FROM kept, compared
     WHERE old_revoked IS DISTINCT FROM new_revoked AND list_contains(shared, 'revokedAt')
     UNION ALL
     SELECT 'leaked', id, name,
-        concat_ws(' ', try(epoch_ms(old_leak))::VARCHAR, old_url),
-        concat_ws(' ', try(epoch_ms(new_leak))::VARCHAR, new_url)
+        concat_ws(' ', try(epoch_ms(old_leak)::VARCHAR), old_url),
+        concat_ws(' ', try(epoch_ms(new_leak)::VARCHAR), new_url)
     FROM kept, compared
     WHERE (old_leak IS DISTINCT FROM new_leak AND list_contains(shared, 'leakedAt'))
         OR (old_url IS DISTINCT FROM new_url AND list_contains(shared, 'leakedUrl'))
@@ -165,8 +165,8 @@ differences AS (
     WHERE len(lost) + len(gained) > 0 AND list_contains(shared, 'scopes')
     UNION ALL
     SELECT 'expiry changed', id, name,
-        coalesce(try(epoch_ms(old_expiry))::VARCHAR, old_expiry::VARCHAR, old_unread, 'never'),
-        coalesce(try(epoch_ms(new_expiry))::VARCHAR, new_expiry::VARCHAR, new_unread, 'never')
+        coalesce(try(epoch_ms(old_expiry)::VARCHAR), old_expiry::VARCHAR, old_unread, 'never'),
+        coalesce(try(epoch_ms(new_expiry)::VARCHAR), new_expiry::VARCHAR, new_unread, 'never')
     FROM kept, compared
     WHERE (old_expiry, old_unread) IS DISTINCT FROM (new_expiry, new_unread)
         AND list_contains(shared, 'expiresAt')
@@ -176,8 +176,8 @@ differences AS (
     WHERE old_name IS DISTINCT FROM name AND list_contains(shared, 'name')
     UNION ALL
     SELECT 'last used', id, name,
-        CASE WHEN old_active <= created THEN 'never' ELSE try(epoch_ms(old_active))::VARCHAR END,
-        try(epoch_ms(new_active))::VARCHAR
+        CASE WHEN old_active <= created THEN 'never' ELSE try(epoch_ms(old_active)::VARCHAR) END,
+        try(epoch_ms(new_active)::VARCHAR)
     FROM kept ANTI JOIN callers USING (id) CROSS JOIN compared
     WHERE old_active IS DISTINCT FROM new_active AND list_contains(shared, 'activeAt')
 )

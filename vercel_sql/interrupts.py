@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+
+
+_PUT_OFF = b"vercel-sql: finishing what can't be repeated; Ctrl-C again stops it at once\n"
 
 
 class Interrupts:
@@ -94,6 +98,8 @@ class Interrupts:
         first = not self.came
         self.number = number
         if self._held_back and first:
+            with suppress(OSError):  # no stream of Python's: it may be in the middle of a line
+                os.write(2, _PUT_OFF)
             return
         raise KeyboardInterrupt
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from vercel_sql import Connection
 from vercel_sql.api import PageEvent, RequestEvent
+from vercel_sql.escapes import visible
 from vercel_sql.logs import heard_by
 
 DELAY_SECONDS = 2.0
@@ -23,10 +24,13 @@ class Progress:
 
     Args:
         bar: the tqdm that draws it; None where nobody watches.
+        waits_for: gives the server that does not answer, if it is one.
     """
 
-    def __init__(self, bar: Any = None) -> None:
+    def __init__(self, bar: Any = None, waits_for: Callable[[], str | None] = lambda: None) -> None:
         self._bar = bar
+        self._waits_for = waits_for
+        self._timer: threading.Timer | None = None
         self._counts_writes_only = False
         self._requests = self._pages = self._rows = 0
         self._lock = (
@@ -44,9 +48,24 @@ class Progress:
         bar.n = bar.last_print_n = 0
         bar.start_t = bar.last_print_t = time.time()
         bar.delay = DELAY_SECONDS
+        self.begin()
+
+    def begin(self) -> None:
+        """Shows the line after a while, whether or not there is anything to tell by then."""
+        self._timer = threading.Timer(DELAY_SECONDS, self._show)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Shows nothing more of itself."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
     def clear(self) -> None:
         """Takes the line off the screen until there is more to tell, so that others can write."""
+        self.stop()
         if self._bar is not None and self._bar.last_print_t >= self._bar.start_t + self._bar.delay:
             self._bar.clear()
 
@@ -73,6 +92,16 @@ class Progress:
         with self._lock:
             self._bar.delay = 0  # else the line is not cleared at the end
             self._bar.set_description_str(text)
+
+    def _show(self) -> None:
+        with self._lock:
+            if self._timer is None:
+                return
+            self._bar.delay = 0
+            server = self._waits_for()
+            if server and not self._bar.n:
+                self._bar.set_description_str(f"waiting for {visible(server)}", refresh=False)
+            self._bar.refresh()
 
     def _advance(self, api_method: str) -> None:
         done = _counted(self._requests, "request")
@@ -109,14 +138,18 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
         leave=False,
         dynamic_ncols=True,
     ) as bar:
-        line = Progress(bar)
+        line = Progress(bar, lambda: connection.client.connections.waits_for)
+        line.begin()
         with (
             connection.observed(line.count),
             connection.client.pages.told(line.count_page),
             # It also says that it waits for a rate limit, and how long.
             heard_by(_OnTheLine(line), logging.INFO),
         ):
-            yield line
+            try:
+                yield line
+            finally:
+                line.stop()
 
 
 def _tqdm() -> Any:

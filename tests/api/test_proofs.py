@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 import vercel_sql
+from vercel_sql.api import build_request
 from vercel_sql.errors import AnswerMismatchError, PartialWriteError, UnknownOutcomeError
+from vercel_sql.manifest import vercel
 
 TABLE = "vercel.authentication.user_tokens"
 NOT_ITS_OWN = "the answer to another request"
@@ -57,6 +59,20 @@ def test_a_moment_may_be_rounded(db, sim, rounded):
 
 
 # What belongs to another request
+
+
+def test_an_answer_that_was_cut_and_then_comes_whole_is_a_replay(db, sim):
+    """The header tells answers apart until two whole ones that differ have one id."""
+    method = vercel().service("user").resources["user"].methods["get_auth_user"]
+    request = build_request(method, {})
+    is_replayed = db.client.proofs.is_replayed
+    cut, whole, other = b'{"user": {"id": "a"', b'{"user": {"id": "a"}}', b'{"user": {"id": "b"}}'
+    for first, second in ((cut, whole), (whole, cut)):
+        headers = {"x-vercel-id": f"iad1::{first.hex()}"}
+        assert not is_replayed(request, headers, first)
+        assert is_replayed(request, headers, second)
+    assert is_replayed(request, headers, whole)
+    assert not is_replayed(request, headers, other)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ class Ended:
     code: int | str
     out: str
     err: str
+    cpu: float = 0.0
+    memory: float = 0.0
 
 
 def environment(sim: Simulator | None = None, **more: str) -> dict[str, str]:
@@ -105,8 +107,9 @@ class Forge:
     ) -> Ended:
         """How a run ends: ``forge("whoami", sim=sim, env={"HOME": None}, out="/dev/full")``.
 
-        What an output is called is a file, ``closed``, ``no reader``, or ``pipe``. The exit code
-        of what did not end in time is ``hang``.
+        What an output is called is a file, ``closed``, ``no reader``, ``pipe``, or ``slow``: one
+        that is not read for a ``pause``, and then in small pieces, unless so many ``interrupts``
+        come first. The exit code of what did not end in time is ``hang``.
         """
         own = {
             "HOME": str(self._folder / "home"),
@@ -129,6 +132,9 @@ class Forge:
             "gone": False,
             "largest": None,
             "nobody": False,
+            "pause": 0.0,
+            "blocking": True,
+            "interrupts": 0,
             "seconds": PATIENCE,
             **cell,
         }

@@ -8,6 +8,7 @@ own.
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import json
 import os
@@ -45,7 +46,10 @@ def _import() -> None:
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
-    pipes = {name: os.pipe() for name in ("out", "err") if job[name] == "pipe"}
+    pipes = {name: os.pipe() for name in ("out", "err") if job[name] in ("pipe", "slow")}
+    if job["out"] == "slow":
+        fcntl.fcntl(pipes["out"][1], fcntl.F_SETPIPE_SZ, 4096)
+        os.set_blocking(pipes["out"][1], job["blocking"])
     child = os.fork()
     if child == 0:
         try:
@@ -58,15 +62,25 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
     try:
         for reader, _ in pipes.values():
             os.set_blocking(reader, False)
-        read = _read({reader: name for name, (reader, _) in pipes.items()}, end)
-        code = _ended(child, end)
+        readers = {reader: name for name, (reader, _) in pipes.items()}
+        if job["out"] == "slow":
+            time.sleep(job["pause"])
+        if job["interrupts"]:  # while nobody reads
+            for _ in range(job["interrupts"]):
+                os.kill(child, signal.SIGINT)
+                time.sleep(0.2)
+            code, usage = _ended(child, end)
+            read = _read(readers, end)
+        else:
+            read = _read(readers, end, 2048 if job["out"] == "slow" else 1 << 20)
+            code, usage = _ended(child, end)
     finally:
         for reader, _ in pipes.values():
             os.close(reader)
-    return {"code": code, "out": "", "err": "", **read}
+    return {"code": code, "out": "", "err": "", **read, **usage}
 
 
-def _read(readers: dict[int, str], end: float) -> dict[str, str]:
+def _read(readers: dict[int, str], end: float, most: int = 1 << 20) -> dict[str, str]:
     """What comes until the pipes close, or time is over."""
     import select
 
@@ -74,23 +88,25 @@ def _read(readers: dict[int, str], end: float) -> dict[str, str]:
     still = set(readers)
     while still and time.monotonic() < end:
         for reader in select.select(list(still), [], [], 0.2)[0]:
-            piece = os.read(reader, 1 << 20)
+            piece = os.read(reader, most)
             came[readers[reader]] += piece
             if not piece:
                 still.discard(reader)
     return {name: content.decode("utf-8", "backslashreplace") for name, content in came.items()}
 
 
-def _ended(child: int, end: float) -> int | str:
+def _ended(child: int, end: float) -> tuple[int | str, dict[str, float]]:
+    """The exit code, and what it took: seconds of computing, and mebibytes at most."""
     while time.monotonic() < end:
-        found, status = os.waitpid(child, os.WNOHANG)
+        found, status, usage = os.wait4(child, os.WNOHANG)
         if found:
-            return os.waitstatus_to_exitcode(status)
+            took = {"cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024}
+            return os.waitstatus_to_exitcode(status), took
         time.sleep(0.005)
     with suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return "hang"
+    return "hang", {}
 
 
 def _become(job: dict[str, Any], writers: dict[str, int]) -> None:
@@ -144,7 +160,7 @@ def _not_entered(uid: int) -> NoReturn:
 def _opened(what: str, flags: int, writer: int | None) -> int | None:
     if what == "closed":
         return None
-    if what == "pipe":
+    if what in ("pipe", "slow"):
         return writer
     if what == "no reader":
         reader, alone = os.pipe()

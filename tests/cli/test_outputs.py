@@ -1,4 +1,4 @@
-"""Every output of every command: closed, full, gone, without a reader.
+"""Every output of every command: closed, full, gone, without a reader, or with a slow one.
 
 A cell is a command and what its outputs are. It ends with the exit code of what was carried out,
 or with 1 or 2 and one line that names the output; never with an internal error, a traceback of a
@@ -8,6 +8,8 @@ library, a hang, or silence where there is somebody left to be told.
 from __future__ import annotations
 
 import os
+import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import pytest
 
 from vercel_sql.simulator import Simulator
 
-from ..scale import SCALE
+from ..scale import SCALE, scaled
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="cells are forks")
 
@@ -214,3 +216,81 @@ def test_what_needs_no_file_runs_without_a_working_directory(forge, account, tmp
     sane(ended, (name, ended))
     assert ended.code == 0, ended
     assert ended.out
+
+
+ROWS = scaled(600, 60_000)
+BIG = f"SELECT i, repeat('x', 50) || i AS t FROM range({ROWS}) AS r(i)"
+FORMATS = ("table", "csv", "json", "ndjson", "markdown")
+SLOW = {
+    **{f"query {fmt}": ("-o", fmt, "-c", BIG) for fmt in FORMATS},
+    **{f"report {fmt}": ("run", "{report}", "-o", fmt) for fmt in (*FORMATS, "html")},
+    "several": ("-c", f"{BIG}; SELECT 1", "-c", BIG),
+    "list": ("-o", "json", "-c", f"SELECT * FROM {T}"),
+    "help": ("--help",),
+}
+# Whether a write waits: not where whoever reads, such as ssh, has made the pipe so.
+WAYS = {
+    name: [number % 2 == 0, number % 2 != 0][: 1 if SCALE == 1 else 2]
+    for number, name in enumerate(SLOW)
+}
+linux = pytest.mark.skipif(sys.platform != "linux", reason="makes pipes small")
+
+
+@pytest.fixture
+def slowly(forge, account, tmp_path):
+    """Runs one of the commands with a slow reader, or another kind: ``slowly("help")``."""
+    report = tmp_path / "big.sql"
+    report.write_text(BIG)
+
+    def run(name, out="slow", **cell):
+        arguments = [each.format(report=report) for each in SLOW[name]]
+        env = {"VERCEL_SQL_STATE_DIR": str(tmp_path)}
+        return forge(*arguments, sim=account, env=env, out=out, **cell)
+
+    return run
+
+
+@linux
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_reader_gets_all_of_it(slowly, name):
+    usual = slowly(name, "pipe")
+    for blocking in WAYS[name]:
+        ended = slowly(name, pause=0.3, blocking=blocking)
+        assert ended.code == usual.code == 0, ended
+        # A page tells when it was made, and how long that took.
+        assert re.sub(r"\d+", "0", ended.out) == re.sub(r"\d+", "0", usual.out), (name, blocking)
+        assert len(usual.out) > 4096 or name == "help"
+        assert ended.err == usual.err
+        assert ended.memory < usual.memory + 32 + len(usual.out) / 2**20, (ended.memory, usual)
+
+
+@linux
+@pytest.mark.parametrize("blocking", [True, False])
+def test_waiting_for_a_reader_takes_no_computing(slowly, blocking):
+    pause = scaled(2, 20)
+    usual = slowly("query csv", "pipe")
+    ended = slowly("query csv", pause=pause, blocking=blocking)
+    assert ended.out == usual.out
+    assert ended.cpu < usual.cpu + pause / 2
+
+
+@linux
+@pytest.mark.parametrize("name", [n for n in SLOW if n not in ("help", "list")][:: 4 // SCALE or 1])
+def test_ctrl_c_while_nobody_reads(slowly, name):
+    for blocking in WAYS[name]:
+        ended = slowly(name, pause=1.5, blocking=blocking, interrupts=1)
+        assert ended.code == 130, (name, blocking, ended)
+        assert ended.err.endswith("interrupted\n"), ended
+        assert "Traceback" not in ended.err
+
+
+@linux
+def test_ctrl_c_while_nobody_reads_secrets(forge, account, tmp_path):
+    """The first is put off, and says so; the second is obeyed, and loses no secret."""
+    make = f"INSERT INTO {T} (name) SELECT 'made slowly' RETURNING bearerToken, repeat('x', 9000)"
+    env = {"VERCEL_SQL_STATE_DIR": str(tmp_path)}
+    ended = forge("-c", make, "-o", "csv", sim=account, env=env, out="slow", pause=3, interrupts=2)
+    assert ended.code == 130, ended
+    assert "Ctrl-C again" in ended.err
+    (secret,) = [t.bearer for t in account.state.tokens() if t.get("name") == "made slowly"]
+    assert secret in ended.err

@@ -3,18 +3,46 @@
 | wait | limit | what is said |
 | --- | --- | --- |
 | an API that is silent | ``--request-timeout`` a request | after 2 s, which |
+| a pause before a request is sent again | 120 s a request, ``--timeout`` | at once, how long |
+| a rate limit that is spent | the same | at once, how long |
+| a server that is left alone (the circuit) | none is waited for | an error, at once |
 | statements on standard input, a named pipe | none: whoever writes them ends it | after 2 s |
+| a report or a token that is a pipe | the same | after 2 s, which |
+| ``serve`` until DuckDB's process takes requests | DuckDB's, for a download | after 2 s, for what |
+| ``serve`` until it has ended (`server/test_stopping.py`) | 60 s for writes | at once, for what |
 | another process that has a history open (`history/test_failures.py`) | 60 s | after 2 s, which |
+| another shell that has locked the shell's history | 2 s; then it is left out | nothing |
+| the account's name in the shell's prompt | 0.3 s; then it comes later | nothing |
+| another process that writes a line of the same file | 1 s | nothing |
+| a journal's file in the middle of a line | 0.05 s | nothing |
+| a file that Windows has in use (`windows/`) | 2 s | nothing |
+| a question to the person | none: it is the person's | the question |
+| a slow reader of a result (`test_outputs.py`) | none: it is the reader's | nothing |
+| a login's keyring, lock, renewal, browser, poll (`login/test_waits.py`) | there | there |
+
+In Python, `connection/test_ctrl_c.py` has them. The database of `connect()` is DuckDB's: a file
+that another process has open is an error at once.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import socket
+from pathlib import Path
 
 import pexpect
 import pytest
+from filelock import FileLock
+
+from vercel_sql.simulator import Simulator
 
 from .conftest import COMMAND, PATIENCE, environment
+
+T = "vercel.authentication.user_tokens"
+STALE = str(Path(__file__).parents[2] / "queries" / "stale.sql")
+LIST = ("-c", f"SELECT name FROM {T}")
+LOGIN = ("login", "--client-id", "cl_x")
 
 
 @pytest.fixture
@@ -41,18 +69,143 @@ def terminal():
 
 def interrupted(child):
     child.sendintr()
-    child.expect_exact("vercel-sql: interrupted")
+    child.expect("vercel-sql: .*interrupted")
     child.expect(pexpect.EOF)
     child.close()
     assert "Traceback" not in child.before
-    assert child.exitstatus == 130
+    assert child.exitstatus == 130, child.before
 
 
-def test_an_api_that_is_silent(sim, terminal):
+def said(child, text):
+    """Waits until something is said; lines that are written over count, wherever they wrap."""
+    child.expect(re.escape(text))
+
+
+# What waits for an API that never answers, and how that is said.
+SILENT = {
+    "whoami": ("whoami",),
+    "query": LIST,
+    "create": ("-c", f"INSERT INTO {T} (name) SELECT 'x' RETURNING bearerToken"),
+    "delete": ("-c", f"DELETE FROM {T} WHERE id = 'x'"),
+    "call": ("-c", f"EXEC {T}.email_login @email = 'ada@example.com'"),
+    "report": ("run", STALE),
+    "page": ("run", STALE, "-o", "html"),
+    "snapshot": ("snapshot", "--to", "{folder}/history.duckdb"),
+    "login by email": ("login", "--email", "ada@example.com"),
+    "login by device": (*LOGIN, "--device"),
+}
+
+
+def test_an_api_that_is_silent(sim, terminal, tmp_path):
     sim.faults(kind="hang", times=None)
-    child = terminal("whoami", VERCEL_TOKEN=sim.token, VERCEL_API_URL=sim.url)
-    child.expect_exact(f"Waiting for {sim.url} …")
+    env = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url, "VERCEL_OAUTH_URL": sim.url}
+    env["VERCEL_SQL_STATE_DIR"] = str(tmp_path / "state")
+    commands = [[each.format(folder=tmp_path) for each in given] for given in SILENT.values()]
+    for child in [terminal(*command, **env) for command in commands]:
+        child.expect(f"[Ww]aiting for {re.escape(sim.url)}")
+        interrupted(child)
+    # What was cut off is looked into, and that is waited for as well.
+    child = terminal("recover", **env)
+    said(child, f"Waiting for {sim.url} …")
     interrupted(child)
+
+
+ALIKE = {
+    "429": ({"status": 429, "headers": {"Retry-After": "60"}}, "status 429: sent again in 60"),
+    "503": ({"status": 503, "headers": {"Retry-After": "60"}}, "status 503: sent again in 60"),
+}
+
+
+@pytest.mark.parametrize("status", ALIKE)
+def test_a_request_that_is_sent_again(sim, terminal, status):
+    fault, told = ALIKE[status]
+    sim.faults(kind="status", times=None, **fault)
+    env = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
+    child, plain = terminal(*LIST, **env), terminal("whoami", **env)
+    said(child, told)
+    interrupted(child)
+    said(plain, f"Waiting for {sim.url} …")
+    interrupted(plain)
+
+
+def test_a_wait_that_nobody_would_want_is_an_error_at_once(sim, terminal):
+    headers = {"Retry-After": "100000"}
+    sim.faults(kind="status", status=503, headers=headers, times=None)
+    child = terminal(*LIST, VERCEL_TOKEN=sim.token, VERCEL_API_URL=sim.url)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+    assert "503" in child.before
+
+
+def test_a_rate_limit_that_is_spent(terminal):
+    with Simulator(5, rate_limit="1/60") as sim:
+        env = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
+        child = terminal("-c", f"SELECT count(*) FROM {T}; SELECT max(name) FROM {T}", **env)
+        said(child, "the rate limit is spent, waiting")
+        interrupted(child)
+
+
+def test_a_server_that_is_not_there(terminal):
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        child = terminal(*LIST, VERCEL_TOKEN="t" * 24, VERCEL_API_URL=url)
+        said(child, "no answer: sent again in")
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 1
+
+
+def shell(start, sim, **env):
+    child = start("shell", VERCEL_TOKEN=sim.token, VERCEL_API_URL=sim.url, **env)
+    child.expect("> ")
+    return child
+
+
+def left(child):
+    child.sendline(".quit")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+
+
+def test_the_shell(sim, terminal, tmp_path):
+    sim.faults(kind="hang", times=None)
+    os.mkfifo(tmp_path / "pipe")
+    child = shell(terminal, sim)
+    waits = {
+        ".account": f"Waiting for {sim.url} …",
+        f"SELECT name FROM {T};": f"waiting for {sim.url}",
+        f".read {tmp_path}/pipe": f"Waiting for {tmp_path}/pipe …",
+    }
+    for entered, told in waits.items():
+        child.sendline(entered)
+        said(child, told)
+        child.sendintr()
+        said(child, "interrupted")
+        child.expect("> ")
+    left(child)
+
+
+def test_another_shell_that_has_locked_the_history(sim, terminal, tmp_path):
+    left(shell(terminal, sim, VERCEL_SQL_STATE_DIR=str(tmp_path)))
+    with FileLock(tmp_path / "history.lock"):
+        child = shell(terminal, sim, VERCEL_SQL_STATE_DIR=str(tmp_path))
+        child.sendline("SELECT 6 * 7 AS answer;")
+        said(child, "42")
+        left(child)
+
+
+def test_a_server_that_does_not_come_to_serve(sim, terminal, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    holder = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        child = terminal("serve", "--token-file", str(tmp_path / "pipe"), VERCEL_API_URL=sim.url)
+        said(child, "Waiting for DuckDB's process and its extension quack …")
+        interrupted(child)
+    finally:
+        os.close(holder)
 
 
 def test_statements_that_nobody_writes(terminal):
@@ -65,7 +218,21 @@ def test_statements_that_nobody_writes(terminal):
 def test_a_named_pipe_that_nobody_writes_to(terminal, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    for arguments in (["-f", str(pipe)], ["-c", "SELECT $x", "--param", f"x=@{pipe}"]):
-        child = terminal(*arguments)
+    waits = [["-f", str(pipe)], ["-c", "SELECT $x", "--param", f"x=@{pipe}"], ["run", str(pipe)]]
+    for child in [terminal(*arguments) for arguments in waits]:
         child.expect_exact(f"Waiting for {pipe} …")
         interrupted(child)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_token_that_nobody_writes(terminal, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    holder = os.open(pipe, os.O_RDWR)
+    try:
+        commands = [("--token-file", str(pipe), *LIST), ("whoami", "--token-file", str(pipe))]
+        for child in [terminal(*command) for command in commands]:
+            said(child, f"waiting for whoever writes to {pipe}")
+            interrupted(child)
+    finally:
+        os.close(holder)

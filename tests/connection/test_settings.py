@@ -44,7 +44,7 @@ STATEMENTS = {
 OTHERS = {
     "Calendar": ["'japanese'", "'buddhist'"],
     "TimeZone": ["'America/New_York'", "'Asia/Kathmandu'"],
-    "default_collation": ["'nocase'", "'noaccent'", "'de'"],
+    "default_collation": ["'nocase'", "'noaccent'", "'nocase.noaccent'", "'de'", "'icu_noaccent'"],
     "default_null_order": ["'nulls_first'", "'nulls_last_on_asc_first_on_desc'"],
     "default_order": ["'desc'"],
     "dialect_compatibility_mode": ["'SPARK'"],
@@ -145,7 +145,7 @@ def shown(value):
 
 
 # Where DuckDB keeps filters to itself, the calling token can't be looked up, and an error says so.
-NO_PUSHDOWN = ("default_collation", "disabled_optimizers", "enable_optimizer")
+NO_PUSHDOWN = ("disabled_optimizers", "enable_optimizer")
 
 
 def differing(setting, found, usual):
@@ -180,15 +180,14 @@ def test_a_setting_of_a_session_that_is_attached_to(account, usual, before):
     for setting in SETTINGS:
         if setting[0] not in OTHERS and setting[1] not in ("true", "false"):
             continue
-        if setting[0] in ("schema", "search_path"):
-            continue  # where a session stands is another matter, with tests of its own
         with duckdb.connect() as con:
             for sets in (before, not before):
                 if sets:
                     con.execute("SET {} = {}".format(*setting))
                 else:
                     vercel_sql.attach(con, account.token, api_url=account.url, services=SERVICES)
-            wrong += differing(setting, answers(con, {"view": READS["view"]}), usual)
+            names = ["view"] if setting[0] in NO_PUSHDOWN else ["view", "get"]
+            wrong += differing(setting, answers(con, {n: READS[n] for n in names}), usual)
             vercel_sql.detach(con)
     assert not wrong, "\n".join(map(str, wrong))
 
@@ -200,3 +199,40 @@ def test_a_value_of_the_user_s_own_that_reads_like_our_word(session):
         assert rows.fetchall() == [(1,)]
     finally:
         session.execute("RESET default_collation")
+
+
+@pytest.mark.parametrize("collation", ["nocase", "de"])
+def test_what_has_to_be_asked_for_is_asked_for_in_any_collation(account, tmp_path, collation):
+    """Keys that are no column of a listing, and which of a database's connections asks."""
+    file, urls = tmp_path / "db.duckdb", {"api_url": account.url, "oauth_url": account.url}
+    with (
+        vercel_sql.connect(account.token, database=file, **urls) as first,
+        vercel_sql.connect(account.token, database=file, **urls) as second,
+    ):
+        for con in (first, second):
+            con.execute(f"SET default_collation = '{collation}'")
+            account.clear_requests()
+            rows = con.execute(f"SELECT name FROM {T} WHERE tokenId = 'current'").fetchall()
+            assert rows == [("simulated calling token",)]
+            assert len(account.requests()) == 1
+            assert con.execute(f"SELECT id FROM {T} WHERE tokenId = 'Current'").fetchall() == []
+            active = "SELECT active FROM vercel.oauth.introspection WHERE token = 'x'"
+            assert con.execute(active).fetchall() == [(False,)]
+            get = "SELECT name FROM vercel.authentication.get_auth_token('current')"
+            assert con.execute(get).fetchall() == rows
+
+
+@pytest.mark.parametrize("path", ["information_schema", "information_schema,main", "s,other.t"])
+def test_attaching_leaves_any_search_path(account, path):
+    with duckdb.connect() as con:
+        con.execute("CREATE SCHEMA s; ATTACH ':memory:' AS other; CREATE SCHEMA other.t")
+        for move in (f"SET search_path = '{path}'", "USE other.t; SET search_path = 't,main'"):
+            con.execute(move)
+            where = "SELECT current_setting('search_path'), current_database(), current_schema()"
+            before = con.execute(where).fetchall()
+            vercel_sql.attach(con, account.token, api_url=account.url, services=SERVICES)
+            assert con.execute(where).fetchall() == before
+            assert con.execute(READS["get"]).fetchall()
+            vercel_sql.detach(con)
+            assert con.execute(where).fetchall() == before
+            con.execute("RESET search_path")

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | the keyring | 20 s; then it is left out for a minute | after 2 s, and how to do without it |
 | another process that has locked the saved login | 120 s | after 2 s, which file is locked |
+| a renewal that is under way when the command ends | 5 s | after 2 s, for what |
 | a browser that was opened | none is waited for | the address, before it is opened |
 | the redirect of a browser | ``--timeout`` | "Waiting for the sign-in" |
 | a connection to the redirect's port | 10 s for its request; 64 at once | nothing |
@@ -146,6 +147,24 @@ def test_another_process_that_has_locked_the_login(account):
         running = account.start("whoami")
         running.until("waiting for another process")
     assert running.end() == 0, running.err
+
+
+def test_a_renewal_that_is_under_way(account):
+    """It is waited for a little, since it can't be repeated."""
+    account.login()
+    account.change(expires_at=1)
+    account.sim.faults(kind="hang", path=TOKEN_PATH, times=None)
+    before = len(account.refreshes())
+    running = account.start("whoami")
+    deadline = time.monotonic() + PATIENCE
+    while len(account.refreshes()) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    running.process.send_signal(signal.SIGINT)
+    running.until("Waiting for the renewal of the saved login")
+    running.process.send_signal(signal.SIGINT)  # which is obeyed at once
+    assert running.end() == 130, running.err
+    assert "Traceback" not in running.err
 
 
 # Browsers

@@ -78,11 +78,11 @@ class Person:
             (4, self.delete),
             (2, self.delete_dead),
             (2, self.rotate),
-            (2, self.login),
         ]
         sign_ins = SignIns(sim, self._rows, self._random, self.given)
         self._exchanges = [act for _, act in sign_ins.exchanges]
-        self._acts += sign_ins.acts if is_alone else [(3, sign_ins.sign_in)]
+        alone = [(2, self.login), *sign_ins.acts]
+        self._acts += alone if is_alone else [(3, sign_ins.sign_in)]
         self._observed = self._db.client.observed(
             lambda event: self.called.add(f"{event.resource}.{event.api_method}")
         )

@@ -14,6 +14,16 @@ from random import Random
 from typing import Any
 
 LIMIT = 30.0  # seconds that any wait may take
+WITHHELD = {
+    "swapped",
+    "another_endpoint",
+    "another_of_the_endpoint",
+    "the_same_again",
+    "cut",
+    "cut_in_gzip_chunks",
+    "length_too_short",
+}
+"""Faults after which the client has not had the true answer as a whole."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class MixingProxy:
         self._port = port
         self._has_ids = has_ids
         self._random = Random(seed)
-        self._past: list[tuple[bytes, Message]] = []
+        self._past: list[tuple[bytes, Message, bool]] = []
         self._waiting: list[tuple[Any, ...]] = []
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -132,7 +142,7 @@ class MixingProxy:
                     if not getattr(self, fault)(connection, request, answer, unasked):
                         break
                 with self._lock:
-                    self._past.append((request.first, answer))
+                    self._past.append((request.first, answer, fault not in WITHHELD))
         self._open.discard(connection)
 
     def _ask(self, request: Message) -> Message:
@@ -152,9 +162,13 @@ class MixingProxy:
         with self._lock:
             return self._random.randint(least, most)
 
-    def _old(self, wanted: Callable[[bytes], bool]) -> Message | None:
+    def _old(self, wanted: Callable[[bytes], bool], *, was_had: bool = False) -> Message | None:
         with self._lock:
-            found = [answer for first, answer in self._past if wanted(first)]
+            found = [
+                answer
+                for first, answer, had in self._past
+                if wanted(first) and (had or not was_had)
+            ]
             return self._random.choice(found) if found else None
 
     # The faults: each says whether the connection goes on.
@@ -223,8 +237,11 @@ class MixingProxy:
         return True
 
     def the_same_again(self, connection, request, answer, unasked) -> bool:
-        """An older answer to the very same request, which may be true no more."""
-        old = self._old(lambda first: first == request.first)
+        """An older answer to the very same request, which may be true no more.
+
+        The client has had it before: nothing tells one that it never had from the true one.
+        """
+        old = self._old(lambda first: first == request.first, was_had=True)
         connection.sendall((old or answer).packed())
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -155,7 +156,8 @@ def _outcome(record: Record, plain: tuple[str, float], ours: tuple[str, float]) 
 
 
 if __name__ == "__main__":
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # a statement may write to standard output too
     for line in sys.stdin:
-        answer = json.dumps(compared(line.strip()))
-        print(answer, flush=True)
+        print(json.dumps(compared(line.strip())), file=answers, flush=True)
         gc.collect()

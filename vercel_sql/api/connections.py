@@ -21,7 +21,8 @@ MOST_CONNECTIONS = 16
 class _Pool:
     """A pool, how many requests are under way on it, and whether it closes with the last."""
 
-    def __init__(self, http: httpx.Client) -> None:
+    def __init__(self, url: str, http: httpx.Client) -> None:
+        self.url = url
         self.http = http
         self.users = 0
         self.is_over = False
@@ -125,6 +126,12 @@ class Connections:
         if pool is not None:
             self._close_unused(pool)
 
+    @property
+    def waits_for(self) -> str | None:
+        """The base URL of a server that a request is under way to; None where there is none."""
+        with self._lock:
+            return next((pool.url for pool in self._open if pool.users), None)
+
     def close(self) -> None:
         """Closes all connections, whatever is under way on them."""
         with self._lock:
@@ -163,7 +170,7 @@ class Connections:
             # Made once: reading the CA bundle takes longer than many a request.
             self._context = certificates()
         context = self._context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return _Pool(make_http_client(url, proxy, context, line.most, line.kept))
+        return _Pool(url, make_http_client(url, proxy, context, line.most, line.kept))
 
 
 def close_when_dropped(owner: object, connections: Connections) -> None:

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from weakref import WeakSet
 
 from vercel_sql.api.cancel_scope import AbandonedError, CancelScope, work_done
+from vercel_sql.messages import say
 
 # How many seconds the renewal of a login is waited for: without its end, one has to log in again.
 _RENEWAL_SECONDS = 5.0
+_SAID_AFTER = 2.0
 # How many seconds the threads of writes have to note that these were given up.
 _NOTING_SECONDS = 1.0
 
@@ -54,10 +56,10 @@ class _Renewals:
                 self._count -= 1
                 self._changed.notify_all()
 
-    def wait(self, seconds: float) -> None:
-        """Waits until none is under way."""
+    def wait(self, seconds: float) -> bool:
+        """Waits until none is under way; False where one still is."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._count, seconds)
+            return self._changed.wait_for(lambda: not self._count, seconds)
 
 
 _sent: WeakSet[SentScope] = WeakSet()
@@ -74,7 +76,9 @@ def leave() -> None:
     A thread that waits for the answer to a write would keep all that the write needed, and DuckDB
     2.0 complains on stderr about objects that outlive it.
     """
-    renewals.wait(_RENEWAL_SECONDS)
+    if not renewals.wait(_SAID_AFTER):
+        say("Waiting for the renewal of the saved login, which can't be repeated …")
+        renewals.wait(_RENEWAL_SECONDS - _SAID_AFTER)
     end = time.monotonic() + _NOTING_SECONDS
     waiting = list(_sent)
     for scope in waiting:

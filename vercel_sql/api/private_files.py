@@ -17,17 +17,21 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vercel_sql.api.logger import logger
 from vercel_sql.api.os_files import has_owners, permissions
 
 if sys.platform != "win32":
     import grp
     import pwd
+
+log = logger("api")
 
 READABLE = 0o022
 """What may be forbidden of a file: that others write it. Who reads it is its owner's choice."""
@@ -39,6 +43,7 @@ _FLAGS = _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _NO_LINK
 _MOST_LINKS = 40  # as Linux has it
 _LONGEST = 2**16
+_SAID_AFTER = 2.0
 
 
 def open_private(path: Path, flags: int, *, forbidden: int = 0o077) -> int:
@@ -111,7 +116,17 @@ def read_trusted(path: Path, *, forbidden: int = READABLE) -> tuple[bytes, int]:
             _require_mode(found, forbidden)
         if has_owners():
             os.set_blocking(file.fileno(), True)
+            _await_writer(file.fileno(), path)
         return file.read(_LONGEST), mode
+
+
+def _await_writer(handle: int, path: Path) -> None:
+    """Returns when something can be read from a pipe, and says so where that takes a while."""
+    pipe = select.poll()
+    pipe.register(handle, select.POLLIN)
+    if not pipe.poll(_SAID_AFTER * 1000):
+        log.warning("waiting for whoever writes to %s", path)
+        pipe.poll()
 
 
 def make_private(folder: Path, *, sticky: bool = False) -> None:

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.decode import Inexact, decode_json
 from vercel_sql.api.requests import Request
@@ -88,16 +90,28 @@ class PageProofs:
         self._overlaps[path] = overlaps or self._overlaps.get(path, False)
 
 
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
 def _page(path: str, keys: list[str], cursor: str | int | None) -> int:
     return hash((path, *keys, cursor))
 
 
 @dataclass
 class _Seen:
-    """An answer that came: digests of its body and of the question, and how often it came again."""
+    """An answer that came: digests of its body and of the question, and how often it came again.
+
+    One that is not whole may have been cut.
+    """
 
     body: str
     asked: str
+    is_whole: bool
     repeats: int = 0
 
 
@@ -131,13 +145,14 @@ class Proofs:
         """Whether an answer, whatever its status, was given before, as far as it tells.
 
         Where the header turns out not to tell answers apart, it is not looked at any more: where
-        two that differ have the same, and where the same question gets the same again and again.
+        two that differ, and are whole, have the same, and where the same question gets the same
+        again and again.
         """
         told = headers.get(self._answer_id) if self._answer_id else None
         if told is None:
             return False
         asked = _digest(request.method.name, request.target, request.content)
-        seen = _Seen(_digest(body), asked)
+        seen = _Seen(_digest(body), asked, _is_json(body))
         with self._lock:
             before = self._answers.get(told)
             self._answers[told] = seen
@@ -147,7 +162,8 @@ class Proofs:
             return False
         self.may_be_mixed_up = True
         seen.repeats = before.repeats + 1 if before.asked == seen.asked else 1
-        if before.body != seen.body or seen.repeats >= _MOST_REPEATS:
+        are_two = before.body != seen.body and before.is_whole and seen.is_whole
+        if are_two or seen.repeats >= _MOST_REPEATS:
             self._answer_id = None
             return False
         return True

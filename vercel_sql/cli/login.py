@@ -6,6 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -30,6 +31,7 @@ from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers, seconds
 from vercel_sql.cli.output import rescued
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.manifest import vercel
 from vercel_sql.messages import say
@@ -184,14 +186,14 @@ def _before(store: LoginStore) -> SavedLogin | None:
 def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
     seconds = arguments.timeout
     if arguments.email:
-        show_code = partial(_show_code, arguments.email)
-        return by_email(
-            client,
-            arguments.email,
-            token_name=arguments.token_name,
-            show_code=show_code,
-            seconds=seconds,
-        )
+        with waiting(client.urls["api"]) as answered:
+            return by_email(
+                client,
+                arguments.email,
+                token_name=arguments.token_name,
+                show_code=partial(_show_code, answered, arguments.email),
+                seconds=seconds,
+            )
     app = App(
         arguments.client_id,
         _absolute(arguments.client_secret_file),
@@ -199,21 +201,25 @@ def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
         arguments.client_signing,
     )
     if arguments.device:
-        return by_device(client, app, show=_show_device, seconds=seconds)
-    show = partial(_show_address, no_browser=arguments.no_browser)
-    return by_browser(
-        client, app, port=arguments.port, show=show, seconds=seconds, prompt=arguments.prompt
-    )
+        with waiting(client.urls["oauth"]) as answered:
+            return by_device(client, app, show=partial(_show_device, answered), seconds=seconds)
+    with waiting(client.urls["oauth"]) as answered:
+        show = partial(_show_address, answered, no_browser=arguments.no_browser)
+        return by_browser(
+            client, app, port=arguments.port, show=show, seconds=seconds, prompt=arguments.prompt
+        )
 
 
-def _show_code(email: str, code: str) -> None:
+def _show_code(answered: Callable[[], None], email: str, code: str) -> None:
+    answered()
     _tell(
         f"An email was sent to {email}. Confirm the login there, if it shows this security code:",
         *("", f"    {code}", "", "Waiting for the confirmation …"),
     )
 
 
-def _show_device(prompt: DevicePrompt) -> None:
+def _show_device(answered: Callable[[], None], prompt: DevicePrompt) -> None:
+    answered()
     _tell("On any device, open", "", f"    {prompt.address}", "")
     _tell("and enter the code", "", f"    {prompt.user_code}", "")
     if prompt.complete_address is not None:
@@ -221,7 +227,10 @@ def _show_device(prompt: DevicePrompt) -> None:
     _tell("Waiting for you to allow it …")
 
 
-def _show_address(address: str, callback: str, *, no_browser: bool) -> None:
+def _show_address(
+    answered: Callable[[], None], address: str, callback: str, *, no_browser: bool
+) -> None:
+    answered()
     # The address holds no secret of the app or the person, and is of no use without the verifier,
     # which stays here.
     _tell("Open this address in a browser on this machine:", "", f"    {address}", "")
@@ -258,9 +267,10 @@ def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | 
         request_timeout=request_timeout,
     )
     try:
-        if login.kind == "token":
-            _note_token(client, store, login)
-        return ask_account(client).name
+        with waiting(login.api_url):
+            if login.kind == "token":
+                _note_token(client, store, login)
+            return ask_account(client).name
     except Error as error:
         say(f"(who it is could not be asked: {error})")
         return None

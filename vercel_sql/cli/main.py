@@ -22,7 +22,7 @@ def entry_point() -> None:
     """What the installed command runs."""
     import signal
 
-    from vercel_sql.cli.streams import flushed, prepare_streams
+    from vercel_sql.cli.streams import discard, flushed, prepare_streams
 
     # A shell has what it starts in the background ignore Ctrl-C.
     obeys = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -49,6 +49,8 @@ def entry_point() -> None:
     if obeys:
         # What still goes on is waited for at the end, for some seconds at most.
         signal.signal(signal.SIGINT, _leave)
+    if code == _INTERRUPTED:
+        discard(1)  # whoever should read it may have stopped reading
     failure = flushed(sys.stdout, 1)
     if failure is not None and code == 0:
         code = _unwritable(failure)

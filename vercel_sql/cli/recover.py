@@ -179,11 +179,12 @@ def _named_by_person(examined: Examination, keys: Sequence[str]) -> dict[str, Fi
 
 def _is_revoked(client: Client, resource: Resource | None, key: str) -> bool:
     from vercel_sql.api.causes import caused_by
+    from vercel_sql.cli.waiting import waiting
     from vercel_sql.tables.orphans import revoke
 
     assert resource is not None  # noqa: S101 - its rows are from there
     try:
-        with caused_by("recover"):
+        with caused_by("recover"), waiting(client.urls["api"]):
             revoke(client, resource, key)
     except Error as error:
         complain(f"{key} could not be revoked: {error}")

@@ -127,6 +127,7 @@ def _simulated(arguments: argparse.Namespace, stack: ExitStack) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from vercel_sql.cli.waiting import waiting
     from vercel_sql.server.children import Children, python_command
     from vercel_sql.server.front import Front
     from vercel_sql.server.supervisor import Supervisor
@@ -145,11 +146,13 @@ def _serve(arguments: argparse.Namespace) -> int:
             children = Children(command, {"arguments": given}, bounds)
             # The port comes first: where it is taken, nothing else is begun.
             front = Front(arguments.port, token, children, bounds)
-            supervisor = Supervisor(children, front)
+            with waiting("DuckDB's process and its extension quack"):
+                supervisor = Supervisor(children, front)
+            ending.is_orderly = True
             try:
                 _announce(token, arguments)
                 ending.wait()
-                _say("stopping")
+                _say("stopping; writes that are under way are waited for, a minute at most")
                 ended = supervisor.close()
             except BaseException:
                 supervisor.kill()
@@ -282,10 +285,15 @@ def _server_token(path: str | None) -> str | None:
 
 
 class _Ending:
-    """Waits for a signal that ends the command; a second one ends it at once."""
+    """Waits for a signal that ends the command; a second one ends it at once.
+
+    Attributes:
+        is_orderly: whether the first one ends it in order: there is something to end.
+    """
 
     def __init__(self) -> None:
         self._came = threading.Event()
+        self.is_orderly = False
 
     def __enter__(self) -> _Ending:
         # What is ignored stays so, as nohup and shells have it for what runs in the background.
@@ -302,7 +310,7 @@ class _Ending:
         self._came.wait()
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self._came.is_set():
+        if self._came.is_set() or not self.is_orderly:
             raise KeyboardInterrupt
         self._came.set()
 

@@ -50,9 +50,14 @@ def flushed(stream: TextIO, number: int) -> OSError | None:
     try:
         stream.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+        discard(number)
         return error
     return None
+
+
+def discard(number: int) -> None:
+    """Sends what is written to a stream from now on, and what is left in it, to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def is_closed(stream: TextIO | None) -> bool:

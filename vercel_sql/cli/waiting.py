@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from vercel_sql.cli.output import watched
@@ -13,20 +13,23 @@ _SAID_AFTER = 2.0
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
+def waiting(what: str) -> Iterator[Callable[[], None]]:
     """Says to a person who watches what is waited for, where that takes more than two seconds.
 
     Args:
         what: a server's name, for example.
+
+    Yields:
+        what to call where something else is waited for before the context ends.
     """
     out = watched()
     if out is None:
-        yield
+        yield lambda: None
         return
     timer = threading.Timer(_SAID_AFTER, out.write, [f"Waiting for {visible(what)} …\n"])
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield timer.cancel
     finally:
         timer.cancel()

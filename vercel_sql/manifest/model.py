@@ -380,6 +380,13 @@ class Resource(Entry, frozen=True, kw_only=True):
         named = (self.key, self.request_key)
         return tuple(name for name in named if name is not None)
 
+    @cached_property
+    def asked_by(self) -> tuple[str, ...]:
+        """The columns whose values have to be known to make a request: no listing has them."""
+        if self.lister is None:
+            return self.key_columns
+        return (self.self_reference.column,) if self.self_reference is not None else ()
+
     def of_verb(self, verb: str) -> list[Method]:
         """The methods that serve an SQL verb, in the manifest's order."""
         return [m for m in self.methods.values() if m.verb == verb]

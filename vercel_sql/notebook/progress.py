@@ -36,6 +36,7 @@ def watching(shell: InteractiveShell, connection: Connection) -> Iterator[None]:
 
         def expect(plan: Plan) -> bool:
             """Takes the number of a write's requests from the question whether to send them."""
+            line.clear()
             if before is not None and not before(plan):
                 return False
             line.expect(plan.count)

@@ -222,9 +222,10 @@ class Children:
             return UnansweredError("the server is stopping, and the statement was cut off")
         if session in child.stuck:
             return UnansweredError(f"the statement was cancelled: {child.stuck[session]}")
+        advice = ", or ask for less if it needs much memory" if session in child.heavy else ""
         return UnansweredError(
             "the server's database process ended while this statement ran, and is started again. "
-            "The statement changed nothing; run it again",
+            f"The statement changed nothing; run it again{advice}",
             repeats=self._repeats(child, session),
         )
 

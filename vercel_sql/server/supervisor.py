@@ -31,9 +31,11 @@ class Supervisor:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        started = asyncio.run_coroutine_threadsafe(self._start(), self._loop)
         try:
-            self._run(self._start())
+            started.result()
         except BaseException:
+            started.cancel()
             self.kill()
             raise
 

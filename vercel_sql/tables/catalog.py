@@ -15,6 +15,11 @@ from vercel_sql.manifest import Column, Resource, Service, View
 from vercel_sql.tables.source import Sources
 
 LIVE = "live"
+EXACTLY = ' COLLATE "binary"'
+"""Compares a column as it is, whatever the session's default_collation.
+
+Under that, DuckDB would keep a filter to itself, and take for equal what differs.
+"""
 
 
 def quoted(name: str) -> str:
@@ -89,10 +94,15 @@ def _kept_search_path(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     finally:
-        # A path's first entry may be the name of a schema alone, which means one where we stand.
-        con.execute(f"USE {quoted(database)}.{quoted(schema)}")
-        with suppress(duckdb.CatalogException):
-            con.execute(f"SET search_path = {literal(path)}" if path else "RESET search_path")
+        # A path names schemas without their database only where none was set before, and from
+        # anywhere else they would be looked for in that database.
+        con.execute("RESET search_path")
+        if path:
+            try:
+                con.execute(f"SET search_path = {literal(path)}")
+            except duckdb.CatalogException:  # one of its schemas is gone
+                with suppress(duckdb.CatalogException):
+                    con.execute(f"USE {quoted(database)}.{quoted(schema)}")
 
 
 def _create_public(
@@ -120,13 +130,15 @@ def _create_view(
 def _select(
     catalog: str, resource: Resource, columns: Iterable[Column], session: str | None
 ) -> str:
-    parts = ", ".join(
-        f"{quoted(f'{resource.full_name}.{column.name}')} AS {quoted(column.name)}"
-        for column in columns
-    )
+    parts = []
+    for column in columns:
+        exactly = EXACTLY if column.name in resource.asked_by else ""
+        full = quoted(f"{resource.full_name}.{column.name}")
+        parts.append(f"{full}{exactly} AS {quoted(column.name)}")
     table = f"{quoted(catalog)}.{quoted(LIVE)}.{quoted(resource.full_name)}"
-    asks = f" WHERE {quoted(f'{resource.full_name}.session')} = {session}" if session else ""
-    return f"SELECT {parts} FROM {table}{asks}"
+    key = quoted(f"{resource.full_name}.session")
+    asks = f" WHERE {key}{EXACTLY} = {session}" if session else ""
+    return f"SELECT {', '.join(parts)} FROM {table}{asks}"
 
 
 def _comment(

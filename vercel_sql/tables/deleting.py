@@ -61,25 +61,25 @@ def settle_deletion(
     """
     if isinstance(error, APIError) and not isinstance(error, ServerError):
         # It may be the answer to another request.
-        if was_seen and _is_there(client, resource, key) is False:
+        if was_seen and is_there(client, resource, key) is False:
             return
         raise error
     if not isinstance(error, RequestError | ServerError):
         raise error
     if isinstance(error, RequestError) and not error.outcome_unknown:
         raise error
-    is_there = _is_there(client, resource, key)
-    if is_there is None:
+    found = is_there(client, resource, key)
+    if found is None:
         raise _in_doubt(error, f"It may have been carried out all the same, and {_ADVICE}")
-    if is_there and _is_late(error):
+    if found and _is_late(error):
         raise _in_doubt(error, f"The row was still there afterwards, may go yet, and {_ADVICE}")
-    if is_there:
+    if found:
         raise _still_there(error)
     if not was_seen:
         raise _in_doubt(error, "There is no such row now, and whether there was one is not known")
 
 
-def _is_there(client: Client, resource: Resource, key: str) -> bool | None:
+def is_there(client: Client, resource: Resource, key: str) -> bool | None:
     """Whether there is a row of that key; None where that can't be found out now."""
     getter, reference = resource.getter, resource.self_reference
     if getter is None or (reference is not None and key == reference.value):

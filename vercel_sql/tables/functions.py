@@ -24,7 +24,7 @@ from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Method, Resource, Service
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.calls import call, refuse_own_key, result_columns
-from vercel_sql.tables.catalog import quoted
+from vercel_sql.tables.catalog import EXACTLY, quoted
 from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.rotation import Rotation
 from vercel_sql.tables.source import Source, Sources
@@ -137,8 +137,8 @@ class Functions:
             self._macro(method, resource, f"SELECT * FROM {table}")
         elif method is resource.getter and method.required[0].name in resource.key_columns:
             parameter = quoted(method.required[0].name)
-            query = f"SELECT live_row.* FROM {table} AS live_row"
-            self._macro(method, resource, f"{query} WHERE live_row.{parameter} = {parameter}")
+            query = f"SELECT live_row.* FROM {table} AS live_row WHERE live_row.{parameter}"
+            self._macro(method, resource, f"{query}{EXACTLY} = {parameter}")
         else:
             self._create_scalar(resource, method, writes=False)
 

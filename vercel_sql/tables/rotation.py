@@ -39,6 +39,7 @@ from vercel_sql.tables.calls import (
     row_doubts,
     send_or_missing,
 )
+from vercel_sql.tables.deleting import is_there
 from vercel_sql.tables.marks import without_mark
 from vercel_sql.tables.reach import reach_arguments
 from vercel_sql.tables.rotation_state import RotationState
@@ -308,22 +309,29 @@ class Rotation:
             with self._client.apart(CancelScope(_LOOK_SECONDS)):
                 is_gone = self._is_gone()
         except Error:
-            raise failure or missing from None
-        if not is_gone:
+            is_gone = None
+        if is_gone is False:
             self._state.removal = "there"
+        if not is_gone:
             raise failure or missing
 
-    def _is_gone(self) -> bool:
+    def _is_gone(self) -> bool | None:
         if self._doubt is None:
-            arguments = {self._getter.required[0].name: self.old.key}
-            return send_or_missing(self._client, build_request(self._getter, arguments)) is None
-        # The new secret may be one that does not see the old row; the old one itself tells.
+            found = is_there(self._client, self._resource, self.old.key)
+            return None if found is None else not found
+        # The new secret may be one that does not see the old row; the old one itself tells. It is
+        # asked twice, since a refusal does not show whose it is.
+        return self._is_dead(self._doubt) and self._is_dead(self._doubt)
+
+    def _is_dead(self, question: Request) -> bool:
         try:
-            own_row(self._client, self._resource, self._doubt)
+            row = own_row(self._client, self._resource, question)
         except UnauthorizedError:
             return True
         except ForbiddenError as error:
             return error.extra.get("invalidToken") is True
+        if row.key != self.old.key:
+            raise row.answer.mismatched(f"it is about {row.key}")
         return False
 
     # The end

@@ -242,3 +242,29 @@ def test_many_tokens(simulate, snapshot, file):
     sim.state.remove_token(gone)
     snapshot(sim)
     assert [(row["kind"], row["id"]) for row in changes(file)] == [("revoked", gone.id)]
+
+
+@pytest.mark.parametrize("moment", [10**18, -(2**63), 253402300800000, -9223372036854775])
+def test_an_absurd_moment_ends_no_report(account, snapshot, file, here, moment):
+    account.state.add_token(token("odd", expiresAt=moment))
+    snapshot(account)
+    account.state.add_token(token("new", createdAt=moment))
+    fields = ("revokedAt", "leakedAt", "expiresAt", "activeAt")
+    for name, field in zip(("calm", "old", "wider", "used"), fields, strict=True):
+        found(account, name).set(field, moment)
+    scope = {**USER, "createdAt": moment, "sudo": {**SUDO, "expiresAt": moment}}
+    found(account, "sudo").set("scopes", [scope])
+    found(account, "odd").set("expiresAt", None)
+    snapshot(account)
+    ended = here("run", str(CHANGES), "--history", str(file), "-o", "ndjson")
+    assert ended.code == 0, ended.err
+    rows = [json.loads(line) for line in ended.out.splitlines()]
+    assert {(row["kind"], row["name"]) for row in rows} == {
+        ("created", "new"),
+        ("revoked", "calm"),
+        ("leaked", "old"),
+        ("expiry changed", "wider"),
+        ("expiry changed", "odd"),
+        ("last used", "used"),
+        ("scope changed", "sudo"),
+    }

@@ -387,3 +387,27 @@ def test_teams_over_time_does_not_depend_on_where_it_runs(simulate, attached):
     con.execute("SET TimeZone = 'America/Los_Angeles'")
     rows = con.execute((QUERIES / "teams_over_time.sql").read_text()).fetchall()
     assert [str(month) for month, _, origin, *_ in rows if origin == "emu"] == ["2025-01-01"]
+
+
+# Where one of the things that read a time gives up: a calendar's end, nanoseconds, microseconds.
+ABSURD = [0, 10**18, 2**63 - 1, -(2**63), 253402300800000, -62135596800001, 9223372036855]
+ABSURD += [9223372036854776, -9223372036854776]
+MOMENTS = ("createdAt", "activeAt", "expiresAt", "leakedAt", "revokedAt")
+
+
+def absurd(value):
+    """A token for each field with the value, and one with it everywhere."""
+    everywhere = dict.fromkeys(("createdAt", "expiresAt"), value)
+    scope = {"type": "user", **everywhere, "sudo": {"origin": "x", **everywhere}}
+    yield {"id": f"all {value}", **dict.fromkeys(MOMENTS, value), "scopes": [scope]}
+    for field in MOMENTS:
+        yield {"id": f"{field} {value}", field: value}
+
+
+@pytest.mark.parametrize("fmt", ["table", "csv", "json", "html", "xlsx", "parquet"])
+def test_an_absurd_moment_ends_no_report(simulate, run, tmp_path, fmt):
+    sim = simulate([token for value in ABSURD for token in absurd(value)])
+    ended = run(*FILES, "-o", fmt, "--out", tmp_path, sim=sim)
+    assert ended.code == 0, ended.err
+    assert f"inventory.sql: {1 + len(ABSURD) * (1 + len(MOMENTS))} rows" in ended.err
+    assert "teams_over_time.sql: " in ended.err

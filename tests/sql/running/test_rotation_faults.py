@@ -175,11 +175,22 @@ def test_a_proof_that_fails_once_is_asked_for_again(db, sim, sent):
 
 @pytest.mark.parametrize("is_own", [False, True], ids=["another", "own"])
 @pytest.mark.parametrize("acts", [False, True])
-def test_what_nobody_can_find_out_is_not_claimed(db, sim, check, exists, is_own, acts):
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"kind": "drop_before"},
+        {"kind": "body", "body": {"ok": True}},
+        {"kind": "patch", "patch": {"token": {"id": "0" * 64}}},
+    ],
+    ids=["none", "another object", "another row"],
+)
+def test_what_nobody_can_find_out_is_not_claimed(db, sim, check, exists, is_own, acts, answer):
     old = sim.state.calling_token if is_own else sim.state.add_token({"name": "deploys"})
     look = {"path": "*/current", "after": 2} if is_own else {"path": f"*{old.id}", "after": 1}
+    if acts and answer["kind"] == "patch":
+        answer = {"kind": "body", "body": {"token": {"id": "0" * 64}}}
     sim.faults(kind="drop_after" if acts else "drop_before", method="DELETE")
-    sim.faults(kind="drop_before", method="GET", times=None, **look)
+    sim.faults(**answer, method="GET", times=None, **look)
     with pytest.raises(vercel_sql.RotationError) as caught:
         db.execute(EXEC, {"id": old.id})
     sim.clear_faults()

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vercel_sql.cli.reports.values import TYPES, Value, value_of
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import Error
 from vercel_sql.paths import named_path
 
@@ -131,7 +132,8 @@ def read_report(path: str | Path) -> Report:
     """
     path = Path(path)
     try:
-        text = named_path(path).read_text("utf-8-sig")
+        with waiting(str(path)):  # it may be a named pipe
+            text = named_path(path).read_text("utf-8-sig")
     except OSError as error:
         raise ReportError(f"{path} can't be read: {error.strerror or 'unknown error'}") from None
     except UnicodeDecodeError:

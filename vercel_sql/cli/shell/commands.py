@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vercel_sql.cli.shell import dot_account, dot_catalog, dot_output
 from vercel_sql.cli.shell.dot import SWITCH, CommandError, DotCommand, UsageError, at_most, words
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.paths import named_path
 from vercel_sql.render import MODES
 
@@ -55,7 +56,8 @@ def _read(session: Session, arguments: Sequence[str]) -> None:
     if path is None:
         raise UsageError
     try:
-        text = named_path(path).read_text("utf-8-sig")
+        with waiting(path):  # it may be a named pipe
+            text = named_path(path).read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise CommandError(f"{path} is not UTF-8 text") from None
     except OSError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vercel_sql.api import RequestEvent
 from vercel_sql.cli.output import terminal_width
 from vercel_sql.cli.shell.dot import UsageError, at_most
+from vercel_sql.cli.waiting import waiting
 from vercel_sql.cli.whoami import account, account_lines
 from vercel_sql.manifest import Method, vercel
 
@@ -94,4 +95,6 @@ def set_max_writes(session: Session, arguments: Sequence[str]) -> None:
 def show_account(session: Session, arguments: Sequence[str]) -> None:
     """``.account``: who, which teams, which token, whence it came, until when."""
     at_most(0, arguments)
-    session.say(*account_lines(account(session.connection)))
+    with waiting(session.connection.client.urls["api"]):
+        answer = account(session.connection)
+    session.say(*account_lines(answer))

@@ -20,7 +20,7 @@ from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.statements import Delete
 from vercel_sql.tables.calls import refuse_misleading_key, refuse_own_key
-from vercel_sql.tables.catalog import quoted
+from vercel_sql.tables.catalog import EXACTLY, quoted
 from vercel_sql.tables.deleting import delete_row, settle_deletion
 from vercel_sql.tables.shape import TableShape
 
@@ -242,7 +242,7 @@ def _rows_as_json(
     column = _key_column(target.resource, means_itself)
     places = ", ".join(f"${number}" for number in range(1, len(keys) + 1))
     values = {str(number): key for number, key in enumerate(keys, start=1)}
-    query = f"SELECT * FROM {target.sql_name} WHERE {quoted(column)} IN ({places})"
+    query = f"SELECT * FROM {target.sql_name} WHERE {quoted(column)}{EXACTLY} IN ({places})"
     rows = table_of(con, query, values)
     with lent(con, _LENT, rows):
         query = f"SELECT {quoted(column)} AS key, to_json(r)::VARCHAR AS row FROM {_LENT} AS r"

@@ -155,7 +155,6 @@ class Engine:
         query = "SELECT name, lower(value) FROM duckdb_settings() WHERE value IS NOT NULL"
         settings = dict(self._con.execute(query).fetchall())
         odd = {
-            "default_collation": settings["default_collation"] not in ("", "binary"),
             "disabled_optimizers": "filter_pushdown" in settings["disabled_optimizers"].split(","),
             "enable_optimizer": settings.get("enable_optimizer") == "false",
         }
