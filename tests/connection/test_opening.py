@@ -15,6 +15,8 @@ import pytest
 
 import vercel_sql
 
+from ..conftest import urls_of
+
 LIVE = "vercel.authentication.user_tokens"
 COUNT = f"SELECT count(*) FROM {LIVE}"
 # A function of the ICU extension, and one of ours.
@@ -24,7 +26,7 @@ FUNCTION = "SELECT count(*) FROM vercel.oauth.get_openid_configuration()"
 
 @pytest.fixture
 def account(sim):
-    return {"token": sim.token, "api_url": sim.url, "oauth_url": sim.url}
+    return {"token": sim.token, **urls_of(sim)}
 
 
 @pytest.fixture

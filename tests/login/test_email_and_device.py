@@ -9,7 +9,7 @@ import pytest
 from .conftest import mode
 
 EMAIL = "ada@example.com"
-REVOKE = "/api/login/oauth/token/revoke"
+REVOKE = "/login/oauth/token/revoke"
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_device_that_nobody_allows(account, device):
 
 def test_a_device_that_asks_too_fast_waits_longer(account, device):
     """Its own interval is what the server said; the server may still want more."""
-    path = "/api/login/oauth/token"
+    path = "/login/oauth/token"
     account.sim.faults(kind="status", status=400, code="slow_down", path=path)
     running = device()
     account.sim.oauth.authorize_device()

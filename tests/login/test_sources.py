@@ -72,7 +72,7 @@ def test_the_official_login_comes_last_and_is_only_read(account, official):
     with pytest.raises(vercel_sql.APIError, match="dead"):
         call(client, "user.user", "get_auth_user", {})
     client.close()
-    assert account.asked("/api/login/oauth/token") == []
+    assert account.asked("/login/oauth/token") == []
     assert path.read_text() == before
 
     account.login()

@@ -56,6 +56,7 @@ class Person:
             sim.token,
             api_url=url,
             oauth_url=url,
+            marketplace_url=f"{url}/marketplace",
             secrets_file=folder / "secrets.jsonl",
             attempts=3,
             patience=5.0,

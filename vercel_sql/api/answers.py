@@ -43,7 +43,10 @@ _LONGEST_MESSAGE = 500
 _DEEPEST = 50  # levels of JSON in an error, which is masked and shown
 # What the codes of RFC 6749 (section 5.2) mean for the person who reads them here.
 _OAUTH_HINTS = {
-    "invalid_client": "Check client_id and client_secret, and whether the app has a secret at all",
+    "invalid_client": (
+        "Check client_id and client_secret, and whether the app has a secret at all. An assertion "
+        "works once, for a minute, and with the app's own secret or key"
+    ),
     "invalid_grant": (
         "A code works once and not for long, and with what it was asked for; a refresh token works "
         "once. Begin the sign-in again"
@@ -94,7 +97,8 @@ def api_error(
     # Programs are given what was said; people are told it in one line, as is all of this.
     text += f"answered {status} {visible(detail.code)}: {visible(detail.message)}"
     pause = retry_after_seconds(detail, headers, origin.now)
-    hints = [_hint(detail, headers, body, origin.host, pause), _clock_hint(method, detail, origin)]
+    hint = _client_hint(method, detail) or _hint(detail, headers, body, origin.host, pause)
+    hints = [hint, _clock_hint(method, detail, origin)]
     if status >= 500:
         hints = [*hints, _sign_in_hint(method)]
     told = ". ".join(hint for hint in hints if hint)
@@ -147,6 +151,18 @@ def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
         extra = {key: value for key, value in content.items() if key not in named}
         return error, str(content.get("error_description") or ""), extra
     return "", "", {}
+
+
+def _client_hint(method: Method, detail: APIErrorDetail) -> str:
+    """What to check where an integration shows who it is, and not by a token.
+
+    Vercel answers 400, 403 or 500 where it does not know the integration; once it was 404.
+    """
+    is_exchange = not method.auth and method.endpoint is None and method.server == "api"
+    named = is_exchange and method.parameter("client_id") is not None
+    if not named or detail.code == _FOREIGN or detail.status not in (400, 403, 404, 500):
+        return ""
+    return "Vercel also answers so if the client_id is unknown or the client_secret does not match"
 
 
 def _hint(

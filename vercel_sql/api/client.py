@@ -22,6 +22,7 @@ from vercel_sql.api.cancel_scope import GRACE, CancelScope, checked_seconds
 from vercel_sql.api.connections import Connections, close_when_dropped
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
+from vercel_sql.api.discovery import located
 from vercel_sql.api.doubts import Doubts
 from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.exchange import Received, exchange, longest, not_whole
@@ -242,10 +243,8 @@ class Client(HoldsSecrets):
             self.current_scope.run(partial(self.credential.require, needed_by))
 
     def complete(self, request: Request) -> Request:
-        """The request as it goes out: with the team that an adopted credential is bound to.
-
-        An integration that is installed on a team has to name it in every call.
-        """
+        """The request as it goes out: where discovery says, and with an installation's team."""
+        request = located(self, request)
         team = self.credential.team_id
         uses_own = request.method.auth and request.authorization is None
         if team is None or not uses_own or any(name == "teamId" for name, _ in request.query):

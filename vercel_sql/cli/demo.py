@@ -144,7 +144,7 @@ def _walk(out: TextIO) -> int:
     out.write(
         "\nThat was the demo. To go on by yourself, leave this running in one terminal:\n"
         "\n    vercel-sql simulate\n"
-        "\nand in another set the two variables that it prints, then:\n"
+        "\nand in another set the variables that it prints, then:\n"
         '\n    vercel-sql -c "SELECT * FROM vercel.audit.user_tokens WHERE is_leaked"\n'
     )
     return FINE

@@ -17,8 +17,8 @@ from vercel_sql.api import Client, Credential
 from vercel_sql.api.account import ask_account
 from vercel_sql.api.calls import call
 from vercel_sql.api.causes import caused_by
+from vercel_sql.api.client_auth import SIGNING
 from vercel_sql.api.login_store import LoginStore, SavedLogin
-from vercel_sql.api.refreshing import read_client_secret
 from vercel_sql.api.sign_in import (
     DEFAULT_SCOPE,
     App,
@@ -37,6 +37,8 @@ from vercel_sql.manifest import vercel
 from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 
+# Registered once with an app, it serves every login. It is in no range of ports that systems use.
+_PORT = 8743
 _SECRETS = frozenset(["access_token", "refresh_token"])
 
 
@@ -51,15 +53,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--client-secret-file",
         metavar="FILE",
-        help="a file with the app's secret, where it has one; keep it, renewing reads it again",
+        help="a file with the app's secret, or its private key (PEM or JWK) for private_key_jwt, "
+        "where it has one; keep it, renewing reads it again",
+    )
+    add(
+        "--client-signing",
+        choices=SIGNING,
+        metavar="METHOD",
+        help="sign assertions with that file in place of sending the secret: "
+        "client_secret_jwt or private_key_jwt",
     )
     add("--scope", metavar="SCOPES", default=DEFAULT_SCOPE, help=f"default: {DEFAULT_SCOPE}")
     add(
         "--port",
         type=_port,
-        default=0,
+        default=_PORT,
         metavar="N",
-        help="the port of http://127.0.0.1:N/callback, where the browser comes back to (any free)",
+        help="the port of http://127.0.0.1:N/callback, where the browser comes back to; that "
+        f"callback has to be registered with the app ({_PORT}; 0 is any free port)",
+    )
+    add(
+        "--prompt",
+        choices=("consent", "login"),
+        metavar="WHAT",
+        help="with --oauth: ask for the consent or the login again (consent or login)",
     )
     add("--no-browser", action="store_true", help="show the address instead of opening a browser")
     add(
@@ -86,6 +103,8 @@ def _problem(arguments: argparse.Namespace) -> str | None:
         return "either --email ADDRESS, or --oauth or --device with --client-id ID"
     if is_app and not arguments.client_id:
         return "--oauth and --device need --client-id ID, the id of the app that signs in"
+    if arguments.client_signing and not arguments.client_secret_file:
+        return "--client-signing needs --client-secret-file FILE, the secret or key to sign with"
     if is_app and "openid" not in arguments.scope.split():
         return "--scope has to hold openid: without it, who signed in can't be checked"
     return None
@@ -175,13 +194,20 @@ def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
                 show_code=partial(_show_code, answered, arguments.email),
                 seconds=seconds,
             )
-    app = App(arguments.client_id, _absolute(arguments.client_secret_file), arguments.scope)
-    read_client_secret(app.client_secret_file)
+    app = App(
+        arguments.client_id,
+        _absolute(arguments.client_secret_file),
+        arguments.scope,
+        arguments.client_signing,
+    )
     if arguments.device:
         with waiting(client.urls["oauth"]) as answered:
             return by_device(client, app, show=partial(_show_device, answered), seconds=seconds)
-    show = partial(_show_address, no_browser=arguments.no_browser)
-    return by_browser(client, app, port=arguments.port, show=show, seconds=seconds)
+    with waiting(client.urls["oauth"]) as answered:
+        show = partial(_show_address, answered, no_browser=arguments.no_browser)
+        return by_browser(
+            client, app, port=arguments.port, show=show, seconds=seconds, prompt=arguments.prompt
+        )
 
 
 def _show_code(answered: Callable[[], None], email: str, code: str) -> None:
@@ -201,10 +227,17 @@ def _show_device(answered: Callable[[], None], prompt: DevicePrompt) -> None:
     _tell("Waiting for you to allow it …")
 
 
-def _show_address(address: str, *, no_browser: bool) -> None:
+def _show_address(
+    answered: Callable[[], None], address: str, callback: str, *, no_browser: bool
+) -> None:
+    answered()
     # The address holds no secret of the app or the person, and is of no use without the verifier,
     # which stays here.
     _tell("Open this address in a browser on this machine:", "", f"    {address}", "")
+    _tell(
+        "The app has to list this under Authorization Callback URLs (team settings, Apps, Manage):",
+        *("", f"    {callback}", ""),
+    )
     if not no_browser:
         _open_browser(address)
         say("(A browser was asked to open it; if none does, copy the address.)")

@@ -28,6 +28,7 @@ def opened(arguments: argparse.Namespace, token: str | None = None) -> Connectio
         token,
         api_url=arguments.api_url,
         oauth_url=arguments.oauth_url,
+        marketplace_url=arguments.marketplace_url,
         database=arguments.database,
         token_file=arguments.token_file,
         read_only=arguments.read_only,
@@ -87,6 +88,12 @@ def add_servers(parser: argparse.ArgumentParser) -> None:
         "--oauth-url",
         metavar="URL",
         help="the authorization server's base URL; without it, VERCEL_OAUTH_URL, else Vercel's own",
+    )
+    add(
+        "--marketplace-url",
+        metavar="URL",
+        help="the base URL of the issuer of SSO ID tokens; without it, VERCEL_MARKETPLACE_URL, "
+        "else Vercel's own",
     )
     add(
         "--request-timeout",

@@ -122,6 +122,7 @@ def _simulated(arguments: argparse.Namespace, stack: ExitStack) -> None:
 
     simulator = stack.enter_context(Simulator())
     arguments.api_url = arguments.oauth_url = simulator.url
+    arguments.marketplace_url = simulator.marketplace_url
     arguments.token = simulator.token
 
 
@@ -233,7 +234,11 @@ def _client(arguments: argparse.Namespace) -> Client:
     from vercel_sql.manifest import vercel
 
     provider = vercel().provider
-    given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
+    given = {
+        "api": arguments.api_url,
+        "oauth": arguments.oauth_url,
+        "marketplace": arguments.marketplace_url,
+    }
     urls = {name: url for name, url in given.items() if url}
     token = getattr(arguments, "token", None)
     audit_log = chosen_log(arguments.audit_log)

@@ -122,6 +122,7 @@ def attach(
     *,
     api_url: str | None = None,
     oauth_url: str | None = None,
+    marketplace_url: str | None = None,
     name: str = "vercel",
     services: Iterable[str] | None = None,
     writes: bool = False,
@@ -150,6 +151,8 @@ def attach(
         api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
         oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
             else Vercel's.
+        marketplace_url: the base URL of the issuer of SSO ID tokens; without it,
+            ``VERCEL_MARKETPLACE_URL``, else Vercel's.
         name: the name of the catalog, to have several accounts side by side.
         services: the services whose tables are made; all where it is None.
         writes: also make the functions that change something. Each takes a ``request_id``, since
@@ -183,7 +186,8 @@ def attach(
     keeping = Keeping(saved, checked_on_orphan(on_orphan), mark_names)
     manifest = vercel()
     provider = manifest.provider
-    urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
+    given = {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url}
+    urls = {name: url for name, url in given.items() if url}
     client = Client(
         provider,
         find_credential(
@@ -200,6 +204,7 @@ def attach(
         "token": _identity(client),
         "api_url": client.urls["api"],
         "oauth_url": client.urls["oauth"],
+        "marketplace_url": client.urls["marketplace"],
         "writes": writes,
         "secrets_file": saved and saved.path,
         "on_orphan": on_orphan,

@@ -24,6 +24,7 @@ def connect(
     *,
     api_url: str | None = None,
     oauth_url: str | None = None,
+    marketplace_url: str | None = None,
     database: str | PathLike[str] = ":memory:",
     database_read_only: bool = False,
     config: Mapping[str, str | int | float | list[str]] | None = None,
@@ -52,6 +53,8 @@ def connect(
         api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
         oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
             else Vercel's.
+        marketplace_url: the base URL of the issuer of SSO ID tokens; without it,
+            ``VERCEL_MARKETPLACE_URL``, else Vercel's.
         database: the DuckDB database, a file or in memory.
         database_read_only: open that file to read it only, as other processes may do meanwhile.
         config: DuckDB's settings, as for ``duckdb.connect``.
@@ -91,7 +94,8 @@ def connect(
     on_orphan = checked_on_orphan(on_orphan)
     noted = chosen_log(audit_log)
     saved = SecretsFile(secrets_file) if secrets_file is not None else None
-    urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
+    given = {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url}
+    urls = {name: url for name, url in given.items() if url}
     client = Client(
         provider,
         find_credential(

@@ -194,6 +194,9 @@ def _check_method(method: Method, provider: Provider, where: str) -> None:
     if method.effect == "write" and method.retry == "safe":
         raise ManifestError(f"{where}.retry: what changes something is not safe to send again")
     _check_unique([p.name for p in method.parameters], f"{where}.parameters")
+    for parameter in method.parameters:
+        if parameter.beside is not None and method.parameter(parameter.beside) is None:
+            raise ManifestError(f"{where}.parameters: no parameter {parameter.beside!r}")
     in_path = {field for _, field, _, _ in string.Formatter().parse(method.path) if field}
     declared = {p.key for p in method.parameters if p.location == "path"}
     if in_path != declared:

@@ -25,10 +25,15 @@ class Server(Entry, frozen=True, kw_only=True):
     Attributes:
         url: scheme and host, without a path.
         environment: the environment variable that overrides it.
+        keys: the path of the keys that its ID tokens are signed with, if it issues any; a
+            discovery document comes before it.
+        endpoints: the other servers on which its discovery document may name endpoints.
     """
 
     url: str
     environment: str
+    keys: str | None = None
+    endpoints: list[str] = []
 
 
 class AccountRules(Entry, frozen=True, kw_only=True):
@@ -91,6 +96,7 @@ class Parameter(Entry, frozen=True, kw_only=True):
             it as a timestamp or date too. ``future`` refuses what has passed.
         secret: the value is never shown.
         constant: a value that is always sent, and that nobody gives.
+        beside: a constant is sent only together with the parameter of this name.
         null: what a NULL that somebody wrote is: as if the parameter were ``absent``, or a
             ``value`` of its own, which only procedures take.
     """
@@ -110,6 +116,7 @@ class Parameter(Entry, frozen=True, kw_only=True):
     moment: Literal["any", "future"] | None = None
     secret: bool = False
     constant: str | None = None
+    beside: str | None = None
     null: Literal["absent", "value"] = "absent"
 
     @property
@@ -224,6 +231,8 @@ class Method(Entry, frozen=True, kw_only=True):
         steps: what a procedure does, in order.
         rotation: for the procedure ``rotate``, what it needs to know of the resource.
         server: which of the provider's servers it is sent to.
+        endpoint: the field of the discovery document that names its address; ``server`` and
+            ``path`` are its address where there is no such document, or no such field in it.
         auth: whether it carries the bearer token.
         effect: whether it only reads or changes anything. A GET may change something.
         retry: ``safe`` may be sent again after any failure that may pass; ``refused`` only where
@@ -256,6 +265,7 @@ class Method(Entry, frozen=True, kw_only=True):
     effect: Literal["read", "write"]
     retry: Literal["safe", "refused"]
     server: str = "api"
+    endpoint: str | None = None
     auth: bool = True
     body: Literal["json", "form"] = "json"
     rows: list[str] = []
@@ -341,7 +351,7 @@ class Resource(Entry, frozen=True, kw_only=True):
     key: str
     columns: list[Column]
     methods: dict[str, Method] = {}
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, str | list[str]]] = []
     name: str = ""
     service: str = ""
     request_key: str | None = None

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM, after two lines that say where and with what token.
+    """Serve until SIGINT or SIGTERM, after four lines that say where and with what token.
 
     To be called from the main thread. Gives the exit code: 0, or 1 where the port is taken.
     """
@@ -57,7 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"cannot serve on port {arguments.port}: {error.strerror or error}\n")
         return 1
     else:
-        sys.stdout.write(f"VERCEL_API_URL={simulator.url}\nVERCEL_TOKEN={simulator.token}\n")
+        sys.stdout.write(
+            f"VERCEL_API_URL={simulator.url}\nVERCEL_TOKEN={simulator.token}\n"
+            f"VERCEL_OAUTH_URL={simulator.url}\nVERCEL_MARKETPLACE_URL={simulator.marketplace_url}\n"
+        )
         sys.stdout.flush()
         ended.wait()
     finally:

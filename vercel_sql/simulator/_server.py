@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from vercel_sql.simulator._app import SimulatedApi
+from vercel_sql.simulator._claims import MARKETPLACE_PATH
 from vercel_sql.simulator._clock import Clock
 from vercel_sql.simulator._control import confirm
 from vercel_sql.simulator._errors import ApiError
@@ -153,6 +154,11 @@ class Simulator:
     def url(self) -> str:
         """The base URL of the simulated API."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def marketplace_url(self) -> str:
+        """The base URL of the simulated marketplace, the issuer of SSO ID tokens."""
+        return self.url + MARKETPLACE_PATH
 
     @property
     def token(self) -> str:

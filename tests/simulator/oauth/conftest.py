@@ -14,7 +14,7 @@ VERIFIER = "v" * 20 + "-._~" + "0123456789" * 3
 CHALLENGE = (
     base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 )
-TOKEN = "/api/login/oauth/token"
+TOKEN = "/login/oauth/token"
 
 
 class Page(HTMLParser):
@@ -60,9 +60,7 @@ class App:
         self.simulator = simulator
         self.http = http
         self.client = client or simulator.oauth.clients.public
-        self.redirect_uri = "http://127.0.0.1:5179/callback"
-        if not self.client.native:
-            self.redirect_uri = self.client.redirect_uris[0]
+        self.redirect_uri = self.client.redirect_uris[0]
 
     def secret(self):
         secret = self.client.client_secret

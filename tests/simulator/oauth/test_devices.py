@@ -2,7 +2,7 @@
 
 import pytest
 
-AUTHORIZATION = "/api/login/oauth/device-authorization"
+AUTHORIZATION = "/login/oauth/device-authorization"
 
 
 @pytest.fixture

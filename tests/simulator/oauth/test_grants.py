@@ -25,7 +25,7 @@ def test_the_request_is_recorded_as_a_form(app):
     app.simulator.clear_requests()
     app.exchange(code)
     (record,) = app.simulator.requests()
-    assert (record.method, record.path) == ("POST", "/api/login/oauth/token")
+    assert (record.method, record.path) == ("POST", "/login/oauth/token")
     assert record.headers["content-type"] == "application/x-www-form-urlencoded"
     assert dict(record.form) == {
         "grant_type": "authorization_code",
@@ -94,11 +94,11 @@ def test_a_code_is_for_its_own_client(app, web):
 
 
 def test_the_body_has_to_be_a_form_with_each_parameter_once(app):
-    response = app.http.post("/api/login/oauth/token", json={"grant_type": "refresh_token"})
+    response = app.http.post("/login/oauth/token", json={"grant_type": "refresh_token"})
     assert app.error(response) == "invalid_request"
     twice = {"grant_type": ["refresh_token", "refresh_token"], "client_id": app.client.client_id}
-    assert app.error(app.http.post("/api/login/oauth/token", data=twice)) == "invalid_request"
-    assert app.http.get("/api/login/oauth/token").status_code == 405
+    assert app.error(app.http.post("/login/oauth/token", data=twice)) == "invalid_request"
+    assert app.http.get("/login/oauth/token").status_code == 405
 
 
 def test_a_client_shows_its_secret_in_the_form_or_in_the_header(web):
@@ -136,7 +136,7 @@ def test_unknown_clients_and_secrets_of_clients_without_one_are_refused(app):
     response = app.exchange("x", client_id=integration.client_id)
     assert app.error(response, 401) == "invalid_client"
     headers = {"Authorization": "Basic !"}
-    response = app.http.post("/api/login/oauth/token", data={"a": "b"}, headers=headers)
+    response = app.http.post("/login/oauth/token", data={"a": "b"}, headers=headers)
     assert app.error(response, 401) == "invalid_client"
 
 
@@ -215,7 +215,7 @@ def test_deleting_the_access_token_over_the_api_ends_the_session(app, api):
 
 
 def test_faults_and_limits_befall_it_too(app, start, connect):
-    app.simulator.faults(kind="drop_after", path="/api/login/oauth/token")
+    app.simulator.faults(kind="drop_after", path="/login/oauth/token")
     tokens = app.sign_in
     with pytest.raises(Exception, match="disconnected"):
         tokens()
