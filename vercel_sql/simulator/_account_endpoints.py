@@ -43,4 +43,6 @@ class AccountEndpoints:
         team = self._state.find_team(path_value(request, "team"))
         if team is None:
             raise ApiError(404, "Team not found")
+        if team.limited_by:
+            raise ApiError(403)
         return answer(team.as_json())

@@ -4,16 +4,17 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from vercel_sql.simulator._json import Object
-from vercel_sql.simulator._names import AWKWARD, new_name
+from vercel_sql.simulator._names import AWKWARD, new_name, new_session
 from vercel_sql.simulator._teams import Team
 from vercel_sql.simulator._tokens import Token, hints, new_bearer, new_id
 
 DAY_MS = 86_400_000
 _OLDEST_DAYS = 4 * 365
-_PREFIXES_SINCE_DAYS = 540
-"""Tokens older than this come from before bearers began with `vcp_` and showed hints."""
+_MARKED_SINCE_DAYS = 540
+"""Tokens older than this come from before bearers began with a marker and showed hints."""
 
-_TYPES = ("oauth2-token", "login", "cli")
+_TYPES = ("oauth2-token", "authentication-token")
+_SESSION_TYPE = "token"
 _ORIGINS = (
     "github", "gitlab", "bitbucket", "google", "email", "saml", "manual", "passkey", "otp", "app",
     "apple", "chatgpt", "emu", "github-webhook", "invite", "sms", "token-exchange-oidc",
@@ -36,7 +37,7 @@ class Draft:
         self.fields: Object = {
             "id": new_id(random),
             "name": new_name(random),
-            "type": random.choices(_TYPES, (70, 20, 10))[0],
+            "type": random.choices(_TYPES, (90, 10))[0],
             "origin": self.origin,
             "scopes": [self.user_scope()],
             "activeAt": self.between(created_at, now_ms),
@@ -69,10 +70,10 @@ class Draft:
 
     def token(self) -> Token:
         """Give the finished token with its bearer."""
-        newer = self.created_at > self.now_ms - _PREFIXES_SINCE_DAYS * DAY_MS
-        bearer = new_bearer(self.random, prefixed=newer)
-        shown = hints(bearer) if newer else {}
-        return Token(self.fields | shown, bearer=bearer, created_at=self.created_at)
+        is_newer = self.created_at > self.now_ms - _MARKED_SINCE_DAYS * DAY_MS
+        is_marked = is_newer and self.fields["type"] != _SESSION_TYPE
+        bearer = new_bearer(self.random, "vcp_" if is_marked else "")
+        return Token(self.fields | hints(bearer), bearer=bearer, created_at=self.created_at)
 
 
 def _everyday(draft: Draft) -> None:
@@ -139,8 +140,20 @@ def _revoked(draft: Draft) -> None:
     draft.fields["revokedAt"] = draft.between(draft.fields["activeAt"], draft.now_ms)
 
 
+def _browser_session(draft: Draft) -> None:
+    """A person who is signed in to the dashboard; most have forgotten it."""
+    name, draft.origin = new_session(draft.random)
+    draft.fields |= {
+        "name": name,
+        "type": _SESSION_TYPE,
+        "origin": draft.origin,
+        "scopes": [draft.user_scope()],
+    }
+    _everyday(draft)
+
+
 TRAITS: dict[Trait, int] = {
-    _everyday: 46,
+    _everyday: 38,
     _never_used: 10,
     _expired: 10,
     _expiring_soon: 5,
@@ -152,6 +165,7 @@ TRAITS: dict[Trait, int] = {
     _leaked: 2,
     _leaked_and_revoked: 1,
     _revoked: 2,
+    _browser_session: 8,
 }
 """What tokens are like, and how many of a hundred are."""
 
@@ -166,7 +180,8 @@ def seed_tokens(random: Random, now_ms: int, teams: Sequence[Team], count: int) 
         trait(draft)
         drafts.append(draft)
     if count >= 2 * len(AWKWARD):
-        for name, draft in zip(AWKWARD, random.sample(drafts, len(AWKWARD)), strict=True):
+        named = [draft for draft in drafts if draft.fields["type"] != _SESSION_TYPE]
+        for name, draft in zip(AWKWARD, random.sample(named, len(AWKWARD)), strict=True):
             draft.fields["name"] = name
     return [draft.token() for draft in drafts]
 

@@ -40,7 +40,7 @@ class State:
         self._random = Random(seed)  # noqa: S311 (simulated secrets are to be the same each time)
         now_ms = self.clock.now_ms()
         self.user: Object = seed_user(self._random, now_ms)
-        self._teams: Timeline[Team] = Timeline()
+        self._teams: Timeline[Team] = Timeline(only_numbers=True)
         teams = seed_teams(self._random, now_ms, self.user["id"])
         self._teams.extend(teams)
         self.user["defaultTeamId"] = teams[0].id

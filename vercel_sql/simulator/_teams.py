@@ -1,6 +1,8 @@
 """The account's teams, in full and in limited form."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from random import Random
 
 from vercel_sql.simulator._json import Object
@@ -11,7 +13,10 @@ _DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Team:
-    """A team that the user belongs to; `limited_by` says what keeps it from the caller."""
+    """A team that the user belongs to.
+
+    `limited_by` says what keeps it from the caller, and `more` has what only some teams show.
+    """
 
     id: str
     slug: str
@@ -20,10 +25,13 @@ class Team:
     user_id: str
     role: str = "MEMBER"
     avatar: str | None = None
-    limited_by: tuple[str, ...] = field(default=())
+    limited_by: tuple[str, ...] = ()
+    plan: str = "pro"
+    creator_id: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def as_json(self) -> Object:
-        """Give the team as the API shows it."""
+        """Give the team as the API shows it: whole, or as far as the caller may see it."""
         shown: Object = {
             "id": self.id,
             "slug": self.slug,
@@ -35,13 +43,20 @@ class Team:
                 "teamId": self.id,
                 "role": self.role,
                 "confirmed": True,
-                "confirmedAt": self.created_at,
+                "created": self.created_at,
                 "createdAt": self.created_at,
             },
         }
         if self.limited_by:
-            shown |= {"limited": True, "limitedBy": list(self.limited_by)}
-        return shown
+            return shown | {"limited": True, "limitedBy": list(self.limited_by), **self.more}
+        return shown | {
+            "creatorId": self.creator_id or self.user_id,
+            "updatedAt": self.created_at,
+            "description": None,
+            "stagingPrefix": self.slug,
+            "billing": {"plan": self.plan},
+            **self.more,
+        }
 
 
 def new_team_id(random: Random) -> str:
@@ -51,23 +66,58 @@ def new_team_id(random: Random) -> str:
 
 def seed_teams(random: Random, now_ms: int, user_id: str) -> list[Team]:
     """Make the teams of the seeded account; the first is in full form and the default team."""
-    described: tuple[tuple[str, str | None, str, tuple[str, ...]], ...] = (
-        ("acme", "Acme", "OWNER", ()),
-        ("bright-labs", "Bright Labs", "MEMBER", ()),
-        ("night-shift", None, "DEVELOPER", ()),
-        ("northwind", "Northwind Traders", "VIEWER", ("saml",)),
-        ("umbra", None, "MEMBER", ("mfa", "scope")),
+
+    def days_ago(days: int) -> int:
+        return now_ms - days * _DAY_MS - random.randrange(_DAY_MS)
+
+    described: tuple[tuple[str, str | None, str, dict[str, Any]], ...] = (
+        (
+            "acme",
+            "Acme",
+            "OWNER",
+            {
+                "plan": "enterprise",
+                "more": {
+                    "description": "What Acme ships",
+                    "updatedAt": days_ago(12),
+                    "saml": {"enforced": True, "roles": {"developers": "DEVELOPER"}},
+                    "personalAccessTokensInvalidatedAt": days_ago(300),
+                },
+            },
+        ),
+        (
+            "bright-labs",
+            "Bright Labs",
+            "MEMBER",
+            {
+                "more": {
+                    "saml": {"enforced": False},
+                    "appTokensInvalidatedAt": days_ago(90),
+                    "integrationTokensInvalidatedAt": days_ago(90),
+                    "apiKeysInvalidatedAt": days_ago(45),
+                }
+            },
+        ),
+        ("night-shift", None, "DEVELOPER", {"plan": "hobby"}),
+        (
+            "northwind",
+            "Northwind Traders",
+            "VIEWER",
+            {"limited_by": ("invalidated",), "more": {"saml": {"enforced": True}}},
+        ),
+        ("umbra", None, "MEMBER", {"limited_by": ("mfa", "scope")}),
     )
     return [
         Team(
             id=new_team_id(random),
             slug=slug,
             name=name,
-            created_at=now_ms - (1400 - 211 * number) * _DAY_MS - random.randrange(_DAY_MS),
+            created_at=days_ago(1400 - 211 * number),
             user_id=user_id,
             role=role,
-            avatar=random.randbytes(20).hex() if name and not limited_by else None,
-            limited_by=limited_by,
+            creator_id=user_id if role == "OWNER" else new_secret(random),
+            avatar=random.randbytes(20).hex() if name and "limited_by" not in given else None,
+            **given,
         )
-        for number, (slug, name, role, limited_by) in enumerate(described)
+        for number, (slug, name, role, given) in enumerate(described)
     ]
