@@ -18,10 +18,11 @@ class AccountEndpoints:
         self._state: State = gate.state
 
     def routes(self) -> list[Route]:
-        """Give the routes; `/teams/{id}` without a version is what the command line calls."""
+        """Give the routes; what has no version, or the first one, is what the command line calls."""
         return [
             self._gate.bearer("GET", "/v2/user", self.user),
             self._gate.bearer("GET", "/v2/teams", self.teams),
+            self._gate.bearer("GET", "/v1/teams", self.teams),
             self._gate.bearer("GET", "/v2/teams/{team}", self.team),
             self._gate.bearer("GET", "/teams/{team}", self.team),
         ]

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from random import Random
+from typing import Any
 
 from vercel_sql.simulator._json import Object
 from vercel_sql.simulator._tokens import new_secret
