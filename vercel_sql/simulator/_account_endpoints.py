@@ -18,7 +18,7 @@ class AccountEndpoints:
         self._state: State = gate.state
 
     def routes(self) -> list[Route]:
-        """Give the routes; what has no version, or the first one, is what the command line calls."""
+        """Give the routes; the command line calls `/v1/teams` and `/teams/{id}`."""
         return [
             self._gate.bearer("GET", "/v2/user", self.user),
             self._gate.bearer("GET", "/v2/teams", self.teams),

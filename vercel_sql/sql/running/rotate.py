@@ -10,7 +10,7 @@ from vercel_sql.api import Request
 from vercel_sql.api.decode import escaped
 from vercel_sql.errors import NotApprovedError, RowCountError
 from vercel_sql.manifest import Method
-from vercel_sql.sql.running.plan import Plan, as_json, in_words
+from vercel_sql.sql.running.plan import Match, Plan, as_json, in_words
 from vercel_sql.sql.running.prepared import Limits, Outcome
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.tables.rotation import Rotation
@@ -43,10 +43,10 @@ class PreparedRotation:
         return sum(not each.method.reads for each in self.requests)
 
     @property
-    def matches(self) -> Callable[[], Sequence[str | None]]:
+    def matches(self) -> Callable[[], Sequence[Match]]:
         """Finds for each request the row that it is about: the last one takes the old row away."""
-        others = [None] * (len(self.requests) - 1)
-        return lambda: [*others, as_json(escaped(self.rotation.old.values))]
+        others = [Match(None)] * (len(self.requests) - 1)
+        return lambda: [*others, Match(as_json(escaped(self.rotation.old.values)))]
 
     @property
     def notes(self) -> Sequence[str | None]:
