@@ -49,14 +49,15 @@ def test_explain_says_which_rows_are_sessions(db, others, where):
 @pytest.mark.parametrize("where", WHERE)
 def test_the_question_says_how_many_are(db, sent, others, where):
     plans = []
-    db.approve = lambda plan: bool(plans.append(plan))
+    db.approve = lambda plan: bool(plans.append((plan, plan.caution(), question(plan, 200))))
     with pytest.raises(vercel_sql.NotApprovedError):
         db.execute(f"DELETE FROM {T} WHERE {where}")
-    (plan,) = plans
+    ((plan, caution, asked),) = plans
     count = len(WHERE[where])
-    are = {0: "", 1: f"1 of the {plan.count} is a ", 2: f"2 of the {plan.count} are "}[count]
-    assert plan.caution.startswith(are)
-    assert bool(count) is ("logs a person out." in question(plan, 200))
+    of = f"{count} of the {plan.count} rows "
+    are = {0: "", 1: f"{of}is a " if plan.count > 1 else "The row is a ", 2: f"{of}are "}[count]
+    assert caution.startswith(are)
+    assert bool(count) is ("logs a person out." in asked)
     assert sent("DELETE") == []
 
 
@@ -66,16 +67,18 @@ def test_a_refusal_does_not_hide_it(db, connect):
     assert told == {"s1": f"refused: this connection is read-only; {NOTE}"}
 
 
-def test_a_call_by_name_says_so_too(db):
-    call = f"EXEC {T}.delete_auth_token @tokenId = 's1'"
-    assert notes(db.execute(f"EXPLAIN {call}")) == {"s1": NOTE}
-    plans = []
-    db.approve = lambda plan: bool(plans.append(plan))
+@pytest.mark.parametrize("method", ["delete_auth_token", "rotate_token"])
+def test_a_call_by_name_says_so_too(db, method):
+    call = f"EXEC {T}.{method} @tokenId = 's1'"
+    assert notes(db.execute(f"EXPLAIN {call}"))["s1"] == NOTE
+    told = []
+    db.approve = lambda plan: bool(told.append(plan.caution()))
     with pytest.raises(vercel_sql.NotApprovedError):
         db.execute(call)
-    assert plans[0].caution == "1 of the 1 is a browser session: revoking one logs a person out"
+    assert told == ["The row is a browser session: revoking one logs a person out"]
 
 
 def test_what_nobody_is_asked_about_costs_no_request_more(db, sent, others):
+    db.approve = lambda _plan: True
     db.execute(f"DELETE FROM {T} WHERE id = 't2'")
     assert [request.path for request in sent("GET")] == ["/v5/user/tokens/current"]

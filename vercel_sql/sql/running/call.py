@@ -132,7 +132,7 @@ def prepare_call(
     client = target.catalog.client
     client.refuse_unsendable(method)
     if method.rotation is not None:
-        return prepare_rotation(target, method, arguments, limits, where)
+        return prepare_rotation(con, target, method, arguments, limits, where)
     limits.refuse_dropped(method, where)
     finds = None
     if method is target.resource.remover:

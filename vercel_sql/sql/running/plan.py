@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from vercel_sql.api import Client, Request
@@ -22,7 +22,8 @@ class Plan:
         rows: how many rows they are about, where it is not one each.
         writes: how many of them change something, where not all do.
         makes_secret: whether an answer shows a secret this once.
-        caution: what it does that the requests do not show; empty if nothing.
+        caution: tells what it does that the requests do not show; empty if nothing. It may read
+            from the API, so it is asked only where somebody gets to see it.
     """
 
     SHOWN: ClassVar[int] = 3
@@ -33,7 +34,7 @@ class Plan:
     rows: int | None = None
     writes: int | None = None
     makes_secret: bool = False
-    caution: str = ""
+    caution: Callable[[], str] = field(default=str, compare=False)
 
 
 class Match(NamedTuple):
@@ -48,13 +49,17 @@ class Match(NamedTuple):
     caution: Caution | None = None
 
 
-def warning(matches: Sequence[Match]) -> str:
+def warning(find: Callable[[], Sequence[Match]]) -> str:
     """How many rows of a deletion are to be cautious about, and why; empty if none."""
+    matches = find()
     found = [match.caution for match in matches if match.caution is not None]
     if not found:
         return ""
-    are = f"is a {found[0].noun}" if len(found) == 1 else f"are {found[0].noun}s"
-    return f"{len(found)} of the {len(matches)} {are}: {found[0].effect}"
+    noun, effect = found[0].noun, found[0].effect
+    if len(matches) == 1:
+        return f"The row is a {noun}: {effect}"
+    are = f"is a {noun}" if len(found) == 1 else f"are {noun}s"
+    return f"{len(found)} of the {len(matches)} rows {are}: {effect}"
 
 
 def in_words(client: Client, request: Request) -> str:

@@ -166,10 +166,10 @@ class Prepared(HoldsSecrets):
             client.redactor.add(secret)
         first = tuple(client.redactor.mask(in_words(client, request)) for request in shown)
         is_secret = any(request.method.makes_secret for request in self.requests)
-        caution = ""
-        if self.matches is not None and self.target.resource.caution is not None:
-            caution = warning(self.matches())
         count = len(self.requests)
+        caution: Callable[[], str] = str
+        if self.matches is not None and self.target.resource.caution is not None:
+            caution = partial(warning, self.matches)
         if not approve(Plan(self.what, count, first, makes_secret=is_secret, caution=caution)):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
