@@ -94,7 +94,8 @@ def _is_there(client: Client, resource: Resource, key: str) -> bool | None:
         return None
     if answer is None:
         return False
-    return True if any(row.get(resource.key) == key for row in rows) else None
+    found = next((row for row in rows if row.get(resource.key) == key), None)
+    return None if found is None else not resource.is_gone(found)
 
 
 def _is_late(error: RequestError | ServerError) -> bool:

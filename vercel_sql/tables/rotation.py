@@ -250,7 +250,9 @@ class Rotation:
 
     def _prove(self) -> None:
         """Asks with the new secret for its row, which has to be the new one."""
-        own_row(self._client, self._resource, self._question(self._state.bearer))
+        row = own_row(self._client, self._resource, self._question(self._state.bearer))
+        if self._resource.is_gone(row.values):
+            raise OperationalError("the new one has been revoked already")
         self._state.is_proven = True
 
     def _take_over(self) -> None:
@@ -316,15 +318,17 @@ class Rotation:
     def _is_gone(self) -> bool:
         if self._doubt is None:
             arguments = {self._getter.required[0].name: self.old.key}
-            return send_or_missing(self._client, build_request(self._getter, arguments)) is None
+            answer = send_or_missing(self._client, build_request(self._getter, arguments))
+            if answer is None:
+                return True
+            return self._resource.is_gone(keyed_row(self._resource, self._getter, answer).values)
         # The new secret may be one that does not see the old row; the old one itself tells.
         try:
-            own_row(self._client, self._resource, self._doubt)
+            return self._resource.is_gone(own_row(self._client, self._resource, self._doubt).values)
         except UnauthorizedError:
             return True
         except ForbiddenError as error:
             return error.extra.get("invalidToken") is True
-        return False
 
     # The end
 
