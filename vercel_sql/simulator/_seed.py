@@ -174,8 +174,12 @@ def seed_tokens(random: Random, now_ms: int, teams: Sequence[Team], count: int) 
     """Make `count` tokens: every trait at least once where there is room for all."""
     traits = [*TRAITS, *random.choices(list(TRAITS), list(TRAITS.values()), k=count)][:count]
     random.shuffle(traits)
+    moments = _moments(random, now_ms, count)
+    if count:  # the newest is in use, as it is in an account that somebody works with
+        newest, everyday = moments.index(max(moments)), traits.index(_everyday)
+        traits[newest], traits[everyday] = traits[everyday], traits[newest]
     drafts = []
-    for trait, created_at in zip(traits, _moments(random, now_ms, count), strict=True):
+    for trait, created_at in zip(traits, moments, strict=True):
         draft = Draft(random, now_ms, teams, created_at)
         trait(draft)
         drafts.append(draft)
