@@ -115,7 +115,7 @@ def test_there_are_browser_sessions(tokens):
     name = re.compile(r"Website, Login with \w+ \(\w+ on \w+\)")
     sessions = [token for token in tokens if token["type"] == "token"]
     assert sessions == [token for token in tokens if name.fullmatch(token["name"])]
-    assert 10 < len(sessions) < 40
+    assert len(sessions) == 20
     for token in sessions:
         assert token["name"].casefold().startswith(f"website, login with {token['origin']} (")
         assert token.get("leakedAt") is None

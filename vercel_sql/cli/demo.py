@@ -62,7 +62,7 @@ STEPS = (
         "FROM vercel.audit.user_tokens\nWHERE is_working AND NOT is_session;",
     ),
     Step(
-        "The leaked ones that work, with the team that each can reach: tables join like any others.",
+        "The leaked ones, with the team that each can reach: tables join like any others.",
         "SELECT u.name, u.leaked_at, coalesce(t.slug, 'the whole account') AS reaches\n"
         "FROM vercel.audit.user_tokens AS u, unnest(u.scopes) AS s(scope)\n"
         "LEFT JOIN vercel.teams.teams AS t ON t.id = s.scope.teamId\n"

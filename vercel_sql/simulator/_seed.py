@@ -15,6 +15,7 @@ _MARKED_SINCE_DAYS = 540
 
 _TYPES = ("oauth2-token", "authentication-token")
 _SESSION_TYPE = "token"
+_TOKENS_PER_SESSION = 12
 _ORIGINS = (
     "github", "gitlab", "bitbucket", "google", "email", "saml", "manual", "passkey", "otp", "app",
     "apple", "chatgpt", "emu", "github-webhook", "invite", "sms", "token-exchange-oidc",
@@ -140,20 +141,15 @@ def _revoked(draft: Draft) -> None:
     draft.fields["revokedAt"] = draft.between(draft.fields["activeAt"], draft.now_ms)
 
 
-def _browser_session(draft: Draft) -> None:
-    """A person who is signed in to the dashboard; most have forgotten it."""
-    name, draft.origin = new_session(draft.random)
-    draft.fields |= {
-        "name": name,
-        "type": _SESSION_TYPE,
-        "origin": draft.origin,
-        "scopes": [draft.user_scope()],
-    }
-    _everyday(draft)
+def _sign_in(draft: Draft) -> None:
+    """Make it a browser session: a person who is signed in, and may have forgotten it."""
+    name, origin = new_session(draft.random)
+    draft.fields |= {"name": name, "type": _SESSION_TYPE, "origin": origin}
+    draft.fields["scopes"][0]["origin"] = origin
 
 
 TRAITS: dict[Trait, int] = {
-    _everyday: 38,
+    _everyday: 46,
     _never_used: 10,
     _expired: 10,
     _expiring_soon: 5,
@@ -165,7 +161,6 @@ TRAITS: dict[Trait, int] = {
     _leaked: 2,
     _leaked_and_revoked: 1,
     _revoked: 2,
-    _browser_session: 8,
 }
 """What tokens are like, and how many of a hundred are."""
 
@@ -174,19 +169,18 @@ def seed_tokens(random: Random, now_ms: int, teams: Sequence[Team], count: int) 
     """Make `count` tokens: every trait at least once where there is room for all."""
     traits = [*TRAITS, *random.choices(list(TRAITS), list(TRAITS.values()), k=count)][:count]
     random.shuffle(traits)
-    moments = _moments(random, now_ms, count)
-    if count:  # the newest is in use, as it is in an account that somebody works with
-        newest, everyday = moments.index(max(moments)), traits.index(_everyday)
-        traits[newest], traits[everyday] = traits[everyday], traits[newest]
     drafts = []
-    for trait, created_at in zip(traits, moments, strict=True):
+    for trait, created_at in zip(traits, _moments(random, now_ms, count), strict=True):
         draft = Draft(random, now_ms, teams, created_at)
         trait(draft)
         drafts.append(draft)
     if count >= 2 * len(AWKWARD):
-        named = [draft for draft in drafts if draft.fields["type"] != _SESSION_TYPE]
-        for name, draft in zip(AWKWARD, random.sample(named, len(AWKWARD)), strict=True):
+        for name, draft in zip(AWKWARD, random.sample(drafts, len(AWKWARD)), strict=True):
             draft.fields["name"] = name
+    everyday = [d for trait, d in zip(traits, drafts, strict=True) if trait is _everyday]
+    ordinary = [draft for draft in everyday if draft.fields["name"] not in AWKWARD]
+    for draft in ordinary[: count // _TOKENS_PER_SESSION]:
+        _sign_in(draft)
     return [draft.token() for draft in drafts]
 
 

@@ -66,8 +66,9 @@ def new_team_id(random: Random) -> str:
 
 def seed_teams(random: Random, now_ms: int, user_id: str) -> list[Team]:
     """Make the teams of the seeded account; the first is in full form and the default team."""
+    more = Random(user_id)  # noqa: S311 (so that what is made afterwards stays what it was)
 
-    def days_ago(days: int) -> int:
+    def days_ago(days: int, random: Random = more) -> int:
         return now_ms - days * _DAY_MS - random.randrange(_DAY_MS)
 
     described: tuple[tuple[str, str | None, str, dict[str, Any]], ...] = (
@@ -112,10 +113,10 @@ def seed_teams(random: Random, now_ms: int, user_id: str) -> list[Team]:
             id=new_team_id(random),
             slug=slug,
             name=name,
-            created_at=days_ago(1400 - 211 * number),
+            created_at=days_ago(1400 - 211 * number, random),
             user_id=user_id,
             role=role,
-            creator_id=user_id if role == "OWNER" else new_secret(random),
+            creator_id=user_id if role == "OWNER" else new_secret(more),
             avatar=random.randbytes(20).hex() if name and "limited_by" not in given else None,
             **given,
         )

