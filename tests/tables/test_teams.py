@@ -33,10 +33,12 @@ def test_a_field_within_a_field_is_one_too(con, shown, outer, inner):
     assert len(set(rows.values())) > 2
 
 
-def test_what_else_stands_there_is_kept(con):
+def test_what_else_stands_there_is_kept(con, sim):
+    roles = {"roles": {"developers": "DEVELOPER"}}
+    sim.faults(kind="patch", path="/v2/teams", patch={"teams": {"-1": {"saml": roles}}})
     query = f"SELECT additional_fields FROM {TEAMS} WHERE additional_fields IS NOT NULL"
     ((text,),) = con.execute(query).fetchall()
-    assert json.loads(text) == {"saml": {"roles": {"developers": "DEVELOPER"}}}
+    assert json.loads(text) == {"saml": roles}
 
 
 def test_one_odd_value_hides_no_team(con, sim):

@@ -86,11 +86,13 @@ class LoginEndpoints:
         known = self._state.find_team(slug)
         if known is not None:
             return known
+        now_ms = self._state.clock.now_ms()
         team = Team(
             id=new_team_id(self._state.random),
             slug=slug,
             name=name or slug,
-            created_at=self._state.clock.now_ms(),
+            created_at=now_ms,
+            updated_at=now_ms,
             user_id=self._state.user["id"],
             role="OWNER",
             plan=plan or "hobby",

@@ -28,6 +28,8 @@ class Team:
     limited_by: tuple[str, ...] = ()
     plan: str = "pro"
     creator_id: str | None = None
+    updated_at: int = 0
+    staging_prefix: str = "projects"
     more: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def as_json(self) -> Object:
@@ -51,9 +53,9 @@ class Team:
             return shown | {"limited": True, "limitedBy": list(self.limited_by), **self.more}
         return shown | {
             "creatorId": self.creator_id or self.user_id,
-            "updatedAt": self.created_at,
+            "updatedAt": self.updated_at,
             "description": None,
-            "stagingPrefix": self.slug,
+            "stagingPrefix": self.staging_prefix,
             "billing": {"plan": self.plan},
             **self.more,
         }
@@ -80,8 +82,7 @@ def seed_teams(random: Random, now_ms: int, user_id: str) -> list[Team]:
                 "plan": "enterprise",
                 "more": {
                     "description": "What Acme ships",
-                    "updatedAt": days_ago(12),
-                    "saml": {"enforced": True, "roles": {"developers": "DEVELOPER"}},
+                    "saml": {"enforced": True},
                     "personalAccessTokensInvalidatedAt": days_ago(300),
                 },
             },
@@ -116,6 +117,8 @@ def seed_teams(random: Random, now_ms: int, user_id: str) -> list[Team]:
             created_at=days_ago(1400 - 211 * number, random),
             user_id=user_id,
             role=role,
+            updated_at=days_ago(12 + number),
+            staging_prefix=slug,
             creator_id=user_id if role == "OWNER" else new_secret(more),
             avatar=random.randbytes(20).hex() if name and "limited_by" not in given else None,
             **given,
