@@ -138,8 +138,9 @@ def prepare_call(
     if method is target.resource.remover:
         keys, reference = [str(v) for v in arguments.values()], target.resource.self_reference
         refuse_own_key(client, target.resource, keys)
-        means_itself = reference is not None and keys == [reference.value]
-        finds = partial(looked_up, con, target, keys, means_itself=means_itself)
+        if target.resource.caution is not None:
+            means_itself = reference is not None and keys == [reference.value]
+            finds = partial(looked_up, con, target, keys, means_itself=means_itself)
     request = build_request(method, arguments)
     return Prepared(
         where,
