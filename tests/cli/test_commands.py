@@ -57,7 +57,7 @@ def test_the_demo_needs_nothing_and_heeds_nothing(command, sim):
         assert word in ended.out
     assert "Traceback" not in ended.out
     assert "refused: " in ended.out
-    assert len(re.findall(r"\bvcp_\w{24}\b", ended.out)) == 1
+    assert len(re.findall(r"\bvcp_\w{56}\b", ended.out)) == 1
     tables = [line for line in ended.out.splitlines() if line[:1] in "┌│├└"]
     assert max(map(len, tables)) <= 120
 

@@ -165,5 +165,5 @@ def test_the_demo_on_a_narrow_terminal(sim):
     for line in screen.splitlines():
         if line.startswith(("┌", "│", "├", "└")):
             assert wcwidth.wcswidth(line) <= 80
-    made = re.search(r"vcp_[A-Za-z0-9]{24}", screen)
+    made = re.search(r"vcp_[A-Za-z0-9]{56}", screen)
     assert made, screen

@@ -1,5 +1,7 @@
 """Integrations: the code exchange, single sign-on, and what their tokens may do."""
 
+import re
+
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -60,7 +62,7 @@ def test_a_code_becomes_an_access_token(anyone, simulator, connect, form):
     assert body["installation_id"].startswith("icfg_")
     assert body["user_id"] == simulator.state.user["id"]
     assert body["team_id"] is None
-    assert len(body["access_token"]) == 24
+    assert re.fullmatch("vci_[A-Za-z0-9]{56}", body["access_token"])
     theirs = connect(simulator, body["access_token"])
     assert theirs.get("/v2/user").status_code == 200
     assert theirs.get("/v5/user/tokens/current").json()["token"]["origin"] == "app"

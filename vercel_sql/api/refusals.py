@@ -121,13 +121,17 @@ def _contradicted(
     """What contradicts a refusal, in words; None where nothing does."""
     trace, resource = request.method.trace, resource_of(request.method)
     assert resource is not None  # noqa: S101 - it was asked
+    rows = [row for row in rows if isinstance(row, dict)]
+    there = [row for row in rows if not resource.is_gone(row)]
     if trace is None:
+        if rows and not there:
+            return None
         is_gone = error.status == 404
         return f"it says that the row is {'gone' if is_gone else 'of a dead token'}, and it is not"
     now = client.clock(request.method.server).earliest_ms()
     elapsed = (time.monotonic() - began) * 1000
     since = None if now is None else now - elapsed - _SLACK_MS
-    for row in rows:
+    for row in there:
         key, made_at = row.get(resource.key), row.get(trace.since)
         is_new = since is None or not isinstance(made_at, int) or made_at >= since
         values = [(request.argument(p), row.get(column)) for column, p in trace.matches.items()]

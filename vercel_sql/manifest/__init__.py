@@ -2,6 +2,7 @@
 
 from vercel_sql.manifest.loader import Manifest, vercel
 from vercel_sql.manifest.model import (
+    Caution,
     Column,
     Echo,
     Method,
@@ -18,6 +19,7 @@ from vercel_sql.manifest.model import (
 from vercel_sql.manifest.procedures import Reach, Rotation, Step
 
 __all__ = [
+    "Caution",
     "Column",
     "Echo",
     "Manifest",

@@ -211,6 +211,8 @@ def _check_proofs(resource: Resource, method: Method, where: str) -> None:
     fields = {column.name for column in resource.fields}
     hints, paging = resource.hints, method.paging
     named = {"hints": [hints.begins, hints.ends]} if hints is not None else {}
+    if resource.gone is not None:
+        named["gone"] = [resource.gone]
     if paging is not None and paging.order is not None:
         named["paging.order"] = [paging.order]
     for key, names in named.items():

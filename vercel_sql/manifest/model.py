@@ -6,9 +6,9 @@ decide what to do with it. Unknown keys are refused, so that a misspelt key can'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -336,6 +336,21 @@ class SelfReference(Entry, frozen=True, kw_only=True):
     value: str
 
 
+class Caution(Entry, frozen=True, kw_only=True):
+    """Rows whose deletion does more than it seems to.
+
+    Attributes:
+        condition: SQL over the resource's fields that picks them. In a view's query,
+            ``{caution:name}`` stands for that of the resource ``name``.
+        noun: what one of them is.
+        effect: what their deletion does.
+    """
+
+    condition: str
+    noun: str
+    effect: str
+
+
 class Resource(Entry, frozen=True, kw_only=True):
     """A table and the methods that serve it.
 
@@ -343,6 +358,8 @@ class Resource(Entry, frozen=True, kw_only=True):
         key: the column that tells one row from another.
         request_key: the column that holds what was asked for; it equals the key in a listing.
         hints: where a row shows the ends of its secret.
+        gone: the column that says when a row was made void: one that has it counts as deleted.
+        caution: the rows whose deletion is to be warned of.
         lookup_limit: how many single rows are fetched side by side before listing is cheaper.
         rows: the rows themselves, for a table that no request is needed for.
     """
@@ -357,6 +374,8 @@ class Resource(Entry, frozen=True, kw_only=True):
     request_key: str | None = None
     self_reference: SelfReference | None = None
     hints: Hints | None = None
+    gone: str | None = None
+    caution: Caution | None = None
     lookup_limit: int = 20
 
     @property
@@ -390,6 +409,10 @@ class Resource(Entry, frozen=True, kw_only=True):
     def of_verb(self, verb: str) -> list[Method]:
         """The methods that serve an SQL verb, in the manifest's order."""
         return [m for m in self.methods.values() if m.verb == verb]
+
+    def is_gone(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row that the API still shows counts as deleted."""
+        return self.gone is not None and row.get(self.gone) is not None
 
     @cached_property
     def lister(self) -> Method | None:
@@ -436,8 +459,8 @@ class View(Entry, frozen=True, kw_only=True):
     """A view for people over the tables of a service.
 
     Attributes:
-        query: its SELECT. ``{catalog}`` stands for the catalog's name, and ``{table:name}`` for
-            the full table, hidden columns included, of the resource ``name``.
+        query: its SELECT. ``{table:name}`` stands for the full table, hidden columns included, of
+            the resource ``name``, and ``{caution:name}`` for the condition of its caution.
         comments: a description for each column.
     """
 

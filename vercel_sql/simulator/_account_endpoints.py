@@ -18,10 +18,11 @@ class AccountEndpoints:
         self._state: State = gate.state
 
     def routes(self) -> list[Route]:
-        """Give the routes; `/teams/{id}` without a version is what the command line calls."""
+        """Give the routes; the command line calls `/v1/teams` and `/teams/{id}`."""
         return [
             self._gate.bearer("GET", "/v2/user", self.user),
             self._gate.bearer("GET", "/v2/teams", self.teams),
+            self._gate.bearer("GET", "/v1/teams", self.teams),
             self._gate.bearer("GET", "/v2/teams/{team}", self.team),
             self._gate.bearer("GET", "/teams/{team}", self.team),
         ]
@@ -43,4 +44,6 @@ class AccountEndpoints:
         team = self._state.find_team(path_value(request, "team"))
         if team is None:
             raise ApiError(404, "Team not found")
+        if team.limited_by:
+            raise ApiError(403)
         return answer(team.as_json())

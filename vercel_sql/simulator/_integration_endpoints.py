@@ -20,7 +20,7 @@ from vercel_sql.simulator._oauth_clients import Kind, OAuthClient
 from vercel_sql.simulator._requests import json_object, required
 from vercel_sql.simulator._sessions import ACCESS_SECONDS, REFRESH_SECONDS
 from vercel_sql.simulator._state import State
-from vercel_sql.simulator._tokens import Token, new_secret
+from vercel_sql.simulator._tokens import Token, new_bearer, new_secret
 
 _SSO_PROPERTIES = (
     *("client_id", "client_secret", "code", "redirect_uri", "state"),
@@ -167,7 +167,7 @@ class IntegrationEndpoints:
         scope = {**kind, "origin": "app", "createdAt": now_ms, **expiry}
         fields = {"name": client.name, "origin": "app", "scopes": [scope], **expiry}
         token = self._state.add_token(
-            fields, bearer=new_secret(self._state.random), created_at=now_ms, listed=False
+            fields, bearer=new_bearer(self._state.random, "vci_"), created_at=now_ms, listed=False
         )
         self._state.installations.bind(token, installation)
         return token

@@ -22,7 +22,8 @@ class State:
     """All that the account holds, from the user to its integrations; safe from any thread.
 
     `user` is the object that `/v2/user` shows, and may be changed. `history` tells what became
-    of each token, also after it is gone.
+    of each token, also after it is gone. `lists_revoked` is whether a token that is taken out
+    stays in the listing, with its `revokedAt`.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class State:
         self.clock = clock or Clock()
         self.history = History(self.clock)
         self.until_inclusive = until_inclusive
+        self.lists_revoked = False
         self._random = Random(seed)  # noqa: S311 (simulated secrets are to be the same each time)
         now_ms = self.clock.now_ms()
         self.user: Object = seed_user(self._random, now_ms)
-        self._teams: Timeline[Team] = Timeline()
+        self._teams: Timeline[Team] = Timeline(only_numbers=True)
         teams = seed_teams(self._random, now_ms, self.user["id"])
         self._teams.extend(teams)
         self.user["defaultTeamId"] = teams[0].id
@@ -123,7 +125,9 @@ class State:
     def remove_token(self, token: Token) -> None:
         """Take out a token, so that it is neither listed nor accepted any more."""
         with self.lock:
-            if self._tokens.get(token.id) is token:
+            if self.lists_revoked:
+                token.set("revokedAt", self.clock.now_ms())
+            elif self._tokens.get(token.id) is token:
                 self._tokens.remove(token)
             del self._bearers[token.bearer]
             self.history.note("removed", token)

@@ -18,6 +18,8 @@ from vercel_sql.simulator._state import State
 from vercel_sql.simulator._teams import Team
 from vercel_sql.simulator._tokens import Token
 
+_NOT_FOUND = "Token not found with the requested `tokenId`."
+
 
 class TokenEndpoints:
     """List, get, create and delete tokens."""
@@ -69,6 +71,8 @@ class TokenEndpoints:
     async def delete(self, request: Request) -> Response:
         """Take out a token, possibly the calling one."""
         token = self._named(request)
+        if not self._state.holds(token):
+            raise ApiError(404, _NOT_FOUND)
         self._state.remove_token(token)
         return answer({"tokenId": token.id})
 
@@ -76,7 +80,7 @@ class TokenEndpoints:
         token_id = path_value(request, "token_id")
         token = caller(request) if token_id == "current" else self._state.find_token(token_id)  # noqa: S105
         if token is None:
-            raise ApiError(404, "Token not found with the requested `tokenId`.")
+            raise ApiError(404, _NOT_FOUND)
         return token
 
     def _team(self, request: Request) -> Team | None:

@@ -1,5 +1,6 @@
 """An authentication token, and its fields as the API shows them."""
 
+import re
 from collections.abc import Mapping
 from random import Random
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from vercel_sql.simulator._json import Object, encode
 
 _ALPHANUMERICS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_MARKER = re.compile(r"vc[a-z]{1,2}_")
+_SUFFIX_LENGTH = 6
 
 
 class Token:
@@ -93,11 +96,16 @@ def new_secret(random: Random, length: int = 24) -> str:
     return "".join(random.choices(_ALPHANUMERICS, k=length))
 
 
-def new_bearer(random: Random, *, prefixed: bool = True) -> str:
-    """Make a bearer of the newer kind, that begins with `vcp_`, or of the older kind."""
-    return ("vcp_" if prefixed else "") + new_secret(random)
+def new_bearer(random: Random, marker: str = "vcp_") -> str:
+    """Make a bearer that begins with a marker; one without a marker is of the older kind.
+
+    What is made afterwards is the same for both kinds.
+    """
+    secret = new_secret(random)
+    return marker + secret + new_secret(Random(secret), 32) if marker else secret  # noqa: S311
 
 
 def hints(bearer: str) -> Object:
-    """Give the `prefix` and `suffix` by which a person recognizes a bearer."""
-    return {"prefix": bearer[:8], "suffix": bearer[-4:]}
+    """Give the `prefix` and `suffix` of a bearer: the marker and the end; older ones have none."""
+    marker = _MARKER.match(bearer)
+    return {} if marker is None else {"prefix": marker[0], "suffix": bearer[-_SUFFIX_LENGTH:]}

@@ -251,7 +251,9 @@ class Rotation:
 
     def _prove(self) -> None:
         """Asks with the new secret for its row, which has to be the new one."""
-        own_row(self._client, self._resource, self._question(self._state.bearer))
+        row = own_row(self._client, self._resource, self._question(self._state.bearer))
+        if self._resource.is_gone(row.values):
+            raise OperationalError("the new one has been revoked already")
         self._state.is_proven = True
 
     def _take_over(self) -> None:
@@ -332,7 +334,7 @@ class Rotation:
             return error.extra.get("invalidToken") is True
         if row.key != self.old.key:
             raise row.answer.mismatched(f"it is about {row.key}")
-        return False
+        return self._resource.is_gone(row.values)
 
     # The end
 

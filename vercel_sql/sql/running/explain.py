@@ -17,7 +17,7 @@ from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.dialect import STRINGS, tokenize
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import rows_of
-from vercel_sql.sql.running.plan import as_json, in_words
+from vercel_sql.sql.running.plan import Match, as_json, in_words
 from vercel_sql.sql.running.prepared import Outcome
 from vercel_sql.sql.running.resolve import Catalog, Target, any_made
 from vercel_sql.sql.statements import Explain
@@ -53,8 +53,8 @@ class Explained(Protocol):
         """What will be sent, in order."""
 
     @property
-    def matches(self) -> Callable[[], Sequence[str | None]] | None:
-        """Finds for each request the row that it is about, as JSON text."""
+    def matches(self) -> Callable[[], Sequence[Match]] | None:
+        """Finds for each request the row that it is about."""
 
     @property
     def notes(self) -> Sequence[str | None]:
@@ -88,11 +88,13 @@ def explain_write(
         rows = [_sent(event) for event in events if event.attempt == 1]
         if prepared is None:
             return _outcome(client, rows)
-        planned = list(_planned(prepared))
+        matches = prepared.matches() if prepared.matches else [Match(None)] * prepared.write_count
+    planned = list(_planned(prepared, matches))
     refusal: object = allowance.refusal(prepared.what, prepared.write_count)
     if client.read_only:
         refusal = "this connection is read-only"
     notes = prepared.notes if refusal is None else [f"refused: {refusal}"] * len(planned)
+    notes = _cautioned(notes, matches)
     outcome = _outcome(client, rows + planned)
     return _with_notes(outcome, [*([None] * len(rows)), *notes]) if notes else outcome
 
@@ -102,10 +104,19 @@ def _sent(event: RequestEvent) -> tuple[Any, ...]:
     return (event.method, event.path, query, body, event.effect, event.api_method, None)
 
 
-def _planned(prepared: Explained) -> Iterator[tuple[Any, ...]]:
-    rows = prepared.matches() if prepared.matches else [None] * len(prepared.requests)
-    for request, row in zip(prepared.requests, rows, strict=True):
-        yield (*_request_parts(prepared.target.catalog.client.complete(request)), row)
+def _planned(prepared: Explained, matches: Sequence[Match]) -> Iterator[tuple[Any, ...]]:
+    for request, match in zip(prepared.requests, matches, strict=True):
+        yield (*_request_parts(prepared.target.catalog.client.complete(request)), match.text)
+
+
+def _cautioned(notes: Sequence[str | None], matches: Sequence[Match]) -> Sequence[str | None]:
+    """The notes, with what is to be known of each row before it is deleted."""
+    told = [match.caution for match in matches]
+    if not any(told):
+        return notes
+    cautions = [None if each is None else f"{each.noun}: {each.effect}" for each in told]
+    both = zip(notes or [None] * len(told), cautions, strict=True)
+    return ["; ".join(filter(None, each)) or None for each in both]
 
 
 def _request_parts(request: Request) -> tuple[Any, ...]:

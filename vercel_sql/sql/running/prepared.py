@@ -25,7 +25,7 @@ from vercel_sql.errors import (
     StatementTimeoutError,
 )
 from vercel_sql.manifest import Method
-from vercel_sql.sql.running.plan import Plan, in_words
+from vercel_sql.sql.running.plan import Match, Plan, in_words, warning
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.tally import Tally, tally_of, what_is_left
 from vercel_sql.tables.allowance import Allowance
@@ -109,8 +109,8 @@ class Prepared(HoldsSecrets):
         send: sends one of the requests; gives its rows, or None where it changed nothing.
         finish: makes the statement's result of all rows.
         returns: whether the statement gives rows and not only their number.
-        matches: finds for each request the row that it is about, as JSON text; None where there
-            is none. It may read from the API, so it is asked only where somebody wants to see it.
+        matches: finds for each request the row that it is about. It may read from the API, so it
+            is asked only where somebody wants to see it.
         notes: what a request itself does not show, for each of them; empty if there is nothing.
         keys: what tells the rows of the requests apart; their numbers, where it is empty.
         keep: what an error gives of the rows that were carried out; all of them, where it is None.
@@ -126,7 +126,7 @@ class Prepared(HoldsSecrets):
     send: Callable[[int], pa.Table | None]
     finish: Callable[[list[pa.Table]], Outcome]
     returns: bool = True
-    matches: Callable[[], Sequence[str | None]] | None = None
+    matches: Callable[[], Sequence[Match]] | None = None
     notes: Sequence[str | None] = ()
     keys: Sequence[str] = ()
     keep: Callable[[list[pa.Table]], pa.Table] | None = None
@@ -166,7 +166,11 @@ class Prepared(HoldsSecrets):
             client.redactor.add(secret)
         first = tuple(client.redactor.mask(in_words(client, request)) for request in shown)
         is_secret = any(request.method.makes_secret for request in self.requests)
-        if not approve(Plan(self.what, len(self.requests), first, makes_secret=is_secret)):
+        count = len(self.requests)
+        caution: Callable[[], str] = str
+        if self.matches is not None and self.target.resource.caution is not None:
+            caution = partial(warning, self.matches)
+        if not approve(Plan(self.what, count, first, makes_secret=is_secret, caution=caution)):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
     def run(self, limits: Limits) -> Outcome:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import duckdb
+
 from vercel_sql.api import Request
-from vercel_sql.api.decode import escaped
 from vercel_sql.errors import NotApprovedError, RowCountError
 from vercel_sql.manifest import Method
-from vercel_sql.sql.running.plan import Plan, as_json, in_words
+from vercel_sql.sql.running.delete import looked_up
+from vercel_sql.sql.running.plan import Match, Plan, in_words, warning
 from vercel_sql.sql.running.prepared import Limits, Outcome
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.tables.rotation import Rotation
@@ -25,12 +28,14 @@ class PreparedRotation:
         target: the resource.
         method: the manifest's method.
         rotation: what is carried out.
+        find: looks the old row up, as its deletion would show it.
     """
 
     what: str
     target: Target
     method: Method
     rotation: Rotation
+    find: Callable[[], Sequence[Match]]
 
     @property
     def requests(self) -> Sequence[Request]:
@@ -43,10 +48,10 @@ class PreparedRotation:
         return sum(not each.method.reads for each in self.requests)
 
     @property
-    def matches(self) -> Callable[[], Sequence[str | None]]:
+    def matches(self) -> Callable[[], Sequence[Match]]:
         """Finds for each request the row that it is about: the last one takes the old row away."""
-        others = [None] * (len(self.requests) - 1)
-        return lambda: [*others, as_json(escaped(self.rotation.old.values))]
+        others = [Match(None)] * (len(self.requests) - 1)
+        return lambda: [*others, *self.find()]
 
     @property
     def notes(self) -> Sequence[str | None]:
@@ -82,13 +87,26 @@ class PreparedRotation:
             f"{text} ({note})" if note else text
             for text, note in zip(shown, self.notes, strict=True)
         )
-        plan = Plan(self.what, len(told), told, rows=1, writes=self.write_count, makes_secret=True)
+        plan = Plan(
+            self.what,
+            len(told),
+            told,
+            rows=1,
+            writes=self.write_count,
+            makes_secret=True,
+            caution=partial(warning, self.find),
+        )
         if not approve(plan):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
 
 def prepare_rotation(
-    target: Target, method: Method, arguments: dict[str, Any], limits: Limits, where: str
+    con: duckdb.DuckDBPyConnection,
+    target: Target,
+    method: Method,
+    arguments: dict[str, Any],
+    limits: Limits,
+    where: str,
 ) -> PreparedRotation:
     """A rotation up to its first write.
 
@@ -104,4 +122,5 @@ def prepare_rotation(
         where=where,
         table=target.full_name,
     )
-    return PreparedRotation(where, target, method, rotation)
+    find = partial(looked_up, con, target, [rotation.old.key], means_itself=False)
+    return PreparedRotation(where, target, method, rotation, find)
