@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from vercel_sql import Connection
 from vercel_sql.api import PageEvent, RequestEvent
 from vercel_sql.logs import heard_by
+from vercel_sql.sql.running import Plan
 
 DELAY_SECONDS = 2.0
 _LINE = "{desc} in {elapsed}"
@@ -33,14 +34,15 @@ class Progress:
             threading.RLock()
         )  # requests that run side by side are told of by their threads
 
-    def expect(self, total: int) -> None:
-        """From now on counts the requests that change something, of which there will be so many."""
+    def expect(self, plan: Plan) -> None:
+        """From now on counts the requests of a plan that change something."""
         if self._bar is None:
             return
         self.clear()
         self._counts_writes_only = True
         bar = self._bar
-        bar.bar_format, bar.total = _LINE_WITH_TOTAL, total
+        bar.bar_format = f"{_LINE_WITH_TOTAL} of {plan.pace.about}".removesuffix(" of ")
+        bar.total = plan.count if plan.writes is None else plan.writes
         bar.n = bar.last_print_n = 0
         bar.start_t = bar.last_print_t = time.time()
         bar.delay = DELAY_SECONDS

@@ -75,19 +75,19 @@ def test_each_credential_and_each_server_has_a_budget_of_its_own(
     for _ in range(5):
         spender.send(read)
     get = method("get_auth_token")
-    assert spender.budget(get).remaining == 0
-    assert make_client(sims[0]).budget(get).remaining == 0
-    assert make_client(sims[0], token=another).budget(get) is None
-    assert make_client(sims[1]).budget(get) is None
+    assert spender.budgets(get).get(get).remaining == 0
+    assert make_client(sims[0]).budgets(get).get(get).remaining == 0
+    assert make_client(sims[0], token=another).budgets(get).get(get) is None
+    assert make_client(sims[1]).budgets(get).get(get) is None
 
 
 def test_a_token_that_comes_with_the_request_has_a_budget_of_its_own(sim, make_client, method):
     client = make_client(sim)
     client.send(build_request(method("get_auth_token"), {"tokenId": "current"}))
-    assert client.budget(method("get_auth_token")).remaining > 0
+    assert client.budgets(method("get_auth_token")).get(method("get_auth_token")).remaining > 0
     with_code = build_request(method("email_login"), {"email": "a@example.com"})
     client.send(with_code)
-    assert client.budget(with_code.method).remaining > 0
+    assert client.budgets(with_code.method).get(with_code.method).remaining > 0
 
 
 def test_what_was_learned_is_forgotten_with_the_last_client(sim, method, read):
@@ -100,13 +100,13 @@ def test_what_was_learned_is_forgotten_with_the_last_client(sim, method, read):
     one = client()
     one.send(read)
     other = client()
-    assert other.budget(read.method) is not None
+    assert other.budgets(read.method).get(read.method) is not None
     for each in (one, other):
         each.close()
     del one, other, each
     gc.collect()
     third = client()
-    assert third.budget(read.method) is None
+    assert third.budgets(read.method).get(read.method) is None
     third.close()
 
 

@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
 from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
-from vercel_sql.api.cancel_scope import checked_seconds
+from vercel_sql.api.cancel_scope import LimitWaits, checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.attachment import Attachment
@@ -66,6 +66,7 @@ class Connection(HoldsSecrets):
             with a `NotApprovedError`. None allows all.
         max_writes: how many writes a statement may send at most; None allows any number.
         parallel_deletes: how many rows a DELETE takes away at a time.
+        max_wait: how many seconds a statement may wait for rate limits; None does not limit it.
     """
 
     # PEP 249's optional extension: the exceptions as attributes of the connection.
@@ -89,6 +90,7 @@ class Connection(HoldsSecrets):
         max_writes: int | None,
         parallel_deletes: int,
         timeout: float | None,
+        max_wait: float | None,
         keeping: Keeping,
     ) -> None:
         self.native = native
@@ -96,6 +98,7 @@ class Connection(HoldsSecrets):
         self.max_writes = max_writes
         self.parallel_deletes = parallel_deletes
         self.timeout = timeout
+        self.max_wait = max_wait
         self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
         self._engine = Engine(native, self._catalogs)
@@ -339,7 +342,8 @@ class Connection(HoldsSecrets):
         is_last: bool = True,
     ) -> None:
         # The time of the statement runs until its last row was read.
-        self._course = course = Course(CancelScope(self.timeout), self.client, self.native)
+        scope = CancelScope(self.timeout, LimitWaits(self.max_wait))
+        self._course = course = Course(scope, self.client, self.native)
         self.client.receipts.settle()
         self._statement, self._parameters = Unshown(statement.text), parameters
         with course.running(), self._translated(), self._catalogs[0].acting():
@@ -365,6 +369,7 @@ class Connection(HoldsSecrets):
             approve=course.asked(self.approve),
             allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
             parallel_deletes=self.parallel_deletes,
+            max_wait=self.max_wait,
         )
 
     def _take(self, result: Result, statement: Statement, parameters: Parameters) -> None:

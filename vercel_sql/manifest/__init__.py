@@ -4,6 +4,7 @@ from vercel_sql.manifest.loader import Manifest, vercel
 from vercel_sql.manifest.model import (
     Column,
     Echo,
+    Limit,
     Method,
     Paging,
     Parameter,
@@ -20,6 +21,7 @@ from vercel_sql.manifest.procedures import Reach, Rotation, Step
 __all__ = [
     "Column",
     "Echo",
+    "Limit",
     "Manifest",
     "Method",
     "Paging",

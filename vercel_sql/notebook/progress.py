@@ -38,7 +38,7 @@ def watching(shell: InteractiveShell, connection: Connection) -> Iterator[None]:
             """Takes the number of a write's requests from the question whether to send them."""
             if before is not None and not before(plan):
                 return False
-            line.expect(plan.count)
+            line.expect(plan)
             return True
 
         connection.approve = expect

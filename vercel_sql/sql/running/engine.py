@@ -220,7 +220,7 @@ class Engine:
         if isinstance(inner, Exec):
             target, _ = find_method(self._resolver, inner.name)
             prepare = self._prepare_exec(inner, parameters, limits)
-            return explain_write(target.catalog.client, prepare, statement, limits.allowance)
+            return explain_write(target.catalog.client, prepare, statement, limits)
         if isinstance(inner, Write):
             write_target = self._resolver.resource(inner.target)
             if write_target is None:
@@ -229,7 +229,7 @@ class Engine:
                 write_target.catalog.client,
                 lambda: self._prepare_write(write_target, inner, parameters, limits),
                 statement,
-                limits.allowance,
+                limits,
             )
         return explain_query(self._con, self._catalogs, statement, parameters)
 

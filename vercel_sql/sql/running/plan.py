@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from vercel_sql.api import Client, Request
+from vercel_sql.tables.allowance import Pace
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Plan:
         rows: how many rows they are about, where it is not one each.
         writes: how many of them change something, where not all do.
         makes_secret: whether an answer shows a secret this once.
+        pace: what rate limits do to it.
     """
 
     SHOWN: ClassVar[int] = 3
@@ -31,6 +33,7 @@ class Plan:
     rows: int | None = None
     writes: int | None = None
     makes_secret: bool = False
+    pace: Pace = field(default_factory=Pace)
 
 
 def in_words(client: Client, request: Request) -> str:

@@ -13,6 +13,7 @@ from vercel_sql.manifest import Method
 from vercel_sql.sql.running.plan import Plan, as_json, in_words
 from vercel_sql.sql.running.prepared import Limits, Outcome
 from vercel_sql.sql.running.resolve import Target
+from vercel_sql.tables.allowance import Pace
 from vercel_sql.tables.rotation import Rotation
 
 
@@ -59,6 +60,7 @@ class PreparedRotation:
         Raises:
             RowCountError: another number of rows than one was expected.
             TooManyWritesError: its two writes are more than the statement may send.
+            WaitTooLongError: they would wait too long for rate limits.
             NotApprovedError: the caller did not approve it.
             Error: as for `Rotation.run`.
         """
@@ -67,13 +69,14 @@ class PreparedRotation:
                 f"{self.what}: 1 row would be changed, and {limits.expect_rows} were expected. "
                 "Nothing was changed"
             )
-        limits.allowance.take(self.what, self.write_count)
-        self._refuse_unapproved(limits.approve)
+        pace = Pace.of(self.target.catalog.client, self.requests)
+        limits.take(self.what, pace, self.write_count)
+        self._refuse_unapproved(limits.approve, pace)
         secrets = frozenset(column.name for column in self.method.returns if column.secret)
         table = self.rotation.run()
         return Outcome(table, 1, secrets, written=table)
 
-    def _refuse_unapproved(self, approve: Callable[[Plan], bool] | None) -> None:
+    def _refuse_unapproved(self, approve: Callable[[Plan], bool] | None, pace: Pace) -> None:
         if approve is None:
             return
         client = self.target.catalog.client
@@ -82,7 +85,15 @@ class PreparedRotation:
             f"{text} ({note})" if note else text
             for text, note in zip(shown, self.notes, strict=True)
         )
-        plan = Plan(self.what, len(told), told, rows=1, writes=self.write_count, makes_secret=True)
+        plan = Plan(
+            self.what,
+            len(told),
+            told,
+            rows=1,
+            writes=self.write_count,
+            makes_secret=True,
+            pace=pace,
+        )
         if not approve(plan):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
