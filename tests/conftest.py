@@ -150,7 +150,7 @@ def connect(sim: Simulator) -> Iterator[Callable[..., vercel_sql.Connection]]:
 
         def make(**options: Any) -> vercel_sql.Connection:
             urls = {"api_url": sim.url, "oauth_url": sim.url}
-            options = {"token": sim.token, "attempts": 2, "patience": 1.0, **urls, **options}
+            options = {"token": sim.token, "attempts": 2, **urls, **options}
             return stack.enter_context(vercel_sql.connect(**options))
 
         yield make

@@ -100,9 +100,10 @@ class _Box(Queue[Any]):
         self._made = clock.monotonic()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        if timeout is not None:
+            self._clock.waits.append(timeout)
         if timeout is None or timeout <= HEAD_START:
             return super().get(block, timeout)
-        self._clock.waits.append(timeout)
         hang = _REAL() + PATIENCE
         while self._clock.under_way and _REAL() < hang:
             with suppress(Empty):

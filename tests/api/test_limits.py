@@ -11,9 +11,9 @@ import pytest
 
 from vercel_sql.api import CancelScope, build_request
 from vercel_sql.errors import (
-    RateLimitedError,
     StatementCancelledError,
     StatementTimeoutError,
+    WaitTooLongError,
 )
 
 PATIENCE = 30.0
@@ -71,7 +71,7 @@ def test_each_credential_and_each_server_has_a_budget_of_its_own(
 ):
     sims = simulate(3, rate_limit="5/60"), simulate(3, rate_limit="5/60")
     another = sims[0].state.tokens()[-1].bearer
-    spender = make_client(sims[0], patience=0)
+    spender = make_client(sims[0], max_wait=0)
     for _ in range(5):
         spender.send(read)
     get = method("get_auth_token")
@@ -123,15 +123,19 @@ def test_what_another_process_eats_up_is_waited_for(simulate, make_client, read)
     assert statuses(sim)[-1] == 200
 
 
-def test_a_limit_beyond_our_patience_is_left_to_the_server_to_confirm(simulate, make_client, read):
+def test_a_wait_that_is_longer_than_allowed_is_refused_before_the_request(
+    simulate, make_client, read
+):
     sim = simulate(3, rate_limit="2/600")
-    client = make_client(sim, patience=1)
+    client = make_client(sim, max_wait=1)
     client.send(read)
     client.send(read)
-    with pytest.raises(RateLimitedError, match=r"free again in \d+ s") as raised:
+    with pytest.raises(
+        WaitTooLongError, match=r"only in \d+ minutes.*max_wait allows 1 s"
+    ) as raised:
         client.send(read)
-    assert raised.value.retry_after > 500
-    assert statuses(sim) == [200, 200, 429]
+    assert 500 < raised.value.wait <= 601
+    assert statuses(sim) == [200, 200]
 
 
 def test_a_wait_for_the_limit_ends_at_once_when_the_statement_is_cancelled(

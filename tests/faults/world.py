@@ -40,7 +40,7 @@ class World:
             oauth_url=sim.url,
             secrets_file=self._secrets,
             attempts=2,
-            patience=2,
+            max_wait=2,
             request_timeout=2.0,
             parallel_deletes=1,  # so that each run tells the same
         )
