@@ -176,8 +176,6 @@ class CancelScope:
         seconds: float,
         box: Box | None = None,
         what: str = "the next thing to do is",
-        *,
-        for_limit: bool = False,
     ) -> bool:
         """Waits, unless the scope ends before.
 
@@ -185,7 +183,6 @@ class CancelScope:
             seconds: how long.
             box: what another thread puts into it ends the waiting early.
             what: what is waited for, as an error is to say it.
-            for_limit: whether that is a rate limit.
 
         Returns:
             Whether something was put into the box.
@@ -193,17 +190,8 @@ class CancelScope:
         Raises:
             StatementCancelledError: it was cancelled.
             StatementTimeoutError: its time would be over before; known at once.
-            WaitTooLongError: it may not wait that long for rate limits; known at once too.
         """
-        left = self.remaining()
-        if left is not None and left < seconds:
-            # Waiting for nothing would only make the answer late.
-            raise StatementTimeoutError(
-                f"the statement may take {self.timeout:g} s (timeout), and {what} only in "
-                f"{seconds:.1f} s"
-            )
-        if for_limit:
-            self._waits.begin(seconds, what)
+        self._require_time(seconds, what)
         with self.told(Queue() if box is None else box) as told:
             try:
                 told.get(timeout=min(max(0.0, seconds), threading.TIMEOUT_MAX))
@@ -211,6 +199,29 @@ class CancelScope:
                 return False
         self.check()
         return True
+
+    def begin_limit_wait(self, seconds: float, what: str) -> None:
+        """Counts a wait for a rate limit, which begins now.
+
+        Args:
+            seconds: how long it is.
+            what: what is waited for, as an error is to say it.
+
+        Raises:
+            StatementTimeoutError: its time would be over before.
+            WaitTooLongError: it may not wait that long for rate limits.
+        """
+        self._require_time(seconds, what)
+        self._waits.begin(seconds, what)
+
+    def _require_time(self, seconds: float, what: str) -> None:
+        left = self.remaining()
+        if left is not None and left < seconds:
+            # Waiting for nothing would only make the answer late.
+            raise StatementTimeoutError(
+                f"the statement may take {self.timeout:g} s (timeout), and {what} only in "
+                f"{seconds:.1f} s"
+            )
 
     def run(self, act: Callable[[], T], most: float | None = None) -> T:
         """Carries out what blocks, on another thread, and comes back at once when the scope ends.

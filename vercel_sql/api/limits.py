@@ -20,7 +20,6 @@ from vercel_sql.manifest import Method
 
 log = logger("api")
 
-_RATE_LIMIT = "the rate limit lets the next request go"
 # From how many seconds on a wait is told to whoever does not watch the progress.
 _WORTH_TELLING = 5.0
 
@@ -58,19 +57,20 @@ class RateBudgets:
         Raises:
             StatementCancelledError: the scope ended, or would end before.
         """
-        endpoint = _endpoint(method)
+        endpoint, what = _endpoint(method), f"the rate limit lets {method.name} go on"
         while True:
             box: Queue[Any] = Queue()
             turn = self._ask(method, clock, box)
             if isinstance(turn, Turn):
                 return turn
             try:
-                if turn <= HEAD_START:
-                    # What is this near may be known sooner, from another request's answer.
-                    scope.sleep(scope.within(turn), box, _RATE_LIMIT)
-                else:
+                if turn > HEAD_START:
+                    scope.begin_limit_wait(turn, what)
                     self._tell(method, turn)
-                    scope.sleep(turn, box, _RATE_LIMIT, for_limit=True)
+                    scope.sleep(turn, box, what)
+                else:
+                    # What is this near may be known sooner, from another request's answer.
+                    scope.sleep(scope.within(turn), box, what)
             finally:
                 with self._lock:
                     self._in_line[endpoint].discard(box)

@@ -22,7 +22,6 @@ from vercel_sql.errors import (
     ProgrammingError,
     RowCountError,
     StatementCancelledError,
-    StatementTimeoutError,
 )
 from vercel_sql.manifest import Method
 from vercel_sql.sql.running.plan import Plan, in_words
@@ -271,10 +270,8 @@ class Prepared(HoldsSecrets):
 
     def _unsent(self, cause: BaseException) -> StatementCancelledError:
         """The error for a write that was stopped before any of it was carried out."""
-        is_late = isinstance(cause, StatementTimeoutError)
-        reason = str(cause) or "it was interrupted"
-        kind = StatementTimeoutError if is_late else StatementCancelledError
-        error = kind(f"{self.what}: {reason}. Nothing was changed")
+        error = cause if isinstance(cause, StatementCancelledError) else StatementCancelledError()
+        error.args = (f"{self.what}: {str(cause) or 'it was interrupted'}. Nothing was changed",)
         error.nothing_changed = True
         return error
 
