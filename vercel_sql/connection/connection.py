@@ -41,7 +41,7 @@ from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import Copies
 from vercel_sql.sql.running.duck import as_caller, for_caller
-from vercel_sql.tables.allowance import Allowance
+from vercel_sql.tables.allowance import Allowance, Pace
 from vercel_sql.tables.writing import Keeping, kept_rows
 
 if TYPE_CHECKING:
@@ -320,13 +320,14 @@ class Connection(HoldsSecrets):
 
         Raises:
             TooManyWritesError: there are more sets of parameters than writes that may be sent.
+            WaitTooLongError: they would wait too long for rate limits.
         """
         self._check_open()
-        batch = Batch(self.max_writes)
-        if sets is not None and self.max_writes is not None:
+        batch = Batch(self.max_writes, self.max_wait)
+        if sets is not None:
             with self._lock, translated(self._catalogs, operation.value):
-                each = sum(map(self._engine.write_count, parse(operation.value)))
-            batch.refuse_too_many(sets, each)
+                writes = [each for s in parse(operation.value) for each in self._engine.writes(s)]
+            batch.refuse_too_many(sets, len(writes), Pace.of(self.client, writes, sets))
         try:
             yield batch
         except (errors.Error, KeyboardInterrupt) as error:

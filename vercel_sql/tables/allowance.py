@@ -7,7 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from vercel_sql.api import Client, Request
+from vercel_sql.api import Client
 from vercel_sql.api.durations import about, spelled
 from vercel_sql.api.windows import Forecast
 from vercel_sql.errors import TooManyWritesError, WaitTooLongError
@@ -118,19 +118,19 @@ class Pace:
     title: str = ""
 
     @classmethod
-    def of(cls, client: Client, requests: Sequence[Request], times: int = 1) -> Pace:
+    def of(cls, client: Client, methods: Sequence[Method], times: int = 1) -> Pace:
         """The pace of a statement's writes; reads are not counted.
 
         Args:
             client: sends them.
-            requests: what is sent.
-            times: how often each of them is.
+            methods: what is called, once for each request.
+            times: how often all of that is.
         """
-        methods = {each.method.name: each.method for each in requests if not each.method.reads}
-        counts = Counter(each.method.name for each in requests)
+        writes = {each.name: each for each in methods if not each.reads}
+        counts = Counter(each.name for each in methods for _ in range(times))
         found = [
-            (method, counts[name] * times, _forecast(client, method, counts[name] * times))
-            for name, method in methods.items()
+            (method, counts[name], _forecast(client, method, counts[name]))
+            for name, method in writes.items()
         ]
         told = [(method, count, each) for method, count, each in found if each is not None]
         return cls(told, client.provider.title) if told else cls()

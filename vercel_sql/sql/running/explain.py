@@ -96,7 +96,7 @@ def explain_write(
 
 def _notes(client: Client, prepared: Explained, limits: Limits) -> list[str | None]:
     """What the requests themselves do not show; the first says how long all of them take."""
-    pace = Pace.of(client, prepared.requests)
+    pace = Pace.of(client, [each.method for each in prepared.requests])
     refusal: object = limits.refusal(prepared.what, pace, prepared.write_count)
     if client.read_only:
         refusal = "this connection is read-only"

@@ -78,9 +78,17 @@ class Limits:
             WaitTooLongError: they would wait too long for rate limits.
             TooManyWritesError: these are more than the statement may send.
         """
+        self.refuse_slow(what, pace)
+        self.allowance.take(what, writes)
+
+    def refuse_slow(self, what: str, pace: Pace) -> None:
+        """Stops, as soon as their number is known, writes that would wait too long.
+
+        Raises:
+            WaitTooLongError: they would.
+        """
         if refusal := pace.refusal(what, self.max_wait):
             raise refusal
-        self.allowance.take(what, writes)
 
     def refuse_dropped(self, method: Method, where: str) -> None:
         """Stops, before the first request, what would make a secret that nobody gets to see.
@@ -205,7 +213,7 @@ class Prepared(HoldsSecrets):
             Error: what went wrong where nothing was carried out.
         """
         self.refuse_other_count(limits.expect_rows)
-        pace = Pace.of(self.target.catalog.client, self.requests)
+        pace = Pace.of(self.target.catalog.client, [each.method for each in self.requests])
         limits.take(self.what, pace, self.write_count)
         self.refuse_unapproved(limits.approve, pace)
         ended, cause = self._in_order() if self.side_by_side is None else self._side_by_side()

@@ -69,7 +69,7 @@ class PreparedRotation:
                 f"{self.what}: 1 row would be changed, and {limits.expect_rows} were expected. "
                 "Nothing was changed"
             )
-        pace = Pace.of(self.target.catalog.client, self.requests)
+        pace = Pace.of(self.target.catalog.client, [each.method for each in self.requests])
         limits.take(self.what, pace, self.write_count)
         self._refuse_unapproved(limits.approve, pace)
         secrets = frozenset(column.name for column in self.method.returns if column.secret)
@@ -106,6 +106,9 @@ def prepare_rotation(
     Raises:
         Error: as for `Rotation`.
     """
+    resource = target.resource
+    called = [each for each in (resource.creator, resource.remover) if each is not None]
+    limits.refuse_slow(where, Pace.of(target.catalog.client, called))
     rotation = Rotation(
         target.catalog.client,
         target.resource,
