@@ -49,8 +49,10 @@ class Progress:
 
     def clear(self) -> None:
         """Takes the line off the screen until there is more to tell, so that others can write."""
-        if self._bar is not None and self._bar.last_print_t >= self._bar.start_t + self._bar.delay:
-            self._bar.clear()
+        with self._lock:
+            bar = self._bar
+            if bar is not None and bar.last_print_t >= bar.start_t + bar.delay:
+                bar.clear()
 
     def count(self, event: RequestEvent) -> None:
         """Counts a request."""
@@ -116,7 +118,7 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
             connection.observed(line.count),
             connection.client.pages.told(line.count_page),
             # It also says that it waits for a rate limit, and how long.
-            heard_by(_OnTheLine(line), logging.INFO),
+            heard_by(_OnTheLine(line), logging.INFO, first=True),
         ):
             yield line
 
@@ -140,5 +142,7 @@ class _OnTheLine(logging.Handler):
         self._line = line
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.WARNING:  # these are shown in full anyway
+        if record.levelno < logging.WARNING:
             self._line.say(record.getMessage())
+        else:
+            self._line.clear()  # others show it in full, on a line of its own
