@@ -1,4 +1,4 @@
-"""What the command line says of rate limits: before a statement starts, while it waits, and after."""
+"""What the command line says of rate limits: before a statement, while it waits, and after."""
 
 from __future__ import annotations
 
