@@ -56,9 +56,7 @@ _own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", defa
 
 
 class Client(HoldsSecrets):
-    """Calls the methods of one provider with one credential, over one connection pool.
-
-    Threads may share a client.
+    """Calls the methods of one provider with one credential; threads may share it.
 
     Attributes:
         pages: who is told of each page of a listing.

@@ -319,8 +319,7 @@ class Connection(HoldsSecrets):
             sets: how many sets of parameters there are, where that is known.
 
         Raises:
-            TooManyWritesError: there are more sets of parameters than writes that may be sent.
-            WaitTooLongError: they would wait too long for rate limits.
+            TooManyWritesError, WaitTooLongError: there are too many sets of parameters.
         """
         self._check_open()
         batch = Batch(self.max_writes, self.max_wait)
