@@ -154,8 +154,7 @@ def connect(sim: Simulator) -> Iterator[Callable[..., vercel_sql.Connection]]:
     with ExitStack() as stack:
 
         def make(**options: Any) -> vercel_sql.Connection:
-            urls = urls_of(sim)
-            options = {"token": sim.token, "attempts": 2, "patience": 1.0, **urls, **options}
+            options = {"token": sim.token, "attempts": 2, **urls_of(sim), **options}
             return stack.enter_context(vercel_sql.connect(**options))
 
         yield make

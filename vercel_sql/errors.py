@@ -136,6 +136,20 @@ class StatementTimeoutError(StatementCancelledError):
     """A statement took longer than it may altogether."""
 
 
+class WaitTooLongError(StatementTimeoutError):
+    """A statement would wait longer for rate limits than it may; it was stopped before it did.
+
+    Attributes:
+        wait: how many seconds it would wait altogether, as far as is known.
+        limit: how many it may wait.
+    """
+
+    def __init__(self, message: str, *, wait: float = 0.0, limit: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
+        self.limit = limit
+
+
 class RowCountError(IntegrityError):
     """A statement changed another number of rows than was expected."""
 
@@ -313,7 +327,7 @@ class MethodNotAllowedError(APIError):
 
 
 class RateLimitedError(APIError):
-    """429: the limit of an endpoint is spent, for longer than this client waits."""
+    """429: something is over a limit that waiting does not help against."""
 
 
 class ServerError(APIError):

@@ -13,6 +13,7 @@ from vercel_sql import Connection
 from vercel_sql.api import PageEvent, RequestEvent
 from vercel_sql.escapes import visible
 from vercel_sql.logs import heard_by
+from vercel_sql.sql.running import Plan
 
 DELAY_SECONDS = 2.0
 _LINE = "{desc} in {elapsed}"
@@ -37,14 +38,15 @@ class Progress:
             threading.RLock()
         )  # requests that run side by side are told of by their threads
 
-    def expect(self, total: int) -> None:
-        """From now on counts the requests that change something, of which there will be so many."""
+    def expect(self, plan: Plan) -> None:
+        """From now on counts the requests of a plan that change something."""
         if self._bar is None:
             return
         self.clear()
         self._counts_writes_only = True
         bar = self._bar
-        bar.bar_format, bar.total = _LINE_WITH_TOTAL, total
+        bar.bar_format = f"{_LINE_WITH_TOTAL} of {plan.pace.about}".removesuffix(" of ")
+        bar.total = plan.count if plan.writes is None else plan.writes
         bar.n = bar.last_print_n = 0
         bar.start_t = bar.last_print_t = time.time()
         bar.delay = DELAY_SECONDS
@@ -66,8 +68,10 @@ class Progress:
     def clear(self) -> None:
         """Takes the line off the screen until there is more to tell, so that others can write."""
         self.stop()
-        if self._bar is not None and self._bar.last_print_t >= self._bar.start_t + self._bar.delay:
-            self._bar.clear()
+        with self._lock:
+            bar = self._bar
+            if bar is not None and bar.last_print_t >= bar.start_t + bar.delay:
+                bar.clear()
 
     def count(self, event: RequestEvent) -> None:
         """Counts a request."""
@@ -144,7 +148,7 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
             connection.observed(line.count),
             connection.client.pages.told(line.count_page),
             # It also says that it waits for a rate limit, and how long.
-            heard_by(_OnTheLine(line), logging.INFO),
+            heard_by(_OnTheLine(line), logging.INFO, first=True),
         ):
             try:
                 yield line
@@ -171,5 +175,7 @@ class _OnTheLine(logging.Handler):
         self._line = line
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.WARNING:  # these are shown in full anyway
+        if record.levelno < logging.WARNING:
             self._line.say(record.getMessage())
+        else:
+            self._line.clear()  # others show it in full, on a line of its own

@@ -124,7 +124,7 @@ class Account:
         self.secret = sim.token
         self._operator = operator
         self._connection = vercel_sql.connect(
-            sim.token, api_url=sim.url, attempts=2, patience=0.5, request_timeout=0.1
+            sim.token, api_url=sim.url, attempts=2, max_wait=0.5, request_timeout=0.1
         )
 
     def close(self) -> None:

@@ -149,6 +149,7 @@ def test_threads_may_attach_at_once(account, tmp_path):
         ({"api_url": "http://127.0.0.1:9"}, "api_url"),
         ({"writes": True, "secrets_file": "…"}, "writes and secrets_file"),
         ({"max_writes": 1}, "max_writes"),
+        ({"max_wait": 1}, "max_wait"),
         ({"strict": True}, "strict"),
     ],
 )

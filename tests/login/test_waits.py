@@ -346,7 +346,6 @@ FAILURES = {
     "cut": ({"kind": "cut_body"}, "did not answer"),
     "no JSON": ({"kind": "body", "body": "<html>", "status": 200}, "can't be used"),
     "silence": ({"kind": "hang"}, "did not answer"),
-    "429": ({"kind": "status", "status": 429, "headers": {"Retry-After": "9999"}}, "status 429"),
 }
 
 
@@ -372,6 +371,17 @@ def test_a_device_goes_on_asking_when_the_server_is_left_alone_for_a_while(accou
     account.sim.oauth.authorize_device()
     account.sim.clear_faults()
     assert running.end() == 0, running.err
+
+
+def test_a_device_does_not_ask_before_the_rate_limit_lets_it(account, device):
+    headers = {"Retry-After": "9999"}
+    account.sim.faults(kind="status", status=429, path=TOKEN_PATH, times=None, headers=headers)
+    running = device("--timeout", "2")
+    assert running.end() == 1
+    assert (
+        "the rate limit lets exchange_device_code go on only in 2 hours 46 minutes" in running.err
+    )
+    assert len([each for each in account.sim.requests() if each.path == TOKEN_PATH]) == 1
 
 
 def test_a_server_that_fails_to_the_end(account, device):

@@ -107,6 +107,7 @@ def test_the_defaults(parser):
         "tokens": 250,
         "seed": 7,
         "latency_ms": 0,
+        "limits": "vercel",
         "rate_limit": None,
     }
     assert parser.parse_args(["--rate-limit", "100/60"]).rate_limit == RateLimit(100, 60)
@@ -117,6 +118,7 @@ def test_the_defaults(parser):
     [
         ("--rate-limit", "fast", "'fast' is not N/SECONDS"),
         ("--rate-limit", "0/5", "at least one request"),
+        ("--limits", "github", "choose from"),
         ("--port", "70000", "not a port"),
         ("--port", "http", "invalid"),
         ("--tokens", "-1", "less than 0"),

@@ -15,7 +15,7 @@ import msgspec
 
 from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.calls import call, find_method
-from vercel_sql.api.cancel_scope import CancelScope
+from vercel_sql.api.cancel_scope import CancelScope, LimitWaits
 from vercel_sql.api.causes import caused_by
 from vercel_sql.api.client import Client
 from vercel_sql.api.client_auth import client_credentials
@@ -31,11 +31,14 @@ from vercel_sql.errors import (
     OperationalError,
     ServerError,
     TransportError,
+    WaitTooLongError,
 )
 from vercel_sql.manifest import Provider
 
 # How long before its end a token is renewed, in milliseconds.
 _MARGIN_MS = 60_000
+# How many seconds it may wait for a rate limit: others wait for the lock meanwhile.
+_MOST_WAIT = 120.0
 _AGAIN = "Log in again: vercel-sql login"
 
 
@@ -95,7 +98,7 @@ def renewed(
             audit_log=audit_log,
         )
         # Once it was sent it goes on, also where the statement that needs it is over.
-        with client.apart(CancelScope()), renewals.one():
+        with client.apart(CancelScope(waits=LimitWaits(_MOST_WAIT))), renewals.one():
             return _refresh(client, store, login)
 
 
@@ -120,7 +123,7 @@ def _refresh(client: Client, store: LoginStore, login: SavedLogin) -> SavedLogin
     try:
         with caused_by("renewal"):
             answer = call(client, "oauth.tokens", "refresh_tokens", arguments)
-    except (AuditLogError, JournalError):
+    except (AuditLogError, JournalError, WaitTooLongError):
         store.write(login)
         raise
     except APIError as error:

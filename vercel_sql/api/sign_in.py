@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.calls import call, find_method
@@ -32,9 +32,11 @@ from vercel_sql.errors import (
     OperationalError,
     RequestError,
     TransportError,
+    WaitTooLongError,
 )
 
 log = logger("api")
+_Failure: TypeAlias = APIError | RequestError | WaitTooLongError
 
 # How often Vercel is asked whether the email was confirmed, in seconds.
 _EMAIL_INTERVAL = 2.0
@@ -260,7 +262,7 @@ class _Poll:
             trail, failed = Trail(), False
             try:
                 answer = self._ask(trail)
-            except (APIError, RequestError) as error:
+            except (APIError, RequestError, WaitTooLongError) as error:
                 added = longer(error) if isinstance(error, APIError) else None
                 failed = added is None
                 if added is None:
@@ -283,12 +285,12 @@ class _Poll:
         while self._lost:
             self._lost.pop().unsent("a later answer showed that nothing came of it")
 
-    def _waits_on(self, error: APIError | RequestError) -> None:
+    def _waits_on(self, error: _Failure) -> None:
         """Takes an answer that only says to wait; one of RFC 8628 shows that no other was lost."""
         if not self._lost or getattr(error, "code", "") in _LONGER:
             self._none_lost()
 
-    def _remember(self, error: APIError | RequestError, trail: Trail) -> None:
+    def _remember(self, error: _Failure, trail: Trail) -> None:
         """Remembers a failure that may pass; raises any other."""
         if not _may_pass(error):
             if self._lost and getattr(error, "code", "") != "access_denied":
@@ -311,7 +313,7 @@ class _Poll:
         )
 
 
-def _may_pass(error: APIError | RequestError) -> bool:
+def _may_pass(error: _Failure) -> bool:
     if isinstance(error, APIError):
         return error.status >= 500 or error.status in (408, 429)
     return not (isinstance(error, TransportError) and error.lasting)
@@ -322,6 +324,8 @@ def _in_short(error: Error | None) -> str:
         return f"the server answered with status {error.status}"
     if isinstance(error, AnswerError):
         return "the server's answer can't be used"
+    if isinstance(error, WaitTooLongError):
+        return "the server's rate limit is spent"
     return "the server did not answer"
 
 

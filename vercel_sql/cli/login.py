@@ -265,6 +265,7 @@ def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | 
         Credential(login.access_token, "the new login"),
         urls={"api": login.api_url, "oauth": login.oauth_url},
         request_timeout=request_timeout,
+        max_wait=0,
     )
     try:
         with waiting(login.api_url):

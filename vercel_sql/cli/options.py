@@ -40,6 +40,7 @@ def opened(arguments: argparse.Namespace, token: str | None = None) -> Connectio
         max_writes=arguments.max_writes,
         parallel_deletes=arguments.parallel_deletes,
         timeout=arguments.timeout,
+        max_wait=arguments.max_wait,
         request_timeout=arguments.request_timeout,
         strict=arguments.strict,
     )
@@ -208,6 +209,18 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         metavar="SECONDS",
         help="how long a statement may take altogether",
+    )
+    add_max_wait(parser)
+
+
+def add_max_wait(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that says how long a statement may wait for rate limits."""
+    parser.add_argument(
+        "--max-wait",
+        type=lambda text: 0.0 if text == "0" else seconds(text),
+        metavar="SECONDS",
+        help="how long a statement may wait for rate limits; a write that would wait longer is "
+        "refused before its first request (as long as it takes)",
     )
 
 

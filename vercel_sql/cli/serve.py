@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
-from vercel_sql.cli.options import add_account, add_max_writes, add_on_orphan, seconds
+from vercel_sql.cli.options import add_account, add_max_wait, add_max_writes, add_on_orphan, seconds
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_on_orphan(parser)
     add_max_writes(parser)
+    add_max_wait(parser)
     add(
         "--extension",
         dest="extensions",
@@ -206,6 +207,7 @@ def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
         on_orphan=arguments.on_orphan,
         mark_names=arguments.mark_names,
         max_writes=arguments.max_writes,
+        max_wait=arguments.max_wait,
         extensions=[Path(file) for file in arguments.extensions],
         bounds=_bounds(arguments),
         claim=link.claim,
@@ -256,6 +258,7 @@ def _client(arguments: argparse.Namespace) -> Client:
         credential,
         urls=urls,
         read_only=not arguments.allow_writes,
+        max_wait=arguments.max_wait,
         request_timeout=arguments.request_timeout,
         audit_log=audit_log,
     )

@@ -15,6 +15,7 @@ import duckdb
 
 from vercel_sql.api import Client, SecretsFile, find_credential
 from vercel_sql.api.audit_log import chosen_log
+from vercel_sql.api.cancel_scope import checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.connection.closing import when_dropped
 from vercel_sql.connection.live_catalog import (
@@ -131,6 +132,7 @@ def attach(
     mark_names: bool = False,
     audit_log: str | PathLike[str] | None = None,
     max_writes: int | None = 100,
+    max_wait: float | None = None,
     request_timeout: float = 30.0,
     strict: bool = False,
 ) -> Attachment:
@@ -166,6 +168,8 @@ def attach(
             in the file that ``VERCEL_SQL_AUDIT_LOG`` names, if it does.
         max_writes: how many writes these functions may send in one statement of DuckDB's, which
             comes to them call by call: it stops there. None does not limit it.
+        max_wait: how many seconds each request may wait for a rate limit; what would wait longer is
+            an error at once. None does not limit it.
         request_timeout: seconds for connecting, and for each wait for bytes.
         strict: whether a value of a row that can't be decoded exactly is an error, as for
             `connect`.
@@ -181,6 +185,8 @@ def attach(
             "attach(writes=True) needs secrets_file=…: DuckDB may drop a function's result, "
             "and a new token's secret is shown only once"
         )
+    if max_wait is not None:
+        checked_seconds("max_wait", max_wait, zero=True)
     noted = chosen_log(audit_log)
     saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
     keeping = Keeping(saved, checked_on_orphan(on_orphan), mark_names)
@@ -195,6 +201,7 @@ def attach(
         ),
         urls=urls,
         read_only=not writes,
+        max_wait=max_wait,
         request_timeout=request_timeout,
         audit_log=noted,
     )
@@ -211,6 +218,7 @@ def attach(
         "mark_names": mark_names,
         "audit_log": noted and noted.path,
         "max_writes": max_writes,
+        "max_wait": max_wait,
         "request_timeout": request_timeout,
         "strict": strict,
     }

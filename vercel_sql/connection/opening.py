@@ -39,9 +39,9 @@ def connect(
     max_writes: int | None = 100,
     parallel_deletes: int = 8,
     timeout: float | None = None,
+    max_wait: float | None = None,
     request_timeout: float = 30.0,
     attempts: int = 5,
-    patience: float = 120.0,
     strict: bool = False,
 ) -> Connection:
     """Opens DuckDB with the tables and functions of a Vercel account in the catalog ``vercel``.
@@ -75,9 +75,11 @@ def connect(
         parallel_deletes: how many rows a DELETE takes away at a time, 1 to 16.
         timeout: how many seconds a statement may take altogether, until its last row was read;
             None does not limit it.
+        max_wait: how many seconds of that a statement may wait for rate limits. A write that would
+            surely wait longer is refused before its first request, and any other stops where it
+            would have to. None does not limit it.
         request_timeout: seconds for connecting, and for each wait for bytes.
         attempts: how often a request that may be sent again is sent at most.
-        patience: how many seconds one request may wait for rate limits altogether.
         strict: whether a value of a row that can't be decoded exactly is a `DataError`. Else it is
             NULL, ``additional_fields`` has what was sent, and a `DataWarning` names row and column.
 
@@ -89,6 +91,8 @@ def connect(
     checked_seconds("request_timeout", request_timeout)
     if timeout is not None:
         checked_seconds("timeout", timeout)
+    if max_wait is not None:
+        checked_seconds("max_wait", max_wait, zero=True)
     manifest = vercel()
     provider = manifest.provider
     on_orphan = checked_on_orphan(on_orphan)
@@ -110,7 +114,7 @@ def connect(
         read_only=read_only,
         request_timeout=request_timeout,
         attempts=attempts,
-        patience=patience,
+        max_wait=max_wait,
         audit_log=noted,
     )
     client.doubts.strict = strict
@@ -131,6 +135,7 @@ def connect(
         max_writes=max_writes,
         parallel_deletes=parallel_deletes,
         timeout=timeout,
+        max_wait=max_wait,
         keeping=Keeping(saved, on_orphan, mark_names),
     )
 

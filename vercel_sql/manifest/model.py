@@ -199,6 +199,13 @@ class Column(Entry, frozen=True, kw_only=True):
     always: bool = False
 
 
+class Limit(Entry, frozen=True, kw_only=True):
+    """A rate limit as it is documented: so many requests in a window of so many seconds."""
+
+    requests: int
+    seconds: float
+
+
 class Trace(Entry, frozen=True, kw_only=True):
     """What the row that a method makes can be found by, where the answer was lost.
 
@@ -251,6 +258,7 @@ class Method(Entry, frozen=True, kw_only=True):
             ``nonce``, that of the sign-in that the parameter belongs to.
         identity: the path in the answer of what identifies whom or what the credential stands for:
             it is the same for ever. With a self-reference, for its value alone.
+        limit: its documented rate limit, if any; what the server says comes before it.
     """
 
     name: str = ""
@@ -279,6 +287,7 @@ class Method(Entry, frozen=True, kw_only=True):
     echoes: dict[str, Echo] = {}
     claims: dict[str, str] = {}
     identity: list[str] = []
+    limit: Limit | None = None
 
     @property
     def reads(self) -> bool:

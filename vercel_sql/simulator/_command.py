@@ -6,7 +6,7 @@ import sys
 import threading
 from types import FrameType
 
-from vercel_sql.simulator._limits import RateLimit
+from vercel_sql.simulator._limits import LIMITS, RateLimit
 from vercel_sql.simulator._server import Simulator
 
 
@@ -24,12 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--latency-ms", type=_count, default=0, metavar="N", help="how long every request takes (0)"
     )
-    parser.add_argument(
+    limits = parser.add_mutually_exclusive_group()
+    limits.add_argument(
+        "--limits",
+        choices=LIMITS,
+        default="vercel",
+        help="the rate limits: Vercel's own, such as 50 deletions in 5 minutes, or none (vercel)",
+    )
+    limits.add_argument(
         "--rate-limit",
         type=_rate_limit,
         default=None,
         metavar="N/SECONDS",
-        help="how many requests each endpoint takes in so many seconds (default: no limit)",
+        help="in place of these, how many requests each endpoint takes in so many seconds",
     )
 
 
@@ -47,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.tokens,
         seed=arguments.seed,
         latency_ms=arguments.latency_ms,
+        limits=arguments.limits,
         rate_limit=arguments.rate_limit,
         port=arguments.port,
     )

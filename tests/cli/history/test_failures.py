@@ -40,7 +40,7 @@ def content(file):
 
 def failed(here, sim, to, code=1):
     """What the command says, in one line, when it fails."""
-    ended = here("snapshot", "--to", str(to), sim=sim)
+    ended = here("snapshot", "--to", str(to), "--max-wait", "60", sim=sim)
     assert (ended.code, ended.out) == (code, "")
     assert ended.err.startswith("vercel-sql: ")
     assert ended.err.count("\n") == 1

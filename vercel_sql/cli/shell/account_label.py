@@ -104,6 +104,7 @@ class AccountLabel:
             read_only=True,
             request_timeout=_SECONDS,
             attempts=1,
+            max_wait=0,
         )
         try:
             return ask_account(client).name

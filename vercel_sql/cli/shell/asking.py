@@ -38,8 +38,8 @@ def question(plan: Plan, width: int) -> str:
     cut = [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
     rows = plan.count if plan.rows is None else plan.rows
     count = f"{_counted(plan.count, 'request')}, {_counted(rows, 'row')}"
-    caution = plan.caution()
-    told = [f"{visible(caution)}."] if caution else []
+    told = [plan.caution(), str(plan.pace) if plan.pace.forecasts else ""]
+    told = [f"{visible(each)}." for each in told if each]
     return "\n".join([f"{visible(plan.what)}: {count}.", *cut, *told, "Go on? [y/N] "])
 
 

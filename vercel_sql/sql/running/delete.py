@@ -20,6 +20,7 @@ from vercel_sql.sql.running.refusals import capabilities
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.statements import Delete
+from vercel_sql.tables.allowance import Pace
 from vercel_sql.tables.calls import refuse_misleading_key, refuse_own_key
 from vercel_sql.tables.catalog import EXACTLY, quoted
 from vercel_sql.tables.deleting import delete_row, settle_deletion
@@ -61,6 +62,7 @@ def prepare_delete(
         columns = list(dict.fromkeys([target.resource.key, column, *needed]))
         rows = _matching(con, target, statement, parameters, columns)
         keys = rows.column(column).to_pylist()
+    limits.refuse_slow(where, Pace.of(target.catalog.client, [method] * len(keys)))
     if not means_itself:
         refuse_misleading_key(target.resource, keys)
         refuse_own_key(target.catalog.client, target.resource, keys)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from vercel_sql.api import Client, Request
 from vercel_sql.manifest import Caution
+from vercel_sql.tables.allowance import Pace
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Plan:
         makes_secret: whether an answer shows a secret this once.
         caution: tells what it does that the requests do not show; empty if nothing. It may read
             from the API, so it is asked only where somebody gets to see it.
+        pace: what rate limits do to it.
     """
 
     SHOWN: ClassVar[int] = 3
@@ -35,6 +37,7 @@ class Plan:
     writes: int | None = None
     makes_secret: bool = False
     caution: Callable[[], str] = field(default=str, compare=False)
+    pace: Pace = field(default_factory=Pace)
 
 
 class Match(NamedTuple):

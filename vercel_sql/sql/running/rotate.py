@@ -16,6 +16,7 @@ from vercel_sql.sql.running.delete import looked_up
 from vercel_sql.sql.running.plan import Match, Plan, in_words, warning
 from vercel_sql.sql.running.prepared import Limits, Outcome
 from vercel_sql.sql.running.resolve import Target
+from vercel_sql.tables.allowance import Pace
 from vercel_sql.tables.rotation import Rotation
 
 
@@ -64,6 +65,7 @@ class PreparedRotation:
         Raises:
             RowCountError: another number of rows than one was expected.
             TooManyWritesError: its two writes are more than the statement may send.
+            WaitTooLongError: they would wait too long for rate limits.
             NotApprovedError: the caller did not approve it.
             Error: as for `Rotation.run`.
         """
@@ -72,13 +74,14 @@ class PreparedRotation:
                 f"{self.what}: 1 row would be changed, and {limits.expect_rows} were expected. "
                 "Nothing was changed"
             )
-        limits.allowance.take(self.what, self.write_count)
-        self._refuse_unapproved(limits.approve)
+        pace = Pace.of(self.target.catalog.client, [each.method for each in self.requests])
+        limits.take(self.what, pace, self.write_count)
+        self._refuse_unapproved(limits.approve, pace)
         secrets = frozenset(column.name for column in self.method.returns if column.secret)
         table = self.rotation.run()
         return Outcome(table, 1, secrets, written=table)
 
-    def _refuse_unapproved(self, approve: Callable[[Plan], bool] | None) -> None:
+    def _refuse_unapproved(self, approve: Callable[[Plan], bool] | None, pace: Pace) -> None:
         if approve is None:
             return
         client = self.target.catalog.client
@@ -95,6 +98,7 @@ class PreparedRotation:
             writes=self.write_count,
             makes_secret=True,
             caution=partial(warning, self.find),
+            pace=pace,
         )
         if not approve(plan):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
@@ -113,6 +117,9 @@ def prepare_rotation(
     Raises:
         Error: as for `Rotation`.
     """
+    resource = target.resource
+    called = [each for each in (resource.creator, resource.remover) if each is not None]
+    limits.refuse_slow(where, Pace.of(target.catalog.client, called))
     rotation = Rotation(
         target.catalog.client,
         target.resource,
