@@ -25,7 +25,9 @@ class OAuthClient:
     An `app` signs people in at the authorization server; without a secret it is a public one.
     An `integration` exchanges its codes at `/v2/oauth/access_token`, and `sso` is one that
     opens a provider's dashboard by way of `/v1/integrations/sso/token`. A `native` app may be
-    redirected to any port of its registered loopback addresses (RFC 8252, section 7.3).
+    redirected to any port of its registered loopback addresses (RFC 8252, section 7.3). Sessions
+    of an app that `reads` may do what those of Vercel's command line may: Vercel gives apps such
+    permissions in a private beta. Those of all others may ask for the user info alone.
     """
 
     kind: Kind
@@ -35,6 +37,7 @@ class OAuthClient:
     redirect_uris: tuple[str, ...] = ()
     scopes: tuple[str, ...] = SCOPES
     native: bool = False
+    reads: bool = False
 
     @property
     def public(self) -> bool:

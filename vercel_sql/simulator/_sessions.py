@@ -76,6 +76,7 @@ class Sessions:
                 **times,
             },
             bearer="vca_" + new_secret(self._random, _SECRET_LENGTH),
+            kind="cli" if session.client.reads else "app",
         )
         session.access_tokens.append(token)
         jti = new_uuid(self._random)
