@@ -2,8 +2,10 @@
 
 from vercel_sql.manifest.loader import Manifest, vercel
 from vercel_sql.manifest.model import (
+    AccountRules,
     Column,
     Echo,
+    Explanation,
     Method,
     Paging,
     Parameter,
@@ -12,14 +14,17 @@ from vercel_sql.manifest.model import (
     SelfReference,
     Server,
     Service,
+    TokenKind,
     Trace,
     View,
 )
 from vercel_sql.manifest.procedures import Reach, Rotation, Step
 
 __all__ = [
+    "AccountRules",
     "Column",
     "Echo",
+    "Explanation",
     "Manifest",
     "Method",
     "Paging",
@@ -32,6 +37,7 @@ __all__ = [
     "Server",
     "Service",
     "Step",
+    "TokenKind",
     "Trace",
     "View",
     "vercel",

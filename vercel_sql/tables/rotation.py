@@ -13,7 +13,6 @@ from vercel_sql.api.doubts import refused
 from vercel_sql.errors import (
     APIError,
     Error,
-    ForbiddenError,
     InternalError,
     NotFoundError,
     NotSupportedError,
@@ -23,7 +22,6 @@ from vercel_sql.errors import (
     RequestError,
     RotationError,
     StatementCancelledError,
-    UnauthorizedError,
     UnknownOutcomeError,
 )
 from vercel_sql.manifest import Method, Resource, SelfReference
@@ -320,10 +318,10 @@ class Rotation:
         # The new secret may be one that does not see the old row; the old one itself tells.
         try:
             own_row(self._client, self._resource, self._doubt)
-        except UnauthorizedError:
-            return True
-        except ForbiddenError as error:
-            return error.extra.get("invalidToken") is True
+        except APIError as error:
+            if error.status not in (401, 403):
+                raise
+            return error.is_dead
         return False
 
     # The end
