@@ -83,12 +83,13 @@ def account(connection: Connection) -> Row:
         Error: the user can't be asked for, and not because of what the token may do.
     """
     untold: dict[str, str] = {}
-    users = _allowed(connection, _USER, "the user", untold)
+    users = _allowed(connection, _USER, "who it stands for", untold)
     if users is None:
         users = _user_info(connection)
-        untold.pop("the user", None) if users else None
-    teams = _allowed(connection, _TEAMS, "the teams", untold)
-    token = next(iter(_allowed(connection, _CURRENT, "the token itself", untold) or []), None)
+        if users is not None:
+            del untold["who it stands for"]
+    teams = _allowed(connection, _TEAMS, "which teams there are", untold)
+    token = next(iter(_allowed(connection, _CURRENT, "which token it is", untold) or []), None)
     user = users[0] if users else None
     kind = _kind(connection, user, token)
     if untold:
