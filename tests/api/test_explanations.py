@@ -112,7 +112,7 @@ def test_a_dead_token_is_told_to_be_dead_whatever_it_is():
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_the_end_of_email_logins(name, status):
     text = told(TOKENS, name, status=status, code="gone")
-    assert "takes no email logins any more" in text
+    assert "no email logins any more: it announced their end for February 2026" in text
     assert text.endswith(ADVICE)
 
 
