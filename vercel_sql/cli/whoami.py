@@ -31,7 +31,7 @@ SELECT id, name, expiresAt, additional_fields->>'expiresAt' AS unread,
 FROM vercel.authentication.user_tokens WHERE tokenId = 'current'
 """
 # The codes of what the token may not ask for; others say that something is wrong.
-_NOT_TOLD = ("forbidden", "not_found", "unnamed_error")
+_NOT_TOLD = ("forbidden", "not_found")
 _UNREADABLE = "(unreadable)"
 
 Row = dict[str, Any]
