@@ -99,12 +99,10 @@ def api_error(
     text += f"answered {status} {visible(detail.code)}: {visible(detail.message)}"
     pause = retry_after_seconds(detail, headers, origin.now)
     bearer = (authorization or "").removeprefix("Bearer ")
-    hints = [
-        _hint(method, detail, headers, body, origin.host, bearer),
-        _clock_hint(method, detail, origin),
-    ]
-    if status == 429 and pause is not None:
-        hints = [f"The limit is free again in {pause:.0f} s"]
+    hint = _hint(method, detail, headers, body, origin.host, bearer)
+    if not hint and status == 429 and pause is not None:
+        hint = f"The limit is free again in {pause:.0f} s"
+    hints = [hint, _clock_hint(method, detail, origin)]
     if status >= 500:
         hints = [*hints, _sign_in_hint(method)]
     told = ". ".join(hint for hint in hints if hint)
