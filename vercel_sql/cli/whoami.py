@@ -15,7 +15,7 @@ from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.options import add_servers, add_strict
 from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import Error, ForbiddenError, NotFoundError
-from vercel_sql.escapes import json_without_commands
+from vercel_sql.escapes import json_without_commands, visible
 from vercel_sql.manifest import TokenKind, vercel
 from vercel_sql.messages import complain, say
 
@@ -125,7 +125,7 @@ def _allowed(
     except (ForbiddenError, NotFoundError) as error:
         if error.is_dead or error.code not in _NOT_TOLD:
             raise
-        untold[what] = f"{error.status} {error.code}: {error.message}"
+        untold[what] = f"{error.status} {error.code}: {visible(error.message)}"
         return None
 
 
