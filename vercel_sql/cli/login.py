@@ -41,7 +41,11 @@ _SECRETS = frozenset(["access_token", "refresh_token"])
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options to a parser."""
     add = parser.add_argument
-    add("--email", metavar="ADDRESS", help="log in by an email that Vercel sends to this address")
+    add(
+        "--email",
+        metavar="ADDRESS",
+        help="log in by an email to this address, which Vercel retired in February 2026",
+    )
     add("--token-name", metavar="NAME", help="with --email: the name of the new token")
     add("--oauth", action="store_true", help="sign in with a browser, as an app (--client-id)")
     add("--device", action="store_true", help="sign in with a browser on another device")

@@ -23,6 +23,7 @@ from vercel_sql.errors import (
     RequestError,
     RotationError,
     StatementCancelledError,
+    UnauthorizedError,
     UnknownOutcomeError,
 )
 from vercel_sql.manifest import Method, Resource, SelfReference
@@ -333,9 +334,7 @@ class Rotation:
         # The new secret may be one that does not see the old row; the old one itself tells.
         try:
             own_row(self._client, self._resource, self._doubt)
-        except APIError as error:
-            if error.status not in (401, 403):
-                raise
+        except (UnauthorizedError, ForbiddenError) as error:
             return error.is_dead
         return False
 
