@@ -180,7 +180,7 @@ def test_the_options_of_login_exist(tmp_path: Path) -> None:
     # That they log in and out is shown in tests/login, where somebody confirms.
     known = run(["login", "--help"], tmp_path).stdout
     options = [w for words in commands() for w in words if words[:1] == ["login"] and w[:2] == "--"]
-    assert options == ["--email", "--oauth", "--client-id"]
+    assert options == ["--oauth", "--client-id", "--email"]
     assert all(option in known for option in [*options, "--device"])
 
 

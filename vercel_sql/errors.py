@@ -305,6 +305,11 @@ class APIError(OperationalError):
         """What else Vercel's error object held."""
         return self.detail.extra
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether the token of the request authenticates nobody, or nobody any more."""
+        return self.status == 401 or self.extra.get("invalidToken") is True
+
 
 class BadRequestError(APIError):
     """400: a value is invalid."""

@@ -121,6 +121,18 @@ def test_errors_of_the_api_in_commands(here, evil, tmp_path, arguments):
     ended = here(*(each.format(tmp=tmp_path) for each in arguments), sim=evil)
     assert ended.code == 1
     assert "everything was revoked" in ended.err
+    # What login says beforehand is no message of an error.
+    own = 3 if "login" in arguments else 0
+    told = "".join(ended.err.splitlines(keepends=True)[own:])
+    honest(told)
+
+
+def test_what_the_token_may_not_do(here, evil):
+    evil.faults({"kind": "status", "status": 403, "message": EVIL, "times": None})
+    ended = here("whoami", sim=evil)
+    assert ended.code == 0
+    assert "everything was revoked" in ended.err
+    assert ended.err.count("\n") == 1
     honest(ended.err)
 
 

@@ -105,7 +105,9 @@ class Account:
         self.home = home
         self.config = home / "config" / "vercel-sql"
         self._stack = stack
-        self.client_id = sim.oauth.clients.public.client_id
+        # An app that Vercel lets read, so that what its tokens are good for shows when they work.
+        app = sim.oauth.clients.add(replace(sim.oauth.clients.public, reads=True))
+        self.client_id = app.client_id
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         self.env = {
             **kept,

@@ -68,14 +68,16 @@ def test_when_a_call_says_that_the_token_is_dead(account):
 
 def test_a_write_that_was_refused_for_a_dead_token_is_sent_again(account):
     account.login()
-    account.sim.advance(3601)
+    doomed = account.sim.state.add_token({"name": "doomed"})
+    dead = {"status": 403, "message": "Not authorized", "extra": {"invalidToken": True}}
+    account.sim.faults(kind="status", method="DELETE", times=1, **dead)
     with vercel_sql.connect(api_url=account.sim.url) as con:
-        made = con.execute(
-            "INSERT INTO vercel.authentication.user_tokens (name) SELECT 'ci'"
-        ).fetchall()
-    assert len(made) == 1
-    posts = [r for r in account.sim.requests() if r.path == "/v3/user/tokens"]
-    assert [(r.status, r.acted) for r in posts] == [(403, False), (200, True)]
+        done = con.execute(
+            "DELETE FROM vercel.authentication.user_tokens WHERE id = ?", [doomed.id]
+        ).rowcount
+    assert done == 1
+    sent = [r for r in account.sim.requests() if r.method == "DELETE"]
+    assert [(r.status, r.acted) for r in sent] == [(403, False), (200, True)]
     assert len(account.refreshes()) == 1
 
 

@@ -214,3 +214,22 @@ def test_tokens_rm(vercel, simulator):
     assert token.id in vercel("tokens", "rm", token.id)
     assert calls(simulator)[-1] == ("DELETE", f"/v3/user/tokens/{token.id}")
     assert simulator.state.find_token(token.id) is None
+
+
+def test_its_own_session_lists_and_revokes_and_creates_nothing(vercel, simulator):
+    simulator.state.calling_token = simulator.state.find_bearer(simulator.bearer("cli"))
+    doomed = simulator.state.add_token({"name": "doomed"})
+    assert doomed.id in vercel("tokens", "ls")
+    assert doomed.id in vercel("tokens", "rm", doomed.id)
+    before = simulator.state.tokens()
+    assert "classic personal access token" in vercel("tokens", "add", "x", fails=True)
+    assert simulator.state.tokens() == before
+
+
+@pytest.mark.parametrize("kind", ["team", "limited"])
+def test_it_explains_the_refusal_of_a_limited_token(vercel, simulator, kind):
+    simulator.state.calling_token = simulator.state.find_bearer(simulator.bearer(kind))
+    assert "ada-example" in vercel("whoami")
+    printed = vercel("tokens", "add", "x", fails=True)
+    assert 'you must be authenticated to scope "ada-example"' in printed
+    assert "full user (account) scope" in printed

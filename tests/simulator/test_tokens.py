@@ -100,7 +100,7 @@ def test_creates_for_a_team(api, simulator, connect, param):
     team = simulator.state.find_team("acme")
     value = team.id if param == "teamId" else team.slug
     expires_at = int(time.time() * 1000) + 60_000
-    body = {"name": "ci", "expiresAt": expires_at, "projectId": "prj_1"}
+    body = {"name": "ci", "expiresAt": expires_at}
     created = api.post("/v3/user/tokens", params={param: value}, json=body).json()
     (scope,) = created["token"]["scopes"]
     assert (scope["type"], scope["teamId"]) == ("team", team.id)
@@ -109,7 +109,7 @@ def test_creates_for_a_team(api, simulator, connect, param):
     assert refused.status_code == 403
     assert refused.json()["error"] == {
         "code": "forbidden",
-        "message": "Only user authentication tokens can be used to create new tokens.",
+        "message": 'To create a token you must be authenticated to scope "ada-example"',
     }
 
 

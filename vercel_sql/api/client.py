@@ -243,9 +243,10 @@ class Client(HoldsSecrets):
     def complete(self, request: Request) -> Request:
         """The request as it goes out: where discovery says, and with an installation's team."""
         request = located(self, request)
-        team = self.credential.team_id
-        uses_own = request.method.auth and request.authorization is None
-        if team is None or not uses_own or any(name == "teamId" for name, _ in request.query):
+        team, method = self.credential.team_id, request.method
+        uses_own = method.auth and request.authorization is None
+        is_settled = method.refused("teamId") or "teamId" in dict(request.query)
+        if team is None or not uses_own or is_settled:
             return request
         return replace(request, query=(*request.query, ("teamId", team)))
 
@@ -299,8 +300,7 @@ class Client(HoldsSecrets):
 
     def _renewed(self, bearer: str | None, refused: APIError) -> str | None:
         """Another token, where the request was refused because its own is dead."""
-        is_dead = refused.status == 401 or refused.extra.get("invalidToken") is True
-        if bearer is None or not is_dead:
+        if bearer is None or not refused.is_dead:
             return None
         renewed = self.current_scope.run(partial(self.credential.renew, bearer))
         self.redactor.add(renewed)

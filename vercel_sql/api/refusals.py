@@ -57,7 +57,14 @@ def refused(
     """
     request, mask = answer.request, client.redactor.mask
     error = api_error(
-        request.method, request.path, answer.status, answer.headers, answer.body, mask, origin
+        request.method,
+        request.path,
+        answer.status,
+        answer.headers,
+        answer.body,
+        mask,
+        origin,
+        authorization,
     )
     is_refusal = 400 <= error.status < 500 and error.status != 408
     if is_refusal and not request.method.reads and authorization is not None:
@@ -103,7 +110,7 @@ def _question(request: Request, error: APIError) -> Request | None:
         size = {lister.paging.size_parameter: lister.paging.size}
         return build_request(_sent_once(lister), {}, size)
     says_gone = error.status == 404 and method.missing_is_empty
-    says_dead = _says_dead(error) and is_about_itself(request, resource)
+    says_dead = error.is_dead and is_about_itself(request, resource)
     if getter is None or not (says_gone or says_dead):
         return None
     key = request.given[method.required[0].name]
@@ -139,10 +146,6 @@ def _contradicted(
         if is_new and is_like and not client.proofs.knows(resource, key):
             return f"it says that nothing was made, and {key} may have been"
     return None
-
-
-def _says_dead(error: APIError) -> bool:
-    return error.status == 401 or error.extra.get("invalidToken") is True
 
 
 def _unconfirmed(error: APIError, failure: Error) -> AnswerError:

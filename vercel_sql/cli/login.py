@@ -33,7 +33,7 @@ from vercel_sql.cli.options import add_servers, seconds
 from vercel_sql.cli.output import rescued
 from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
-from vercel_sql.manifest import vercel
+from vercel_sql.manifest import Provider, vercel
 from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 
@@ -45,7 +45,11 @@ _SECRETS = frozenset(["access_token", "refresh_token"])
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options to a parser."""
     add = parser.add_argument
-    add("--email", metavar="ADDRESS", help="log in by an email that Vercel sends to this address")
+    add(
+        "--email",
+        metavar="ADDRESS",
+        help="log in by an email to this address, which Vercel retired in February 2026",
+    )
     add("--token-name", metavar="NAME", help="with --email: the name of the new token")
     add("--oauth", action="store_true", help="sign in with a browser, as an app (--client-id)")
     add("--device", action="store_true", help="sign in with a browser on another device")
@@ -114,6 +118,7 @@ def _login(arguments: argparse.Namespace) -> int:
     client = anonymous_client(arguments)
     if not arguments.email:
         _refuse_mixed(client, arguments)
+    _say_beforehand(client.provider, "email" if arguments.email else "app")
     try:
         store = LoginStore(client.urls["api"])
         with store.locked():  # found out now, rather than with a login in hand
@@ -138,6 +143,12 @@ def _login(arguments: argparse.Namespace) -> int:
         say(f"{environment} is set, and comes before this login.")
     is_behind = client.auditor is not None and client.auditor.log.problem is not None
     return FAILED if is_behind else FINE
+
+
+def _say_beforehand(provider: Provider, kind: str) -> None:
+    """Says what the login will be good for, before anybody takes the trouble."""
+    made = provider.token_kinds[kind]
+    say(f"This makes a {made.title}.", f"{made.limits}.", f"{provider.token_advice}.")
 
 
 def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:

@@ -2,9 +2,11 @@
 
 from vercel_sql.manifest.loader import Manifest, vercel
 from vercel_sql.manifest.model import (
+    AccountRules,
     Caution,
     Column,
     Echo,
+    Explanation,
     Limit,
     Method,
     Paging,
@@ -14,15 +16,18 @@ from vercel_sql.manifest.model import (
     SelfReference,
     Server,
     Service,
+    TokenKind,
     Trace,
     View,
 )
 from vercel_sql.manifest.procedures import Reach, Rotation, Step
 
 __all__ = [
+    "AccountRules",
     "Caution",
     "Column",
     "Echo",
+    "Explanation",
     "Limit",
     "Manifest",
     "Method",
@@ -36,6 +41,7 @@ __all__ = [
     "Server",
     "Service",
     "Step",
+    "TokenKind",
     "Trace",
     "View",
     "vercel",

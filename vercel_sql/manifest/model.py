@@ -44,12 +44,56 @@ class AccountRules(Entry, frozen=True, kw_only=True):
         method: what is called, without arguments; its answer has one row.
         key: the field that identifies the account.
         labels: the fields that people know it by, the best first.
+        markers: what the bearers begin with that are asked about so; empty is any.
     """
 
     resource: str
     method: str
     key: str
     labels: list[str]
+    markers: list[str] = []
+
+
+class TokenKind(Entry, frozen=True, kw_only=True):
+    """A kind of bearer token, for people.
+
+    Attributes:
+        title: what it is, in a few words.
+        limits: what it can and can't do, as a sentence without its full stop.
+        marker: what its bearers begin with, where that tells it from all other kinds.
+    """
+
+    title: str
+    limits: str
+    marker: str | None = None
+
+
+class Explanation(Entry, frozen=True, kw_only=True):
+    """What an error of the API means, and what to do about it.
+
+    It is told where all that it names fits: what Vercel said, and what is known of the bearer.
+
+    Attributes:
+        text: what it means, as a sentence without its full stop.
+        advice: whether the provider's advice about tokens follows.
+        status: the statuses of the answer; empty is any, as below.
+        code: the error's code.
+        flag: a field of the error that is true.
+        messages: what the error's message begins with, one of them.
+        markers: what the bearer begins with, one of them.
+        methods: the methods, as ``service.resource.method``.
+        auth: whether the method carries a bearer at all.
+    """
+
+    text: str
+    advice: bool = False
+    status: list[int] = []
+    code: str | None = None
+    flag: str | None = None
+    messages: list[str] = []
+    markers: list[str] = []
+    methods: list[str] = []
+    auth: bool | None = None
 
 
 class Provider(Entry, frozen=True, kw_only=True):
@@ -60,7 +104,13 @@ class Provider(Entry, frozen=True, kw_only=True):
         token_environment: the environment variable that holds the bearer token.
         token_prefixes: what bearer tokens of the newer kinds begin with.
         answer_id: the header that tells one answer from all others, where there is one.
-        account: how to find out whom a credential stands for.
+        accounts: how to find out whom a credential stands for; the next is asked where one is
+            refused.
+        token_advice: which token may do everything, where it is made and how it is given.
+        token_kinds: the kinds of bearer tokens: those with a ``marker``; the saved logins ``app``
+            and ``email``; that of Vercel's ``command_line``; and as the API shows them, ``full``,
+            ``limited`` and ``hidden``.
+        explanations: what errors mean; the first that fits is told.
         servers: the servers by the name that methods use.
         services: for each service the names of its resources, so that a name can be resolved
             without reading the service's own file.
@@ -72,7 +122,10 @@ class Provider(Entry, frozen=True, kw_only=True):
     token_environment: str
     token_prefixes: list[str] = []
     answer_id: str | None = None
-    account: AccountRules
+    accounts: list[AccountRules]
+    token_advice: str = ""
+    token_kinds: dict[str, TokenKind] = {}
+    explanations: list[Explanation] = []
     servers: dict[str, Server]
     services: dict[str, list[str]]
     views: dict[str, list[str]] = {}
@@ -247,6 +300,7 @@ class Method(Entry, frozen=True, kw_only=True):
         body: how the body is encoded.
         rows: the path in the answer of the row or of the list of rows; empty is the whole answer.
         missing_is_empty: a 404 means that there is no such row, and is no error.
+        refuses: parameters of its siblings that the API refuses here, and what to do instead.
         nothing: the path in the answer of a flag that is false where there is nothing to tell of.
         returns: the columns of the answer, where they are not those of the resource.
         collect: for a paged method called as a whole: the list in the answer that grows page by
@@ -278,6 +332,7 @@ class Method(Entry, frozen=True, kw_only=True):
     body: Literal["json", "form"] = "json"
     rows: list[str] = []
     missing_is_empty: bool = False
+    refuses: dict[str, str] = {}
     nothing: list[str] = []
     parameters: list[Parameter] = []
     paging: Paging | None = None
@@ -326,6 +381,11 @@ class Method(Entry, frozen=True, kw_only=True):
         """The names of the parameters and columns whose values are never shown."""
         parameters = {p.name for p in self.parameters if p.secret}
         return frozenset(parameters | {c.name for c in self.returns if c.secret})
+
+    def refused(self, name: str) -> str | None:
+        """What to do in place of an argument that the API refuses here, or None."""
+        folded = {key.casefold(): text for key, text in self.refuses.items()}
+        return folded.get(name.replace("_", "").casefold())
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that name, whatever its case, or None."""

@@ -6,6 +6,7 @@ import sys
 import threading
 from types import FrameType
 
+from vercel_sql.simulator._kinds import KINDS
 from vercel_sql.simulator._limits import LIMITS, RateLimit
 from vercel_sql.simulator._server import Simulator
 
@@ -20,6 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seed", type=int, default=7, metavar="N", help="what the made data depends on (7)"
+    )
+    parser.add_argument(
+        "--as",
+        dest="kind",
+        choices=[kind for kind in KINDS if kind != "integration"],
+        default="full",
+        help="which kind of token to print: of the full account, a team or a project, of an app's "
+        "or the Vercel CLI's session, or of a few permissions (full)",
     )
     parser.add_argument(
         "--latency-ms", type=_count, default=0, metavar="N", help="how long every request takes (0)"
@@ -66,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     else:
         sys.stdout.write(
-            f"VERCEL_API_URL={simulator.url}\nVERCEL_TOKEN={simulator.token}\n"
+            f"VERCEL_API_URL={simulator.url}\n"
+            f"VERCEL_TOKEN={simulator.bearer(arguments.kind)}\n"
             f"VERCEL_OAUTH_URL={simulator.url}\nVERCEL_MARKETPLACE_URL={simulator.marketplace_url}\n"
         )
         sys.stdout.flush()

@@ -7,20 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from vercel_sql.simulator._bearers import integration_token
 from vercel_sql.simulator._claims import issued, marketplace_issuer, user_claims
 from vercel_sql.simulator._codes import Code, CodeError
 from vercel_sql.simulator._endpoints import Gate
 from vercel_sql.simulator._errors import ApiError, invalid
 from vercel_sql.simulator._forms import is_form, read_form
 from vercel_sql.simulator._grant_endpoint import no_store
-from vercel_sql.simulator._installations import Installation
 from vercel_sql.simulator._json import Object
 from vercel_sql.simulator._oauth import OAuth
 from vercel_sql.simulator._oauth_clients import Kind, OAuthClient
 from vercel_sql.simulator._requests import json_object, required
 from vercel_sql.simulator._sessions import ACCESS_SECONDS, REFRESH_SECONDS
 from vercel_sql.simulator._state import State
-from vercel_sql.simulator._tokens import Token, new_bearer, new_secret
+from vercel_sql.simulator._tokens import new_secret
 
 _SSO_PROPERTIES = (
     *("client_id", "client_secret", "code", "redirect_uri", "state"),
@@ -57,7 +57,7 @@ class IntegrationEndpoints:
                 raise invalid("`redirect_uri` should be the one of the integration.")
             code.used = True
             installation = self._state.installations.get(code.installation_id or "")
-            token = self._new_token(client, installation, None)
+            token = integration_token(self._state, client, installation)
             return no_store(
                 {
                     "token_type": "Bearer",
@@ -133,7 +133,8 @@ class IntegrationEndpoints:
         )
         body: Object = {"id_token": id_token, "access_token": None, "token_type": None}
         if code.scopes:
-            token = self._new_token(client, installation, now_ms + ACCESS_SECONDS * 1000)
+            expires_at = now_ms + ACCESS_SECONDS * 1000
+            token = integration_token(self._state, client, installation, expires_at)
             body |= {"access_token": token.bearer, "token_type": "Bearer"}
             body["expires_in"] = ACCESS_SECONDS
         if "offline_access" in code.scopes:
@@ -154,23 +155,6 @@ class IntegrationEndpoints:
         except CodeError as error:
             raise ApiError(400, str(error)) from None
         return code
-
-    def _new_token(
-        self, client: OAuthClient, installation: Installation, expires_at: int | None
-    ) -> Token:
-        """Make an access token that is good for the account of an installation alone."""
-        now_ms = self._state.clock.now_ms()
-        expiry: Object = {} if expires_at is None else {"expiresAt": expires_at}
-        kind: Object = {"type": "user"}
-        if installation.team_id is not None:
-            kind = {"type": "team", "teamId": installation.team_id}
-        scope = {**kind, "origin": "app", "createdAt": now_ms, **expiry}
-        fields = {"name": client.name, "origin": "app", "scopes": [scope], **expiry}
-        token = self._state.add_token(
-            fields, bearer=new_bearer(self._state.random, "vci_"), created_at=now_ms, listed=False
-        )
-        self._state.installations.bind(token, installation)
-        return token
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -73,7 +73,8 @@ class LoginEndpoints:
                 "scopes": [{"type": "user", "origin": "email", "createdAt": now_ms}],
                 "activeAt": now_ms,
                 "createdAt": now_ms,
-            }
+            },
+            kind="cli",
         )
         body: Object = {"token": token.bearer, "email": login.email}
         return answer(body if team is None else body | {"teamId": team.id})

@@ -26,7 +26,9 @@ class OAuthClient:
     An `integration` exchanges its codes at `/v2/oauth/access_token`, and `sso` is one that
     opens a provider's dashboard by way of `/v1/integrations/sso/token`. An app that publishes keys
     (`jwks`) signs what shows who it is. A `native` app may be redirected to any port of its
-    registered loopback addresses (RFC 8252, section 7.3), which Vercel promises to none.
+    registered loopback addresses (RFC 8252, section 7.3), which Vercel promises to none. Sessions
+    of an app that `reads` may do what those of Vercel's command line may: Vercel gives apps such
+    permissions in a private beta. Those of all others may ask for the user info alone.
     """
 
     kind: Kind
@@ -37,6 +39,7 @@ class OAuthClient:
     scopes: tuple[str, ...] = SCOPES
     native: bool = False
     jwks: Object | None = None
+    reads: bool = False
 
     @property
     def public(self) -> bool:

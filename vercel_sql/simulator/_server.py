@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from vercel_sql.simulator._app import SimulatedApi
+from vercel_sql.simulator._bearers import new_token
 from vercel_sql.simulator._claims import MARKETPLACE_PATH
 from vercel_sql.simulator._clock import Clock
 from vercel_sql.simulator._control import confirm
@@ -13,6 +14,7 @@ from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault, Faults
 from vercel_sql.simulator._history import TokenEvent
 from vercel_sql.simulator._json import Object
+from vercel_sql.simulator._kinds import Kind
 from vercel_sql.simulator._limits import LIMITS, VERCEL, RateLimit, RateLimiter
 from vercel_sql.simulator._oauth import OAuth
 from vercel_sql.simulator._records import ReceivedRequest, Recorder
@@ -170,6 +172,10 @@ class Simulator:
     def token(self) -> str:
         """The bearer of the calling token."""
         return self.state.calling_token.bearer
+
+    def bearer(self, kind: Kind) -> str:
+        """The bearer of a new token of a kind; of `full`, that of the calling token."""
+        return new_token(kind, self.state, self.oauth).bearer
 
     # What the control endpoints do, without HTTP
 

@@ -75,6 +75,7 @@ class Sessions:
                 **times,
             },
             bearer=new_bearer(self._random, "vca_"),
+            kind="cli" if session.client.reads else "app",
         )
         session.access_tokens.append(token)
         jti = new_uuid(self._random)

@@ -10,6 +10,7 @@ from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._history import History
 from vercel_sql.simulator._installations import Installations
 from vercel_sql.simulator._json import Object
+from vercel_sql.simulator._kinds import Kind
 from vercel_sql.simulator._logins import Logins
 from vercel_sql.simulator._seed import DAY_MS, seed_tokens
 from vercel_sql.simulator._teams import Team, seed_teams
@@ -82,6 +83,7 @@ class State:
         created_at: int | None = None,
         without: Iterable[str] = (),
         listed: bool = True,
+        kind: Kind | None = None,
     ) -> Token:
         """Put in a hand-made token.
 
@@ -92,6 +94,7 @@ class State:
             without: Names of fields that the API is not to show.
             listed: Whether it is one of the user's own tokens; an integration's is not, and
                 only calls made with it show it, as `current`.
+            kind: What it may do; else its scopes tell.
 
         Raises:
             ValueError: A token with that id or bearer exists already.
@@ -113,7 +116,7 @@ class State:
                 **hints(bearer),
             }
             shown_fields = defaults | given
-            token = Token(shown_fields, bearer=bearer, created_at=created_at)
+            token = Token(shown_fields, bearer=bearer, created_at=created_at, kind=kind)
             for name in without:
                 token.remove(name)
             if listed:
@@ -160,6 +163,11 @@ class State:
             now_ms = self.clock.now_ms()
             if token.get("activeAt") != now_ms:
                 token.set("activeAt", now_ms)
+
+    @property
+    def account(self) -> str:
+        """The slug of the user's own account."""
+        return str(self.user.get("username"))
 
     # Teams
 

@@ -31,15 +31,17 @@ class TokenEndpoints:
     def routes(self) -> list[Route]:
         """Give the routes, in the versions that Vercel documents and its clients call."""
         return [
-            self._gate.bearer("GET", "/v6/user/tokens", self.list),
-            self._gate.bearer("GET", "/v5/user/tokens", self.list),
-            self._gate.bearer("GET", "/v5/user/tokens/{token_id}", self.get),
-            self._gate.bearer("POST", "/v3/user/tokens", self.create),
-            self._gate.bearer("DELETE", "/v3/user/tokens/{token_id}", self.delete),
+            self._gate.bearer("GET", "/v6/user/tokens", self.list, "list"),
+            self._gate.bearer("GET", "/v5/user/tokens", self.list, "list"),
+            self._gate.bearer("GET", "/v5/user/tokens/{token_id}", self.get, "get"),
+            self._gate.bearer("POST", "/v3/user/tokens", self.create, "create"),
+            self._gate.bearer("DELETE", "/v3/user/tokens/{token_id}", self.delete, "delete"),
         ]
 
     async def list(self, request: Request) -> Response:
         """Answer a page; the rows' JSON is joined as it is, which keeps large pages fast."""
+        if {"teamId", "slug"} & set(request.query_params):
+            raise ApiError(403, "Tokens are listed for the user alone, and for no team.")
         limit, until = page_limit(request), query_value(request, "until")
         with self._state.lock:
             page = self._state.token_page(limit, until)
@@ -58,14 +60,16 @@ class TokenEndpoints:
         types = {"name": str, "expiresAt": float, "projectId": str}
         body = await json_object(request, types)
         name = required(body, "name")
-        calling = caller(request)
-        if self._state.installations.of(calling) is not None or not calling.may_create_tokens():
-            raise ApiError(403, "Only user authentication tokens can be used to create new tokens.")
         now_ms = self._state.clock.now_ms()
         if body.get("expiresAt", now_ms + 1) <= now_ms:
             raise invalid("`expiresAt` should be in the future.")
         team = self._team(request)
-        token = self._state.add_token(_new_fields(name, now_ms, body.get("expiresAt"), team))
+        if "projectId" in body and team is None:
+            raise ApiError(400, "Project-scoped tokens must be created within a team scope")
+        token = self._state.add_token(
+            _new_fields(name, now_ms, body.get("expiresAt"), team),
+            kind="project" if "projectId" in body else None,
+        )
         return answer({"token": token.fields, "bearerToken": token.bearer})
 
     async def delete(self, request: Request) -> Response:

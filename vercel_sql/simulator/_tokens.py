@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from vercel_sql.simulator._json import Object, encode
+from vercel_sql.simulator._kinds import Kind
 
 _ALPHANUMERICS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _MARKER = re.compile(r"vc[a-z]{1,2}_")
@@ -19,9 +20,17 @@ class Token:
     describes; the id and the place in the listing are kept apart from it.
     """
 
-    __slots__ = ("_fields", "_json", "_planted", "bearer", "created_at", "id")
+    __slots__ = ("_fields", "_json", "_kind", "_planted", "bearer", "created_at", "id")
 
-    def __init__(self, fields: Mapping[str, Any], *, bearer: str, created_at: int) -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, Any],
+        *,
+        bearer: str,
+        created_at: int,
+        kind: Kind | None = None,
+    ) -> None:
+        self._kind = kind
         self._fields: Object = dict(fields)
         self._planted: dict[str, bytes] = {}
         self._json: bytes | None = None
@@ -78,12 +87,25 @@ class Token:
         expired = isinstance(expires_at, int | float) and expires_at <= now_ms
         return not expired and self._fields.get("revokedAt") is None
 
-    def may_create_tokens(self) -> bool:
-        """Whether it speaks for the user; one that speaks for teams only may not create."""
+    @property
+    def kind(self) -> Kind:
+        """What it was made as, else what its scopes show: the full account, or teams only."""
+        if self._kind is not None:
+            return self._kind
         scopes = self._fields.get("scopes")
         if not isinstance(scopes, list):
-            return True  # a token without scopes is from before there were any
-        return any(isinstance(scope, dict) and scope.get("type") == "user" for scope in scopes)
+            return "full"  # a token without scopes is from before there were any
+        types = [scope.get("type") for scope in scopes if isinstance(scope, dict)]
+        return "full" if "user" in types else "team"
+
+    @property
+    def team_ids(self) -> list[str]:
+        """The teams that its scopes name."""
+        scopes = self._fields.get("scopes")
+        entries = scopes if isinstance(scopes, list) else []
+        return [
+            scope["teamId"] for scope in entries if isinstance(scope, dict) and "teamId" in scope
+        ]
 
 
 def new_id(random: Random) -> str:

@@ -162,6 +162,12 @@ class App:
         headers = {"Authorization": f"Bearer {access_token}"}
         return self.http.get(path, headers=headers, **options)
 
+    def is_dead(self, access_token):
+        """Whether the API calls a token dead; one that lives is refused for what it may do."""
+        answer = self.as_user("/v2/user", access_token)
+        assert answer.status_code == 403
+        return answer.json()["error"].get("invalidToken", False)
+
     @staticmethod
     def error(response, status=400):
         """Check that an answer is an error in OAuth's shape, and give its code."""

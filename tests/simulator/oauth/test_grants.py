@@ -1,6 +1,7 @@
 """The token endpoint: codes with PKCE, refresh tokens that rotate, and who may call."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,7 @@ def test_the_request_is_recorded_as_a_form(app):
 
 
 def test_the_access_token_works_at_the_api_for_an_hour(app):
+    app.client = app.simulator.oauth.clients.add(replace(app.client, reads=True))
     tokens = app.sign_in()
     assert app.as_user("/v2/user", tokens.access_token).status_code == 200
     current = app.as_user("/v5/user/tokens/current", tokens.access_token).json()["token"]
@@ -76,7 +78,7 @@ def test_a_code_works_once_and_using_it_again_ends_the_session(app):
     tokens = app.sign_in()
     assert app.error(app.exchange(tokens.code)) == "invalid_grant"
     assert app.introspect(tokens.access_token) == {"active": False}
-    assert app.as_user("/v2/user", tokens.access_token).status_code == 403
+    assert app.is_dead(tokens.access_token)
     assert app.error(app.refresh(tokens.refresh_token)) == "invalid_grant"
 
 
@@ -145,7 +147,7 @@ def test_refreshing_rotates(app):
     second = app.refresh(first.refresh_token).json()
     assert {"access_token", "refresh_token", "id_token", "scope", "expires_in"} <= set(second)
     assert second["refresh_token"] != first.refresh_token
-    assert app.as_user("/v2/user", second["access_token"]).status_code == 200
+    assert not app.is_dead(second["access_token"])
     claims = app.claims(second["id_token"])
     assert "nonce" not in claims
     assert claims["sub"] == app.claims(first.id_token)["sub"]
@@ -159,7 +161,7 @@ def test_a_refresh_token_that_is_used_twice_ends_its_session(app):
     assert app.error(app.refresh(first.refresh_token)) == "invalid_grant"
     assert app.error(app.refresh(second["refresh_token"])) == "invalid_grant"
     for access_token in (first.access_token, second["access_token"]):
-        assert app.as_user("/v2/user", access_token).status_code == 403
+        assert app.is_dead(access_token)
 
 
 def test_other_sessions_live_on(app):
@@ -209,7 +211,7 @@ def test_less_may_be_asked_for_at_a_refresh(app):
 
 def test_deleting_the_access_token_over_the_api_ends_the_session(app, api):
     tokens = app.sign_in()
-    id_ = app.as_user("/v5/user/tokens/current", tokens.access_token).json()["token"]["id"]
+    id_ = app.simulator.state.find_bearer(tokens.access_token).id
     assert api.delete(f"/v3/user/tokens/{id_}").status_code == 200
     assert app.error(app.refresh(tokens.refresh_token)) == "invalid_grant"
 

@@ -14,7 +14,7 @@ WRITES = [
     f"INSERT INTO {T} (name, expiresAt) VALUES ('a', DATE '2030-01-01')",
     f"INSERT INTO {T} (name, teamId) VALUES ('a', $team)",
     f"INSERT INTO {T} (slug, data__name) VALUES ($slug, 'a')",
-    f"INSERT INTO {T} (name, projectId) VALUES ('☃ \"x\"', 'prj_1')",
+    f"INSERT INTO {T} (name, projectId, teamId) VALUES ('☃ \"x\"', 'prj_1', $team)",
     f"INSERT INTO {T} (name) SELECT 'n' || i FROM range(5) t(i) RETURNING bearerToken",
     f"INSERT INTO {T} (name) SELECT name FROM {T} WHERE name > 'a' ORDER BY name LIMIT 2",
     f"INSERT INTO {T} (name) SELECT name FROM {T} WHERE tokenId = 'current'",

@@ -110,8 +110,9 @@ class AccountLabel:
             return ask_account(client).name
         except MissingTokenError:
             return _NO_ACCOUNT
-        except (UnauthorizedError, ForbiddenError):
-            return _REFUSED
+        except (UnauthorizedError, ForbiddenError) as error:
+            # A token that lives may be one that is not told whose it is.
+            return _REFUSED if error.is_dead else ""
         except TransportError:
             return _OFFLINE
         except (Error, ValueError):
