@@ -109,6 +109,7 @@ def test_the_defaults(parser):
         "latency_ms": 0,
         "limits": "vercel",
         "rate_limit": None,
+        "kind": "full",
     }
     assert parser.parse_args(["--rate-limit", "100/60"]).rate_limit == RateLimit(100, 60)
 

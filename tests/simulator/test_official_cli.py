@@ -151,7 +151,7 @@ def test_api(vercel, simulator):
 
 
 def test_login_switch_and_logout(vercel, start_vercel, simulator):
-    simulator.oauth.clients.add(OAuthClient("app", CLIENT_ID, "Vercel CLI"))
+    simulator.oauth.clients.add(OAuthClient("app", CLIENT_ID, "Vercel CLI", reads=True))
     simulator.oauth.devices.interval_seconds = 0.2
     with start_vercel("login", token=None) as process:
         try:

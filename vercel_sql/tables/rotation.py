@@ -157,7 +157,10 @@ class Rotation:
         except NotFoundError as error:
             name = self._getter.required[0].name
             raise NotFoundError(f"there is no {name} {asked!r}", error.detail) from None
-        return keyed_row(self._resource, self._getter, answer)
+        row = keyed_row(self._resource, self._getter, answer)
+        if self._resource.is_gone(row.values):
+            raise OperationalError(f"{asked} was revoked before; INSERT a new one in its place")
+        return row
 
     def _own(self) -> KeyedRow:
         return own_row(self._client, self._resource, self._question())

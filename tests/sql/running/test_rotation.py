@@ -150,14 +150,18 @@ def test_executemany_drops_the_rows_and_the_secrets_are_in_the_file(db, add, def
     assert len(saved(default_file)) == 3
 
 
-@pytest.mark.parametrize(
-    "fields", [{"revokedAt": 1_600_000_000_000}, {"expiresAt": 1_600_000_000_000}], ids=str
-)
-def test_a_dead_token_is_replaced_too(rotate, add, authenticates, sim, fields):
-    old = add(**fields)
+def test_an_expired_token_is_replaced_too(rotate, add, authenticates, sim):
+    old = add(expiresAt=1_600_000_000_000)
     row = rotate(f"{BY_ID}, @expiresAt = NULL", {"id": old.id})
     assert authenticates(row["bearerToken"])
     assert sim.state.find_token(old.id) is None
+
+
+def test_a_revoked_token_is_gone_and_not_replaced(rotate, add, sent):
+    old = add(revokedAt=1_600_000_000_000)
+    with pytest.raises(vercel_sql.OperationalError, match=r"revoked before; INSERT.*was changed"):
+        rotate(BY_ID, {"id": old.id})
+    assert sent("POST") == sent("DELETE") == []
 
 
 # The calling token
