@@ -176,7 +176,7 @@ def test_the_shell(sim, terminal, tmp_path):
     child = shell(terminal, sim)
     waits = {
         ".account": f"Waiting for {sim.url} …",
-        f"SELECT name FROM {T};": f"waiting for {sim.url}",
+        f"SELECT name FROM {T};": f"no answer from {sim.url}",
         f".read {tmp_path}/pipe": f"Waiting for {tmp_path}/pipe …",
     }
     for entered, told in waits.items():
