@@ -104,7 +104,7 @@ class Progress:
             self._bar.delay = 0
             server = self._waits_for()
             if server and not self._bar.n:
-                self._bar.set_description_str(f"no answer from {visible(server)}", refresh=False)
+                self._bar.set_description_str(f"waiting for {visible(server)}", refresh=False)
             self._bar.refresh()
 
     def _advance(self, api_method: str) -> None:
