@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
-OUT_OF_MEMORY = re.compile("Out of Memory|bad.alloc")
+OUT_OF_MEMORY = re.compile("Out of Memory|bad.alloc|Allocation failure")
 """In an error of DuckDB's."""
 NEEDS_MORE = (
     "the statement needs more memory than there is; ask for less, or raise the server's "

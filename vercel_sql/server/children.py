@@ -34,7 +34,7 @@ _DRAIN_SECONDS, _WRITE_SECONDS = 10.0, 60.0
 _LAST_SECONDS = 15.0
 # How often a short statement is begun again where another one ended its process, and for how long
 # after requests were side by side it may have been another one.
-_MOST_REPEATS, _SHARED_SECONDS = 4, 5.0
+_MOST_REPEATS, _SHARED_SECONDS = 10, 5.0
 # How long a start is put off at most, where the last process never came to serve.
 _LONGEST_DELAY = 30.0
 
