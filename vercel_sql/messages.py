@@ -11,6 +11,9 @@ from typing import TextIO
 
 from vercel_sql.escapes import message, visible
 
+SAID_AFTER = 2.0
+"""After how many seconds a person is told what is waited for."""
+
 
 def complain(text: str, prefix: str = "vercel-sql: ") -> None:
     """Says on standard error what went wrong; further lines of it are indented."""

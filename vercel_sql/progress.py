@@ -13,9 +13,9 @@ from vercel_sql import Connection
 from vercel_sql.api import PageEvent, RequestEvent
 from vercel_sql.escapes import visible
 from vercel_sql.logs import heard_by
+from vercel_sql.messages import SAID_AFTER
 from vercel_sql.sql.running import Plan
 
-DELAY_SECONDS = 2.0
 _LINE = "{desc} in {elapsed}"
 _LINE_WITH_TOTAL = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}"
 
@@ -49,12 +49,12 @@ class Progress:
         bar.total = plan.count if plan.writes is None else plan.writes
         bar.n = bar.last_print_n = 0
         bar.start_t = bar.last_print_t = time.time()
-        bar.delay = DELAY_SECONDS
+        bar.delay = SAID_AFTER
         self.begin()
 
     def begin(self) -> None:
         """Shows the line after a while, whether or not there is anything to tell by then."""
-        self._timer = threading.Timer(DELAY_SECONDS, self._show)
+        self._timer = threading.Timer(SAID_AFTER, self._show)
         self._timer.daemon = True
         self._timer.start()
 
@@ -138,7 +138,7 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
         file=out,
         desc="no answer yet",
         bar_format=_LINE,
-        delay=DELAY_SECONDS,
+        delay=SAID_AFTER,
         leave=False,
         dynamic_ncols=True,
     ) as bar:

@@ -88,7 +88,7 @@ def test_what_was_made_before_a_write_failed_is_kept(kernel, sim):
 def test_progress_is_shown_to_a_person_and_nothing_of_it_stays(kernel, sim):
     sim.faults(kind="latency", ms=300, times=None)
     cells = (
-        f"{LOAD}\nimport vercel_sql.progress\nvercel_sql.progress.DELAY_SECONDS = 0\n"
+        f"{LOAD}\nimport vercel_sql.progress\nvercel_sql.progress.SAID_AFTER = 0\n"
         "from IPython import get_ipython\nsent = []\npub = get_ipython().display_pub\n"
         "pub.register_hook(lambda message: sent.append(message['content']['data']) or message)",
         f"%vercel SELECT count(*) AS tokens FROM {TABLE}",

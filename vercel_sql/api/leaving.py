@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from weakref import WeakSet
 
 from vercel_sql.api.cancel_scope import AbandonedError, CancelScope, work_done
-from vercel_sql.messages import say
+from vercel_sql.messages import SAID_AFTER, say
 
 # How many seconds the renewal of a login is waited for: without its end, one has to log in again.
 _RENEWAL_SECONDS = 5.0
-_SAID_AFTER = 2.0
 # How many seconds the threads of writes have to note that these were given up.
 _NOTING_SECONDS = 1.0
 
@@ -76,9 +75,9 @@ def leave() -> None:
     A thread that waits for the answer to a write would keep all that the write needed, and DuckDB
     2.0 complains on stderr about objects that outlive it.
     """
-    if not renewals.wait(_SAID_AFTER):
+    if not renewals.wait(SAID_AFTER):
         say("Waiting for the renewal of the saved login, which can't be repeated …")
-        renewals.wait(_RENEWAL_SECONDS - _SAID_AFTER)
+        renewals.wait(_RENEWAL_SECONDS - SAID_AFTER)
     end = time.monotonic() + _NOTING_SECONDS
     waiting = list(_sent)
     for scope in waiting:

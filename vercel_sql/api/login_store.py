@@ -19,6 +19,7 @@ from vercel_sql.api.os_files import permissions, remove, replace, sync_folder
 from vercel_sql.api.private_files import READABLE, make_private, open_private
 from vercel_sql.api.system_keyring import KeyringError, with_keyring
 from vercel_sql.errors import OperationalError
+from vercel_sql.messages import SAID_AFTER
 from vercel_sql.paths import own_folder
 
 log = logger("api")
@@ -27,7 +28,6 @@ CONFIG_DIR_VARIABLE = "VERCEL_SQL_CONFIG_DIR"
 _KEYRING_SERVICE = "vercel-sql"
 # Longer than a refresh can take. After the first so many seconds it is said what is waited for.
 _LOCK_SECONDS = 120.0
-_SAID_AFTER = 2.0
 # More bytes than a login takes.
 _LARGEST = 16_384
 
@@ -117,7 +117,7 @@ class LoginStore:
             # The library opens whatever is there, and empties it.
             os.close(open_for_appending(self._lock_path, forbidden=READABLE))
             try:
-                lock.acquire(_SAID_AFTER)
+                lock.acquire(SAID_AFTER)
             except Timeout:
                 log.warning("waiting for another process, which has locked %s", self._lock_path)
                 lock.acquire()

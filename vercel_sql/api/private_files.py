@@ -26,6 +26,7 @@ from pathlib import Path
 
 from vercel_sql.api.logger import logger
 from vercel_sql.api.os_files import has_owners, permissions
+from vercel_sql.messages import SAID_AFTER
 
 if sys.platform != "win32":
     import grp
@@ -43,7 +44,6 @@ _FLAGS = _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _NO_LINK
 _MOST_LINKS = 40  # as Linux has it
 _LONGEST = 2**16
-_SAID_AFTER = 2.0
 
 
 def open_private(path: Path, flags: int, *, forbidden: int = 0o077) -> int:
@@ -124,7 +124,7 @@ def _await_writer(handle: int, path: Path) -> None:
     """Returns when something can be read from a pipe, and says so where that takes a while."""
     pipe = select.poll()
     pipe.register(handle, select.POLLIN)
-    if not pipe.poll(_SAID_AFTER * 1000):
+    if not pipe.poll(SAID_AFTER * 1000):
         log.warning("waiting for whoever writes to %s", path)
         pipe.poll()
 

@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 
 from vercel_sql.api.cancel_scope import workers
 from vercel_sql.api.logger import logger
+from vercel_sql.messages import SAID_AFTER
 
 T = TypeVar("T")
 log = logger("api")
 
 VARIABLE = "VERCEL_SQL_KEYRING"
 # After how many seconds it is said what is waited for, and for how many altogether.
-_SAID_AFTER = 2.0
 _LIMIT = 20.0
 # For so many seconds a keyring that did not answer is not asked again.
 _REST = 60.0
@@ -65,7 +65,7 @@ def _taken(
 ) -> tuple[T | None, BaseException | None]:
     global _rests_until
     try:
-        return box.get(timeout=_SAID_AFTER)
+        return box.get(timeout=SAID_AFTER)
     except Empty:
         log.warning(
             "waiting for the keyring, which may have to be unlocked, for %.0f s at most "
@@ -74,7 +74,7 @@ def _taken(
             VARIABLE,
         )
     try:
-        return box.get(timeout=_LIMIT - _SAID_AFTER)
+        return box.get(timeout=_LIMIT - SAID_AFTER)
     except Empty:
         _rests_until = time.monotonic() + _REST
         raise KeyringError(f"it did not answer within {_LIMIT:.0f} s") from None

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 
 from vercel_sql.cli.output import watched
 from vercel_sql.escapes import visible
-
-_SAID_AFTER = 2.0
+from vercel_sql.messages import SAID_AFTER
 
 
 @contextmanager
@@ -26,7 +25,7 @@ def waiting(what: str) -> Iterator[Callable[[], None]]:
     if out is None:
         yield lambda: None
         return
-    timer = threading.Timer(_SAID_AFTER, out.write, [f"Waiting for {visible(what)} …\n"])
+    timer = threading.Timer(SAID_AFTER, out.write, [f"Waiting for {visible(what)} …\n"])
     timer.daemon = True
     timer.start()
     try:

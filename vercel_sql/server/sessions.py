@@ -385,7 +385,7 @@ class Sessions:
         finally:
             with self._lock:
                 session.wrote = session.running.wrote
-                session.was_heavy = session.running.is_heavy or session.running.computes_much()
+                session.was_heavy = session.running.computes_much()
                 session.running = None
 
     def _shown(self, session: _Session, columns: list[tuple[str, str]], table: pa.Table) -> str:
@@ -435,7 +435,11 @@ class Sessions:
         return [(session, running) for session, running in pairs if running is not None]
 
     def _look_at_all(self) -> None:
-        """Interrupts what should be over, again and again: it may be between two queries."""
+        """Interrupts what should be over, again and again: it may be between two queries.
+
+        Tells of what computes much, too; before it can end, or its client's next statement would
+        be taken for it.
+        """
         while not self._closed.wait(_TICK):
             for session, running in self._all_running():
                 with self._lock:

@@ -326,23 +326,23 @@ class Rotation:
         missing = OperationalError("the old one was not there to be removed")
         if self._client.current_scope.is_over:
             raise failure or missing
-        try:
-            with self._client.apart(CancelScope(_LOOK_SECONDS)):
-                is_gone = self._is_gone()
-        except Error:
-            is_gone = None
-        if is_gone is False:
+        found = self._is_there()
+        if found:
             self._state.removal = "there"
-        if not is_gone:
+        if found is not False:
             raise failure or missing
 
-    def _is_gone(self) -> bool | None:
+    def _is_there(self) -> bool | None:
+        """Whether there still is the old row; None where that can't be found out now."""
         if self._doubt is None:
-            found = is_there(self._client, self._resource, self.old.key)
-            return None if found is None else not found
+            return is_there(self._client, self._resource, self.old.key)
         # The new secret may be one that does not see the old row; the old one itself tells. It is
         # asked twice, since a refusal does not show whose it is.
-        return self._is_dead(self._doubt) and self._is_dead(self._doubt)
+        try:
+            with self._client.apart(CancelScope(_LOOK_SECONDS)):
+                return not (self._is_dead(self._doubt) and self._is_dead(self._doubt))
+        except Error:
+            return None
 
     def _is_dead(self, question: Request) -> bool:
         try:

@@ -123,7 +123,7 @@ def held(sim, snapshot, file):
 
 def test_a_history_that_is_open_elsewhere_for_long(sim, here, file, held, monkeypatch):
     monkeypatch.setattr(turns, "_LIMIT", 0.3)
-    monkeypatch.setattr(turns, "_SAID_AFTER", 0.1)
+    monkeypatch.setattr(turns, "SAID_AFTER", 0.1)
     requests = len(sim.requests())
     here_said = here("snapshot", "--to", str(file), sim=sim)
     told, failure = here_said.err.splitlines()

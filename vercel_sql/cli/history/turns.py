@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from vercel_sql.errors import OperationalError
-from vercel_sql.messages import say
+from vercel_sql.messages import SAID_AFTER, say
 
 T = TypeVar("T")
 # For how many seconds others are waited for, and after how many it is said.
 _LIMIT = 60.0
-_SAID_AFTER = 2.0
 # What DuckDB says, and what Windows does.
 _LOCKED = re.compile(r"(?:Could not set lock|used by another process)(?:.*?\(PID (\d+)\))?", re.S)
 
@@ -46,7 +45,7 @@ def in_turn(act: Callable[[], T]) -> T:
             waited = time.monotonic() - began
             if waited > _LIMIT:
                 raise OperationalError(f"{error}, still after {_LIMIT:.0f} s") from None
-            if waited > _SAID_AFTER and not is_told:
+            if waited > SAID_AFTER and not is_told:
                 is_told = True
                 say(f"Waiting, {_LIMIT:.0f} s at most: {error}")
         time.sleep(random.uniform(0.02, 0.2))  # noqa: S311 - so that not all come at once
