@@ -203,7 +203,7 @@ SELECT
 FROM differences, compared
 WHERE coalesce(getvariable('sessions'), false)
     OR kind = 'leaked'
-    OR id NOT IN (FROM sessions)
+    OR NOT EXISTS (FROM sessions WHERE sessions.id = differences.id)
 ORDER BY
     list_position(
         [

@@ -16,7 +16,7 @@ from vercel_sql.logs import heard_by
 from vercel_sql.messages import SAID_AFTER
 from vercel_sql.sql.running import Plan
 
-_LINE = "{desc} in {elapsed}"
+_LINE = "{desc}, {elapsed}"
 _LINE_WITH_TOTAL = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}"
 
 

@@ -171,7 +171,7 @@ def test_who_it_is(here, evil):
     assert ended.code == 0
     assert commands_in(ended.out) == []
     names = [line.split(" ")[0] for line in ended.out.splitlines()]
-    assert names == ["user", "teams", "token", "source", "api"]
+    assert [name for name in names if name] == ["user", "teams", "token", "kind", "source", "api"]
     told = here("whoami", "-o", "json", sim=evil)
     assert commands_in(told.out) == []
     assert json.loads(told.out)["user"]["name"] == EVIL

@@ -239,7 +239,7 @@ def test_whoami_says_what_it_may_not_ask(account):
     account.sim.faults(kind="status", status=403, path="/v5/user/tokens/*", code="forbidden")
     ended = account.run("whoami")
     assert ended.process.returncode == 0
-    assert "not told to this token: which token it is (403 forbidden: " in ended.err
+    assert "this token may not ask which token it is (403 forbidden: " in ended.err
     assert "token   unknown" in ended.out
 
 

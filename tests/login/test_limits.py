@@ -50,7 +50,7 @@ def test_a_login_says_beforehand_what_it_will_be_good_for(account):
         (("--device", "--client-id", "x"), "session of an app"),
     ):
         running = account.start("login", *options, "--timeout", "1", "--request-timeout", "1")
-        first = running.until("This makes a ")
+        first = running.until("You will get a ")
         assert first == running.err.strip(), "it comes first"
         assert title in first
         running.until("create")
@@ -67,7 +67,7 @@ def test_an_app_knows_who_signed_in_and_nothing_else(by_app):
     assert who["user"]["username"] == "ada-example"
     assert (who["teams"], who["token"]) == (None, None)
     assert who["kind"]["title"] == "session of an app"
-    assert "not told to this token: which teams there are, which token it is" in ended.err
+    assert "this token may not ask which teams there are, which token it is" in ended.err
     for statement in (f"SELECT name FROM {T}", "FROM vercel.teams.teams", "FROM vercel.user.user"):
         error = refused(by_app, statement)
         assert "session of an app or of Vercel's command line" in error
@@ -111,4 +111,4 @@ def test_the_browser_login_says_it_too(account):
     running, address = account.begin()
     assert fetch(account.sim.oauth.authorize(address))[0] == 200
     assert running.end() == 0
-    assert running.err.index("This makes a session of an app") < running.err.index("http://")
+    assert running.err.index("You will get a session of an app") < running.err.index("http://")

@@ -152,8 +152,8 @@ def missing_token(needed_by: str, sought: tuple[str, ...]) -> str:
     places = ", then ".join(sought)
     return (
         f"{needed_by} needs a Vercel token, and none was found in {places}. "
-        f"{vercel().provider.token_advice}. For reading alone a login may do: vercel login (of "
-        "Vercel's command line) or vercel-sql login."
+        f"{vercel().provider.token_advice}. To read only, a login may be enough: vercel login "
+        "(Vercel's own command line) or vercel-sql login."
     )
 
 

@@ -148,7 +148,7 @@ def _login(arguments: argparse.Namespace) -> int:
 def _say_beforehand(provider: Provider, kind: str) -> None:
     """Says what the login will be good for, before anybody takes the trouble."""
     made = provider.token_kinds[kind]
-    say(f"This makes a {made.title}.", f"{made.limits}.", f"{provider.token_advice}.")
+    say(f"You will get a {made.title}.", f"{made.limits}.", f"{provider.token_advice}.")
 
 
 def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:

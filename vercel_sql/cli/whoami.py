@@ -94,7 +94,7 @@ def account(connection: Connection) -> Row:
     kind = _kind(connection, user, token)
     if untold:
         what, reason = ", ".join(untold), next(iter(untold.values()))
-        complain(f"not told to this token: {what} ({reason})")
+        complain(f"this token may not ask {what} ({reason})")
     if token is not None:
         del token["whole"]
         if (unread := token.pop("unread")) is not None:

@@ -106,7 +106,7 @@ def test_and_is_not_returned(db, sim, ids):
 
 
 def test_where_true_means_it_and_spares_nobody_but_is_refused_for_the_own_token(db, sim, sent):
-    with pytest.raises(vercel_sql.ProgrammingError, match="credential that makes these calls"):
+    with pytest.raises(vercel_sql.ProgrammingError, match="token that makes these calls"):
         db.execute(f"DELETE FROM {TABLE} WHERE true")
     assert sent("DELETE") == []
     own = sim.state.calling_token.id
