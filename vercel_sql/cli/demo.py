@@ -52,8 +52,8 @@ STEPS = (
         "WHERE tokenId = 'current';",
     ),
     Step(
-        "What a review asks: how many tokens that work never expire, leaked, or lie idle? Browser\n"
-        "   sessions don't count: they are people who are signed in.",
+        "What a review asks: how many working tokens never expire, have leaked, or lie idle?\n"
+        "   Browser sessions are left out: to revoke one logs a person out.",
         "SELECT count(*) AS working,\n"
         "       count(*) FILTER (never_expires) AS never_expire,\n"
         "       count(*) FILTER (is_leaked) AS leaked,\n"
