@@ -73,6 +73,12 @@ def test_a_create_for_a_project(message, said, advised):
     assert text.endswith(ADVICE) is advised
 
 
+def test_a_create_for_a_team_that_may_be_named_wrongly():
+    text = told(TOKENS, "create_auth_token")
+    assert "teamId takes the id of a team and slug its slug" in text
+    assert text.endswith(ADVICE)
+
+
 @pytest.mark.parametrize(
     ("marker", "said"),
     [
@@ -112,7 +118,7 @@ def test_a_dead_token_is_told_to_be_dead_whatever_it_is():
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_the_end_of_email_logins(name, status):
     text = told(TOKENS, name, status=status, code="gone")
-    assert "no email logins any more: it announced their end for February 2026" in text
+    assert "email logins: it announced their end for February 2026" in text
     assert text.endswith(ADVICE)
 
 

@@ -106,7 +106,7 @@ def test_the_function_gives_the_same(db, sso, provider):
 def test_the_issuer_has_an_environment_variable_of_its_own(sim, sso, provider, monkeypatch):
     token = sso()
     with vercel_sql.connect(api_url=sim.url, oauth_url=sim.url) as db:
-        assert refused(db, token, provider) == "it is of another issuer"
+        assert refused(db, token, provider) == "it comes from another issuer"
     monkeypatch.setenv("VERCEL_MARKETPLACE_URL", sim.marketplace_url)
     with vercel_sql.connect(api_url=sim.url, oauth_url=sim.url) as db:
         assert verified(db, token, provider)["iss"] == sim.marketplace_url
@@ -135,8 +135,8 @@ def test_a_token_of_either_server_is_refused_as_the_others(db, sim, sso, signed_
     assert "another audience" in refused(db, of_oauth, provider)
     assert "another audience" in refused(db, of_sso, app)
     issuers = {"oauth": sim.url, "sso": sim.marketplace_url}
-    assert refused(db, of_oauth, app, issuer=issuers["sso"]) == "it is of another issuer"
-    assert refused(db, of_sso, provider, issuer=issuers["oauth"]) == "it is of another issuer"
+    assert refused(db, of_oauth, app, issuer=issuers["sso"]) == "it comes from another issuer"
+    assert refused(db, of_sso, provider, issuer=issuers["oauth"]) == "it comes from another issuer"
     assert verified(db, of_oauth, app, issuer=issuers["oauth"])["iss"] == sim.url
     assert verified(db, of_sso, provider, issuer=issuers["sso"])["iss"] == sim.marketplace_url
 
@@ -179,7 +179,7 @@ def test_a_token_that_brings_its_own_key(db, sim, sso, provider):
         ("unknown_key", "its signature is not of one of the server's keys"),
         ("alg_none", "it is not signed, or in a way that anybody could sign"),
         ("hs256_public_key", "it is not signed, or in a way that anybody could sign"),
-        ("wrong_issuer", "it is of another issuer"),
+        ("wrong_issuer", "it comes from another issuer"),
         ("expired", "it has expired"),
     ],
 )
@@ -200,9 +200,12 @@ def test_issuers_are_compared_to_the_letter(db, sim, sso, signed_in, provider):
         5,
     ):
         sim.oauth.spoil_id_tokens("claims", claims={"iss": issuer})
-        assert refused(db, sso(), provider) == "it is of another issuer"
+        assert refused(db, sso(), provider) == "it comes from another issuer"
     sim.oauth.spoil_id_tokens("claims", claims={"iss": f"{sim.url}/"})
-    assert refused(db, signed_in(), sim.oauth.clients.public.client_id) == "it is of another issuer"
+    assert (
+        refused(db, signed_in(), sim.oauth.clients.public.client_id)
+        == "it comes from another issuer"
+    )
 
 
 def test_of_two_issuers_at_one_address_neither_is_believed(sim, sso, signed_in):

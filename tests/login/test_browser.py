@@ -176,7 +176,7 @@ def test_the_marketplaces_tokens_are_no_sign_in(account):
     sim.oauth.keys = sim.oauth.marketplace_keys
     running, address = account.begin()
     fetch(sim.oauth.authorize(address))
-    refused(account, running, "it is of another issuer")
+    refused(account, running, "it comes from another issuer")
 
 
 def refused(account, running, *words: str) -> None:

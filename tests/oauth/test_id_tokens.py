@@ -71,7 +71,7 @@ FAULTS = {
     "other_server": "its signature is not of one of the server's keys",
     "alg_none": "it is not signed, or in a way that anybody could sign",
     "hs256_public_key": "it is not signed, or in a way that anybody could sign",
-    "wrong_issuer": "it is of another issuer",
+    "wrong_issuer": "it comes from another issuer",
     "expired": "it has expired",
     "not_yet_valid": "it is not valid yet|it was made in the future",
     "missing_nonce": "it has no nonce",
@@ -100,7 +100,7 @@ def test_another_audience(db, sign_in, public, confidential):
         ({"aud": None}, "it has no aud"),
         ({"exp": "never"}, "its expiry is not a time"),
         ({"azp": "cl_another"}, "it was made for another app"),
-        ({"iss": ["https://issuer.example"]}, "it is of another issuer"),
+        ({"iss": ["https://issuer.example"]}, "it comes from another issuer"),
         ({"aud": []}, "it is for another audience"),
     ],
 )

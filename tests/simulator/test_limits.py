@@ -56,7 +56,7 @@ DOCUMENTED = [
     ("DELETE", ["/v3/user/tokens/a", "/v3/user/tokens/b"], 50, 300),
     ("GET", ["/v6/user/tokens", "/v5/user/tokens", "/v5/user/tokens/a"], 120, 60),
     ("GET", ["/v2/user"], 500, 60),
-    ("GET", ["/v2/teams", "/v2/teams/a", "/teams/a"], 600, 60),
+    ("GET", ["/v1/teams", "/v2/teams", "/v2/teams/a", "/teams/a"], 600, 60),
 ]
 
 

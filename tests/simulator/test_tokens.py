@@ -113,7 +113,9 @@ def test_creates_for_a_team(api, simulator, connect, param):
     }
 
 
-@pytest.mark.parametrize("query", ["teamId=team_x", "slug=nope", "teamId=northwind", "teamId="])
+@pytest.mark.parametrize(
+    "query", ["teamId=team_x", "slug=nope", "slug=northwind", "teamId=acme", "teamId="]
+)
 def test_creates_for_no_team_that_the_user_cannot_use(api, simulator, query):
     answer = api.post(f"/v3/user/tokens?{query}", json={"name": "x"})
     assert answer.status_code == 403
@@ -121,10 +123,11 @@ def test_creates_for_no_team_that_the_user_cannot_use(api, simulator, query):
     assert len(simulator.state.tokens()) == 31
 
 
-def test_refuses_two_teams_at_once(api):
-    answer = api.post("/v3/user/tokens?teamId=acme&slug=bright-labs", json={"name": "x"})
+def test_refuses_two_teams_at_once(api, simulator):
+    path = f"/v3/user/tokens?teamId={simulator.state.find_team('acme').id}"
+    answer = api.post(f"{path}&slug=bright-labs", json={"name": "x"})
     assert answer.status_code == 400
-    same = api.post("/v3/user/tokens?teamId=acme&slug=acme", json={"name": "x"})
+    same = api.post(f"{path}&slug=acme", json={"name": "x"})
     assert same.status_code == 200
 
 

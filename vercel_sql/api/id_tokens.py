@@ -70,7 +70,7 @@ def _issuer(client: Client, token: str, issuer: str | None) -> str:
     servers = client.provider.servers
     found = [n for n, server in servers.items() if server.keys and client.urls[n] == named]
     if not found or (issuer is not None and issuer != named):
-        raise _refused("it is of another issuer")
+        raise _refused("it comes from another issuer")
     if len(found) > 1:
         raise _refused(
             f"{' and '.join(servers[n].environment for n in found)} are the same, so that "
@@ -142,7 +142,7 @@ _REASONS = {
     "invalid_key_id": "its signature is not of one of the server's keys",
 }
 _CLAIMS = {
-    "iss": "it is of another issuer",
+    "iss": "it comes from another issuer",
     "aud": "it is for another audience (client id)",
     "azp": "it was made for another app",
     "nonce": "its nonce is not the one that was sent",

@@ -56,7 +56,7 @@ _DOCUMENTED = {
     "user retrieval": (RateLimit(500, 60), ["GET /v2/user"]),
     "team retrieval": (
         RateLimit(600, 60),
-        ["GET /v2/teams", "GET /v2/teams/{team}", "GET /teams/{team}"],
+        ["GET /v1/teams", "GET /v2/teams", "GET /v2/teams/{team}", "GET /teams/{team}"],
     ),
 }
 """The limits by the names that Vercel's documentation has for them, and the endpoints of each."""

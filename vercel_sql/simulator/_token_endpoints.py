@@ -88,14 +88,13 @@ class TokenEndpoints:
         return token
 
     def _team(self, request: Request) -> Team | None:
-        """Find the team on whose behalf a token is created; ids and slugs are both taken."""
-        team_id = query_value(request, "teamId")
-        slug = query_value(request, "slug")
-        teams = [self._state.find_team(name) for name in (team_id, slug) if name is not None]
+        """Find the team on whose behalf a token is created; a slug in place of an id is none."""
+        given = {name: query_value(request, name) for name in ("teamId", "slug")}
+        teams = [self._state.find_team(value) for value in given.values() if value is not None]
         if not teams:
             return None
         team = teams[0]
-        if team is None or team.limited_by or None in teams:
+        if team is None or team.limited_by or None in teams or given["teamId"] == team.slug:
             raise ApiError(403)
         if teams[-1] is not team:
             raise invalid("`teamId` and `slug` should name the same team.")
