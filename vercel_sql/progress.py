@@ -34,9 +34,8 @@ class Progress:
         self._timer: threading.Timer | None = None
         self._counts_writes_only = False
         self._requests = self._pages = self._rows = 0
-        self._lock = (
-            threading.RLock()
-        )  # requests that run side by side are told of by their threads
+        # Requests that run side by side are told of by their threads.
+        self._lock = threading.RLock()
 
     def expect(self, plan: Plan) -> None:
         """From now on counts the requests of a plan that change something."""
@@ -54,9 +53,13 @@ class Progress:
 
     def begin(self) -> None:
         """Shows the line after a while, whether or not there is anything to tell by then."""
-        self._timer = threading.Timer(SAID_AFTER, self._show)
-        self._timer.daemon = True
-        self._timer.start()
+        self._show_in(SAID_AFTER)
+
+    def _show_in(self, seconds: float) -> None:
+        with self._lock:
+            self._timer = threading.Timer(seconds, self._show)
+            self._timer.daemon = True
+            self._timer.start()
 
     def stop(self) -> None:
         """Shows nothing more of itself."""
@@ -99,13 +102,14 @@ class Progress:
 
     def _show(self) -> None:
         with self._lock:
-            if self._timer is None:
-                return
+            if self._timer is not threading.current_thread():
+                return  # stopped, or begun anew
             self._bar.delay = 0
             server = self._waits_for()
             if server and not self._bar.n:
                 self._bar.set_description_str(f"waiting for {visible(server)}", refresh=False)
             self._bar.refresh()
+            self._show_in(1.0)  # its clock goes on while nothing else does
 
     def _advance(self, api_method: str) -> None:
         done = _counted(self._requests, "request")
@@ -179,3 +183,4 @@ class _OnTheLine(logging.Handler):
             self._line.say(record.getMessage())
         else:
             self._line.clear()  # others show it in full, on a line of its own
+            self._line.begin()

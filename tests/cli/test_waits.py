@@ -145,6 +145,21 @@ def test_a_rate_limit_that_is_spent(terminal):
         interrupted(child)
 
 
+def test_how_far_it_is_while_it_waits_for_a_rate_limit(terminal):
+    with Simulator(60, limits="vercel") as sim:
+        env = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
+        sql = f"DELETE FROM {T} WHERE id <> '{sim.state.calling_token.id}'"
+        child = terminal("-o", "csv", "-c", sql, **env)
+        said(child, "60 deletions, about 6 minutes: Vercel allows 50 every 5 minutes")
+        said(child, "is waiting for the rate limit until")
+        shown = r"delete_auth_token: 50 of 60 \|[^|]+\| (\d\d:\d\d) of about 6 minutes"
+        child.expect(shown)
+        before = child.match[1]
+        child.expect(shown)
+        assert child.match[1] > before, "its clock goes on"
+        interrupted(child)
+
+
 def test_a_server_that_is_not_there(terminal):
     with socket.socket() as taken:  # and nobody listens
         taken.bind(("127.0.0.1", 0))
