@@ -93,6 +93,18 @@ def test_the_official_login_is_taken_again_when_its_owner_renewed_it(account, of
     client.close()
 
 
+def test_where_the_official_login_is_on_windows(account, monkeypatch):
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("APPDATA", str(account.home))
+    monkeypatch.setattr(sys, "platform", "win32")
+    path = account.home / "com.vercel.cli" / "Data" / "auth.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"token": OFFICIAL}))
+    assert official_login().token == OFFICIAL
+    path.unlink()
+    assert str(path) in official_login().place
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
