@@ -102,7 +102,7 @@ def api_error(
     text += f"answered {status} {visible(detail.code)}: {visible(detail.message)}"
     pause = retry_after_seconds(detail, headers, origin.now)
     bearer = (authorization or "").removeprefix("Bearer ")
-    hint = _client_hint(method, detail) or _hint(method, detail, headers, body, origin.host, bearer)
+    hint = _hint(method, detail, headers, body, origin.host, bearer)
     if not hint and status == 429 and pause is not None:
         hint = f"The limit is free again in {pause:.0f} s"
     hints = [hint, _clock_hint(method, detail, origin)]
@@ -160,18 +160,6 @@ def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
         extra = {key: value for key, value in content.items() if key not in named}
         return error, str(content.get("error_description") or ""), extra
     return "", "", {}
-
-
-def _client_hint(method: Method, detail: APIErrorDetail) -> str:
-    """What to check where an integration shows who it is, and not by a token.
-
-    Vercel answers 400, 403 or 500 where it does not know the integration; once it was 404.
-    """
-    is_exchange = not method.auth and method.endpoint is None and method.server == "api"
-    named = is_exchange and method.parameter("client_id") is not None
-    if not named or detail.code == _FOREIGN or detail.status not in (400, 403, 404, 500):
-        return ""
-    return "Vercel also answers so if the client_id is unknown or the client_secret does not match"
 
 
 def _hint(
