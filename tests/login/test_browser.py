@@ -103,7 +103,9 @@ def test_it_says_which_callback_to_register(account):
     address = running.until("http://")
     assert query_of(address)["redirect_uri"] == callback
     running.until("Waiting for the sign-in")
-    assert "has to list this under Authorization Callback URLs" in running.err
+    assert (
+        "Authorization Callback URLs (team settings, Apps, Manage) have to include" in running.err
+    )
     assert callback in running.err.splitlines()[-3]
     other = with_query(address, redirect_uri=callback.replace(port, "1"))
     assert fetch(other)[0] == 400, "another one is not registered"

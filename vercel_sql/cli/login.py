@@ -246,7 +246,7 @@ def _show_address(
     # which stays here.
     _tell("Open this address in a browser on this machine:", "", f"    {address}", "")
     _tell(
-        "The app has to list this under Authorization Callback URLs (team settings, Apps, Manage):",
+        "The app's Authorization Callback URLs (team settings, Apps, Manage) have to include:",
         *("", f"    {callback}", ""),
     )
     if not no_browser:
