@@ -2,25 +2,27 @@
 
 from vercel_sql.manifest.loader import Manifest, vercel
 from vercel_sql.manifest.model import (
-    AccountRules,
     Caution,
     Column,
     Echo,
-    Explanation,
     Limit,
     Method,
     Paging,
     Parameter,
-    Provider,
     Resource,
     SelfReference,
-    Server,
     Service,
-    TokenKind,
     Trace,
     View,
 )
 from vercel_sql.manifest.procedures import Reach, Rotation, Step
+from vercel_sql.manifest.provider import (
+    AccountRules,
+    Explanation,
+    Provider,
+    Server,
+    TokenKind,
+)
 
 __all__ = [
     "AccountRules",

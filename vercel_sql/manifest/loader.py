@@ -17,13 +17,13 @@ from vercel_sql.manifest.model import (
     Column,
     Entry,
     Method,
-    Provider,
     Resource,
     Service,
     Trace,
     View,
 )
 from vercel_sql.manifest.procedure_checks import check_procedure
+from vercel_sql.manifest.provider import Provider
 
 EntryT = TypeVar("EntryT", bound=Entry)
 
