@@ -6,6 +6,8 @@
 -- Parameter: account VARCHAR = NULL -- the account's id or name; NULL is the one of the newest run
 -- Parameter: from_run BIGINT = NULL -- the earlier run; NULL is the account's last before to_run
 -- Parameter: to_run BIGINT = NULL -- the later run; NULL is the account's newest
+-- Parameter: sessions BOOLEAN = false -- true brings in browser sessions, whose revocation logs a
+--   person out; those that leaked are always here
 -- On a hit: Revoke what leaked, and what is new, renamed or in use and nobody knows of. Each
 --   difference is a row, with times in UTC. There is none before the account has two runs. A new
 --   token is only `created`, whatever else is true of it, and use of a token that takes the
@@ -140,6 +142,12 @@ callers AS (  -- the tokens that took a snapshot from the earlier run to the lat
         AND tokens.run_id BETWEEN least(from_run, to_run) AND greatest(from_run, to_run)
 ),
 
+sessions AS (  -- the browsers that people are signed in with
+    SELECT id
+    FROM (FROM before UNION ALL FROM after)
+    WHERE type = 'token' AND starts_with(name, 'Website, ')
+),
+
 differences AS (
     SELECT 'created' AS kind, id, name, NULL AS before, try(epoch_ms(createdAt)::VARCHAR) AS after
     FROM after ANTI JOIN before USING (id)
@@ -193,6 +201,9 @@ SELECT
     from_time,
     to_time
 FROM differences, compared
+WHERE coalesce(getvariable('sessions'), false)
+    OR kind = 'leaked'
+    OR NOT EXISTS (FROM sessions WHERE sessions.id = differences.id)
 ORDER BY
     list_position(
         [

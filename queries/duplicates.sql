@@ -2,6 +2,8 @@
 --
 -- Answers: Which names do several tokens that still work have, whatever the case and the spaces
 --   around them?
+-- Parameter: sessions BOOLEAN = false -- true brings in browser sessions, whose revocation logs a
+--   person out
 -- On a hit: Keep the one that is in use, most likely the newest, and revoke the others. Where all
 --   are in use, rename them after what uses them: nobody can rotate one of two twins safely.
 -- Chart: timeline created_at, name
@@ -18,11 +20,12 @@ SELECT
     team_count,
     origin,
     suffix,
+    is_session,
     is_current,
     id
 FROM vercel.audit.user_tokens
-WHERE is_expired IS NOT TRUE
-  AND is_revoked IS NOT TRUE
+WHERE is_working IS NOT FALSE
+  AND (coalesce(getvariable('sessions'), false) OR is_session IS NOT TRUE)
   AND name IS NOT NULL
 WINDOW same_name AS (PARTITION BY lower(trim(name)))
 QUALIFY tokens_of_that_name > 1

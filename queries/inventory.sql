@@ -2,7 +2,8 @@
 --
 -- Answers: Which tokens are there, what does each reach, and when was it last used?
 -- On a hit: Every token needs somebody who knows what it is for. Where nobody does, the reports
---   stale, never_used and never_expiring say which to revoke first.
+--   stale, never_used and never_expiring say which to revoke first. A browser session (is_session)
+--   is a person who is signed in.
 -- Chart: timeline created_at, origin
 SELECT
     name,
@@ -29,6 +30,7 @@ SELECT
     revoked_at,
     type,
     suffix,
+    is_session,
     is_current,
     id
 FROM vercel.audit.user_tokens

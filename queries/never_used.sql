@@ -3,6 +3,8 @@
 -- Answers: Which tokens that still work were made at least `min_age` days ago and never used since?
 -- Parameter: min_age INTEGER = 7 -- whole days since it was made; younger ones may be on their way
 --   to where they are needed
+-- Parameter: sessions BOOLEAN = false -- true brings in browser sessions, whose revocation logs a
+--   person out
 -- On a hit: Revoke it. Nothing can break that has never worked, and a forgotten copy can still leak.
 -- Chart: bar name, age_days
 SELECT
@@ -14,11 +16,12 @@ SELECT
     team_count,
     origin,
     suffix,
+    is_session,
     id
 FROM vercel.audit.user_tokens
 WHERE coalesce(never_used, true)  -- a use that nobody knows of is none
-  AND NOT is_expired
-  AND is_revoked IS NOT TRUE
+  AND is_working IS NOT FALSE
+  AND (coalesce(getvariable('sessions'), false) OR is_session IS NOT TRUE)
   -- The token that makes this very report is in use, whatever the listing says.
   AND NOT is_current
   AND coalesce(age_days >= coalesce(getvariable('min_age'), 7), true)

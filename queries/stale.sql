@@ -3,6 +3,8 @@
 -- Answers: Which tokens that still work has nobody used for more than `days` days?
 -- Parameter: days INTEGER = 90 -- whole days without use, rounded down; one that was never used
 --   is idle since it was made
+-- Parameter: sessions BOOLEAN = false -- true brings in browser sessions, whose revocation logs a
+--   person out
 -- On a hit: Find out what it was made for, and revoke what nobody misses. Each is a token of the
 --   account that asks: everyone sees only their own.
 -- Chart: bar name, idle_days
@@ -17,10 +19,11 @@ SELECT
     team_count,
     origin,
     suffix,
+    is_session,
     id
 FROM vercel.audit.user_tokens
-WHERE is_expired IS NOT TRUE
-  AND is_revoked IS NOT TRUE
+WHERE is_working IS NOT FALSE
+  AND (coalesce(getvariable('sessions'), false) OR is_session IS NOT TRUE)
   -- The token that makes this very report is in use, whatever the listing says.
   AND NOT is_current
   -- Where nothing is known about its use, that is a hit too.

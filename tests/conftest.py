@@ -31,8 +31,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TABLE = "vercel.authentication.user_tokens"
-_OURS = ("VERCEL_TOKEN", "VERCEL_API_URL", "VERCEL_OAUTH_URL", "VERCEL_SQL_AUDIT_LOG")
-_OURS += ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_OURS = ("VERCEL_TOKEN", "VERCEL_API_URL", "VERCEL_OAUTH_URL", "VERCEL_MARKETPLACE_URL")
+_OURS += ("VERCEL_SQL_AUDIT_LOG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -63,6 +63,11 @@ def sim(simulate: Callable[..., Simulator]) -> Simulator:
     return simulate(30)
 
 
+def urls_of(sim: Simulator) -> dict[str, str]:
+    """The servers of a simulated account, as `connect` and `attach` take them."""
+    return {"api_url": sim.url, "oauth_url": sim.url, "marketplace_url": sim.marketplace_url}
+
+
 class Connections:
     """Makes plain DuckDB connections with the live tables attached, and closes them."""
 
@@ -77,7 +82,7 @@ class Connections:
 
     def __call__(self, sim: Simulator, con: Any = None, **options: Any) -> Any:
         con = con or self.plain()
-        options = {"token": sim.token, "api_url": sim.url, "oauth_url": sim.url, **options}
+        options = {"token": sim.token, **urls_of(sim), **options}
         vercel_sql.attach(con, options.pop("token"), **options)
         self._attached.append((con, options.get("name", "vercel")))
         return con
@@ -149,8 +154,7 @@ def connect(sim: Simulator) -> Iterator[Callable[..., vercel_sql.Connection]]:
     with ExitStack() as stack:
 
         def make(**options: Any) -> vercel_sql.Connection:
-            urls = {"api_url": sim.url, "oauth_url": sim.url}
-            options = {"token": sim.token, "attempts": 2, "patience": 1.0, **urls, **options}
+            options = {"token": sim.token, "attempts": 2, **urls_of(sim), **options}
             return stack.enter_context(vercel_sql.connect(**options))
 
         yield make

@@ -43,6 +43,7 @@ def account(monkeypatch: pytest.MonkeyPatch):
     with Simulator(tokens=60, seed=7) as simulator:
         monkeypatch.setenv("VERCEL_API_URL", simulator.url)
         monkeypatch.setenv("VERCEL_OAUTH_URL", simulator.url)
+        monkeypatch.setenv("VERCEL_MARKETPLACE_URL", simulator.marketplace_url)
         monkeypatch.setenv("VERCEL_TOKEN", simulator.token)
         yield simulator
 
@@ -85,7 +86,11 @@ def values_for(account: Simulator, sql: str) -> dict[str, str] | None:
     calling = account.state.calling_token
     other = next(token for token in account.state.tokens() if token is not calling)
     known = {"email": "ada@example.com", "token_id": other.id}
-    if "vercel.oauth" in sql:
+    if "sso_id_token" in names:
+        known = installed(account, "sso")
+        known["sso_id_token"] = inserted("vercel.integrations.sso_tokens", known)["id_token"]
+        known["issuer"] = account.marketplace_url
+    elif "vercel.oauth" in sql:
         clients = account.oauth.clients
         app = clients.confidential if "client_secret" in names else clients.public
         known = signed_in(account, app, exchanged="code" not in names)
@@ -175,7 +180,7 @@ def test_the_options_of_login_exist(tmp_path: Path) -> None:
     # That they log in and out is shown in tests/login, where somebody confirms.
     known = run(["login", "--help"], tmp_path).stdout
     options = [w for words in commands() for w in words if words[:1] == ["login"] and w[:2] == "--"]
-    assert options == ["--email", "--oauth", "--client-id"]
+    assert options == ["--oauth", "--client-id", "--email"]
     assert all(option in known for option in [*options, "--device"])
 
 

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         TooManyWritesError,
         TransportError,
         UnknownOutcomeError,
+        WaitTooLongError,
         Warning,  # noqa: A004 - the name is PEP 249's
     )
 
@@ -103,6 +104,7 @@ __all__ = [
     "TooManyWritesError",
     "TransportError",
     "UnknownOutcomeError",
+    "WaitTooLongError",
     "Warning",
     "__version__",
     "apilevel",

@@ -136,6 +136,20 @@ class StatementTimeoutError(StatementCancelledError):
     """A statement took longer than it may altogether."""
 
 
+class WaitTooLongError(StatementTimeoutError):
+    """A statement would wait longer for rate limits than it may; it was stopped before it did.
+
+    Attributes:
+        wait: how many seconds it would wait altogether, as far as is known.
+        limit: how many it may wait.
+    """
+
+    def __init__(self, message: str, *, wait: float = 0.0, limit: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
+        self.limit = limit
+
+
 class RowCountError(IntegrityError):
     """A statement changed another number of rows than was expected."""
 
@@ -291,6 +305,11 @@ class APIError(OperationalError):
         """What else Vercel's error object held."""
         return self.detail.extra
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether the token of the request authenticates nobody, or nobody any more."""
+        return self.status == 401 or self.extra.get("invalidToken") is True
+
 
 class BadRequestError(APIError):
     """400: a value is invalid."""
@@ -313,7 +332,7 @@ class MethodNotAllowedError(APIError):
 
 
 class RateLimitedError(APIError):
-    """429: the limit of an endpoint is spent, for longer than this client waits."""
+    """429: something is over a limit that waiting does not help against."""
 
 
 class ServerError(APIError):

@@ -21,16 +21,21 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @contextmanager
-def heard_by(handler: logging.Handler, level: int | None = None) -> Iterator[None]:
+def heard_by(
+    handler: logging.Handler, level: int | None = None, *, first: bool = False
+) -> Iterator[None]:
     """Gives the log to a handler while the context lasts.
 
     Args:
         handler: the handler.
         level: how much the handler needs to be logged meanwhile; None leaves it as it is.
+        first: whether it hears of everything before other handlers do.
     """
     log = logger()
     before = log.level
     log.addHandler(handler)
+    if first:
+        log.handlers.insert(0, log.handlers.pop())
     if level is not None and log.getEffectiveLevel() > level:
         log.setLevel(level)
     try:

@@ -14,8 +14,9 @@ from vercel_sql.api import PageEvent, RequestEvent
 from vercel_sql.escapes import visible
 from vercel_sql.logs import heard_by
 from vercel_sql.messages import SAID_AFTER
+from vercel_sql.sql.running import Plan
 
-_LINE = "{desc} in {elapsed}"
+_LINE = "{desc}, {elapsed}"
 _LINE_WITH_TOTAL = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}"
 
 
@@ -33,18 +34,18 @@ class Progress:
         self._timer: threading.Timer | None = None
         self._counts_writes_only = False
         self._requests = self._pages = self._rows = 0
-        self._lock = (
-            threading.RLock()
-        )  # requests that run side by side are told of by their threads
+        # Requests that run side by side are told of by their threads.
+        self._lock = threading.RLock()
 
-    def expect(self, total: int) -> None:
-        """From now on counts the requests that change something, of which there will be so many."""
+    def expect(self, plan: Plan) -> None:
+        """From now on counts the requests of a plan that change something."""
         if self._bar is None:
             return
         self.clear()
         self._counts_writes_only = True
         bar = self._bar
-        bar.bar_format, bar.total = _LINE_WITH_TOTAL, total
+        bar.bar_format = f"{_LINE_WITH_TOTAL} of {plan.pace.about}".removesuffix(" of ")
+        bar.total = plan.count if plan.writes is None else plan.writes
         bar.n = bar.last_print_n = 0
         bar.start_t = bar.last_print_t = time.time()
         bar.delay = SAID_AFTER
@@ -52,9 +53,13 @@ class Progress:
 
     def begin(self) -> None:
         """Shows the line after a while, whether or not there is anything to tell by then."""
-        self._timer = threading.Timer(SAID_AFTER, self._show)
-        self._timer.daemon = True
-        self._timer.start()
+        self._show_in(SAID_AFTER)
+
+    def _show_in(self, seconds: float) -> None:
+        with self._lock:
+            self._timer = threading.Timer(seconds, self._show)
+            self._timer.daemon = True
+            self._timer.start()
 
     def stop(self) -> None:
         """Shows nothing more of itself."""
@@ -66,8 +71,10 @@ class Progress:
     def clear(self) -> None:
         """Takes the line off the screen until there is more to tell, so that others can write."""
         self.stop()
-        if self._bar is not None and self._bar.last_print_t >= self._bar.start_t + self._bar.delay:
-            self._bar.clear()
+        with self._lock:
+            bar = self._bar
+            if bar is not None and bar.last_print_t >= bar.start_t + bar.delay:
+                bar.clear()
 
     def count(self, event: RequestEvent) -> None:
         """Counts a request."""
@@ -95,13 +102,14 @@ class Progress:
 
     def _show(self) -> None:
         with self._lock:
-            if self._timer is None:
-                return
+            if self._timer is not threading.current_thread():
+                return  # stopped, or begun anew
             self._bar.delay = 0
             server = self._waits_for()
             if server and not self._bar.n:
                 self._bar.set_description_str(f"waiting for {visible(server)}", refresh=False)
             self._bar.refresh()
+            self._show_in(1.0)  # its clock goes on while nothing else does
 
     def _advance(self, api_method: str) -> None:
         done = _counted(self._requests, "request")
@@ -144,7 +152,7 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
             connection.observed(line.count),
             connection.client.pages.told(line.count_page),
             # It also says that it waits for a rate limit, and how long.
-            heard_by(_OnTheLine(line), logging.INFO),
+            heard_by(_OnTheLine(line), logging.INFO, first=True),
         ):
             try:
                 yield line
@@ -171,5 +179,8 @@ class _OnTheLine(logging.Handler):
         self._line = line
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.WARNING:  # these are shown in full anyway
+        if record.levelno < logging.WARNING:
             self._line.say(record.getMessage())
+        else:
+            self._line.clear()  # others show it in full, on a line of its own
+            self._line.begin()

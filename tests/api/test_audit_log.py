@@ -31,7 +31,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def client(sim, make_client, path):
-    return make_client(sim, audit_log=AuditLog(path), attempts=3, patience=5)
+    return make_client(sim, audit_log=AuditLog(path), attempts=3, max_wait=5)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_what_came_of_it(sim, client, method, lines, fault, outcome, status, req
 
 
 def test_what_is_not_sent_is_noted_so(sim, make_client, method, path, lines):
-    client = make_client(sim, audit_log=AuditLog(path), attempts=2, patience=0.5)
+    client = make_client(sim, audit_log=AuditLog(path), attempts=2, max_wait=0.5)
     client.send(build_request(method("create_auth_token"), {"name": "asks who it is"}))
     sim.stop()
     with pytest.raises(TransportError):

@@ -15,7 +15,7 @@ BY_STATUS = [
     (404, "not_found", errors.NotFoundError),
     (405, "method_unknown", errors.MethodNotAllowedError),
     (409, "conflict", errors.APIError),
-    (429, "rate_limited", errors.RateLimitedError),
+    (429, "too_many_tokens", errors.RateLimitedError),
     (500, "internal_server_error", errors.ServerError),
     (503, "internal_server_error", errors.ServerError),
 ]
@@ -31,7 +31,7 @@ CALLS = [
 
 @pytest.fixture
 def client(sim, make_client):
-    return make_client(sim, attempts=1, patience=0)
+    return make_client(sim, attempts=1, max_wait=0)
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), BY_STATUS)

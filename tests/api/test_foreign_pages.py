@@ -34,7 +34,7 @@ def refusal(client, request):
 @pytest.mark.parametrize("content_type", ["text/html", "text/html; charset=utf-8", "text/plain"])
 def test_a_page_with_any_status_is_called_a_page(sim, make_client, listing, status, content_type):
     sim.faults(kind="body", status=status, body=LOGIN, content_type=content_type, times=None)
-    error = refusal(make_client(sim, attempts=1, patience=0), listing)
+    error = refusal(make_client(sim, attempts=1, max_wait=0), listing)
     assert (error.status, error.code) == (status, "unknown_error")
     assert f"answered {status}" in str(error)
     assert "an HTML page called “Hotel Wi-Fi & more”, not one of Vercel's errors" in str(error)
@@ -161,9 +161,9 @@ def test_json_that_speaks_of_html_is_the_apis(sim, client, listing):
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (7384, "This machine's clock is 2 h 3 min behind: at 127.0.0.1"),
-        (-7384, "This machine's clock is 2 h 3 min ahead: at 127.0.0.1"),
-        (90_061, "1 d 1 h behind"),
+        (7384, "This machine's clock is 2 hours 3 minutes behind: at 127.0.0.1"),
+        (-7384, "This machine's clock is 2 hours 3 minutes ahead: at 127.0.0.1"),
+        (90_061, "1 day 1 hour behind"),
         (42, "s behind"),
     ],
 )
@@ -182,7 +182,7 @@ def test_a_dead_token_while_the_clock_is_wrong(sim, make_client, listing):
     sim.faults(kind="clock_skew", seconds=3630, times=None)
     error = refusal(make_client(sim, token="vcp_unknownToAllTheWorld"), listing)
     assert "The token is dead" in str(error)
-    assert "This machine's clock is 1 h 0 min behind" in str(error)
+    assert "This machine's clock is 1 hour behind" in str(error)
 
 
 def test_where_the_clock_is_right_or_has_nothing_to_do_with_it_nothing_is_said(

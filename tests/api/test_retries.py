@@ -9,23 +9,32 @@ from email.utils import format_datetime
 import pytest
 
 from vercel_sql.api import CancelScope, build_request
+from vercel_sql.api.cancel_scope import LimitWaits
 from vercel_sql.errors import (
     APIError,
     NotFoundError,
     RateLimitedError,
     ServerError,
     TransportError,
+    WaitTooLongError,
 )
+
+from ..virtual_time import VirtualTime
 
 
 @pytest.fixture
 def naps(monkeypatch):
     """How long the client would have waited, each time; it does not wait."""
-    slept: list[float] = []
-    monkeypatch.setattr(
-        CancelScope, "sleep", lambda _s, seconds, *_box, **_what: slept.append(seconds)
-    )
-    return slept
+    clock, sleep = VirtualTime(monkeypatch), CancelScope.sleep
+
+    def nap(scope, seconds, box=None, *what, **kind):
+        if box is None:
+            clock.waits.append(seconds)
+        else:
+            sleep(scope, seconds, box, *what, **kind)
+
+    monkeypatch.setattr(CancelScope, "sleep", nap)
+    return clock.waits
 
 
 # Reads
@@ -199,25 +208,67 @@ def test_a_limit_is_waited_for_as_long_as_the_server_says(
     [lambda: {"headers": {"Retry-After": "600"}}, lambda: {"extra": {"limit": _limit(600)}}],
     ids=["header", "body"],
 )
-def test_beyond_our_patience_the_error_says_when_the_limit_is_free(
+def test_what_may_not_be_waited_for_says_when_the_limit_is_free(
     sim, make_client, read, naps, fault
 ):
     sim.faults(kind="status", status=429, code="rate_limited", times=None, **fault())
-    with pytest.raises(RateLimitedError, match=r"free again in (600|59\d) s") as raised:
-        make_client(sim, patience=60).send(read)
-    assert 590 <= raised.value.retry_after <= 600
+    with pytest.raises(
+        WaitTooLongError, match=r"only in (10 minutes|9 minutes 5\d seconds), .* allows 60 s"
+    ) as raised:
+        make_client(sim, max_wait=60).send(read)
+    assert 590 <= raised.value.wait <= 601
     assert naps == []
     assert len(sim.requests()) == 1
 
 
-def test_patience_is_for_all_waits_of_a_request_together(sim, make_client, read, naps):
+def test_all_waits_of_a_statement_count_together(sim, make_client, read, naps):
     sim.faults(
         kind="status", status=429, code="rate_limited", times=None, headers={"Retry-After": "20"}
     )
-    with pytest.raises(RateLimitedError):
-        make_client(sim, patience=70).send(read)
+    client = make_client(sim)
+    client.scope = CancelScope(waits=LimitWaits(70))
+    with pytest.raises(WaitTooLongError):
+        client.send(read)
     assert len(naps) == 3
     assert sum(naps) <= 70
+
+
+def test_a_limit_is_waited_for_however_long_it_takes(sim, make_client, read, naps):
+    sim.faults(
+        kind="status", status=429, code="rate_limited", times=20, headers={"Retry-After": "864000"}
+    )
+    assert make_client(sim, attempts=2).send(read).status == 200
+    assert len(naps) == 20
+    assert sum(naps) >= 20 * 864_000
+
+
+def test_what_fails_after_a_limit_is_tried_as_often_as_ever(sim, make_client, read, naps):
+    put_off = {"kind": "status", "status": 429, "headers": {"Retry-After": "9"}, "times": 6}
+    sim.faults(put_off, {"kind": "status", "status": 503, "times": 2})
+    assert make_client(sim, attempts=3).send(read).status == 200
+
+
+def test_a_server_that_says_never_when_is_asked_ever_less_often(sim, make_client, write, naps):
+    sim.faults(kind="status", status=429, code="rate_limited", times=20, method="POST")
+    assert make_client(sim).send(write).status == 200
+    assert naps[0] <= 0.25
+    assert sum(naps[:5]) < 10 < sum(naps[-5:])
+    assert max(naps) <= 0.05 * 3600 + 8, "one part of the documented hour at a time"
+
+
+@pytest.mark.parametrize("header", ["0", "-5"])
+def test_a_server_that_always_says_now_is_not_flooded(sim, make_client, read, naps, header):
+    sim.faults(kind="status", status=429, times=12, headers={"Retry-After": header})
+    assert make_client(sim).send(read).status == 200
+    assert sum(naps) > 10
+
+
+def test_a_429_of_somebody_elses_that_says_nothing_is_a_failure(sim, make_client, read, naps):
+    page = {"kind": "body", "body": "Slow down", "content_type": "text/html", "status": 429}
+    sim.faults(**page, times=None)
+    with pytest.raises(RateLimitedError):
+        make_client(sim, attempts=3).send(read)
+    assert len(sim.requests()) == 3
 
 
 def test_a_spent_limit_is_waited_for_before_it_is_hit(simulate, make_client, read):

@@ -22,7 +22,11 @@ def client(url: str | None = None) -> Client:
 
 
 def test_without_anything_said_it_is_vercels():
-    assert client().urls == {"api": "https://api.vercel.com", "oauth": "https://vercel.com"}
+    assert client().urls == {
+        "api": "https://api.vercel.com",
+        "oauth": "https://vercel.com",
+        "marketplace": "https://marketplace.vercel.com",
+    }
 
 
 def test_the_argument_comes_before_the_environment(monkeypatch):

@@ -299,7 +299,9 @@ def test_the_last_of_a_window_goes_at_once_where_its_end_is_far_or_nobody_waits(
 
 
 @pytest.mark.parametrize(
-    "reset", [-1_700_000_000, -3600], ids=["seconds from now", "clocks that differ"]
+    "reset",
+    [-1_700_000_000, -3600, 1000 * EPOCH],
+    ids=["seconds from now", "clocks that differ", "milliseconds"],
 )
 def test_a_reset_that_is_no_moment_to_come_does_not_hold_anything_up(steps, reset):
     (first,) = steps.turns(1)

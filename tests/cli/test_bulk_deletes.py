@@ -56,7 +56,8 @@ def test_a_failure_tells_what_is_gone_and_what_is_left(here, others, returning):
     assert f"{len(gone)} of 60 were carried out; their rows are in the output" in ended.err
     assert re.search(r"[0-9a-f]+ failed: .*403 forbidden: No more\.", ended.err)
     assert f"Not started: {59 - len(gone)} (" in ended.err
-    assert len(ended.err.splitlines()) == 1
+    forecast, _error = ended.err.splitlines()
+    assert "60 deletions, about 6 minutes: Vercel allows 50 every 5 minutes" in forecast
 
 
 def test_on_a_terminal_too_every_row_that_is_gone_is_shown(others):

@@ -15,10 +15,10 @@ from .conftest import PATIENCE, environment, started
 TABLE = "vercel.authentication.user_tokens"
 
 
-def two_lines(process):
-    """The two lines, as they are flushed."""
+def four_lines(process):
+    """The four lines, as they are flushed."""
     text, deadline = b"", time.monotonic() + PATIENCE
-    while text.count(b"\n") < 2:
+    while text.count(b"\n") < 4:
         left = max(0, deadline - time.monotonic())
         assert select.select([process.stdout], [], [], left)[0], text
         chunk = os.read(process.stdout.fileno(), 4096)
@@ -31,9 +31,11 @@ def two_lines(process):
 def test_simulate_serves_another_process(command, number):
     options = ["--port", "0", "--tokens", "42", "--seed", "3", "--rate-limit", "100/1"]
     with started(["simulate", *options], environment()) as process:
-        text = two_lines(process)
+        text = four_lines(process)
         found = re.fullmatch(
-            r"VERCEL_API_URL=(http://127\.0\.0\.1:\d+)\nVERCEL_TOKEN=(vcp_\w+)\n", text
+            r"VERCEL_API_URL=(http://127\.0\.0\.1:\d+)\nVERCEL_TOKEN=(vcp_\w+)\n"
+            r"VERCEL_OAUTH_URL=\1\nVERCEL_MARKETPLACE_URL=\1/marketplace\n",
+            text,
         )
         assert found, text
         env = dict(line.split("=", 1) for line in text.splitlines())
@@ -55,7 +57,7 @@ def test_the_demo_needs_nothing_and_heeds_nothing(command, sim):
         assert word in ended.out
     assert "Traceback" not in ended.out
     assert "refused: " in ended.out
-    assert len(re.findall(r"\bvcp_\w{24}\b", ended.out)) == 1
+    assert len(re.findall(r"\bvcp_\w{56}\b", ended.out)) == 1
     tables = [line for line in ended.out.splitlines() if line[:1] in "┌│├└"]
     assert max(map(len, tables)) <= 120
 

@@ -146,6 +146,15 @@ VARIABLES = {
         ),
         *all_well(("", None, "http://127.0.0.1:9", " {url} "), WHO),
     ],
+    "VERCEL_MARKETPLACE_URL": [
+        *refused(
+            ("nonsense", "http://vercel.com", "https://u:hunter22@x"),
+            WHO,
+            "VERCEL_MARKETPLACE_URL",
+            code=2,
+        ),
+        *all_well(("", None, "http://127.0.0.1:9", " {url}/marketplace "), WHO),
+    ],
     "VERCEL_SQL_AUDIT_LOG": [
         *all_well((None, "", " ", "relative.jsonl"), WHO),
         *refused(
@@ -386,7 +395,7 @@ VARIABLES = {
     "BROWSER": [
         Cell(
             v,
-            ("login", "--oauth", "--client-id", "cl_x", "--timeout", "1"),
+            ("login", "--oauth", "--client-id", "cl_x", "--port", "0", "--timeout", "1"),
             ("nobody signed in within 1 s",),
             {"VERCEL_OAUTH_URL": "{url}"},
             1,
@@ -396,7 +405,7 @@ VARIABLES = {
     "PATH": [
         Cell(
             v,
-            ("login", "--oauth", "--client-id", "cl_x", "--timeout", "1"),
+            ("login", "--oauth", "--client-id", "cl_x", "--port", "0", "--timeout", "1"),
             ("nobody signed in within 1 s",),
             {"VERCEL_OAUTH_URL": "{url}"},
             1,

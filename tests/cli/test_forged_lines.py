@@ -121,6 +121,18 @@ def test_errors_of_the_api_in_commands(here, evil, tmp_path, arguments):
     ended = here(*(each.format(tmp=tmp_path) for each in arguments), sim=evil)
     assert ended.code == 1
     assert "everything was revoked" in ended.err
+    # What login says beforehand is no message of an error.
+    own = 3 if "login" in arguments else 0
+    told = "".join(ended.err.splitlines(keepends=True)[own:])
+    honest(told)
+
+
+def test_what_the_token_may_not_do(here, evil):
+    evil.faults({"kind": "status", "status": 403, "message": EVIL, "times": None})
+    ended = here("whoami", sim=evil)
+    assert ended.code == 0
+    assert "everything was revoked" in ended.err
+    assert ended.err.count("\n") == 1
     honest(ended.err)
 
 
@@ -159,7 +171,7 @@ def test_who_it_is(here, evil):
     assert ended.code == 0
     assert commands_in(ended.out) == []
     names = [line.split(" ")[0] for line in ended.out.splitlines()]
-    assert names == ["user", "teams", "token", "source", "api"]
+    assert [name for name in names if name] == ["user", "teams", "token", "kind", "source", "api"]
     told = here("whoami", "-o", "json", sim=evil)
     assert commands_in(told.out) == []
     assert json.loads(told.out)["user"]["name"] == EVIL

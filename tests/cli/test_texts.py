@@ -141,7 +141,7 @@ def check_text(fmt: str, made: Path) -> None:
 
 ANSWERS = {
     "message": lambda text: {"kind": "status", "status": 400, "message": text},
-    "code": lambda text: {"kind": "status", "status": 403, "code": text},
+    "code": lambda text: {"kind": "status", "status": 400, "code": text},
     "content type": lambda text: {
         "kind": "body",
         "status": 502,

@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | an API that is silent | ``--request-timeout`` a request | after 2 s, which |
 | a pause before a request is sent again | 120 s a request, ``--timeout`` | at once, how long |
-| a rate limit that is spent | the same | at once, how long |
+| a rate limit that is spent | ``--max-wait``, ``--timeout`` | at once, until when |
 | a server that is left alone (the circuit) | none is waited for | an error, at once |
 | statements on standard input, a named pipe | none: whoever writes them ends it | after 2 s |
 | a report or a token that is a pipe | the same | after 2 s, which |
@@ -156,19 +156,18 @@ def test_another_process_that_does_not_end_its_line(sim, command, tmp_path):
         assert json.loads(line)
 
 
-ALIKE = {
-    "429": ({"status": 429, "headers": {"Retry-After": "60"}}, "status 429: sent again in 60"),
-    "503": ({"status": 503, "headers": {"Retry-After": "60"}}, "status 503: sent again in 60"),
+SENT_AGAIN = {
+    429: "is waiting for the rate limit until",
+    503: "status 503: sent again in 60",
 }
 
 
-@pytest.mark.parametrize("status", ALIKE)
+@pytest.mark.parametrize("status", SENT_AGAIN)
 def test_a_request_that_is_sent_again(sim, terminal, status):
-    fault, told = ALIKE[status]
-    sim.faults(kind="status", times=None, **fault)
+    sim.faults(kind="status", times=None, status=status, headers={"Retry-After": "60"})
     env = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
     child, plain = terminal(*LIST, **env), terminal("whoami", **env)
-    said(child, told)
+    said(child, SENT_AGAIN[status])
     interrupted(child)
     said(plain, f"Waiting for {sim.url} …")
     interrupted(plain)
@@ -188,7 +187,22 @@ def test_a_rate_limit_that_is_spent(terminal):
     with Simulator(5, rate_limit="1/60") as sim:
         env = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
         child = terminal("-c", f"SELECT count(*) FROM {T}; SELECT max(name) FROM {T}", **env)
-        said(child, "the rate limit is spent, waiting")
+        said(child, "is waiting for the rate limit until")
+        interrupted(child)
+
+
+def test_how_far_it_is_while_it_waits_for_a_rate_limit(terminal):
+    with Simulator(60, limits="vercel") as sim:
+        env = {"VERCEL_TOKEN": sim.token, "VERCEL_API_URL": sim.url}
+        sql = f"DELETE FROM {T} WHERE id <> '{sim.state.calling_token.id}'"
+        child = terminal("-o", "csv", "-c", sql, **env)
+        said(child, "60 deletions, about 6 minutes: Vercel allows 50 every 5 minutes")
+        said(child, "is waiting for the rate limit until")
+        shown = r"delete_auth_token: 50 of 60 \|[^|]+\| (\d\d:\d\d) of about 6 minutes"
+        child.expect(shown)
+        before = child.match[1]
+        child.expect(shown)
+        assert child.match[1] > before, "its clock goes on"
         interrupted(child)
 
 

@@ -40,8 +40,8 @@ ANSWERS = {
     "405": (errors.MethodNotAllowedError, "method_unknown", {"status": 405}),
     "429": (
         errors.RateLimitedError,
-        "rate_limited",
-        {"status": 429, "headers": {"retry-after": "60"}},
+        "too_many_tokens",
+        {"status": 429, "code": "too_many_tokens"},
     ),
     "500": (errors.ServerError, "internal_server_error", {"status": 500}),
 }
@@ -75,6 +75,16 @@ def test_every_error_on_every_verb(db, sim, verb, answer):
     assert isinstance(error, vercel_sql.OperationalError)
     for word in (T, str(error.status), error.code, error.message, error.method, error.path):
         assert word in str(error)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_limit_that_is_free_too_late_on_every_verb(db, sim, verb):
+    statement, http, path = VERBS[verb]
+    headers = {"retry-after": "7200"}
+    sim.faults(kind="status", method=http, path=path, times=None, status=429, headers=headers)
+    db.max_wait = 60
+    with pytest.raises(vercel_sql.WaitTooLongError, match=r"only in 2 hours, .* allows 60 s"):
+        db.execute(statement).fetchall()
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -15,6 +15,8 @@ import pytest
 
 import vercel_sql
 
+from ..conftest import urls_of
+
 LIVE = "vercel.authentication.user_tokens"
 COUNT = f"SELECT count(*) FROM {LIVE}"
 # A function of the ICU extension, and one of ours.
@@ -24,7 +26,7 @@ FUNCTION = "SELECT count(*) FROM vercel.oauth.get_openid_configuration()"
 
 @pytest.fixture
 def account(sim):
-    return {"token": sim.token, "api_url": sim.url, "oauth_url": sim.url}
+    return {"token": sim.token, **urls_of(sim)}
 
 
 @pytest.fixture
@@ -147,6 +149,7 @@ def test_threads_may_attach_at_once(account, tmp_path):
         ({"api_url": "http://127.0.0.1:9"}, "api_url"),
         ({"writes": True, "secrets_file": "…"}, "writes and secrets_file"),
         ({"max_writes": 1}, "max_writes"),
+        ({"max_wait": 1}, "max_wait"),
         ({"strict": True}, "strict"),
     ],
 )

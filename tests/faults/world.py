@@ -40,7 +40,7 @@ class World:
             oauth_url=sim.url,
             secrets_file=self._secrets,
             attempts=2,
-            patience=2,
+            max_wait=2,
             request_timeout=2.0,
             parallel_deletes=1,  # so that each run tells the same
         )
@@ -181,6 +181,7 @@ def _plain(text: str) -> str:
         (r"/[^\s']*/secrets\.jsonl", "secrets.jsonl"),
         (r"received \d+ bytes, expected \d+", "received fewer bytes than expected"),
         (r"\b[0-9a-f]{64}\b", "(id)"),
+        (r"only in \d+ minutes( \d+ seconds?)?,", "only in (so long),"),
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\dZ+:]*( UTC)?|\d\d:\d\d:\d\d UTC", "(time)"),
     ):
         text = re.sub(pattern, instead, text)

@@ -16,7 +16,11 @@ from vercel_sql.tables.calls import own_key as read_own_key
 from .oracles import SECRET, attempt, require
 
 STATUSES = (400, 401, 403, 404, 405, 429, 500, 503, 302, 418)
-URLS = {"api": "https://api.vercel.com", "oauth": "https://vercel.com"}
+URLS = {
+    "api": "https://api.vercel.com",
+    "oauth": "https://vercel.com",
+    "marketplace": "https://marketplace.vercel.com",
+}
 
 
 @cache

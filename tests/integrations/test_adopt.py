@@ -28,7 +28,7 @@ def adopted(connect, put, installed, sent):
 
 
 CALLS = {
-    "listing": (f"SELECT count(*) FROM {TOKENS}", [("limit", "100")]),
+    "listing": ("SELECT count(*) FROM vercel.teams.teams", [("limit", "100")]),
     "lookup": (f"SELECT name FROM {TOKENS} WHERE tokenId = 'current'", []),
     "other service": ("SELECT id FROM vercel.user.user", []),
     "exec": (f"EXEC {TOKENS}.get_auth_token @tokenId = 'current'", []),
@@ -50,6 +50,15 @@ def test_every_call_names_the_team(call, adopted, team, sent):
     (request,) = sent()
     assert request.headers["authorization"] == f"Bearer {row['access_token']}"
     assert request.query == [*query, ("teamId", team.id)]
+
+
+@pytest.mark.parametrize("method", ["SELECT count(*) FROM {}", "EXEC {}._list_auth_tokens"])
+def test_but_the_listing_of_tokens_takes_no_team(method, adopted, team, sent):
+    db, _ = adopted(team)
+    with pytest.raises(vercel_sql.errors.ForbiddenError, match="never the tokens of a user"):
+        db.execute(method.format(TOKENS)).fetchall()
+    (request,) = sent()
+    assert request.query == [("limit", "100")]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -79,7 +88,9 @@ def test_explain_shows_the_team(adopted, team, sent):
     ).fetchall()
     assert (method, path, json.loads(query)) == ("POST", "/v3/user/tokens", {"teamId": team.id})
     plan = dict(db.execute(f"EXPLAIN SELECT * FROM {TOKENS}").fetchall())["vercel_requests"]
-    assert f"GET /v6/user/tokens?limit=100&teamId={team.id}, then" in plan
+    assert "GET /v6/user/tokens?limit=100, then" in plan
+    plan = dict(db.execute("EXPLAIN FROM vercel.teams.teams").fetchall())["vercel_requests"]
+    assert f"GET /v2/teams?limit=100&teamId={team.id}, then" in plan
     one = dict(db.execute(f"EXPLAIN SELECT * FROM {TOKENS} WHERE id = 'x'").fetchall())
     assert one["vercel_requests"].endswith(f"GET /v5/user/tokens/x?teamId={team.id}")
     assert sent() == []
@@ -92,8 +103,9 @@ def test_calls_without_the_adopted_token_do_not_name_the_team(adopted, team, sen
     run(db, "FROM vercel.oauth.introspection WHERE token = 'x'")
     run(db, f"FROM vercel.oauth.get_userinfo(access_token := '{sim.token}')")
     requests = sent()
-    assert len(requests) == 5, "that a token is not active is asked twice"
-    assert [request.query for request in requests] == [[]] * 5
+    asked = [request.path for request in requests]
+    assert len(requests) == 6, f"a token that is not active is looked up twice: {asked}"
+    assert [request.query for request in requests] == [[]] * 6
 
 
 def test_adopting_another_token_forgets_the_team(adopted, team, sent, sim):

@@ -41,8 +41,22 @@ def test_another_secret_and_another_client(kind, put, installed, opened):
     wrong = {**give(), "client_secret": "s3cr3t of somebody"}
     failure(lambda: put(table, wrong), errors.BadRequestError, 400, "s3cr3t of somebody")
     unknown = {**give(), "client_id": "oac_unknown"}
-    error = failure(lambda: put(table, unknown), errors.NotFoundError, 404)
-    assert error.code == "not_found"
+    kind_of_error = {
+        "integration": (errors.NotFoundError, 404),
+        "sso": (errors.ForbiddenError, 403),
+    }
+    error = failure(lambda: put(table, unknown), *kind_of_error[kind])
+    assert "the client_id is unknown" in str(error)
+    assert "token may not" not in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_an_unknown_provider_is_told_what_to_check(status, put, opened, sim):
+    sim.oauth.unknown_sso_client = status
+    with pytest.raises(errors.APIError) as raised:
+        put(SSO, {**opened(), "client_id": "oac_unknown"})
+    assert raised.value.status == status
+    assert "the client_id is unknown" in str(raised.value)
 
 
 def test_another_redirect_uri(put, installed):

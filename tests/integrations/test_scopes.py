@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 SCOPES = [
-    *("deployment", "deployment-check", "domain", "edge-config", "global-project-env-vars"),
+    *(
+        "billing",
+        "deployment",
+        "deployment-check",
+        "domain",
+        "edge-config",
+        "global-project-env-vars",
+    ),
     *("integration-configuration", "log-drain", "project", "project-env-vars", "team", "user"),
 ]
 
@@ -27,10 +34,16 @@ def quiet(connect, sent):
         ("SELECT scope FROM {t} WHERE scope > 'team'", ["user"]),
         ("SELECT scope FROM {t} WHERE scope = 'none'", []),
         ("SELECT scope FROM {t} WHERE purpose IS NULL", []),
-        ("SELECT count(*) FROM {t}", [11]),
-        ("SELECT count(*) FROM {t} WHERE scope <> 'team'", [10]),
+        ("SELECT count(*) FROM {t}", [12]),
+        ("SELECT count(*) FROM {t} WHERE scope <> 'team'", [11]),
         ("SELECT scope FROM {t} JOIN (SELECT 'user' AS s) ON s = scope", ["user"]),
         ("SELECT purpose FROM {t} WHERE scope = 'team'", ["Read about the team."]),
+        ("SELECT scope FROM {t} WHERE levels = ['read']", ["billing", "team", "user"]),
+        (
+            "SELECT scope FROM {t} WHERE NOT list_contains(levels, 'read')",
+            ["deployment-check", "global-project-env-vars", "log-drain", "project-env-vars"],
+        ),
+        ("SELECT DISTINCT unnest(levels) FROM {t}", ["read", "read/write"]),
         ("SELECT 1 FROM {t} LIMIT 2", [1, 1]),
     ],
 )

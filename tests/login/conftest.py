@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -103,7 +105,9 @@ class Account:
         self.home = home
         self.config = home / "config" / "vercel-sql"
         self._stack = stack
-        self.client_id = sim.oauth.clients.public.client_id
+        # An app that Vercel lets read, so that what its tokens are good for shows when they work.
+        app = sim.oauth.clients.add(replace(sim.oauth.clients.public, reads=True))
+        self.client_id = app.client_id
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         self.env = {
             **kept,
@@ -113,6 +117,7 @@ class Account:
             "XDG_DATA_HOME": str(home / "data"),
             "VERCEL_API_URL": sim.url,
             "VERCEL_OAUTH_URL": sim.url,
+            "VERCEL_MARKETPLACE_URL": sim.marketplace_url,
             "VERCEL_SQL_KEYRING": "off",
         }
 
@@ -128,9 +133,20 @@ class Account:
 
     def begin(self, *more: str, client_id: str | None = None, **env: str) -> tuple[Running, str]:
         """A browser login that waits, and the address that it shows."""
-        app = ("--client-id", client_id or self.client_id)
+        app = ("--client-id", client_id or self.client_id, *self.port_for(client_id))
         running = self.start("login", "--oauth", *app, "--no-browser", *more, **env)
         return running, running.until("http://")
+
+    def port_for(self, client_id: str | None = None) -> tuple[str, str]:
+        """The option for a port that is free, whose callback is registered with an app."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        clients = self.sim.oauth.clients
+        app = clients.find(client_id or self.client_id, "app")
+        if app is not None:
+            callbacks = (*app.redirect_uris, f"http://127.0.0.1:{port}/callback")
+            clients.add(replace(app, redirect_uris=callbacks))
+        return "--port", str(port)
 
     def login(self, *more: str, client_id: str | None = None) -> Running:
         """A browser login that ends well."""
@@ -162,7 +178,7 @@ class Account:
         ]
 
     def refreshes(self) -> list[Any]:
-        return self.asked("/api/login/oauth/token", grant_type="refresh_token")
+        return self.asked("/login/oauth/token", grant_type="refresh_token")
 
 
 def mode(path: Path) -> int:

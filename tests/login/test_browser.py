@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
+from joserfc.jwk import RSAKey
+
+from vercel_sql.cli import login as login_command
 
 from .conftest import fetch, mode, query_of, with_query
 
@@ -44,7 +48,7 @@ def test_the_address_and_the_exchange_are_as_the_documents_say(account):
     assert (redirect.hostname, redirect.path) == ("127.0.0.1", "/callback")
     fetch(account.sim.oauth.authorize(address))
     assert running.end() == 0
-    (exchange,) = account.asked("/api/login/oauth/token")
+    (exchange,) = account.asked("/login/oauth/token")
     form = dict(exchange.form)
     assert set(form) == {"grant_type", "client_id", "code", "code_verifier", "redirect_uri"}
     assert form["redirect_uri"] == asked["redirect_uri"]
@@ -61,15 +65,13 @@ def test_an_app_with_a_secret_shows_it_at_the_exchange(account, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("a-client-secret\n")
     ended = account.login("--client-secret-file", str(secret), client_id=app.client_id)
-    assert dict(account.asked("/api/login/oauth/token")[0].form)["client_secret"] == (
-        "a-client-secret"
-    )
+    assert dict(account.asked("/login/oauth/token")[0].form)["client_secret"] == ("a-client-secret")
     assert "a-client-secret" not in ended.err + account.files[0].read_text()
     account.change(expires_at=1)
     assert account.run("whoami").process.returncode == 0
     assert dict(account.refreshes()[0].form)["client_secret"] == "a-client-secret"
     assert account.run("logout").process.returncode == 0
-    (revoked,) = account.asked("/api/login/oauth/token/revoke")
+    (revoked,) = account.asked("/login/oauth/token/revoke")
     assert revoked.headers["authorization"].startswith("Basic ")
 
 
@@ -85,11 +87,98 @@ def test_the_browser_is_opened(account, tmp_path):
         "answer = json.load(urllib.request.urlopen(asked))\n"
         "urllib.request.urlopen(answer['location'])\n"
     )
-    login = ("login", "--oauth", "--client-id", account.client_id)
+    login = ("login", "--oauth", "--client-id", account.client_id, *account.port_for())
     ended = account.run(*login, BROWSER=f"{sys.executable} {browser} %s")
     assert ended.process.returncode == 0, ended.err
     assert "/oauth/authorize" in ended.err
     assert account.saved["kind"] == "oauth"
+
+
+def test_it_says_which_callback_to_register(account):
+    """Nothing promises that Vercel takes loopback addresses with any port."""
+    option, port = account.port_for()
+    callback = f"http://127.0.0.1:{port}/callback"
+    app = ("--client-id", account.client_id, option, port)
+    running = account.start("login", "--oauth", *app, "--no-browser")
+    address = running.until("http://")
+    assert query_of(address)["redirect_uri"] == callback
+    running.until("Waiting for the sign-in")
+    assert (
+        "Authorization Callback URLs (team settings, Apps, Manage) have to include" in running.err
+    )
+    assert callback in running.err.splitlines()[-3]
+    other = with_query(address, redirect_uri=callback.replace(port, "1"))
+    assert fetch(other)[0] == 400, "another one is not registered"
+    fetch(account.sim.oauth.authorize(address))
+    assert running.end() == 0, running.err
+
+
+def test_without_a_port_the_callback_is_always_the_same(account):
+    """So that it can be registered once; the simulated app has it."""
+    ended = account.run("login", "--help")
+    assert "8743" in ended.out
+    (callback,) = account.sim.oauth.clients.public.redirect_uris
+    assert callback == f"http://127.0.0.1:{login_command._PORT}/callback"
+
+
+@pytest.mark.parametrize("prompt", ["consent", "login"])
+def test_a_prompt(account, prompt):
+    running, address = account.begin("--prompt", prompt)
+    assert query_of(address)["prompt"] == prompt
+    fetch(account.sim.oauth.authorize(address))
+    assert running.end() == 0, running.err
+
+
+@pytest.mark.parametrize("signing", ["client_secret_jwt", "private_key_jwt"])
+def test_an_app_that_signs_in_place_of_sending_its_secret(account, tmp_path, signing):
+    clients, file = account.sim.oauth.clients, tmp_path / "secret"
+    if signing == "private_key_jwt":
+        key = RSAKey.generate_key(2048, auto_kid=True)
+        app = replace(clients.public, jwks={"keys": [key.as_dict(private=False)]})
+        text = key.as_pem(private=True).decode()
+    else:
+        app = replace(clients.public, client_secret="a-client-secret-of-some-length")
+        text = app.client_secret
+    clients.add(app)
+    file.write_text(text)
+    file.chmod(0o600)
+    ended = account.login("--client-secret-file", str(file), "--client-signing", signing)
+    account.change(expires_at=1)
+    assert account.run("whoami").process.returncode == 0
+    assert account.run("logout").process.returncode == 0
+    sent = [dict(r.form) for r in account.sim.requests() if r.path.startswith("/login/oauth/token")]
+    assert len(sent) == 3
+    assert len({form["client_assertion"] for form in sent}) == 3, "each works once"
+    assert text not in str(account.sim.requests()) + ended.err
+    assert not any("client_secret" in form for form in sent)
+
+
+def test_discovery_may_fail(account):
+    """The documented addresses serve in its place, and the ID token is verified all the same."""
+    account.sim.faults(kind="status", status=404, path="*openid-configuration", times=None)
+    running, address = account.begin()
+    fetch(account.sim.oauth.authorize(address))
+    assert running.end() == 0, running.err
+    assert "The documented addresses are used instead" in running.err
+    assert len(account.asked("/api/login/oauth/token")) == 1
+
+
+def test_a_discovery_document_that_leads_elsewhere(account):
+    away = {"authorization_endpoint": "https://issuer.example/authorize"}
+    account.sim.faults(kind="patch", path="*openid-configuration", patch=away, times=None)
+    running = account.start("login", "--oauth", "--client-id", account.client_id)
+    refused(account, running, "is refused", "authorization_endpoint")
+    assert "issuer.example" not in running.err
+
+
+def test_the_marketplaces_tokens_are_no_sign_in(account):
+    """Not even with the app as audience, and signed by the marketplace itself."""
+    sim = account.sim
+    sim.oauth.spoil_id_tokens("claims", claims={"iss": sim.marketplace_url, "type": "id_token"})
+    sim.oauth.keys = sim.oauth.marketplace_keys
+    running, address = account.begin()
+    fetch(sim.oauth.authorize(address))
+    refused(account, running, "it comes from another issuer")
 
 
 def refused(account, running, *words: str) -> None:
@@ -166,12 +255,12 @@ def test_a_bad_id_token(account, fault, words):
     fetch(account.sim.oauth.authorize(address))
     refused(account, running, "the ID token is refused", words)
     # The tokens that came with it are not left alive.
-    (revoked,) = account.asked("/api/login/oauth/token/revoke")
+    (revoked,) = account.asked("/login/oauth/token/revoke")
     assert account.sim.oauth.sessions.active(dict(revoked.form)["token"]) is None
 
 
 def test_no_id_token(account):
-    path = "/api/login/oauth/token"
+    path = "/login/oauth/token"
     account.sim.faults(kind="patch", path=path, patch={"id_token": None})
     running, address = account.begin()
     fetch(account.sim.oauth.authorize(address))
@@ -185,8 +274,9 @@ def test_a_person_who_denies(account):
 
 
 def test_nobody_comes(account):
-    running, _ = account.begin("--timeout", "0.5")
-    refused(account, running, "nobody signed in within")
+    running, address = account.begin("--timeout", "0.5")
+    callback = query_of(address)["redirect_uri"]
+    refused(account, running, "nobody signed in within", callback, "registered")
 
 
 def test_what_is_no_redirect_of_ours_changes_nothing(account):
@@ -210,7 +300,7 @@ def test_a_parameter_twice(account):
 def test_a_port_that_is_taken(account):
     port = str(account.sim.port)
     login = ("login", "--oauth", "--client-id", account.client_id, "--no-browser")
-    refused(account, account.start(*login, "--port", port), port)
+    refused(account, account.start(*login, "--port", port), port, "--port takes another one")
 
 
 @pytest.mark.parametrize(
@@ -221,6 +311,8 @@ def test_a_port_that_is_taken(account):
         (("--oauth", "--email", "a@example.com", "--client-id", "x"), "either"),
         (("--oauth", "--client-id", "x", "--scope", "email"), "openid"),
         (("--oauth", "--client-id", "x", "--port", "70000"), "70000"),
+        (("--oauth", "--client-id", "x", "--prompt", "none"), "--prompt"),
+        (("--oauth", "--client-id", "x", "--client-signing", "private_key_jwt"), "--client-secret"),
         (("--email", "a@example.com", "--api-url", "http://example.com"), "plain http"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from .conftest import mode
 
 EMAIL = "ada@example.com"
-REVOKE = "/api/login/oauth/token/revoke"
+REVOKE = "/login/oauth/token/revoke"
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_device_that_nobody_allows(account, device):
 
 def test_a_device_that_asks_too_fast_waits_longer(account, device):
     """Its own interval is what the server said; the server may still want more."""
-    path = "/api/login/oauth/token"
+    path = "/login/oauth/token"
     account.sim.faults(kind="status", status=400, code="slow_down", path=path)
     running = device()
     account.sim.oauth.authorize_device()
@@ -239,7 +239,7 @@ def test_whoami_says_what_it_may_not_ask(account):
     account.sim.faults(kind="status", status=403, path="/v5/user/tokens/*", code="forbidden")
     ended = account.run("whoami")
     assert ended.process.returncode == 0
-    assert "which token this is" in ended.err
+    assert "this token may not ask which token it is (403 forbidden: " in ended.err
     assert "token   unknown" in ended.out
 
 

@@ -41,7 +41,7 @@ def test_a_whole_life(account):
     ended = [running]
     ended += [account.run("whoami"), account.run("whoami", "-o", "json")]
     ended += [account.run("-v", "-c", "SELECT name FROM vercel.authentication.user_tokens")]
-    account.sim.faults(kind="status", status=500, path="/api/login/oauth/token/revoke")
+    account.sim.faults(kind="status", status=500, path="/login/oauth/token/revoke")
     ended += [account.run("logout"), account.run("whoami")]
     clean(account, listed, address, *(each.out + each.err for each in ended))
     # What is shown of the address is what a browser has to be given, and no more.
@@ -62,7 +62,7 @@ def test_a_whole_life(account):
     ],
 )
 def test_logins_that_fail(account, fault):
-    account.sim.faults(path="/api/login/oauth/token", **fault)
+    account.sim.faults(path="/login/oauth/token", **fault)
     running, address = account.begin()
     fetch(account.sim.oauth.authorize(address))
     assert running.end() == 1
@@ -75,7 +75,7 @@ def test_a_server_that_cites_what_it_was_sent(account):
     running, address = account.begin()
     redirect = account.sim.oauth.authorize(address)
     code = query_of(redirect)["code"]
-    path = "/api/login/oauth/token"
+    path = "/login/oauth/token"
     body = {"error": "invalid_grant", "error_description": f"no such code: {code}"}
     account.sim.faults(kind="body", status=400, path=path, body=body)
     fetch(redirect)

@@ -19,7 +19,7 @@ from vercel_sql.errors import (
     StatementTimeoutError,
 )
 
-TOKEN_PATH = "/api/login/oauth/token"
+TOKEN_PATH = "/login/oauth/token"
 USER = "SELECT username FROM vercel.user.user"
 
 
@@ -68,14 +68,16 @@ def test_when_a_call_says_that_the_token_is_dead(account):
 
 def test_a_write_that_was_refused_for_a_dead_token_is_sent_again(account):
     account.login()
-    account.sim.advance(3601)
+    doomed = account.sim.state.add_token({"name": "doomed"})
+    dead = {"status": 403, "message": "Not authorized", "extra": {"invalidToken": True}}
+    account.sim.faults(kind="status", method="DELETE", times=1, **dead)
     with vercel_sql.connect(api_url=account.sim.url) as con:
-        made = con.execute(
-            "INSERT INTO vercel.authentication.user_tokens (name) SELECT 'ci'"
-        ).fetchall()
-    assert len(made) == 1
-    posts = [r for r in account.sim.requests() if r.path == "/v3/user/tokens"]
-    assert [(r.status, r.acted) for r in posts] == [(403, False), (200, True)]
+        done = con.execute(
+            "DELETE FROM vercel.authentication.user_tokens WHERE id = ?", [doomed.id]
+        ).rowcount
+    assert done == 1
+    sent = [r for r in account.sim.requests() if r.method == "DELETE"]
+    assert [(r.status, r.acted) for r in sent] == [(403, False), (200, True)]
     assert len(account.refreshes()) == 1
 
 
@@ -247,6 +249,34 @@ def test_a_server_that_is_away(expired):
     assert expired.saved["renewal"] is None
     expired.change(**there)
     assert expired.run("whoami").process.returncode == 0
+
+
+def test_a_discovery_document_that_leads_elsewhere(expired):
+    """Nothing was sent, neither there nor anywhere, so that the next one may try."""
+    away = {"token_endpoint": "https://issuer.example/token"}
+    expired.sim.faults(kind="patch", path="*openid-configuration", patch=away, times=None)
+    before = expired.saved
+    ended = expired.run("whoami")
+    assert ended.process.returncode == 1
+    assert "discovery document" in ended.err
+    assert "token_endpoint" in ended.err
+    assert expired.refreshes() == []
+    assert expired.saved == before
+    expired.sim.clear_faults()
+    assert expired.run("whoami").process.returncode == 0
+
+
+def test_a_refresh_token_is_spent_where_no_other_comes(expired):
+    """It works once: to send it again would end the session."""
+    path = "/login/oauth/token"
+    expired.sim.faults(kind="patch", path=path, patch={"refresh_token": None})
+    assert expired.run("whoami").process.returncode == 0
+    assert expired.saved["refresh_token"] is None
+    expired.change(expires_at=1)
+    ended = expired.run("whoami")
+    assert ended.process.returncode == 1
+    assert "Log in again" in ended.err
+    assert len(expired.refreshes()) == 1
 
 
 def test_what_still_works_is_used_when_it_can_not_be_renewed(expiring):

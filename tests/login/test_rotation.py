@@ -17,7 +17,7 @@ SELF = f"EXEC {T}.rotate_token @tokenId = 'current'"
 
 @pytest.fixture
 def logged_in(account):
-    """A saved login of an email, as ``vercel-sql login --email`` makes it."""
+    """A saved login whose token may create others, as one by email did before its end."""
     store = LoginStore(account.sim.url)
     login = SavedLogin(
         kind="token",

@@ -82,7 +82,7 @@ def test_the_official_login_comes_last_and_is_only_read(account, official):
     with pytest.raises(vercel_sql.APIError, match="dead"):
         call(client, "user.user", "get_auth_user", {})
     client.close()
-    assert account.asked("/api/login/oauth/token") == []
+    assert account.asked("/login/oauth/token") == []
     assert path.read_text() == before
 
     account.login()
@@ -101,6 +101,18 @@ def test_the_official_login_is_taken_again_when_its_owner_renewed_it(account, of
     official(token=account.sim.token)
     assert call(client, "user.user", "get_auth_user", {})["user"]["username"] == "ada-example"
     client.close()
+
+
+def test_where_the_official_login_is_on_windows(account, monkeypatch):
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("APPDATA", str(account.home))
+    monkeypatch.setattr(sys, "platform", "win32")
+    path = account.home / "com.vercel.cli" / "Data" / "auth.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"token": OFFICIAL}))
+    assert official_login().token == OFFICIAL
+    path.unlink()
+    assert str(path) in official_login().place
 
 
 @pytest.mark.parametrize(

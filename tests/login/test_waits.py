@@ -29,7 +29,7 @@ from filelock import FileLock
 from ..scale import SCALE
 from .conftest import PATIENCE, fetch, query_of, with_query
 
-TOKEN_PATH = "/api/login/oauth/token"
+TOKEN_PATH = "/login/oauth/token"
 SILENT = """
 import time
 from keyring.backend import KeyringBackend
@@ -123,7 +123,7 @@ def test_a_keyring_that_is_silent_gives_way_to_the_file(account, silent_keyring)
 
 def test_ctrl_c_while_a_keyring_is_waited_for(account, silent_keyring):
     silent_keyring(3600)
-    login = ("login", "--oauth", "--client-id", account.client_id)
+    login = ("login", "--oauth", "--client-id", account.client_id, *account.port_for())
     for command in (("whoami",), login, ("logout",), ("-c", "FROM vercel.user.user")):
         running = account.start(*command)
         running.until(WAITING)
@@ -198,7 +198,8 @@ def waited_for(path: Path) -> str:
 
 
 def test_a_browser_in_the_foreground_is_not_waited_for(account, browser):
-    running = account.start("login", "--oauth", "--client-id", account.client_id)
+    app = ("--client-id", account.client_id, *account.port_for())
+    running = account.start("login", "--oauth", *app)
     address = running.until("http://")
     assert waited_for(browser) == address
     assert fetch(account.sim.oauth.authorize(address))[0] == 200
@@ -207,7 +208,7 @@ def test_a_browser_in_the_foreground_is_not_waited_for(account, browser):
 
 
 def test_a_browser_in_the_foreground_keeps_no_time_limit_and_no_ctrl_c_away(account, browser):
-    login = ("login", "--oauth", "--client-id", account.client_id)
+    login = ("login", "--oauth", "--client-id", account.client_id, *account.port_for())
     running = account.start(*login, "--timeout", "1")
     running.until("http://")
     assert running.end() == 1
@@ -220,7 +221,8 @@ def test_a_browser_in_the_foreground_keeps_no_time_limit_and_no_ctrl_c_away(acco
 
 def test_no_browser_at_all(account, tmp_path):
     account.env |= {"PATH": str(tmp_path), "BROWSER": "/nowhere/browser"}
-    running = account.start("login", "--oauth", "--client-id", account.client_id)
+    app = ("--client-id", account.client_id, *account.port_for())
+    running = account.start("login", "--oauth", *app)
     address = running.until("http://")
     assert fetch(account.sim.oauth.authorize(address))[0] == 200
     assert running.end() == 0, running.err
@@ -344,7 +346,6 @@ FAILURES = {
     "cut": ({"kind": "cut_body"}, "did not answer"),
     "no JSON": ({"kind": "body", "body": "<html>", "status": 200}, "can't be used"),
     "silence": ({"kind": "hang"}, "did not answer"),
-    "429": ({"kind": "status", "status": 429, "headers": {"Retry-After": "9999"}}, "status 429"),
 }
 
 
@@ -370,6 +371,17 @@ def test_a_device_goes_on_asking_when_the_server_is_left_alone_for_a_while(accou
     account.sim.oauth.authorize_device()
     account.sim.clear_faults()
     assert running.end() == 0, running.err
+
+
+def test_a_device_does_not_ask_before_the_rate_limit_lets_it(account, device):
+    headers = {"Retry-After": "9999"}
+    account.sim.faults(kind="status", status=429, path=TOKEN_PATH, times=None, headers=headers)
+    running = device("--timeout", "2")
+    assert running.end() == 1
+    assert (
+        "the rate limit lets exchange_device_code go on only in 2 hours 46 minutes" in running.err
+    )
+    assert len([each for each in account.sim.requests() if each.path == TOKEN_PATH]) == 1
 
 
 def test_a_server_that_fails_to_the_end(account, device):

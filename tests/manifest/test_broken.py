@@ -13,7 +13,7 @@ PROVIDER = """
 name = "vercel"
 title = "Vercel"
 token_environment = "VERCEL_TOKEN"
-[account]
+[[accounts]]
 resource = "s.r"
 method = "get"
 key = "id"

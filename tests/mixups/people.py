@@ -56,9 +56,10 @@ class Person:
             sim.token,
             api_url=url,
             oauth_url=url,
+            marketplace_url=f"{url}/marketplace",
             secrets_file=folder / "secrets.jsonl",
             attempts=3,
-            patience=5.0,
+            max_wait=5.0,
             request_timeout=5.0,
         )
         self._names = 0

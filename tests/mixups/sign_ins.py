@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from random import Random
@@ -36,7 +35,8 @@ class SignIns:
     @property
     def acts(self) -> list[tuple[int, Callable[[], None]]]:
         """Each with its weight."""
-        return [(1, self.discover), (1, self.user_info), (2, self.look_up), *self.exchanges]
+        plain = [(1, self.discover), (1, self.user_info), (2, self.look_up), (1, self.sign)]
+        return [*plain, *self.exchanges]
 
     @property
     def exchanges(self) -> list[tuple[int, Callable[[], None]]]:
@@ -71,6 +71,14 @@ class SignIns:
         query = "SELECT issuer, jwks_uri FROM vercel.oauth.openid_configuration"
         (row,) = self._rows(query)
         assert row["jwks_uri"] == row["issuer"] + "/.well-known/jwks"
+
+    def sign(self) -> None:
+        app = self._sim.oauth.clients.confidential
+        (row,) = self._rows(
+            "EXEC vercel.oauth.sign_in.client_assertion @client_id = ?, @client_secret = ?",
+            *(app.client_id, app.client_secret),
+        )
+        assert row["client_assertion"].count(".") == 2
 
     def sign_in(self) -> None:
         app, redirect = self._app, self._app.redirect_uris[0]
@@ -181,9 +189,12 @@ class SignIns:
         return getattr(self._sim.oauth.clients, kind), self._sim.oauth.mint_code(kind, **options)
 
     def _check_sso(self, row: dict[str, Any], installation_id: str) -> None:
-        payload = row["id_token"].split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        assert claims["installation_id"] == installation_id, "an ID token of another"
+        (claims,) = self._rows(
+            "EXEC vercel.oauth.sign_in.verify_id_token @id_token = ?, @client_id = ?",
+            *(row["id_token"], self._sim.oauth.clients.sso.client_id),
+        )
+        told = json.loads(claims["additional_fields"])
+        assert told["installation_id"] == installation_id, "an ID token of another"
         if row["access_token"]:
             self._check_installed(row["access_token"], installation_id)
         if row["refresh_token"]:

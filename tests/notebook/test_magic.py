@@ -109,6 +109,15 @@ def test_how_many_writes_a_statement_may_send(run, ids, exists):
     assert "--max-writes takes a whole number" in run("%vercel --max-writes some SELECT 1").out
 
 
+def test_how_long_a_statement_may_wait(run, sent):
+    forty = f"INSERT INTO {TABLE} (name) SELECT 'n' || i FROM range(40) t(i)"
+    ran = run(f"%vercel --max-wait 60 {forty}")
+    assert isinstance(ran.error, vercel_sql.errors.WaitTooLongError)
+    assert "max_wait allows 60 s. Nothing was sent (here: %vercel --max-wait SECONDS)" in ran.out
+    assert sent("POST") == []
+    assert "--max-wait takes a whole number" in run("%vercel --max-wait some SELECT 1").out
+
+
 def test_a_deletion_that_fails_in_the_middle_shows_what_is_gone(run, sim, ids, exists):
     sim.faults(kind="status", status=403, method="DELETE", after=12)
     ran = run(f"%vercel DELETE FROM {TABLE} WHERE id IN (SELECT unnest($wanted))", wanted=ids)

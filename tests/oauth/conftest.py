@@ -11,6 +11,7 @@ import pytest
 import vercel_sql
 from vercel_sql.simulator import ReceivedRequest, Simulator
 
+DISCOVERY_PATH = "/.well-known/openid-configuration"
 ALL_SCOPES = "openid email profile offline_access"
 
 
@@ -65,9 +66,16 @@ def put(db: vercel_sql.Connection) -> Callable[[str, dict[str, Any]], dict[str, 
 
 
 @pytest.fixture
-def sent(newly_sent: Callable[[], list[ReceivedRequest]]) -> Callable[[], list[ReceivedRequest]]:
-    """What the server received since it was asked last."""
-    return newly_sent
+def sent(newly_sent: Callable[[], list[ReceivedRequest]]) -> Callable[..., list[ReceivedRequest]]:
+    """What the server received since it was asked last, without discovery unless told so.
+
+    Whether it was read before, by the same process, is not what most tests are about.
+    """
+
+    def received(*, discovery: bool = False) -> list[ReceivedRequest]:
+        return [r for r in newly_sent() if discovery or r.path != DISCOVERY_PATH]
+
+    return received
 
 
 @pytest.fixture

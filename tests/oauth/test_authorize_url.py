@@ -9,6 +9,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 import vercel_sql
+from vercel_sql.api.discovery import Discovery
+
+from .conftest import DISCOVERY_PATH
 
 EXEC = "EXEC vercel.oauth.sign_in.authorize_url @client_id = 'cl_1', @redirect_uri = $uri"
 URI = "https://app.example/back?a=1&b=ü"
@@ -35,7 +38,9 @@ def test_every_parameter_of_the_query(statement, db, sim, sent):
         "code_challenge": row["code_challenge"],
         "code_challenge_method": "S256",
     }
-    assert sent() == [], "nothing is requested"
+    assert [request.path for request in sent(discovery=True)] == [DISCOVERY_PATH]
+    made(db, statement)
+    assert sent(discovery=True) == [], "where browsers are sent to is known now"
 
 
 @pytest.mark.parametrize("statement", [EXEC, FUNCTION])
@@ -69,7 +74,8 @@ def test_no_token_is_needed(connect):
     assert made(connect(token=None, read_only=True))["url"]
 
 
-def test_without_another_server_it_is_vercels():
+def test_without_another_server_it_is_vercels(monkeypatch):
+    monkeypatch.setattr(Discovery, "read", lambda self, client: None)
     with vercel_sql.connect() as db:
         assert made(db)["url"].startswith("https://vercel.com/oauth/authorize?client_id=cl_1&")
 
@@ -83,9 +89,22 @@ def test_what_is_missing_or_empty(db):
         )
 
 
-def test_explain_shows_that_nothing_is_sent(db, sent):
-    assert db.execute(f"EXPLAIN {EXEC}", {"uri": URI}).fetchall() == []
+def test_explain_shows_discovery_alone(db, sent):
+    rows = db.execute(f"EXPLAIN {EXEC}", {"uri": URI}).fetchall()
+    assert [row[1:3] for row in rows] == [("GET", DISCOVERY_PATH)]
     assert sent() == []
+
+
+def test_prompt_and_response_mode(db):
+    more = ", @prompt = $prompt, @response_mode = $mode"
+    for prompt, mode in (("consent", "query"), ("login", "web_message.opener")):
+        query = dict(
+            parse_qsl(urlsplit(made(db, EXEC + more, prompt=prompt, mode=mode)["url"]).query)
+        )
+        assert (query["prompt"], query["response_mode"]) == (prompt, mode)
+    for name, value in (("prompt", "none"), ("response_mode", "fragment")):
+        with pytest.raises(vercel_sql.DataError, match=f"{name} takes one of"):
+            made(db, f"{EXEC}, @{name} = $value", value=value)
 
 
 def test_the_browser_brings_back_the_state(sign_in):

@@ -102,6 +102,7 @@ def test_a_bearer_that_no_header_can_hold(token, db, sent):
 
 def test_both_shapes_of_errors(db, sim):
     query = "FROM vercel.oauth.introspection WHERE token = 'a'"
+    db.execute(query).fetchall()  # where that is, is known now
     vercels = {"error": {"code": "forbidden", "message": "No.", "invalidToken": True}}
     oauths = {"error": "access_denied", "error_description": "No.", "error_uri": "https://a.b"}
     bare = {"error": "server_error", "error_description": None}
@@ -136,7 +137,7 @@ def test_an_exchange_is_not_sent_again(sim, sign_in, sent):
 
 
 def test_looking_a_token_up_is_sent_again(db, sim, sent):
-    sim.faults(kind="drop_before")
+    sim.faults(kind="drop_before", method="POST")
     query = "SELECT active FROM vercel.oauth.introspection WHERE token = 'a'"
     assert db.execute(query).fetchall() == [(False,)]
     assert len(sent()) == 3  # that a token is not active is confirmed

@@ -37,7 +37,7 @@ def test_exchange_happens_once_for_an_id(con, sign_in, sent, lines):
     (first,) = rows(con, EXCHANGE, **values)
     (second,) = rows(con, EXCHANGE, **values)
     assert first == second
-    assert [request.path for request in sent()] == ["/api/login/oauth/token"]
+    assert [request.path for request in sent()] == ["/login/oauth/token"]
     (line,) = lines()
     assert line["refresh_token"] == first["refresh_token"]
     assert "id_token" not in line
@@ -55,7 +55,7 @@ def test_refresh_and_revoke(con, sign_in, sent, lines, public):
     ]
     query = "SELECT active FROM vercel.oauth.introspect_token($t)"
     assert rows(con, query, t=row["access_token"]) == [{"active": False}]
-    paths = [request.path.removeprefix("/api/login/oauth/token") for request in sent()]
+    paths = [request.path.removeprefix("/login/oauth/token") for request in sent()]
     assert paths == ["", "/revoke", "/introspect", "/introspect"]
     assert [line["method"] for line in lines()] == ["refresh_tokens"], "revoking makes no secret"
 

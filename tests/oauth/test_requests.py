@@ -7,7 +7,7 @@ import base64
 import pytest
 
 FORM = "application/x-www-form-urlencoded"
-TOKEN = "/api/login/oauth/token"
+TOKEN = "/login/oauth/token"
 
 
 def one(requests, method, path):
@@ -32,7 +32,7 @@ def test_discovery(db, sim, sent):
     query = "SELECT * EXCLUDE additional_fields FROM vercel.oauth.openid_configuration"
     cursor = db.execute(query)
     ((issuer, *endpoints, scopes, responses, grants, challenges, algorithms),) = cursor.fetchall()
-    request = one(sent(), "GET", "/.well-known/openid-configuration")
+    request = one(sent(discovery=True), "GET", "/.well-known/openid-configuration")
     assert (authorization(request), request.body) == (None, None)
     assert issuer == sim.url
     assert endpoints == [
@@ -42,9 +42,9 @@ def test_discovery(db, sim, sent):
             TOKEN,
             f"{TOKEN}/revoke",
             f"{TOKEN}/introspect",
-            "/api/login/oauth/userinfo",
+            "/login/oauth/userinfo",
             "/.well-known/jwks",
-            "/api/login/oauth/device-authorization",
+            "/login/oauth/device-authorization",
         )
     ]
     assert scopes == ["openid", "email", "profile", "offline_access"]
@@ -187,7 +187,7 @@ def test_userinfo_of_a_given_token(connect, sim, sign_in, sent):
     user = sim.state.user
     row = (user["id"], user["email"], True, user["name"], user["username"])
     assert cursor.fetchall() == [row]
-    request = one(sent(), "POST", "/api/login/oauth/userinfo")
+    request = one(sent(), "POST", "/login/oauth/userinfo")
     assert authorization(request) == f"Bearer {token}"
     assert request.body is None
 
@@ -198,5 +198,5 @@ def test_userinfo_of_the_connections_own_token(connect, sign_in, sent):
     (row,) = connect(token=token).execute("SELECT * FROM vercel.oauth.userinfo").fetchall()
     assert row[0]
     assert row[1:] == (None,) * 6, "only openid was consented to"
-    request = one(sent(), "POST", "/api/login/oauth/userinfo")
+    request = one(sent(), "POST", "/login/oauth/userinfo")
     assert authorization(request) == f"Bearer {token}"

@@ -9,7 +9,7 @@ import pytest
 import vercel_sql
 
 T = "vercel.oauth.tokens"
-TOKEN = "/api/login/oauth/token"
+TOKEN = "/login/oauth/token"
 
 
 def grants(requests):
@@ -222,7 +222,7 @@ def test_explain_of_an_introspection_hides_the_token(db, sent):
     ):
         rows = db.execute(f"EXPLAIN {query}", values).fetchall()
         assert "t0k3nt0k3n" not in str(rows).replace("\n", "")
-        line = 'POST /api/login/oauth/token/introspect with {"token": "[secret]"}'
+        line = 'POST /login/oauth/token/introspect with {"token": "[secret]"}'
         assert line in dict(rows)["vercel_requests"]
     assert sent() == []
 
@@ -234,12 +234,13 @@ def test_looking_around(db, sent):
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     http = {row["method"]: row["http"] for row in dicts("SHOW METHODS IN vercel.oauth.sign_in")}
-    assert http["authorize_url"] == "procedure: no request"
+    assert http["authorize_url"] == "procedure: GET /.well-known/openid-configuration"
+    assert http["client_assertion"] == "procedure: GET /.well-known/openid-configuration"
     assert http["verify_id_token"] == (
         "procedure: GET /.well-known/openid-configuration, GET {jwks_uri}"
     )
     methods = {row["method"]: row for row in dicts(f"SHOW EXTENDED METHODS IN {T}")}
-    assert methods["exchange_code"]["http"] == f"POST {TOKEN}"
+    assert methods["exchange_code"]["http"] == "POST {token_endpoint}"
     assert methods["refresh_tokens"]["required"] == "data__client_id, data__refresh_token"
     assert methods["revoke_token"]["auth"] == "basic"
     assert methods["exchange_code"]["auth"] == "none"
@@ -257,7 +258,8 @@ def test_each_insert_has_a_template(db, sent):
     exchange, refresh = (row[0] for row in db.execute(f"SHOW INSERT INTO {T}").fetchall())
     assert "code_verifier" in exchange
     assert "data__refresh_token" in refresh
-    values = {"client_id": "cl_1", "client_secret": None, "refresh_token": "r"}
+    values = {"client_id": "cl_1", "refresh_token": "r"}
+    values |= dict.fromkeys(("client_secret", "client_assertion"))
     with pytest.raises(vercel_sql.OperationalError, match="refresh_tokens failed"):
         db.execute(refresh, values)
     assert grants(sent()) == ["refresh_token"]

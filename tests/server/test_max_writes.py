@@ -37,6 +37,17 @@ def test_a_statement_is_refused_before_its_first(
     assert con.execute(_run(three.replace(ids[0], ids[5]), "c")).fetchall()
 
 
+def test_what_waits_longer_than_a_statement_may_run_is_refused_before_its_first(
+    serve: Any, attached_to: Any, sent: Any
+) -> None:
+    con = attached_to(serve(writes=True))
+    insert = f"INSERT INTO {TABLE} (name) SELECT ''n'' || i FROM range(40) t(i)"
+    with pytest.raises(duckdb.Error, match="Vercel allows 32 every hour") as caught:
+        con.execute(_run(insert.replace("''", "'"), "a")).fetchall()
+    assert "max_wait allows 300 s. Nothing was sent" in str(caught.value)
+    assert sent("POST") == []
+
+
 def test_the_functions_stop_at_the_limit_and_so_does_run_within_one_statement(
     serve: Any, attached_to: Any, sent: Any
 ) -> None:

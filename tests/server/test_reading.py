@@ -52,3 +52,15 @@ def test_bad_rows_are_rows_and_no_write_goes_by_them(
     with pytest.raises(duckdb.Error, match=f"id {token.id}: expiresAt is text"):
         con.execute(f"FROM vercel.query('FROM run(''{delete}'', request_id := ''a'')')").fetchall()
     assert sent("DELETE") == []
+
+
+def test_what_the_servers_token_may_not_do_is_explained(
+    serve: Any, attached_to: Any, sim: Any
+) -> None:
+    sim.state.calling_token = sim.state.find_bearer(sim.bearer("team"))
+    con = attached_to(serve())
+    table = "vercel.authentication.user_tokens"
+    for query in (f"FROM {table}", f"FROM vercel.query('FROM {table}')"):
+        with pytest.raises(duckdb.Error, match="It may be limited to another team") as caught:
+            con.execute(query).fetchall()
+        assert "https://vercel.com/account/tokens" in str(caught.value)

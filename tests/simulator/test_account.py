@@ -21,12 +21,23 @@ def test_teams_are_listed_in_both_forms(api):
     body = api.get("/v2/teams").json()
     assert body["pagination"]["count"] == len(body["teams"]) == 5
     always = {"id", "slug", "name", "avatar", "createdAt", "membership"}
+    whole = {"creatorId", "updatedAt", "description", "stagingPrefix", "billing"}
+    audited = {
+        *("personalAccessTokensInvalidatedAt", "appTokensInvalidatedAt", "saml"),
+        *("integrationTokensInvalidatedAt", "apiKeysInvalidatedAt"),
+    }
     limited = [team for team in body["teams"] if "limited" in team]
     assert limited
     for team in body["teams"]:
-        assert set(team) - {"limited", "limitedBy"} == always
+        more = {"limited", "limitedBy"} if team in limited else whole
+        assert set(team) - audited == always | more
         assert team["membership"]["role"]
-    assert all(team["limited"] is True and team["limitedBy"] for team in limited)
+        assert team["membership"]["created"] == team["createdAt"]
+    assert set().union(*body["teams"]) >= audited
+    assert all(team["limited"] is True for team in limited)
+    assert {each for team in limited for each in team["limitedBy"]} == {
+        *("invalidated", "mfa", "scope"),
+    }
     assert {team["name"] is None for team in body["teams"]} == {True, False}
     assert {team["avatar"] is None for team in body["teams"]} == {True, False}
 
@@ -48,6 +59,7 @@ def test_a_team_is_found_by_id_and_slug_on_both_paths(api, simulator):
     for path in (f"/teams/{team.id}", "/teams/acme", f"/v2/teams/{team.id}", "/v2/teams/acme"):
         assert api.get(path, params={"teamId": team.id}).json() == team.as_json()
     assert api.get("/v2/teams/nope").json()["error"]["code"] == "not_found"
+    assert api.get("/v2/teams/umbra").status_code == 403, "no schema has a limited one here"
 
 
 def test_the_account_needs_credentials(simulator, connect):

@@ -1,4 +1,4 @@
-"""The command: two lines, then it serves until it is ended."""
+"""The command: four lines, then it serves until it is ended."""
 
 import argparse
 import os
@@ -49,11 +49,14 @@ def read_lines(process, count):
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_two_lines_then_it_serves_until_it_is_ended(end):
+def test_four_lines_then_it_serves_until_it_is_ended(end):
     with serving("--tokens", "3", "--rate-limit", "2/60", "--latency-ms", "1") as process:
-        text = read_lines(process, 2)
-        url_line, token_line = text.splitlines()
-        assert text == f"{url_line}\n{token_line}\n"
+        url_line, token_line, *others = read_lines(process, 4).splitlines()
+        url = url_line.partition("=")[2]
+        assert others == [
+            f"VERCEL_OAUTH_URL={url}",
+            f"VERCEL_MARKETPLACE_URL={url}/marketplace",
+        ]
         assert url_line.startswith("VERCEL_API_URL=http://127.0.0.1:")
         assert token_line.startswith("VERCEL_TOKEN=")
         with httpx.Client(
@@ -75,7 +78,7 @@ def test_the_token_depends_on_the_seed():
     tokens = set()
     for seed in ("7", "7", "8"):
         with serving("--tokens", "0", "--seed", seed) as process:
-            tokens.add(read_lines(process, 2).splitlines()[1])
+            tokens.add(read_lines(process, 4).splitlines()[1])
     assert len(tokens) == 2
 
 
@@ -104,7 +107,9 @@ def test_the_defaults(parser):
         "tokens": 250,
         "seed": 7,
         "latency_ms": 0,
+        "limits": "vercel",
         "rate_limit": None,
+        "kind": "full",
     }
     assert parser.parse_args(["--rate-limit", "100/60"]).rate_limit == RateLimit(100, 60)
 
@@ -114,6 +119,7 @@ def test_the_defaults(parser):
     [
         ("--rate-limit", "fast", "'fast' is not N/SECONDS"),
         ("--rate-limit", "0/5", "at least one request"),
+        ("--limits", "github", "choose from"),
         ("--port", "70000", "not a port"),
         ("--port", "http", "invalid"),
         ("--tokens", "-1", "less than 0"),

@@ -1,5 +1,7 @@
 """Integrations: the code exchange, single sign-on, and what their tokens may do."""
 
+import re
+
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -60,7 +62,7 @@ def test_a_code_becomes_an_access_token(anyone, simulator, connect, form):
     assert body["installation_id"].startswith("icfg_")
     assert body["user_id"] == simulator.state.user["id"]
     assert body["team_id"] is None
-    assert len(body["access_token"]) == 24
+    assert re.fullmatch("vci_[A-Za-z0-9]{56}", body["access_token"])
     theirs = connect(simulator, body["access_token"])
     assert theirs.get("/v2/user").status_code == 200
     assert theirs.get("/v5/user/tokens/current").json()["token"]["origin"] == "app"
@@ -73,7 +75,7 @@ def test_a_token_of_a_team_needs_the_team(anyone, simulator, connect, form):
     body = anyone.post(EXCHANGE, data=form(team="acme")).json()
     assert body["team_id"] == team.id
     theirs = connect(simulator, body["access_token"])
-    for path in ("/v2/user", "/v2/teams", "/v6/user/tokens", f"/teams/{team.id}"):
+    for path in ("/v2/user", "/v2/teams", "/v5/user/tokens/current", f"/teams/{team.id}"):
         assert theirs.get(path, params={"teamId": team.id}).status_code == 200, path
         for query in ({}, {"teamId": other.id}, {"slug": "acme"}, {"teamId": [team.id] * 2}):
             refused = theirs.get(path, params=query)
@@ -94,8 +96,8 @@ def test_it_is_no_token_of_the_user(anyone, simulator, connect, form, api):
     assert [token["id"] for token in now] == [token["id"] for token in before]
     refused = theirs.post("/v3/user/tokens", json={"name": "x"})
     assert message(refused, 403).startswith("Only user authentication tokens")
-    assert theirs.delete("/v3/user/tokens/current").status_code == 200
-    assert theirs.get("/v2/user").json()["error"]["invalidToken"] is True
+    assert message(theirs.get("/v6/user/tokens"), 403)
+    assert message(theirs.delete("/v3/user/tokens/current"), 403)
 
 
 def test_a_code_works_once_for_thirty_minutes(anyone, simulator, form):
@@ -169,9 +171,12 @@ def test_a_provider_learns_who_comes(anyone, simulator, sso, encoding):
     body = response.json()
     assert set(body) == {"id_token", "access_token", "token_type"}
     assert body["access_token"] is body["token_type"] is None
-    keys = KeySet.import_key_set(anyone.get("/.well-known/jwks").json())
+    keys = KeySet.import_key_set(anyone.get("/marketplace/.well-known/jwks").json())
     claims = jwt.decode(body["id_token"], keys, algorithms=["RS256"]).claims
-    assert claims["iss"] == simulator.url
+    assert claims["iss"] == simulator.marketplace_url == f"{simulator.url}/marketplace"
+    assert claims["type"] == "id_token"
+    own = {key["kid"] for key in anyone.get("/.well-known/jwks").json()["keys"]}
+    assert own.isdisjoint(key.kid for key in keys.keys), "the authorization server's are others"
     assert claims["aud"] == simulator.oauth.clients.sso.client_id
     assert claims["nonce"] == "n"
     assert claims["exp"] - claims["iat"] == 3600
@@ -201,7 +206,7 @@ def test_scopes_bring_tokens_that_can_be_refreshed(anyone, simulator, connect, s
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
-        ({"client_id": "oac_nobody"}, 404),
+        ({"client_id": "oac_nobody"}, 403),
         ({"client_id": None}, 400),
         ({"client_secret": "wrong"}, 400),
         ({"client_secret": None}, 400),
@@ -222,6 +227,24 @@ def test_wrong_exchanges_use_nothing_up(anyone, sso, changes, status):
     assert "once" in message(anyone.post(SSO, json=good))
 
 
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_a_provider_that_is_not_known_gets_each_documented_status(anyone, simulator, sso, status):
+    simulator.oauth.unknown_sso_client = status
+    assert message(anyone.post(SSO, json=sso() | {"client_id": "oac_nobody"}), status)
+
+
+def test_refresh_tokens_live_for_thirty_days_and_work_once(anyone, simulator, sso):
+    asked = sso(scope="openid offline_access")
+    refresh = {**asked, "grant_type": "refresh_token"}
+    del refresh["code"]
+    first = anyone.post(SSO, json=asked).json()["refresh_token"]
+    simulator.advance(30 * 86_400 - 1)
+    second = anyone.post(SSO, json=refresh | {"refresh_token": first}).json()["refresh_token"]
+    assert message(anyone.post(SSO, json=refresh | {"refresh_token": first}))
+    simulator.advance(30 * 86_400)
+    assert "expired" in message(anyone.post(SSO, json=refresh | {"refresh_token": second}))
+
+
 @pytest.mark.parametrize("name", ["redirect_uri", "state"])
 def test_what_a_code_is_bound_to_has_to_come_back(anyone, sso, name):
     good = sso(**{name: "https://provider.example/sso"})
@@ -235,5 +258,5 @@ def test_what_a_code_is_bound_to_has_to_come_back(anyone, sso, name):
 def test_its_codes_are_its_own(anyone, sso, form):
     other = form()
     assert message(anyone.post(SSO, json=sso() | {"code": other["code"]}))
-    assert message(anyone.post(SSO, json=other), 404)
+    assert message(anyone.post(SSO, json=other), 403)
     assert "expired" in message(anyone.post(SSO, json=sso(age_seconds=1800)))

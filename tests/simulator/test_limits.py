@@ -45,9 +45,42 @@ def test_the_end_of_a_window_is_told_by_the_accounts_clock(start, connect, now_m
     assert first == limit["reset"] == int(refused.headers["x-ratelimit-reset"])
     assert 60_000 < limit["resetMs"] - now_ms < 120_000
     assert 0 < int(refused.headers["retry-after"]) <= 60
-    simulator.advance(3600)
-    moved = api.get("/v2/user").json()["error"]["limit"]["resetMs"]
-    assert moved == limit["resetMs"] + 3_600_000, "the window lasts as long as it did"
+    simulator.advance(30)
+    assert api.get("/v2/user").json()["error"]["limit"]["resetMs"] == limit["resetMs"]
+    simulator.advance(31)
+    assert api.get("/v2/user").status_code == 200, "time that is let pass ends windows too"
+
+
+DOCUMENTED = [
+    ("POST", ["/v3/user/tokens"], 32, 3600),
+    ("DELETE", ["/v3/user/tokens/a", "/v3/user/tokens/b"], 50, 300),
+    ("GET", ["/v6/user/tokens", "/v5/user/tokens", "/v5/user/tokens/a"], 120, 60),
+    ("GET", ["/v2/user"], 500, 60),
+    ("GET", ["/v1/teams", "/v2/teams", "/v2/teams/a", "/teams/a"], 600, 60),
+]
+
+
+@pytest.mark.parametrize(("method", "paths", "requests", "seconds"), DOCUMENTED)
+def test_the_documented_limits(start, connect, method, paths, requests, seconds):
+    simulator = start(0, limits="vercel")
+    api = connect(simulator)
+    answers = [api.request(method, paths[n % len(paths)]) for n in range(requests + 1)]
+    assert [answer.status_code == 429 for answer in answers] == [False] * requests + [True]
+    told = {answer.headers["x-ratelimit-limit"] for answer in answers}
+    assert told == {str(requests)}
+    assert seconds - 30 < int(answers[-1].headers["retry-after"]) <= seconds
+    simulator.advance(seconds)
+    assert api.request(method, paths[0]).status_code != 429
+
+
+def test_what_has_no_documented_limit_has_none(start, connect):
+    api = connect(start(0, limits="vercel"))
+    assert api.get("/registration/verify").headers["x-ratelimit-limit"] == "100000"
+
+
+def test_other_limits_are_refused(start):
+    with pytest.raises(ValueError, match="vercel or none"):
+        start(0, limits="github")
 
 
 def test_paths_of_one_endpoint_share_its_limit(start, connect):

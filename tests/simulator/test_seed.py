@@ -53,15 +53,15 @@ def test_every_token_has_what_every_token_has(tokens):
     for token in tokens:
         assert {"id", "name", "type", "activeAt", "createdAt", "scopes"} <= set(token.fields)
         assert re.fullmatch("[0-9a-f]{64}", token.id)
-        assert re.fullmatch("(vcp_)?[A-Za-z0-9]{24}", token.bearer)
+        assert re.fullmatch("vcp_[A-Za-z0-9]{56}|[A-Za-z0-9]{24}", token.bearer)
         assert NOW - 5 * 365 * DAY < token["createdAt"] <= token["activeAt"] <= NOW
         for name in ("expiresAt", "revokedAt", "leakedAt"):
             assert token.get(name) is None or token["createdAt"] <= token[name]
             assert name not in token.fields or type(token[name]) is int
-        if "prefix" in token.fields:
-            assert token.bearer.startswith(token["prefix"])
-            assert token.bearer.endswith(token["suffix"])
-            assert len(token["prefix"] + token["suffix"]) < len(token.bearer) / 2
+        if token.bearer.startswith("vcp_"):
+            assert (token["prefix"], token["suffix"]) == ("vcp_", token.bearer[-6:])
+        else:
+            assert not {"prefix", "suffix"} & set(token.fields)
 
 
 def test_scopes_are_of_the_two_kinds(tokens):
@@ -106,8 +106,19 @@ def test_there_are_tokens_of_every_kind(tokens):
     for token in tokens:
         found.update(kind for kind, is_one in kinds(token).items() if is_one)
     assert set(found) == set(kinds(tokens[0]))
-    assert {token["type"] for token in tokens} == {"oauth2-token", "login", "cli"}
+    types = {"oauth2-token", "token", "authentication-token"}
+    assert {token["type"] for token in tokens} == types
     assert len({token.get("origin") for token in tokens}) > 8
+
+
+def test_there_are_browser_sessions(tokens):
+    name = re.compile(r"Website, Login with \w+ \(\w+ on \w+\)")
+    sessions = [token for token in tokens if token["type"] == "token"]
+    assert sessions == [token for token in tokens if name.fullmatch(token["name"])]
+    assert len(sessions) == 20
+    for token in sessions:
+        assert token["name"].casefold().startswith(f"website, login with {token['origin']} (")
+        assert token.get("leakedAt") is None
 
 
 def test_names_are_those_of_people_and_machines(tokens):

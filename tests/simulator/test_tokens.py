@@ -100,7 +100,7 @@ def test_creates_for_a_team(api, simulator, connect, param):
     team = simulator.state.find_team("acme")
     value = team.id if param == "teamId" else team.slug
     expires_at = int(time.time() * 1000) + 60_000
-    body = {"name": "ci", "expiresAt": expires_at, "projectId": "prj_1"}
+    body = {"name": "ci", "expiresAt": expires_at}
     created = api.post("/v3/user/tokens", params={param: value}, json=body).json()
     (scope,) = created["token"]["scopes"]
     assert (scope["type"], scope["teamId"]) == ("team", team.id)
@@ -109,11 +109,13 @@ def test_creates_for_a_team(api, simulator, connect, param):
     assert refused.status_code == 403
     assert refused.json()["error"] == {
         "code": "forbidden",
-        "message": "Only user authentication tokens can be used to create new tokens.",
+        "message": 'To create a token you must be authenticated to scope "ada-example"',
     }
 
 
-@pytest.mark.parametrize("query", ["teamId=team_x", "slug=nope", "teamId=northwind", "teamId="])
+@pytest.mark.parametrize(
+    "query", ["teamId=team_x", "slug=nope", "slug=northwind", "teamId=acme", "teamId="]
+)
 def test_creates_for_no_team_that_the_user_cannot_use(api, simulator, query):
     answer = api.post(f"/v3/user/tokens?{query}", json={"name": "x"})
     assert answer.status_code == 403
@@ -121,10 +123,11 @@ def test_creates_for_no_team_that_the_user_cannot_use(api, simulator, query):
     assert len(simulator.state.tokens()) == 31
 
 
-def test_refuses_two_teams_at_once(api):
-    answer = api.post("/v3/user/tokens?teamId=acme&slug=bright-labs", json={"name": "x"})
+def test_refuses_two_teams_at_once(api, simulator):
+    path = f"/v3/user/tokens?teamId={simulator.state.find_team('acme').id}"
+    answer = api.post(f"{path}&slug=bright-labs", json={"name": "x"})
     assert answer.status_code == 400
-    same = api.post("/v3/user/tokens?teamId=acme&slug=acme", json={"name": "x"})
+    same = api.post(f"{path}&slug=acme", json={"name": "x"})
     assert same.status_code == 200
 
 

@@ -80,6 +80,43 @@ def test_is_revoked(flags, revoked, expected):
 
 
 @pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, True),
+        ({"expiresAt": 1}, False),
+        ({"expiresAt": 99_999_999_999_999}, True),
+        ({"revokedAt": 0}, False),
+        ({"revokedAt": 1, "expiresAt": 1}, False),
+        ({"revokedAt": "x"}, None),
+        ({"revokedAt": "x", "expiresAt": 1}, False),
+        ({"expiresAt": []}, None),
+        ({"expiresAt": [], "revokedAt": 1}, False),
+    ],
+)
+def test_is_working(flags, fields, expected):
+    assert flags("is_working", **fields) is expected
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "expected"),
+    [
+        ("token", "Website, Login with GitHub (Chrome on macOS)", True),
+        ("token", "Website, Login with SAML (Safari on iOS)", True),
+        ("token", "website", False),
+        ("token", "ci", False),
+        ("oauth2-token", "Website, Login with GitHub (Chrome on macOS)", False),
+        ("authentication-token", "ci", False),
+        ("oauth2-token", 7, False),
+        ("token", 7, None),
+        (7, "Website, Login with GitHub (Chrome on macOS)", None),
+        (7, "ci", False),
+    ],
+)
+def test_is_session(flags, type_, name, expected):
+    assert flags("is_session", type=type_, name=name) is expected
+
+
+@pytest.mark.parametrize(
     ("scopes", "has_user", "teams"),
     [
         ([user()], True, 0),

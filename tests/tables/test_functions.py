@@ -180,7 +180,7 @@ def test_a_token_is_deleted(writer, sim):
 
 def test_the_calling_token_is_not_deleted_by_its_id(writer, sim):
     own = sim.state.calling_token.id
-    with pytest.raises(duckdb.Error, match="is never deleted by the way"):
+    with pytest.raises(duckdb.Error, match="is never deleted by accident"):
         writer.execute(f"{DELETE}('{own}', request_id := 'd1')").fetchall()
     assert writes(sim) == []
     assert sim.state.find_token(own) is not None

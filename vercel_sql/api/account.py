@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from vercel_sql.api.decode import text_problem
 from vercel_sql.api.requests import build_request
-from vercel_sql.manifest import vercel
+from vercel_sql.errors import ForbiddenError
+from vercel_sql.manifest import AccountRules, vercel
 
 if TYPE_CHECKING:
     from vercel_sql.api.client import Client
@@ -27,7 +28,7 @@ class Account:
 
 
 def ask_account(client: Client) -> Account:
-    """Asks, which takes one request.
+    """Asks, which takes one request, or two for the session of an app.
 
     Raises:
         MissingTokenError: there is no credential.
@@ -35,7 +36,18 @@ def ask_account(client: Client) -> Account:
         TransportError: no answer came.
         AnswerError: the answer names nobody.
     """
-    rules = client.provider.account
+    first, *others = client.provider.accounts
+    try:
+        return _ask(client, first)
+    except ForbiddenError as error:
+        bearer = client.credential.token or ""
+        fitting = [each for each in others if bearer.startswith(tuple(each.markers))]
+        if not fitting or error.is_dead:
+            raise
+        return _ask(client, fitting[0])
+
+
+def _ask(client: Client, rules: AccountRules) -> Account:
     service, _, resource = rules.resource.partition(".")
     method = vercel().service(service).resources[resource].methods[rules.method]
     answer = client.send(build_request(method, {}))

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from vercel_sql.api.decode import decode_json
+from vercel_sql.api.explanations import explained
 from vercel_sql.api.foreign_pages import advice_about, leads_elsewhere, page_of_others
 from vercel_sql.api.redaction.structures import masked_values
 from vercel_sql.errors import (
@@ -38,12 +39,16 @@ _BY_STATUS: dict[int, type[APIError]] = {
     429: RateLimitedError,
 }
 _FOREIGN = "unknown_error"  # the code of what is none of the API's errors
+_NAMELESS = "unnamed_error"  # the code of an error of the API that has a message alone
 _LONGEST_CODE = 100
 _LONGEST_MESSAGE = 500
 _DEEPEST = 50  # levels of JSON in an error, which is masked and shown
 # What the codes of RFC 6749 (section 5.2) mean for the person who reads them here.
 _OAUTH_HINTS = {
-    "invalid_client": "Check client_id and client_secret, and whether the app has a secret at all",
+    "invalid_client": (
+        "Check client_id and client_secret, and whether the app has a secret at all. An assertion "
+        "works once, for a minute, and with the app's own secret or key"
+    ),
     "invalid_grant": (
         "A code works once and not for long, and with what it was asked for; a refresh token works "
         "once. Begin the sign-in again"
@@ -77,6 +82,7 @@ def api_error(
     body: bytes,
     mask: Callable[[str], str],
     origin: Origin = _SOMEWHERE,
+    authorization: str | None = None,
 ) -> APIError:
     """The error for an answer whose status is not 2xx.
 
@@ -88,13 +94,18 @@ def api_error(
         body: its body.
         mask: masks secrets, which the server or the path may repeat.
         origin: where the answer should have come from.
+        authorization: the ``Authorization`` header that the request went out with.
     """
     detail = _detail(method, mask(path), status, headers, body, mask)
     text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {detail.path} "
     # Programs are given what was said; people are told it in one line, as is all of this.
     text += f"answered {status} {visible(detail.code)}: {visible(detail.message)}"
     pause = retry_after_seconds(detail, headers, origin.now)
-    hints = [_hint(detail, headers, body, origin.host, pause), _clock_hint(method, detail, origin)]
+    bearer = (authorization or "").removeprefix("Bearer ")
+    hint = _hint(method, detail, headers, body, origin.host, bearer)
+    if not hint and status == 429 and pause is not None:
+        hint = f"The limit is free again in {pause:.0f} s"
+    hints = [hint, _clock_hint(method, detail, origin)]
     if status >= 500:
         hints = [*hints, _sign_in_hint(method)]
     told = ". ".join(hint for hint in hints if hint)
@@ -120,11 +131,13 @@ def _detail(
     mask: Callable[[str], str],
 ) -> APIErrorDetail:
     code, message, extra = _read_error(body)
+    if message and not code:
+        code = _NAMELESS
     if not code:
         kind = headers.get("content-type", "nothing").split(";")[0]
         code = _FOREIGN
         found = page_of_others(status, headers, body) or f"the body is {kind}"
-        message = message or f"{found}, not one of Vercel's errors"
+        message = f"{found}, not one of Vercel's errors"
     # Masked before they are cut: nobody would know half a secret.
     code, message = mask(code)[:_LONGEST_CODE], mask(message)[:_LONGEST_MESSAGE]
     return APIErrorDetail(status, code, message, method.http, path, masked_values(extra, mask))
@@ -150,29 +163,17 @@ def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
 
 
 def _hint(
-    detail: APIErrorDetail, headers: Mapping[str, str], body: bytes, host: str, pause: float | None
+    method: Method,
+    detail: APIErrorDetail,
+    headers: Mapping[str, str],
+    body: bytes,
+    host: str,
+    bearer: str,
 ) -> str:
     """What the reader can do about it."""
     if detail.code == _FOREIGN:
         return _hint_about_foreign(detail, headers, body, host)
-    if detail.extra.get("invalidToken"):
-        return "The token is dead: it was revoked, or it expired. Use another one"
-    if detail.extra.get("missingToken"):
-        return "The request carried no token"
-    if detail.code == "integration_configuration_disabled":
-        return (
-            "The integration is disabled, because the person who owned it left the team. A team "
-            "owner has to transfer its ownership within 30 days, or Vercel deletes it"
-        )
-    if detail.code in _OAUTH_HINTS:
-        return _OAUTH_HINTS[detail.code]
-    if detail.status == 401:
-        return "Check that the token is whole, and that it belongs to this API"
-    if detail.status == 403:
-        return "The token may not do this: check its scopes and its team"
-    if detail.status == 429:
-        return "" if pause is None else f"The limit is free again in {pause:.0f} s"
-    return ""
+    return _OAUTH_HINTS.get(detail.code) or explained(method, detail, bearer)
 
 
 def _hint_about_foreign(

@@ -12,7 +12,13 @@ from functools import partial
 from queue import Empty, Queue, SimpleQueue
 from typing import Any, TypeAlias, TypeVar, cast
 
-from vercel_sql.errors import ParameterError, StatementCancelledError, StatementTimeoutError
+from vercel_sql.api.durations import spelled
+from vercel_sql.errors import (
+    ParameterError,
+    StatementCancelledError,
+    StatementTimeoutError,
+    WaitTooLongError,
+)
 
 T = TypeVar("T")
 Box: TypeAlias = Queue[Any] | SimpleQueue[Any]
@@ -40,6 +46,40 @@ class AbandonedError(StatementCancelledError):
     """What was under way when a scope ended goes on without anybody who waits for it."""
 
 
+class LimitWaits:
+    """How long a statement waits for rate limits; threads that wait side by side count once.
+
+    Args:
+        most: how many seconds it may wait altogether; None does not limit it.
+        adds_up: whether waits count together, or each for itself.
+    """
+
+    def __init__(self, most: float | None = None, *, adds_up: bool = True) -> None:
+        self._most = most
+        self._adds_up = adds_up
+        self._total = self._until = 0.0
+        self._lock = threading.Lock()
+
+    def begin(self, seconds: float, what: str) -> None:
+        """Counts a wait that begins now.
+
+        Raises:
+            WaitTooLongError: it would be too long.
+        """
+        now = time.monotonic()
+        with self._lock:
+            until = max(now + seconds, self._until)
+            total = self._total + until - max(now, self._until) if self._adds_up else seconds
+            if self._most is not None and total > self._most:
+                raise WaitTooLongError(
+                    f"{what} only in {spelled(seconds)}, and max_wait allows "
+                    f"{self._most:g} s of waiting for rate limits",
+                    wait=total,
+                    limit=self._most,
+                )
+            self._total, self._until = total, until
+
+
 class CancelScope:
     """One statement: it ends when its time is over, or when somebody cancels it.
 
@@ -49,13 +89,15 @@ class CancelScope:
 
     Args:
         timeout: how many seconds the statement may take altogether; None does not limit it.
+        waits: how long it may wait for rate limits.
 
     Attributes:
         interruption: the Ctrl-C that cancelled it, where one did.
     """
 
-    def __init__(self, timeout: float | None = None) -> None:
+    def __init__(self, timeout: float | None = None, waits: LimitWaits | None = None) -> None:
         self.timeout = timeout
+        self._waits = waits or LimitWaits()
         self._end = None if timeout is None else time.monotonic() + timeout
         self._waiting: set[Box] = set()
         self._lock = threading.Lock()
@@ -104,8 +146,12 @@ class CancelScope:
         Who cancels this one is not heard in it: whoever made it passes that on.
         """
         part = CancelScope()
-        part.timeout, part._end = self.timeout, self._end
+        part.timeout, part._end, part._waits = self.timeout, self._end, self._waits
         return part
+
+    def successor(self) -> CancelScope:
+        """A scope for what comes when this one is cancelled."""
+        return CancelScope(self.timeout, self._waits)
 
     def check(self) -> None:
         """Goes on only where it is not over.
@@ -145,6 +191,30 @@ class CancelScope:
             StatementCancelledError: it was cancelled.
             StatementTimeoutError: its time would be over before; known at once.
         """
+        self._require_time(seconds, what)
+        with self.told(Queue() if box is None else box) as told:
+            try:
+                told.get(timeout=min(max(0.0, seconds), threading.TIMEOUT_MAX))
+            except Empty:
+                return False
+        self.check()
+        return True
+
+    def begin_limit_wait(self, seconds: float, what: str) -> None:
+        """Counts a wait for a rate limit, which begins now.
+
+        Args:
+            seconds: how long it is.
+            what: what is waited for, as an error is to say it.
+
+        Raises:
+            StatementTimeoutError: its time would be over before.
+            WaitTooLongError: it may not wait that long for rate limits.
+        """
+        self._require_time(seconds, what)
+        self._waits.begin(seconds, what)
+
+    def _require_time(self, seconds: float, what: str) -> None:
         left = self.remaining()
         if left is not None and left < seconds:
             # Waiting for nothing would only make the answer late.
@@ -152,13 +222,6 @@ class CancelScope:
                 f"the statement may take {self.timeout:g} s (timeout), and {what} only in "
                 f"{seconds:.1f} s"
             )
-        with self.told(Queue() if box is None else box) as told:
-            try:
-                told.get(timeout=max(0.0, seconds))
-            except Empty:
-                return False
-        self.check()
-        return True
 
     def run(self, act: Callable[[], T], most: float | None = None) -> T:
         """Carries out what blocks, on another thread, and comes back at once when the scope ends.
@@ -286,19 +349,21 @@ def work_done() -> threading.Event | None:
     return _work_done.get()
 
 
-def checked_seconds(name: str, seconds: float) -> float:
+def checked_seconds(name: str, seconds: float, *, zero: bool = False) -> float:
     """A number of seconds that somebody who is not type-checked gave.
 
     Args:
         name: what they are for.
         seconds: the number.
+        zero: whether it may be 0.
 
     Raises:
-        ParameterError: it is none above 0, or more than can be waited for.
+        ParameterError: it is not one above 0, or more than can be waited for.
     """
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 0 < seconds <= threading.TIMEOUT_MAX:
-        raise ParameterError(f"{name} is {seconds!r}, and takes a number of seconds above 0")
+    if not is_number or not (0 < seconds <= threading.TIMEOUT_MAX or (zero and seconds == 0)):
+        allowed = "from 0 on" if zero else "above 0"
+        raise ParameterError(f"{name} is {seconds!r}, and takes a number of seconds {allowed}")
     return seconds
 
 

@@ -18,16 +18,17 @@ from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.auditing import Auditor, count_request
-from vercel_sql.api.cancel_scope import GRACE, CancelScope, checked_seconds
+from vercel_sql.api.cancel_scope import GRACE, CancelScope, LimitWaits, checked_seconds
 from vercel_sql.api.connections import Connections, close_when_dropped
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
+from vercel_sql.api.discovery import located
 from vercel_sql.api.doubts import Doubts
 from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.exchange import Received, exchange, longest, not_whole
 from vercel_sql.api.journal import release_all
 from vercel_sql.api.leaving import SentScope
-from vercel_sql.api.limits import RATE_LIMIT
+from vercel_sql.api.limits import RateBudgets
 from vercel_sql.api.logger import logger
 from vercel_sql.api.noting import Trail, noted
 from vercel_sql.api.observers import Observers
@@ -56,9 +57,7 @@ _own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", defa
 
 
 class Client(HoldsSecrets):
-    """Calls the methods of one provider with one credential, over one connection pool.
-
-    Threads may share a client.
+    """Calls the methods of one provider with one credential; threads may share it.
 
     Attributes:
         pages: who is told of each page of a listing.
@@ -76,7 +75,7 @@ class Client(HoldsSecrets):
         read_only: refuse every method that the manifest does not call a read.
         request_timeout: seconds for connecting, and for each wait for bytes.
         attempts: how often a request that may be sent again is sent at most.
-        patience: how many seconds one request may wait for rate limits altogether.
+        max_wait: how many seconds each wait for a rate limit may take where no statement waits.
         audit_log: where every write is noted, if anywhere.
 
     Raises:
@@ -92,7 +91,7 @@ class Client(HoldsSecrets):
         read_only: bool = False,
         request_timeout: float = 30.0,
         attempts: int = 5,
-        patience: float = 120.0,
+        max_wait: float | None = None,
         audit_log: AuditLog | None = None,
     ) -> None:
         given = urls or {}
@@ -103,11 +102,11 @@ class Client(HoldsSecrets):
             name: base_url(server, given.get(name)) for name, server in provider.servers.items()
         }
         self.servers = Servers(self.urls)
-        self.patience = patience
+        self._max_wait = max_wait
         self._attempts = attempts
         self._request_timeout = checked_seconds("request_timeout", request_timeout)
         self._scope: CancelScope | None = None
-        self._idle = CancelScope()
+        self._idle = CancelScope(waits=LimitWaits(max_wait, adds_up=False))
         self._read_only = read_only
         self.auditor = Auditor(self, audit_log) if audit_log is not None else None
         self._guards = 0
@@ -131,7 +130,7 @@ class Client(HoldsSecrets):
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Makes the client read-only for a while: nothing that runs meanwhile changes anything."""
+        """Makes the client read-only while the context lasts."""
         with self._lock:
             self._guards += 1
         try:
@@ -165,7 +164,7 @@ class Client(HoldsSecrets):
 
     def interrupt_idle(self) -> None:
         """Ends what is under way outside of statements, and nothing that begins later."""
-        idle, self._idle = self._idle, CancelScope()
+        idle, self._idle = self._idle, self._idle.successor()
         idle.cancel()
 
     def _renew_after(self, scope: CancelScope) -> None:
@@ -201,7 +200,7 @@ class Client(HoldsSecrets):
             read_only=self._read_only,
             request_timeout=self._request_timeout,
             attempts=self._attempts,
-            patience=self.patience,
+            max_wait=self._max_wait,
         )
         twin.auditor, twin.redactor, twin.proofs = self.auditor, self.redactor, self.proofs
         twin.doubts = self.doubts
@@ -242,13 +241,12 @@ class Client(HoldsSecrets):
             self.current_scope.run(partial(self.credential.require, needed_by))
 
     def complete(self, request: Request) -> Request:
-        """The request as it goes out: with the team that an adopted credential is bound to.
-
-        An integration that is installed on a team has to name it in every call.
-        """
-        team = self.credential.team_id
-        uses_own = request.method.auth and request.authorization is None
-        if team is None or not uses_own or any(name == "teamId" for name, _ in request.query):
+        """The request as it goes out: where discovery says, and with an installation's team."""
+        request = located(self, request)
+        team, method = self.credential.team_id, request.method
+        uses_own = method.auth and request.authorization is None
+        is_settled = method.refused("teamId") or "teamId" in dict(request.query)
+        if team is None or not uses_own or is_settled:
             return request
         return replace(request, query=(*request.query, ("teamId", team)))
 
@@ -302,8 +300,7 @@ class Client(HoldsSecrets):
 
     def _renewed(self, bearer: str | None, refused: APIError) -> str | None:
         """Another token, where the request was refused because its own is dead."""
-        is_dead = refused.status == 401 or refused.extra.get("invalidToken") is True
-        if bearer is None or not is_dead:
+        if bearer is None or not refused.is_dead:
             return None
         renewed = self.current_scope.run(partial(self.credential.renew, bearer))
         self.redactor.add(renewed)
@@ -323,7 +320,7 @@ class Client(HoldsSecrets):
         method = request.method
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: retries.may_retry(method, error)),
-            stop=retries.stop(self._attempts, self.patience),
+            stop=retries.stop(self._attempts),
             wait=retries.pause,
             # What is waited for is known before the sleep alone.
             before_sleep=self._pause,
@@ -338,16 +335,15 @@ class Client(HoldsSecrets):
     ) -> Answer:
         """Sends a request once the rate limit allows it."""
         method, clock = request.method, self.clock(request.method.server)
-        attempt, waited = (retrying.statistics[name] for name in ("attempt_number", "idle_for"))
         authorization = headers.get("Authorization")
         budgets = self.servers.budgets(method, authorization)
-        turn = budgets.wait(method, clock, self.current_scope, self.patience - waited)
+        turn = budgets.wait(method, clock, self.current_scope)
         received: Received | None = None
         began = time.monotonic()
         try:
-            received = self._send_once(request, headers, attempt)
+            received = self._send_once(request, headers, retrying.statistics["attempt_number"])
         finally:
-            budgets.end(method, turn, clock, received.headers if received else None)
+            budgets.end(method, turn, clock, received)
         return self._judged(request, received, authorization, began)
 
     def _send_once(self, request: Request, headers: httpx.Headers, attempt: int) -> Received:
@@ -453,23 +449,25 @@ class Client(HoldsSecrets):
                 raise answer.unusable(received.problem)
             self.proofs.check(answer, authorization)
             return answer
-        raise refused(self, answer, origin, authorization, began)
+        error = refused(self, answer, origin, authorization, began)
+        if retries.is_over_limit(error) and retries.may_retry(request.method, error):
+            budgets = self.servers.budgets(request.method, authorization)
+            budgets.refused(request.method, error.retry_after)
+        raise error
 
     def _pause(self, state: tenacity.RetryCallState) -> None:
         """Waits before a request is sent again."""
         failure = state.outcome.exception() if state.outcome else None
-        reason = f"status {failure.status}" if isinstance(failure, APIError) else "no answer"
-        log.info("%s: sent again in %.1f s", reason, state.upcoming_sleep)
         self.connections.drop(state.args[0].line)
-        is_limited = isinstance(failure, APIError) and failure.status == 429
-        what = RATE_LIMIT if is_limited else "the request is to be sent again"
-        self.current_scope.sleep(state.upcoming_sleep, what=what)
+        if state.upcoming_sleep:
+            reason = f"status {failure.status}" if isinstance(failure, APIError) else "no answer"
+            log.info("%s: sent again in %.1f s", reason, state.upcoming_sleep)
+            self.current_scope.sleep(state.upcoming_sleep, what="the request is to be sent again")
 
-    def budget(self, method: Method) -> Told | None:
-        """What is left of a method's rate limit, for the connection's own token."""
+    def budgets(self, method: Method) -> RateBudgets:
+        """The rate budgets of the connection's own token at a method's server."""
         bearer = self.credential.token if method.auth else None
-        authorization = f"Bearer {bearer}" if bearer else None
-        return self.servers.budgets(method, authorization).get(method)
+        return self.servers.budgets(method, f"Bearer {bearer}" if bearer else None)
 
     def _tell(
         self, request: Request, received: Received | None, milliseconds: float, attempt: int

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import MissingTokenError, ParameterError
+from vercel_sql.manifest import vercel
 
 # What a bearer token may consist of (RFC 6750, section 2.1).
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
@@ -23,6 +24,10 @@ class TokenSource(Protocol):
     @property
     def team_id(self) -> str | None:
         """The team that every call has to name, for an integration installed on a team."""
+
+    @property
+    def origin(self) -> str | None:
+        """The kind of token, by the manifest's name, where the place says it."""
 
     @property
     def token(self) -> str | None:
@@ -86,6 +91,11 @@ class Credential(HoldsSecrets):
     predecessor: str | None = field(default=None, repr=False)
 
     @property
+    def origin(self) -> str | None:
+        """That of an integration, where it names a team in every call; else nobody knows."""
+        return None if self.team_id is None else "integration"
+
+    @property
     def fresh(self) -> str | None:
         """The token."""
         return self.token
@@ -142,7 +152,8 @@ def missing_token(needed_by: str, sought: tuple[str, ...]) -> str:
     places = ", then ".join(sought)
     return (
         f"{needed_by} needs a Vercel token, and none was found in {places}. "
-        "Log in with vercel-sql login, or make a token in Vercel's account settings under Tokens."
+        f"{vercel().provider.token_advice}. To read only, a login may be enough: vercel login "
+        "(Vercel's own command line) or vercel-sql login."
     )
 
 

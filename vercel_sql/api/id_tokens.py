@@ -1,93 +1,92 @@
-"""Verifies ID tokens (JWT) against the keys of the server that issued them."""
+"""Verifies ID tokens (JWT) against the keys of the server that issued them.
+
+Two servers issue them: the authorization server those of sign-ins, and the marketplace those of the
+SSO exchange. Each has keys of its own, and neither is believed about the other's tokens.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError, MissingClaimError
 from joserfc.jwk import KeySet
 
-from vercel_sql.api.answer import Answer
 from vercel_sql.api.client import Client
-from vercel_sql.api.requests import Request, build_request
+from vercel_sql.api.decode import decode_json
+from vercel_sql.api.discovery import path_on
+from vercel_sql.api.requests import Request
 from vercel_sql.errors import AnswerError, DataError
-from vercel_sql.manifest import Method, vercel
+from vercel_sql.manifest import Method
 
 # Asymmetric ones only: with `none`, or an HMAC keyed with a public key, anybody could sign.
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 # How far the clocks of this machine and the server's may be apart.
 _LEEWAY_SECONDS = 60
-
-# Where the keys are is in the discovery document, and in no manifest.
-_KEYS = Method(
-    name="keys",
-    resource="oauth.keys",
-    verb="select",
-    http="GET",
-    path="",
-    description="",
-    effect="read",
-    retry="safe",
-    server="oauth",
-    auth=False,
-)
-
-
-def discover(client: Client) -> Mapping[str, Any]:
-    """What the authorization server says of itself.
-
-    Raises:
-        AnswerError: it is not a discovery document, or is that of another server.
-    """
-    document = vercel().service("oauth").resources["openid_configuration"].lister
-    assert document is not None  # noqa: S101 - the manifest has one
-    answer = client.send(build_request(document, {}))
-    content = answer.json()
-    base = client.urls[document.server]
-    if not isinstance(content, dict) or content.get("issuer") != base:
-        raise answer.unusable(f"it is not the discovery document of the issuer {base}")
-    return content
+# Whose tokens say of what `type` they are: its access tokens are signed with the same keys.
+_TYPED = "marketplace"
 
 
 def verify_id_token(
-    client: Client, token: str, *, audience: str, nonce: str | None
+    client: Client, token: str, *, audience: str, nonce: str | None, issuer: str | None = None
 ) -> dict[str, Any]:
-    """The claims of an ID token whose signature, issuer, audience, expiry and nonce hold.
+    """The claims of an ID token whose signature, issuer, audience, times and nonce hold.
 
     Args:
-        client: reads the server's discovery document and keys.
+        client: reads the keys of the issuer.
         token: the ID token.
         audience: the client id that the token has to be for.
         nonce: what was sent with the authorization request; None where none was sent.
+        issuer: who has to have issued it; None where either server may.
 
     Raises:
         DataError: the token does not hold; the message says which part of it, never its content.
+        AnswerError: the issuer's keys can't be had.
     """
-    configuration = discover(client)
-    keys = _keys(client, configuration)
+    server = _issuer(client, token, issuer)
+    keys = _keys(client, server)
     try:
         decoded = jwt.decode(token, keys, algorithms=list(_ALGORITHMS))
-        expected = _claims(configuration["issuer"], audience, nonce, decoded.claims.get("aud"))
+        expected = _claims(client, server, audience, nonce, decoded.claims.get("aud"))
         expected.validate(decoded.claims)
     except ExpiredTokenError:
         raise _refused("it has expired") from None
     except JoseError as error:
         raise _refused(_reason(error)) from None
-    except ValueError:
-        raise _refused("it is no signed token") from None
+    except (ValueError, RecursionError):
+        raise _refused("it is not a signed token") from None
     return dict(decoded.claims)
 
 
+def _issuer(client: Client, token: str, issuer: str | None) -> str:
+    """The server whose token it says that it is, to the letter."""
+    try:
+        said = decode_json(jws.extract_compact(token.encode()).payload)
+    except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
+        raise _refused("it is not a signed token") from None
+    named = said.get("iss") if isinstance(said, dict) else None
+    if named is None:
+        raise _refused("it has no iss")
+    servers = client.provider.servers
+    found = [n for n, server in servers.items() if server.keys and client.urls[n] == named]
+    if not found or (issuer is not None and issuer != named):
+        raise _refused("it comes from another issuer")
+    if len(found) > 1:
+        raise _refused(
+            f"{' and '.join(servers[n].environment for n in found)} are the same, so that "
+            "nothing tells whose it is"
+        )
+    return found[0]
+
+
 def _claims(
-    issuer: str, audience: str, nonce: str | None, audiences: object
+    client: Client, server: str, audience: str, nonce: str | None, audiences: object
 ) -> jwt.JWTClaimsRegistry:
     # Of a token for several audiences only `azp` says who asked for it (OpenID Connect Core, 2).
     several = isinstance(audiences, list) and len(audiences) > 1
     options: dict[str, Any] = {
         "azp": {"essential": several, "value": audience},
-        "iss": {"essential": True, "value": issuer},
+        "iss": {"essential": True, "value": client.urls[server]},
         "aud": {"essential": True, "value": audience},
         "exp": {"essential": True},
         "iat": {"essential": True},
@@ -95,39 +94,62 @@ def _claims(
     }
     if nonce is not None:
         options["nonce"] = {"essential": True, "value": nonce}
-    return jwt.JWTClaimsRegistry(leeway=_LEEWAY_SECONDS, **options)
+    if server == _TYPED:
+        options["type"] = {"essential": True, "value": "id_token"}
+    now = client.clock(server).now_ms() // 1000
+    return jwt.JWTClaimsRegistry(now, _LEEWAY_SECONDS, **options)
 
 
-def _keys(client: Client, configuration: Mapping[str, Any]) -> KeySet:
-    """The server's public keys, from the address that discovery gives, on the same server."""
-    base = client.urls[_KEYS.server]
-    address = configuration.get("jwks_uri")
-    if not isinstance(address, str) or not address.startswith(f"{base}/"):
-        raise AnswerError(f"the discovery document of {base} names no keys of its own (jwks_uri)")
-    path = address.removeprefix(base)
-    answer: Answer = client.send(Request(_KEYS, path))
+def _keys(client: Client, server: str) -> KeySet:
+    """The issuer's public keys, from the issuer itself."""
+    method = Method(
+        name="keys",
+        resource=f"{server}.keys",
+        verb="select",
+        http="GET",
+        path=_keys_path(client, server),
+        description="",
+        effect="read",
+        retry="safe",
+        server=server,
+        auth=False,
+    )
+    answer = client.send(Request(method, method.path))
     try:
         return KeySet.import_key_set(answer.json())
     except (JoseError, ValueError, KeyError, TypeError):
-        raise answer.unusable("it is no set of keys") from None
+        raise answer.unusable("it is not a set of keys") from None
+
+
+def _keys_path(client: Client, server: str) -> str:
+    """Where the keys are: as discovery says now, which there is for one of the two; else fixed."""
+    fixed, base = client.provider.servers[server].keys or "", client.urls[server]
+    document = None if server == _TYPED else client.servers.discovery(server).read(client)
+    if document is None:
+        return fixed
+    path = path_on(base, document.get("jwks_uri"))
+    if path is None:
+        raise AnswerError(f"the discovery document of {base} names no keys of its own (jwks_uri)")
+    return path
 
 
 _REASONS = {
     "bad_signature": "its signature is not of one of the server's keys",
     "unsupported_algorithm": "it is not signed, or in a way that anybody could sign",
-    "decode_error": "it is no signed token",
-    "missing_algorithm": "it is no signed token",
+    "decode_error": "it is not a signed token",
+    "missing_algorithm": "it is not a signed token",
     "missing_key": "its signature is not of one of the server's keys",
     "invalid_key_id": "its signature is not of one of the server's keys",
 }
 _CLAIMS = {
-    "iss": "it is of another issuer",
+    "iss": "it comes from another issuer",
     "aud": "it is for another audience (client id)",
     "azp": "it was made for another app",
     "nonce": "its nonce is not the one that was sent",
-    "exp": "its expiry is no time",
+    "exp": "its expiry is not a time",
     "nbf": "it is not valid yet",
     "iat": "it was made in the future",
+    "type": "it is not an ID token, but a token of another type",
 }
 
 

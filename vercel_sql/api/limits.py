@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from queue import Queue
 from typing import Any
 
 from vercel_sql.api.cancel_scope import CancelScope
+from vercel_sql.api.durations import moment_in, spelled
+from vercel_sql.api.exchange import Received
 from vercel_sql.api.logger import logger
 from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.api.shared import Shared
-from vercel_sql.api.windows import HEAD_START, EndpointBudget, Told, Turn
+from vercel_sql.api.windows import HEAD_START, EndpointBudget, Forecast, Told, Turn
 from vercel_sql.manifest import Method
 
 log = logger("api")
 
-RATE_LIMIT = "the rate limit lets the next request go"
-"""What is waited for where a limit is spent, in words for an error."""
+# From how many seconds on a wait is told to whoever does not watch the progress.
+_WORTH_TELLING = 5.0
 
 
 class RateBudgets:
@@ -31,8 +33,9 @@ class RateBudgets:
     """
 
     def __init__(self) -> None:
-        self._all: defaultdict[str, EndpointBudget] = defaultdict(EndpointBudget)
+        self._all: dict[str, EndpointBudget] = {}
         self._in_line: defaultdict[str, set[Queue[Any]]] = defaultdict(set)
+        self._told: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def get(self, method: Method) -> Told | None:
@@ -41,8 +44,8 @@ class RateBudgets:
         with self._lock:
             return self._all[endpoint].told() if endpoint in self._all else None
 
-    def wait(self, method: Method, clock: ServerClock, scope: CancelScope, patience: float) -> Turn:
-        """Waits until a request may be sent.
+    def wait(self, method: Method, clock: ServerClock, scope: CancelScope) -> Turn:
+        """Waits until a request may be sent, for as long as the scope lasts.
 
         Whoever has a turn gives it back by `end`.
 
@@ -50,47 +53,55 @@ class RateBudgets:
             method: the method that is called.
             clock: the server's clock.
             scope: what limits the waiting.
-            patience: how many seconds to wait at most. A wait beyond that is left to the server
-                to confirm, with an error of its own.
 
         Raises:
-            StatementCancelledError: the scope ended.
+            StatementCancelledError: the scope ended, or would end before.
         """
-        endpoint, waited = _endpoint(method), 0.0
-        box: Queue[Any] = Queue()
+        endpoint, what = _endpoint(method), f"the rate limit lets {method.name} go on"
         while True:
-            turn = self._ask(endpoint, clock, box, patience - waited)
+            box: Queue[Any] = Queue()
+            turn = self._ask(method, clock, box)
             if isinstance(turn, Turn):
                 return turn
-            if turn > HEAD_START:
-                log.info("%s: the rate limit is spent, waiting %.1f s", method.name, turn)
-            began = time.monotonic()
             try:
-                # What is this near may be known sooner, from another request's answer.
-                pause = scope.within(turn) if turn <= HEAD_START else turn
-                woken = scope.sleep(pause, box, RATE_LIMIT)
+                if turn > HEAD_START:
+                    scope.begin_limit_wait(turn, what)
+                    self._tell(method, turn)
+                    scope.sleep(turn, box, what)
+                else:
+                    # What is this near may be known sooner, from another request's answer.
+                    scope.sleep(scope.within(turn), box, what)
             finally:
                 with self._lock:
                     self._in_line[endpoint].discard(box)
-            waited += time.monotonic() - began if woken else turn
-            box = Queue()
 
-    def _ask(
-        self, endpoint: str, clock: ServerClock, box: Queue[Any], patience: float
-    ) -> Turn | float:
+    def _tell(self, method: Method, seconds: float) -> None:
+        """Says what is waited for and until when; once, however many threads wait."""
+        endpoint, end = _endpoint(method), time.monotonic() + seconds
+        with self._lock:
+            if end < self._told.get(endpoint, 0.0) + HEAD_START:
+                return
+            self._told[endpoint] = end
+        log.log(
+            logging.WARNING if seconds >= _WORTH_TELLING else logging.INFO,
+            "%s is waiting for the rate limit until %s (%s)",
+            method.name,
+            moment_in(seconds),
+            spelled(seconds),
+        )
+
+    def _ask(self, method: Method, clock: ServerClock, box: Queue[Any]) -> Turn | float:
         """A turn, or how long to wait for what is put into the box then."""
         server_now = clock.cautious_ms() / 1000
         with self._lock:
-            budget, line = self._all[endpoint], self._in_line[endpoint]
-            turn = budget.ask(time.monotonic(), server_now, in_line=bool(line))
+            line = self._in_line[_endpoint(method)]
+            turn = self._of(method).ask(time.monotonic(), server_now, in_line=bool(line))
             if isinstance(turn, float):
-                if turn > patience:
-                    return budget.force(time.monotonic())
                 line.add(box)
             return turn
 
     def end(
-        self, method: Method, turn: Turn, clock: ServerClock, headers: Mapping[str, str] | None
+        self, method: Method, turn: Turn, clock: ServerClock, received: Received | None
     ) -> None:
         """Gives a turn back.
 
@@ -98,17 +109,40 @@ class RateBudgets:
             method: the method that is called.
             turn: the turn.
             clock: the server's clock.
-            headers: those of the answer; None where there was none.
+            received: the answer; None where there was none.
         """
-        endpoint, told = _endpoint(method), None if headers is None else Told.read(headers)
+        endpoint = _endpoint(method)
+        told = None if received is None else Told.read(received.headers)
         server_now = clock.cautious_ms() / 1000
         with self._lock:
-            news = self._all[endpoint].end(
-                turn, told, time.monotonic(), server_now, answered=headers is not None
+            budget = self._of(method)
+            if received is not None and received.status != 429:
+                budget.accepted()
+            news = budget.end(
+                turn, told, time.monotonic(), server_now, answered=received is not None
             )
             if news:
                 for box in self._in_line[endpoint]:
                     box.put(None)
+
+    def refused(self, method: Method, pause: float | None) -> None:
+        """Has all requests of a method wait, since one was over the limit.
+
+        Args:
+            method: the method that is called.
+            pause: for how many seconds the server says; None where it does not say.
+        """
+        with self._lock:
+            self._of(method).refused(time.monotonic(), pause)
+
+    def forecast(self, method: Method, count: int, clock: ServerClock) -> Forecast | None:
+        """What the limit does to so many requests; None where it does nothing, or is not known."""
+        server_now = clock.cautious_ms() / 1000
+        with self._lock:
+            return self._of(method).forecast(count, time.monotonic(), server_now)
+
+    def _of(self, method: Method) -> EndpointBudget:
+        return self._all.setdefault(_endpoint(method), EndpointBudget(method.limit))
 
 
 def _endpoint(method: Method) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from vercel_sql.api.appending import open_for_appending
+from vercel_sql.api.client_auth import Signing
 from vercel_sql.api.logger import logger
 from vercel_sql.api.os_files import permissions, remove, replace, sync_folder
 from vercel_sql.api.private_files import READABLE, make_private, open_private
@@ -44,7 +45,9 @@ class SavedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=False, kw_on
         refresh_token: what new tokens are had with, a secret.
         expires_at: when the access token stops working, in milliseconds since the epoch.
         client_id: the app that signed in.
-        client_secret_file: the absolute path of the file with the app's secret, where it has one.
+        client_secret_file: the absolute path of the file with the app's secret or private key,
+            where it has one.
+        client_signing: how the app signs assertions with it; None where it sends the secret.
         scope: what was granted.
         token_id: the id of the authentication token.
         team_id: the team that an email login was for.
@@ -61,6 +64,7 @@ class SavedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=False, kw_on
     expires_at: int | None = None
     client_id: str | None = None
     client_secret_file: str | None = None
+    client_signing: Signing | None = None
     scope: str | None = None
     token_id: str | None = None
     team_id: str | None = None

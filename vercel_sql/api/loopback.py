@@ -63,7 +63,8 @@ class RedirectReceiver:
         except OSError as error:
             raise OperationalError(
                 f"the redirect can't be received on port {self._port}: "
-                f"{error.strerror or 'unknown error'}"
+                f"{error.strerror or 'unknown error'}. --port takes another one, whose callback "
+                "has to be registered with the app"
             ) from None
         self._server = _Server(listening)
         return self
@@ -95,7 +96,8 @@ class RedirectReceiver:
             outcome = self._listening.outcomes.get(timeout=seconds)
         except queue.Empty:
             raise OperationalError(
-                f"nobody signed in within {seconds:.0f} s, and nothing was saved"
+                f"nobody signed in within {seconds:.0f} s, and nothing was saved. If the browser "
+                f"showed an error: is the callback {self.redirect_uri} registered with the app?"
             ) from None
         if isinstance(outcome, OperationalError):
             raise outcome

@@ -52,7 +52,8 @@ def official_login() -> OfficialLogin:
         except (OSError, ValueError):
             return OfficialLogin(None, f"{_named(path)}, which can't be read")
         return _read(content, path)
-    return OfficialLogin(None, _named(paths[0]))
+    # Its setting VERCEL_TOKEN_STORAGE may have put it there.
+    return OfficialLogin(None, f"{_named(paths[0])}; one in the system's keyring is not read")
 
 
 def _read(content: object, path: Path) -> OfficialLogin:
@@ -87,5 +88,6 @@ def _paths() -> list[Path]:
         return [home / "Library" / "Application Support" / _FOLDER / _FILE]
     if sys.platform == "win32":
         roaming = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
-        return [roaming / "xdg.data" / _FOLDER / _FILE, roaming / _FOLDER / _FILE]
+        folder = roaming / _FOLDER
+        return [folder / "Data" / _FILE, roaming / "xdg.data" / _FOLDER / _FILE, folder / _FILE]
     return [home / ".local" / "share" / _FOLDER / _FILE]

@@ -10,6 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from vercel_sql.api.client import Client
+from vercel_sql.api.client_auth import signed_assertion
+from vercel_sql.api.discovery import endpoint
+from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import Method
 
 
@@ -28,7 +31,7 @@ def authorize_url(client: Client, method: Method, arguments: Mapping[str, Any]) 
 
     ``state`` guards against forged redirects, ``nonce`` against replayed ID tokens, and the
     ``code_verifier`` (PKCE, RFC 7636) proves at the exchange that it is the same client. Nothing
-    is requested.
+    but the discovery document is requested.
     """
     verifier = secrets.token_urlsafe(64)
     digest = hashlib.sha256(verifier.encode("ascii")).digest()
@@ -44,9 +47,12 @@ def authorize_url(client: Client, method: Method, arguments: Mapping[str, Any]) 
         "nonce": nonce,
         "code_challenge": challenge,
         "code_challenge_method": "S256",
+        "prompt": arguments.get("prompt"),
+        "response_mode": arguments.get("response_mode"),
     }
     pairs = [(name, value) for name, value in query.items() if value is not None]
-    url = f"{client.urls[method.server]}{method.path}?{urlencode(pairs, quote_via=quote)}"
+    server, path = endpoint(client, method)
+    url = f"{client.urls[server]}{path}?{urlencode(pairs, quote_via=quote)}"
     for secret in (state, nonce, verifier):
         client.redactor.add(secret)
     client.proofs.promise(verifier, nonce)
@@ -62,7 +68,7 @@ def authorize_url(client: Client, method: Method, arguments: Mapping[str, Any]) 
 def id_token_claims(
     client: Client, _method: Method, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The claims of an ID token that was verified against the server's keys."""
+    """The claims of an ID token that was verified against its issuer's keys."""
     # Imported here: the JOSE library takes as long to import as a small statement to run.
     from vercel_sql.api.id_tokens import verify_id_token
 
@@ -72,12 +78,26 @@ def id_token_claims(
         arguments["id_token"],
         audience=arguments["client_id"],
         nonce=arguments.get("nonce"),
+        issuer=arguments.get("issuer"),
     )
     audience = claims.get("aud")
     return {**claims, "aud": audience if isinstance(audience, list) else [audience]}
 
 
+def client_assertion(
+    client: Client, method: Method, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What an app signs to show who it is, for the token endpoint."""
+    given = [name for name in ("client_secret", "private_key") if name in arguments]
+    if len(given) != 1:
+        raise ParameterError(
+            f"vercel.{method.resource}: {method.name} takes either client_secret or private_key"
+        )
+    return {"client_assertion": signed_assertion(client, method, **arguments)}
+
+
 _PROCEDURES: dict[str, Callable[[Client, Method, Mapping[str, Any]], dict[str, Any]]] = {
     "authorize_url": authorize_url,
+    "client_assertion": client_assertion,
     "verify_id_token": id_token_claims,
 }

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from vercel_sql.api.audit_log import AuditLog
-from vercel_sql.api.calls import call
-from vercel_sql.api.cancel_scope import CancelScope
+from vercel_sql.api.calls import call, find_method
+from vercel_sql.api.cancel_scope import CancelScope, LimitWaits
 from vercel_sql.api.causes import caused_by
 from vercel_sql.api.client import Client
+from vercel_sql.api.client_auth import client_credentials
 from vercel_sql.api.credentials import Credential
+from vercel_sql.api.discovery import endpoint
 from vercel_sql.api.leaving import renewals
 from vercel_sql.api.login_store import LoginStore, SavedLogin
-from vercel_sql.api.private_files import read_trusted
 from vercel_sql.errors import (
     AnswerError,
     APIError,
@@ -31,11 +31,14 @@ from vercel_sql.errors import (
     OperationalError,
     ServerError,
     TransportError,
+    WaitTooLongError,
 )
 from vercel_sql.manifest import Provider
 
 # How long before its end a token is renewed, in milliseconds.
 _MARGIN_MS = 60_000
+# How many seconds it may wait for a rate limit: others wait for the lock meanwhile.
+_MOST_WAIT = 120.0
 _AGAIN = "Log in again: vercel-sql login"
 
 
@@ -95,7 +98,7 @@ def renewed(
             audit_log=audit_log,
         )
         # Once it was sent it goes on, also where the statement that needs it is over.
-        with client.apart(CancelScope()), renewals.one():
+        with client.apart(CancelScope(waits=LimitWaits(_MOST_WAIT))), renewals.one():
             return _refresh(client, store, login)
 
 
@@ -112,18 +115,15 @@ def _refuse_hopeless(login: SavedLogin) -> None:
 
 
 def _refresh(client: Client, store: LoginStore, login: SavedLogin) -> SavedLogin:
-    secret = read_client_secret(login.client_secret_file)
-    arguments = {
-        "client_id": login.client_id,
-        "client_secret": secret,
-        "refresh_token": login.refresh_token,
-    }
+    # The discovery document is read before, too: nothing is begun where it leads elsewhere.
+    endpoint(client, find_method("oauth.tokens", "refresh_tokens"))
+    arguments = {**login_credentials(client, login), "refresh_token": login.refresh_token}
     begun = msgspec.structs.replace(login, renewal="begun")
     store.write(begun)
     try:
         with caused_by("renewal"):
             answer = call(client, "oauth.tokens", "refresh_tokens", arguments)
-    except (AuditLogError, JournalError):
+    except (AuditLogError, JournalError, WaitTooLongError):
         store.write(login)
         raise
     except APIError as error:
@@ -142,37 +142,26 @@ def _refresh(client: Client, store: LoginStore, login: SavedLogin) -> SavedLogin
     return fresh
 
 
+def login_credentials(client: Client, login: SavedLogin) -> dict[str, str | None]:
+    """The arguments by which the app of a saved login shows who it is, for one call."""
+    return client_credentials(
+        client, login.client_id, login.client_secret_file, login.client_signing
+    )
+
+
 def with_tokens(login: SavedLogin, answer: Mapping[str, Any]) -> SavedLogin:
-    """A login with the tokens of an answer; a refresh token that was not replaced stays."""
+    """A login with the tokens of an answer. A refresh token works once: the old one is spent."""
     lifetime = answer.get("expires_in")
     known = isinstance(lifetime, int) and not isinstance(lifetime, bool)
     return msgspec.structs.replace(
         login,
         access_token=answer["access_token"],
-        refresh_token=answer.get("refresh_token") or login.refresh_token,
+        refresh_token=answer.get("refresh_token") or None,
         expires_at=now_ms() + int(lifetime) * 1000 if known and lifetime is not None else None,
         scope=answer.get("scope") or login.scope,
         saved_at=now_ms(),
         renewal=None,
     )
-
-
-def read_client_secret(path: str | None) -> str | None:
-    """The secret of an app, from its file.
-
-    Raises:
-        OperationalError: the file can't be read, or belongs to somebody else.
-    """
-    if path is None:
-        return None
-    try:
-        secret = read_trusted(Path(path))[0].decode("utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise OperationalError(f"the client secret's file {path} can't be read: {reason}") from None
-    if not secret:
-        raise OperationalError(f"the client secret's file {path} is empty")
-    return secret
 
 
 def _refused(store: LoginStore, login: SavedLogin, error: APIError) -> OperationalError:

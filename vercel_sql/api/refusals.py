@@ -57,7 +57,14 @@ def refused(
     """
     request, mask = answer.request, client.redactor.mask
     error = api_error(
-        request.method, request.path, answer.status, answer.headers, answer.body, mask, origin
+        request.method,
+        request.path,
+        answer.status,
+        answer.headers,
+        answer.body,
+        mask,
+        origin,
+        authorization,
     )
     is_refusal = 400 <= error.status < 500 and error.status != 408
     if is_refusal and not request.method.reads and authorization is not None:
@@ -103,7 +110,7 @@ def _question(request: Request, error: APIError) -> Request | None:
         size = {lister.paging.size_parameter: lister.paging.size}
         return build_request(_sent_once(lister), {}, size)
     says_gone = error.status == 404 and method.missing_is_empty
-    says_dead = _says_dead(error) and is_about_itself(request, resource)
+    says_dead = error.is_dead and is_about_itself(request, resource)
     if getter is None or not (says_gone or says_dead):
         return None
     key = request.given[method.required[0].name]
@@ -121,13 +128,17 @@ def _contradicted(
     """What contradicts a refusal, in words; None where nothing does."""
     trace, resource = request.method.trace, resource_of(request.method)
     assert resource is not None  # noqa: S101 - it was asked
+    rows = [row for row in rows if isinstance(row, dict)]
+    there = [row for row in rows if not resource.is_gone(row)]
     if trace is None:
+        if rows and not there:
+            return None
         is_gone = error.status == 404
         return f"it says that the row is {'gone' if is_gone else 'of a dead token'}, and it is not"
     now = client.clock(request.method.server).earliest_ms()
     elapsed = (time.monotonic() - began) * 1000
     since = None if now is None else now - elapsed - _SLACK_MS
-    for row in rows:
+    for row in there:
         key, made_at = row.get(resource.key), row.get(trace.since)
         is_new = since is None or not isinstance(made_at, int) or made_at >= since
         values = [(request.argument(p), row.get(column)) for column, p in trace.matches.items()]
@@ -135,10 +146,6 @@ def _contradicted(
         if is_new and is_like and not client.proofs.knows(resource, key):
             return f"it says that nothing was made, and {key} may have been"
     return None
-
-
-def _says_dead(error: APIError) -> bool:
-    return error.status == 401 or error.extra.get("invalidToken") is True
 
 
 def _unconfirmed(error: APIError, failure: Error) -> AnswerError:

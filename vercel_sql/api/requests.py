@@ -140,7 +140,8 @@ def _body(method: Method, arguments: Mapping[str, Any], *, is_basic: bool) -> di
     fields = [p for p in method.parameters if p.location in places]
     if not any(p.location in ("body", "basic_user") for p in method.parameters):
         return None
-    values = {p.key: arguments.get(p.name, p.constant) for p in fields}
+    sent = [p for p in fields if p.beside is None or arguments.get(p.beside) is not None]
+    values = {p.key: arguments.get(p.name, p.constant) for p in sent}
     return {key: value for key, value in values.items() if value is not None}
 
 

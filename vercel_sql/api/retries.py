@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import tenacity
 
-from vercel_sql.errors import AnswerMismatchError, APIError, TransportError
+from vercel_sql.errors import AnswerMismatchError, APIError, RateLimitedError, TransportError
 from vercel_sql.manifest import Method
 
 _PASSING = (408, 429, 500, 502, 503, 504)
 # The network wants a login first; nobody logs in between two attempts.
 _LOGIN_FIRST = 511
+# How many seconds a request waits altogether for what may pass, but for rate limits.
+_MOST_WAIT = 120.0
 _backoff = tenacity.wait_random_exponential(multiplier=0.2, max=8)
 
 
@@ -30,11 +31,26 @@ def may_retry(method: Method, error: BaseException) -> bool:
         return False
     if method.retry == "safe":
         return error.status in _PASSING or (error.status > 504 and error.status != _LOGIN_FIRST)
-    return error.status == 429 and error.code == "rate_limited"
+    return is_over_limit(error) and error.code == "rate_limited"
+
+
+def is_over_limit(error: BaseException) -> bool:
+    """Whether a request was over a rate limit, so that it will pass once that lets it.
+
+    A 429 of somebody else's that does not say when is a failure like others.
+    """
+    if not isinstance(error, RateLimitedError):
+        return False
+    return error.code == "rate_limited" or error.retry_after is not None
 
 
 def pause(state: tenacity.RetryCallState) -> float:
-    """Seconds until the next attempt: what the server asked for, else a jittered backoff."""
+    """Seconds until the next attempt: what the server asked for, else a jittered backoff.
+
+    0 after a rate limit's refusal: that is waited for in line with other requests.
+    """
+    if is_over_limit(_failure(state)):
+        return 0.0
     asked = getattr(_failure(state), "retry_after", None)
     jittered = _backoff(state)
     if asked is None:
@@ -42,22 +58,26 @@ def pause(state: tenacity.RetryCallState) -> float:
     return float(asked) + min(jittered, 0.25)
 
 
-def stop(attempts: int, patience: float) -> Callable[[tenacity.RetryCallState], bool]:
-    """Stops after so many attempts; while only rate limits hinder, after so many seconds.
+def stop(attempts: int) -> Callable[[tenacity.RetryCallState], bool]:
+    """Stops one request after so many attempts; what a rate limit put off is none.
 
     Args:
         attempts: how often a request is sent at most.
-        patience: how many seconds the waits may last altogether.
     """
+    put_off = 0
 
     def over(state: tenacity.RetryCallState) -> bool:
-        too_long = state.idle_for + state.upcoming_sleep > patience
-        if getattr(_failure(state), "status", None) == 429:
-            return too_long
-        return too_long or state.attempt_number >= attempts
+        nonlocal put_off
+        if is_over_limit(_failure(state)):
+            put_off += 1
+            return False
+        too_long = state.idle_for + state.upcoming_sleep > _MOST_WAIT
+        return too_long or state.attempt_number - put_off >= attempts
 
     return over
 
 
-def _failure(state: tenacity.RetryCallState) -> Any:
-    return state.outcome.exception() if state.outcome else None
+def _failure(state: tenacity.RetryCallState) -> BaseException:
+    failure = state.outcome.exception() if state.outcome else None
+    assert failure is not None  # noqa: S101 - only failures are followed by another attempt
+    return failure

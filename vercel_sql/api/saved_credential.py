@@ -61,6 +61,15 @@ class SavedCredential(HoldsSecrets):
         return self._source
 
     @property
+    def origin(self) -> str | None:
+        """The kind of login that was found, by the manifest's name; None where none was yet."""
+        if self._token is None:
+            return None
+        if self._login is None:
+            return "command_line"
+        return "app" if self._login.kind == "oauth" else "email"
+
+    @property
     def token(self) -> str | None:
         """The token at hand, or None; nothing is read or requested to find it."""
         return self._token

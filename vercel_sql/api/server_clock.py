@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from vercel_sql.api.durations import spelled
 from vercel_sql.api.shared import Shared
 from vercel_sql.api.steady_clock import steady_seconds
 
@@ -108,7 +109,7 @@ class ServerClock:
             return ""
         at = datetime.fromtimestamp(self.now_ms() / 1000, UTC)
         return (
-            f"This machine's clock is {_span(abs(skew))} {'behind' if skew > 0 else 'ahead'}: "
+            f"This machine's clock is {spelled(abs(skew))} {'behind' if skew > 0 else 'ahead'}: "
             f"at {host} it is {at:%Y-%m-%d %H:%M:%S} UTC"
         )
 
@@ -154,16 +155,6 @@ class ServerClock:
             return None
         drift = (self._steady() - self._learned) * _DRIFT
         return _Range(self._known.least - drift, self._known.most + drift)
-
-
-def _span(seconds: float) -> str:
-    """A length of time in its two largest units."""
-    left, parts = round(seconds), list[str]()
-    for name, length in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, left = divmod(left, length)
-        if count or parts:
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2])
 
 
 server_clocks = Shared(ServerClock)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from vercel_sql.api.answers import Origin
 from vercel_sql.api.circuit import Circuit, circuits
+from vercel_sql.api.discovery import Discovery, discoveries
 from vercel_sql.api.limits import RateBudgets, rate_budgets
 from vercel_sql.api.server_clock import ServerClock, server_clocks
 from vercel_sql.manifest import Method
@@ -18,7 +19,7 @@ _MOST_BUDGETS = 8
 
 
 class Servers:
-    """The servers of one client: their clocks, circuits and rate budgets.
+    """The servers of one client: their clocks, circuits, rate budgets and discovery documents.
 
     What stands here is forgotten with the last client that asks the same server.
 
@@ -30,6 +31,7 @@ class Servers:
         self._urls = dict(urls)
         self._clocks = {name: server_clocks.get(url) for name, url in urls.items()}
         self._circuits = {name: circuits.get(url) for name, url in urls.items()}
+        self._discoveries = {name: discoveries.get(url) for name, url in urls.items()}
         self._budgets: dict[tuple[str, bytes], RateBudgets] = {}
         self._lock = threading.Lock()
 
@@ -40,6 +42,10 @@ class Servers:
     def circuit(self, name: str) -> Circuit:
         """Whether a server is left alone for a while."""
         return self._circuits[name]
+
+    def discovery(self, name: str) -> Discovery:
+        """What a server says of its endpoints."""
+        return self._discoveries[name]
 
     def host(self, name: str) -> str:
         """A server's host, with the port where it is no usual one."""

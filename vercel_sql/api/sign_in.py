@@ -8,20 +8,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.calls import call, find_method
 from vercel_sql.api.client import Client
-from vercel_sql.api.id_tokens import discover, verify_id_token
+from vercel_sql.api.client_auth import Signing, client_credentials
+from vercel_sql.api.id_tokens import verify_id_token
 from vercel_sql.api.journal import Entry
 from vercel_sql.api.logger import logger
 from vercel_sql.api.login_store import SavedLogin
 from vercel_sql.api.loopback import RedirectReceiver
 from vercel_sql.api.noting import Trail, is_unsent
-from vercel_sql.api.refreshing import now_ms, read_client_secret, with_tokens
+from vercel_sql.api.refreshing import now_ms, with_tokens
 from vercel_sql.api.requests import build_request
 from vercel_sql.errors import (
     AnswerError,
@@ -32,9 +32,11 @@ from vercel_sql.errors import (
     OperationalError,
     RequestError,
     TransportError,
+    WaitTooLongError,
 )
 
 log = logger("api")
+_Failure: TypeAlias = APIError | RequestError | WaitTooLongError
 
 # How often Vercel is asked whether the email was confirmed, in seconds.
 _EMAIL_INTERVAL = 2.0
@@ -53,18 +55,20 @@ class App:
 
     Attributes:
         client_id: its id.
-        client_secret_file: the absolute path of a file with its secret, where it has one.
+        client_secret_file: the absolute path of a file with its secret or private key, where it
+            has one.
         scope: what it asks for, separated by spaces.
+        signing: how it signs assertions with that; None where it sends the secret.
     """
 
     client_id: str
     client_secret_file: str | None = None
     scope: str = DEFAULT_SCOPE
+    signing: Signing | None = None
 
-    def credentials(self) -> dict[str, str | None]:
-        """The arguments by which it shows who it is."""
-        secret = read_client_secret(self.client_secret_file)
-        return {"client_id": self.client_id, "client_secret": secret}
+    def credentials(self, client: Client) -> dict[str, str | None]:
+        """The arguments by which it shows who it is, for one call."""
+        return client_credentials(client, self.client_id, self.client_secret_file, self.signing)
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def by_email(
     show_code(begun["securityCode"])
     client.receipts.release("shown")
     arguments |= {"token": begun["token"]}
-    poll = _Poll(client, "authentication.user_tokens", "verify_token", arguments)
+    poll = _Poll(client, "authentication.user_tokens", "verify_token", lambda: arguments)
     made = poll.until_allowed(
         _EMAIL_INTERVAL,
         lambda error: 0.0 if isinstance(error, BadRequestError) else None,
@@ -127,35 +131,44 @@ def by_email(
 
 
 def by_browser(
-    client: Client, app: App, *, port: int, show: Callable[[str], None], seconds: float
+    client: Client,
+    app: App,
+    *,
+    port: int,
+    show: Callable[[str, str], None],
+    seconds: float,
+    prompt: str | None = None,
 ) -> SavedLogin:
     """Signs in with a browser on this machine (authorization code, PKCE, loopback redirect).
 
     Args:
         client: makes the calls.
         app: who signs in.
+        prompt: what the person is asked again: ``consent``, ``login``, or nothing.
         port: where the redirect is received; 0 is any free port.
-        show: opens the address that it is given in a browser, or shows it.
+        show: opens the address that it is given first in a browser, or shows it; the second is
+            where the browser comes back to, which has to be registered with the app.
         seconds: how long to wait for the person.
 
     Raises:
         OperationalError: the redirect brought no code, or did not come; or a call failed.
         DataError: the ID token does not hold.
     """
-    credentials = app.credentials()
+    app.credentials(client)  # found out now, rather than with the person at the browser
     with RedirectReceiver(port) as receiver:
         arguments = {
             "client_id": app.client_id,
             "redirect_uri": receiver.redirect_uri,
             "scope": app.scope,
+            "prompt": prompt,
         }
         begun = call(client, "oauth.sign_in", "authorize_url", arguments)
         receiver.expect(begun["state"])
-        show(begun["url"])
+        show(begun["url"], receiver.redirect_uri)
         code = receiver.wait(seconds)
         redirect_uri = receiver.redirect_uri
     exchange = {
-        **credentials,
+        **app.credentials(client),
         "code": code,
         "code_verifier": begun["code_verifier"],
         "redirect_uri": redirect_uri,
@@ -180,13 +193,15 @@ def by_device(
         OperationalError: the person did not allow it in time, or a call failed.
         DataError: the ID token does not hold.
     """
-    credentials = app.credentials()
-    begun = _authorize_device(client, {**credentials, "scope": app.scope})
+    begun = _authorize_device(client, {**app.credentials(client), "scope": app.scope})
     prompt = _prompt(begun)
     show(prompt)
     lifetime = _number(begun.get("expires_in"), seconds)
     interval = _number(begun.get("interval"), _DEVICE_INTERVAL)
-    exchange = {**credentials, "device_code": begun["device_code"]}
+
+    def exchange() -> dict[str, Any]:
+        return {**app.credentials(client), "device_code": begun["device_code"]}
+
     poll = _Poll(client, "oauth.tokens", "exchange_device_code", exchange)
     tokens = poll.until_allowed(
         interval,
@@ -210,9 +225,15 @@ class _Poll:
     """
 
     def __init__(
-        self, client: Client, resource: str, method: str, arguments: Mapping[str, Any]
+        self,
+        client: Client,
+        resource: str,
+        method: str,
+        arguments: Callable[[], Mapping[str, Any]],
     ) -> None:
-        self._call = partial(call, client, resource, method, arguments)
+        self._ask: Callable[[Trail], dict[str, Any]] = lambda trail: call(
+            client, resource, method, arguments(), trail
+        )
         self._failure: Error | None = None
         self._lost: list[Entry] = []
 
@@ -240,8 +261,8 @@ class _Poll:
         while True:
             trail, failed = Trail(), False
             try:
-                answer = self._call(trail)
-            except (APIError, RequestError) as error:
+                answer = self._ask(trail)
+            except (APIError, RequestError, WaitTooLongError) as error:
                 added = longer(error) if isinstance(error, APIError) else None
                 failed = added is None
                 if added is None:
@@ -264,12 +285,12 @@ class _Poll:
         while self._lost:
             self._lost.pop().unsent("a later answer showed that nothing came of it")
 
-    def _waits_on(self, error: APIError | RequestError) -> None:
+    def _waits_on(self, error: _Failure) -> None:
         """Takes an answer that only says to wait; one of RFC 8628 shows that no other was lost."""
         if not self._lost or getattr(error, "code", "") in _LONGER:
             self._none_lost()
 
-    def _remember(self, error: APIError | RequestError, trail: Trail) -> None:
+    def _remember(self, error: _Failure, trail: Trail) -> None:
         """Remembers a failure that may pass; raises any other."""
         if not _may_pass(error):
             if self._lost and getattr(error, "code", "") != "access_denied":
@@ -292,7 +313,7 @@ class _Poll:
         )
 
 
-def _may_pass(error: APIError | RequestError) -> bool:
+def _may_pass(error: _Failure) -> bool:
     if isinstance(error, APIError):
         return error.status >= 500 or error.status in (408, 429)
     return not (isinstance(error, TransportError) and error.lasting)
@@ -303,22 +324,22 @@ def _in_short(error: Error | None) -> str:
         return f"the server answered with status {error.status}"
     if isinstance(error, AnswerError):
         return "the server's answer can't be used"
+    if isinstance(error, WaitTooLongError):
+        return "the server's rate limit is spent"
     return "the server did not answer"
 
 
 def _authorize_device(client: Client, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    base = client.urls["oauth"]
-    endpoint = discover(client).get("device_authorization_endpoint")
-    if not isinstance(endpoint, str) or not endpoint.startswith(f"{base}/"):
-        raise NotSupportedError(
-            f"the authorization server {base} does not offer to sign in devices; "
-            "without --device, a browser on this machine is used"
-        )
     method = find_method("oauth.sign_in", "authorize_device")
+    document = client.servers.discovery(method.server).document(client)
+    if document is not None and document.get(method.endpoint or "") is None:
+        raise NotSupportedError(
+            f"the authorization server {client.urls[method.server]} does not offer to sign in "
+            "devices; without --device, a browser on this machine is used"
+        )
     checked = check_arguments(method, arguments, "vercel.oauth.sign_in: authorize_device")
-    request = replace(build_request(method, checked), path=endpoint.removeprefix(base))
     trail = Trail()
-    answer = client.send(request, trail)
+    answer = client.send(build_request(method, checked), trail)
     content = answer.json()
     if not isinstance(content, dict) or not isinstance(content.get("device_code"), str):
         trail.lost("it names no device code")
@@ -353,7 +374,8 @@ def _checked(
                 "the authorization server gave no ID token: the sign-in can't "
                 "be checked, and nothing was saved"
             )
-        verify_id_token(client, id_token, audience=app.client_id, nonce=nonce)
+        issuer = client.urls["oauth"]
+        verify_id_token(client, id_token, audience=app.client_id, nonce=nonce, issuer=issuer)
     login = SavedLogin(
         kind="oauth",
         access_token=tokens["access_token"],
@@ -362,6 +384,7 @@ def _checked(
         saved_at=now_ms(),
         client_id=app.client_id,
         client_secret_file=app.client_secret_file,
+        client_signing=app.signing,
     )
     return with_tokens(login, tokens)
 
@@ -373,7 +396,7 @@ def _revoked_on_failure(client: Client, app: App, tokens: Mapping[str, Any]) -> 
         yield
     except Error:
         with suppress(Error):
-            revoked = {**app.credentials(), "token": tokens["access_token"]}
+            revoked = {**app.credentials(client), "token": tokens["access_token"]}
             call(client, "oauth.tokens", "revoke_token", revoked)
             client.receipts.release("revoked")
         raise

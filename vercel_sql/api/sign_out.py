@@ -9,7 +9,7 @@ from vercel_sql.api.calls import call
 from vercel_sql.api.client import Client
 from vercel_sql.api.credentials import Credential
 from vercel_sql.api.login_store import LoginStore, SavedLogin
-from vercel_sql.api.refreshing import is_fresh, read_client_secret
+from vercel_sql.api.refreshing import is_fresh, login_credentials
 from vercel_sql.errors import APIError, Error
 from vercel_sql.manifest import Provider
 
@@ -96,9 +96,5 @@ def _revoke_session(client: Client, login: SavedLogin) -> None:
     """
     works = is_fresh(login, margin_ms=0)
     token = login.access_token if works else login.refresh_token or login.access_token
-    arguments = {
-        "client_id": login.client_id,
-        "client_secret": read_client_secret(login.client_secret_file),
-        "token": token,
-    }
+    arguments = {**login_credentials(client, login), "token": token}
     call(client, "oauth.tokens", "revoke_token", arguments)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from vercel_sql.manifest import Limit
 
 # How long the first request of a window is waited for, since its answer tells the new limit
 # (seconds). One that hangs must not hold up all others.
@@ -13,8 +16,12 @@ HEAD_START = 1.0
 _NEAR = 2.0
 # What is added to when a window ought to end, so that clocks may be that unequal (seconds).
 _MARGIN = 0.01
-# A reset that has been over for so long, when it is told, is no moment but something else.
-_STALE = 2.0
+# A reset that has been over for so long, when it is told, is no moment but something else; one that
+# is so far ahead may be in milliseconds. A refusal's own word, `Retry-After`, has no such bounds.
+_STALE, _FAR = 2.0, 7 * 86_400.0
+# How many seconds, and what part of a documented window, to wait at most before a request that may
+# be refused again, where the refusals do not say how long, or say too little each time.
+_BACKOFF, _BACKOFF_SHARE = 8.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,21 @@ class Turn:
     span: float | None = None
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """What a limit does to requests that are yet to be sent.
+
+    Attributes:
+        wait: for how many seconds they wait at least.
+        likely: how many seconds they probably take.
+        limit: the limit.
+    """
+
+    wait: float
+    likely: float
+    limit: Limit
+
+
 @dataclass
 class _Window:
     """A window; it was seen open first at `opened`, by a clock that nobody sets."""
@@ -81,11 +103,16 @@ class EndpointBudget:
     and it is in the budget in any case.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, documented: Limit | None = None) -> None:
+        self._documented = documented
         self._window: _Window | None = None
         self._in_flight = 0
         self._first: Turn | None = None
         self._limit: int | None = None
+        self._span = 0.0
+        self._closed = 0.0
+        self._refusals = 0
+        self._sent, self._began = 0, 0.0
         self._is_unlimited = False
         self._over = 0.0
         self._too_short = 0.0
@@ -104,6 +131,8 @@ class EndpointBudget:
             server_now: the server's time.
             in_line: whether others wait too.
         """
+        if now < self._closed:
+            return self._closed - now
         self._end_window(server_now)
         window = self._window
         if window is None:
@@ -118,26 +147,27 @@ class EndpointBudget:
                 return hold
             span = now - window.opened
         window.left -= 1
-        return self.force(now, span)
+        return self._turn(now, span)
 
-    def force(self, now: float, span: float | None = None) -> Turn:
-        """A turn, whatever is left."""
+    def _turn(self, now: float, span: float | None = None) -> Turn:
         self._in_flight += 1
+        self._began = self._began if self._sent else now
+        self._sent += 1
         return Turn(now, self._over, span)
 
     def _ask_blindly(self, now: float) -> Turn | float:
         """One goes first where nothing is known of the window; its answer tells."""
         if self._is_unlimited:
-            return self.force(now)
+            return self._turn(now)
         if self._first is None:
-            self._first = self.force(now)
+            self._first = self._turn(now)
             return self._first
         wait = self._first.asked + HEAD_START - now
         if wait > 0:
             return wait
         if self._limit is not None and self._in_flight >= self._limit:
             return HEAD_START
-        return self.force(now)
+        return self._turn(now)
 
     def _may_be_over(self, window: _Window, end: float) -> float:
         """When a window that is over at `end` for sure has probably ended: after whole seconds."""
@@ -165,7 +195,7 @@ class EndpointBudget:
         was_first = turn is self._first
         if was_first:
             self._first = None
-        if told is None or told.reset + _STALE < server_now:
+        if told is None or not -_STALE <= told.reset - server_now <= _FAR:
             self._is_unlimited = self._is_unlimited or (answered and self._window is None)
             return was_first
         self._is_unlimited = False
@@ -173,7 +203,75 @@ class EndpointBudget:
         if window is not None and told.reset <= window.reset:
             self._lower(window, told, turn)
             return was_first
-        return self._open(turn, told, now) or was_first
+        return self._open(turn, told, now, server_now) or was_first
+
+    def accepted(self) -> None:
+        """Notes that a request was not refused."""
+        self._refusals = 0
+
+    def refused(self, now: float, pause: float | None) -> None:
+        """Lets nobody ask for a while, since a request was over the limit.
+
+        Args:
+            now: the time.
+            pause: for how many seconds the server says; None where it does not say.
+        """
+        if now >= self._closed:  # else this one was under way with the one before
+            self._refusals += 1
+        # What the refusal says is right, whatever other answers said.
+        self._window, self._first, self._is_unlimited = None, None, False
+        wait = self._backoff()
+        if pause is not None:
+            wait = pause + min(wait, 0.25) if self._refusals == 1 else max(pause, wait)
+        elif now >= self._closed:
+            wait = max(wait, self._until_documented_end(now))
+        self._closed, self._sent = max(self._closed, now + wait), 0
+
+    def _backoff(self) -> float:
+        window = self._documented.seconds if self._documented is not None else 0.0
+        doubled = min(0.25 * 2.0 ** min(self._refusals - 1, 16), _BACKOFF + _BACKOFF_SHARE * window)
+        return doubled * random.uniform(0.5, 1)  # noqa: S311 - it only spreads requests
+
+    def _until_documented_end(self, now: float) -> float:
+        """How long the documented window goes on, where it is spent; 0 where nobody knows."""
+        limit = self._documented
+        if limit is None or self._sent < limit.requests:
+            return 0.0
+        return self._began + limit.seconds - now
+
+    def forecast(self, count: int, now: float, server_now: float) -> Forecast | None:
+        """How long so many more requests take because of the limit; None where they need not wait.
+
+        Args:
+            count: how many.
+            now: the time.
+            server_now: the server's time.
+        """
+        limit = self.limit
+        if limit is None:
+            return None
+        self._end_window(server_now)
+        window, left, first = self._window, limit.requests, 0.0
+        if now < self._closed:
+            left, first = 0, self._closed - now
+        elif window is not None:
+            left, first = window.left, max(window.reset - server_now, 0.001)
+        if count <= left:
+            return None
+        wait = (math.ceil((count - left) / limit.requests) - 1) * limit.seconds + (
+            first or limit.seconds
+        )
+        # Where nothing is known of the window, others may have used it.
+        likely = wait if first else max(wait, count * limit.seconds / limit.requests)
+        return Forecast(wait, likely, limit)
+
+    @property
+    def limit(self) -> Limit | None:
+        """The limit as the server told it, else as it is documented."""
+        documented = self._documented
+        if self._limit is None or (documented is not None and documented.requests == self._limit):
+            return documented
+        return Limit(requests=self._limit, seconds=self._span)
 
     def _lower(self, window: _Window, told: Told, turn: Turn) -> None:
         """Within a window what is left only shrinks: what is under way has been taken off."""
@@ -182,7 +280,7 @@ class EndpointBudget:
             if turn.span is not None:
                 self._too_short = max(self._too_short, turn.span)
 
-    def _open(self, turn: Turn, told: Told, now: float) -> bool:
+    def _open(self, turn: Turn, told: Told, now: float, server_now: float) -> bool:
         """Begins a window; what is under way may all count in it."""
         if told.reset <= self._over:
             if turn.over < told.reset:
@@ -190,7 +288,8 @@ class EndpointBudget:
             # It ought to be over, and is not: the server rounds its resets down.
             self._slack = 1.0
         if told.limit != self._limit:
-            self._limit, self._too_short = told.limit, 0.0
+            self._limit, self._too_short, self._span = told.limit, 0.0, 0.0
+        self._span = max(self._span, told.reset - server_now)
         left = max(0, min(told.limit - 1 - self._in_flight, told.remaining))
         self._window, self._first = _Window(told.limit, left, told.reset, now), None
         return True

@@ -12,6 +12,9 @@ from vercel_sql.errors import Error, ParameterError
 from vercel_sql.manifest import vercel
 from vercel_sql.messages import complain
 
+# How many seconds one request of a sign-in may wait for a rate limit.
+_MOST_WAIT = 120.0
+
 
 def anonymous_client(arguments: argparse.Namespace) -> Client:
     """A client without a token, for the servers of the options.
@@ -26,6 +29,7 @@ def anonymous_client(arguments: argparse.Namespace) -> Client:
         vercel().provider,
         Credential(None, "nowhere"),
         urls=urls,
+        max_wait=_MOST_WAIT,
         request_timeout=arguments.request_timeout,
         audit_log=chosen_log(arguments.audit_log),
     )

@@ -52,20 +52,21 @@ STEPS = (
         "WHERE tokenId = 'current';",
     ),
     Step(
-        "What a review asks: how many tokens never expire, leaked, or lie idle?",
-        "SELECT count(*) AS tokens,\n"
+        "What a review asks: how many working tokens never expire, have leaked, or lie idle?\n"
+        "   Browser sessions are left out: to revoke one logs a person out.",
+        "SELECT count(*) AS working,\n"
         "       count(*) FILTER (never_expires) AS never_expire,\n"
         "       count(*) FILTER (is_leaked) AS leaked,\n"
         "       count(*) FILTER (never_used) AS never_used,\n"
         "       count(*) FILTER (idle_days > 180) AS idle_half_a_year\n"
-        "FROM vercel.audit.user_tokens;",
+        "FROM vercel.audit.user_tokens\nWHERE is_working AND NOT is_session;",
     ),
     Step(
         "The leaked ones, with the team that each can reach: tables join like any others.",
         "SELECT u.name, u.leaked_at, coalesce(t.slug, 'the whole account') AS reaches\n"
         "FROM vercel.audit.user_tokens AS u, unnest(u.scopes) AS s(scope)\n"
         "LEFT JOIN vercel.teams.teams AS t ON t.id = s.scope.teamId\n"
-        "WHERE u.is_leaked AND NOT u.is_revoked\nORDER BY u.leaked_at;",
+        "WHERE u.is_leaked AND u.is_working AND NOT u.is_session\nORDER BY u.leaked_at;",
     ),
     Step(
         "What would an INSERT send? EXPLAIN shows it, and changes nothing.",
@@ -144,7 +145,7 @@ def _walk(out: TextIO) -> int:
     out.write(
         "\nThat was the demo. To go on by yourself, leave this running in one terminal:\n"
         "\n    vercel-sql simulate\n"
-        "\nand in another set the two variables that it prints, then:\n"
+        "\nand in another set the variables that it prints, then:\n"
         '\n    vercel-sql -c "SELECT * FROM vercel.audit.user_tokens WHERE is_leaked"\n'
     )
     return FINE

@@ -17,8 +17,8 @@ from vercel_sql.api import Client, Credential
 from vercel_sql.api.account import ask_account
 from vercel_sql.api.calls import call
 from vercel_sql.api.causes import caused_by
+from vercel_sql.api.client_auth import SIGNING
 from vercel_sql.api.login_store import LoginStore, SavedLogin
-from vercel_sql.api.refreshing import read_client_secret
 from vercel_sql.api.sign_in import (
     DEFAULT_SCOPE,
     App,
@@ -33,17 +33,23 @@ from vercel_sql.cli.options import add_servers, seconds
 from vercel_sql.cli.output import rescued
 from vercel_sql.cli.waiting import waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
-from vercel_sql.manifest import vercel
+from vercel_sql.manifest import Provider, vercel
 from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 
+# Registered once with an app, it serves every login. It is in no range of ports that systems use.
+_PORT = 8743
 _SECRETS = frozenset(["access_token", "refresh_token"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options to a parser."""
     add = parser.add_argument
-    add("--email", metavar="ADDRESS", help="log in by an email that Vercel sends to this address")
+    add(
+        "--email",
+        metavar="ADDRESS",
+        help="log in by an email to this address, which Vercel retired in February 2026",
+    )
     add("--token-name", metavar="NAME", help="with --email: the name of the new token")
     add("--oauth", action="store_true", help="sign in with a browser, as an app (--client-id)")
     add("--device", action="store_true", help="sign in with a browser on another device")
@@ -51,15 +57,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--client-secret-file",
         metavar="FILE",
-        help="a file with the app's secret, where it has one; keep it, renewing reads it again",
+        help="a file with the app's secret, or its private key (PEM or JWK) for private_key_jwt, "
+        "where it has one; keep it, renewing reads it again",
+    )
+    add(
+        "--client-signing",
+        choices=SIGNING,
+        metavar="METHOD",
+        help="sign assertions with that file in place of sending the secret: "
+        "client_secret_jwt or private_key_jwt",
     )
     add("--scope", metavar="SCOPES", default=DEFAULT_SCOPE, help=f"default: {DEFAULT_SCOPE}")
     add(
         "--port",
         type=_port,
-        default=0,
+        default=_PORT,
         metavar="N",
-        help="the port of http://127.0.0.1:N/callback, where the browser comes back to (any free)",
+        help="the port of http://127.0.0.1:N/callback, where the browser comes back to; that "
+        f"callback has to be registered with the app ({_PORT}; 0 is any free port)",
+    )
+    add(
+        "--prompt",
+        choices=("consent", "login"),
+        metavar="WHAT",
+        help="with --oauth: ask for the consent or the login again (consent or login)",
     )
     add("--no-browser", action="store_true", help="show the address instead of opening a browser")
     add(
@@ -86,6 +107,8 @@ def _problem(arguments: argparse.Namespace) -> str | None:
         return "either --email ADDRESS, or --oauth or --device with --client-id ID"
     if is_app and not arguments.client_id:
         return "--oauth and --device need --client-id ID, the id of the app that signs in"
+    if arguments.client_signing and not arguments.client_secret_file:
+        return "--client-signing needs --client-secret-file FILE, the secret or key to sign with"
     if is_app and "openid" not in arguments.scope.split():
         return "--scope has to hold openid: without it, who signed in can't be checked"
     return None
@@ -95,6 +118,7 @@ def _login(arguments: argparse.Namespace) -> int:
     client = anonymous_client(arguments)
     if not arguments.email:
         _refuse_mixed(client, arguments)
+    _say_beforehand(client.provider, "email" if arguments.email else "app")
     try:
         store = LoginStore(client.urls["api"])
         with store.locked():  # found out now, rather than with a login in hand
@@ -119,6 +143,12 @@ def _login(arguments: argparse.Namespace) -> int:
         say(f"{environment} is set, and comes before this login.")
     is_behind = client.auditor is not None and client.auditor.log.problem is not None
     return FAILED if is_behind else FINE
+
+
+def _say_beforehand(provider: Provider, kind: str) -> None:
+    """Says what the login will be good for, before anybody takes the trouble."""
+    made = provider.token_kinds[kind]
+    say(f"You will get a {made.title}.", f"{made.limits}.", f"{provider.token_advice}.")
 
 
 def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:
@@ -175,13 +205,20 @@ def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
                 show_code=partial(_show_code, answered, arguments.email),
                 seconds=seconds,
             )
-    app = App(arguments.client_id, _absolute(arguments.client_secret_file), arguments.scope)
-    read_client_secret(app.client_secret_file)
+    app = App(
+        arguments.client_id,
+        _absolute(arguments.client_secret_file),
+        arguments.scope,
+        arguments.client_signing,
+    )
     if arguments.device:
         with waiting(client.urls["oauth"]) as answered:
             return by_device(client, app, show=partial(_show_device, answered), seconds=seconds)
-    show = partial(_show_address, no_browser=arguments.no_browser)
-    return by_browser(client, app, port=arguments.port, show=show, seconds=seconds)
+    with waiting(client.urls["oauth"]) as answered:
+        show = partial(_show_address, answered, no_browser=arguments.no_browser)
+        return by_browser(
+            client, app, port=arguments.port, show=show, seconds=seconds, prompt=arguments.prompt
+        )
 
 
 def _show_code(answered: Callable[[], None], email: str, code: str) -> None:
@@ -201,10 +238,17 @@ def _show_device(answered: Callable[[], None], prompt: DevicePrompt) -> None:
     _tell("Waiting for you to allow it …")
 
 
-def _show_address(address: str, *, no_browser: bool) -> None:
+def _show_address(
+    answered: Callable[[], None], address: str, callback: str, *, no_browser: bool
+) -> None:
+    answered()
     # The address holds no secret of the app or the person, and is of no use without the verifier,
     # which stays here.
     _tell("Open this address in a browser on this machine:", "", f"    {address}", "")
+    _tell(
+        "The app's Authorization Callback URLs (team settings, Apps, Manage) have to include:",
+        *("", f"    {callback}", ""),
+    )
     if not no_browser:
         _open_browser(address)
         say("(A browser was asked to open it; if none does, copy the address.)")
@@ -232,6 +276,7 @@ def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | 
         Credential(login.access_token, "the new login"),
         urls={"api": login.api_url, "oauth": login.oauth_url},
         request_timeout=request_timeout,
+        max_wait=0,
     )
     try:
         with waiting(login.api_url):

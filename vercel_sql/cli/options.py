@@ -28,6 +28,7 @@ def opened(arguments: argparse.Namespace, token: str | None = None) -> Connectio
         token,
         api_url=arguments.api_url,
         oauth_url=arguments.oauth_url,
+        marketplace_url=arguments.marketplace_url,
         database=arguments.database,
         token_file=arguments.token_file,
         read_only=arguments.read_only,
@@ -39,6 +40,7 @@ def opened(arguments: argparse.Namespace, token: str | None = None) -> Connectio
         max_writes=arguments.max_writes,
         parallel_deletes=arguments.parallel_deletes,
         timeout=arguments.timeout,
+        max_wait=arguments.max_wait,
         request_timeout=arguments.request_timeout,
         strict=arguments.strict,
     )
@@ -87,6 +89,12 @@ def add_servers(parser: argparse.ArgumentParser) -> None:
         "--oauth-url",
         metavar="URL",
         help="the authorization server's base URL; without it, VERCEL_OAUTH_URL, else Vercel's own",
+    )
+    add(
+        "--marketplace-url",
+        metavar="URL",
+        help="the base URL of the issuer of SSO ID tokens; without it, VERCEL_MARKETPLACE_URL, "
+        "else Vercel's own",
     )
     add(
         "--request-timeout",
@@ -201,6 +209,18 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         metavar="SECONDS",
         help="how long a statement may take altogether",
+    )
+    add_max_wait(parser)
+
+
+def add_max_wait(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that says how long a statement may wait for rate limits."""
+    parser.add_argument(
+        "--max-wait",
+        type=lambda text: 0.0 if text == "0" else seconds(text),
+        metavar="SECONDS",
+        help="how long a statement may wait for rate limits; a write that would wait longer is "
+        "refused before its first request (as long as it takes)",
     )
 
 

@@ -12,14 +12,13 @@ from vercel_sql.cli.options import opened
 from vercel_sql.cli.output import Printer
 from vercel_sql.cli.running import Manner, Runner
 from vercel_sql.cli.streams import is_closed
-from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError
+from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError, WaitTooLongError
 from vercel_sql.messages import complain
 
 _WITHOUT_LOGIN = (
     "The command line takes it from --token-file FILE, VERCEL_TOKEN or a login; "
     "to try things out without one, run vercel-sql demo."
 )
-_MORE_WRITES = "(here: --max-writes N)"
 _UNBOUND = "Values are given as --param NAME=VALUE."
 
 
@@ -37,7 +36,11 @@ def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
     with connection:
         manner = Manner(
             watched=not arguments.verbose,
-            hints={MissingTokenError: _WITHOUT_LOGIN, TooManyWritesError: _MORE_WRITES},
+            hints={
+                MissingTokenError: _WITHOUT_LOGIN,
+                TooManyWritesError: "(here: --max-writes N)",
+                WaitTooLongError: "(here: --max-wait SECONDS)",
+            },
             unbound=_UNBOUND,
             leaves=1,
         )

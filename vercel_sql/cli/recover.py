@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +149,7 @@ def _revoked(client: Client, examined: Examination, arguments: argparse.Namespac
         for row in f.rows
         if not arguments.revoke or row.key in arguments.revoke
     }
-    if not arguments.yes and orphans and not _asked([text for _, text in orphans.values()]):
+    if not arguments.yes and orphans and not _asked(client, orphans.values()):
         return findings
     gone = {key for key, (resource, _) in orphans.items() if _is_revoked(client, resource, key)}
     return [
@@ -192,12 +192,14 @@ def _is_revoked(client: Client, resource: Resource | None, key: str) -> bool:
     return True
 
 
-def _asked(rows: Sequence[str]) -> bool:
+def _asked(client: Client, orphans: Collection[tuple[Resource | None, str]]) -> bool:
     from vercel_sql.cli.shell.asking import ask
     from vercel_sql.sql.running import Plan
+    from vercel_sql.tables.allowance import Pace
 
-    shown = tuple(f"revoke {row}" for row in rows)
-    return ask(Plan("vercel-sql recover --revoke", len(shown), shown[: Plan.SHOWN]))
+    shown = tuple(f"revoke {row}" for _resource, row in orphans)
+    pace = Pace.of(client, [r.remover for r, _row in orphans if r is not None and r.remover])
+    return ask(Plan("vercel-sql recover --revoke", len(shown), shown[: Plan.SHOWN], pace=pace))
 
 
 def _told(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:

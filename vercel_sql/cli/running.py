@@ -237,8 +237,11 @@ class Runner:
             with self._interrupts.asking():
                 if not self._manner.approve(plan):
                     return False
+        elif plan.pace.forecasts:
+            self._progress.clear()
+            self.complain(f"{plan.what}: {plan.pace}")
         self._is_approved = True
-        self._progress.expect(plan.count if plan.writes is None else plan.writes)
+        self._progress.expect(plan)
         return True
 
     def _partly_failed(self, error: PartialWriteError) -> int:

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
-from vercel_sql.cli.options import add_account, add_max_writes, add_on_orphan, seconds
+from vercel_sql.cli.options import add_account, add_max_wait, add_max_writes, add_on_orphan, seconds
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_on_orphan(parser)
     add_max_writes(parser)
+    add_max_wait(parser)
     add(
         "--extension",
         dest="extensions",
@@ -122,6 +123,7 @@ def _simulated(arguments: argparse.Namespace, stack: ExitStack) -> None:
 
     simulator = stack.enter_context(Simulator())
     arguments.api_url = arguments.oauth_url = simulator.url
+    arguments.marketplace_url = simulator.marketplace_url
     arguments.token = simulator.token
 
 
@@ -205,6 +207,7 @@ def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
         on_orphan=arguments.on_orphan,
         mark_names=arguments.mark_names,
         max_writes=arguments.max_writes,
+        max_wait=arguments.max_wait,
         extensions=[Path(file) for file in arguments.extensions],
         bounds=_bounds(arguments),
         claim=link.claim,
@@ -233,7 +236,11 @@ def _client(arguments: argparse.Namespace) -> Client:
     from vercel_sql.manifest import vercel
 
     provider = vercel().provider
-    given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
+    given = {
+        "api": arguments.api_url,
+        "oauth": arguments.oauth_url,
+        "marketplace": arguments.marketplace_url,
+    }
     urls = {name: url for name, url in given.items() if url}
     token = getattr(arguments, "token", None)
     audit_log = chosen_log(arguments.audit_log)
@@ -251,6 +258,7 @@ def _client(arguments: argparse.Namespace) -> Client:
         credential,
         urls=urls,
         read_only=not arguments.allow_writes,
+        max_wait=arguments.max_wait,
         request_timeout=arguments.request_timeout,
         audit_log=audit_log,
     )

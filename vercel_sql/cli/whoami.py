@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,16 +14,24 @@ from vercel_sql.cli.accounts import guarded
 from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.cli.options import add_servers, add_strict
 from vercel_sql.cli.waiting import waiting
-from vercel_sql.errors import ForbiddenError, NotFoundError
-from vercel_sql.escapes import json_without_commands
+from vercel_sql.errors import Error, ForbiddenError, NotFoundError
+from vercel_sql.escapes import json_without_commands, visible
+from vercel_sql.manifest import TokenKind, vercel
 from vercel_sql.messages import complain, say
 
-_USER = "SELECT id, username, email, name FROM vercel.user.user"
+_USER = "SELECT id, username, email, name, limited FROM vercel.user.user"
+# What an app may ask where it may not ask for the user.
+_USER_INFO = (
+    "SELECT sub AS id, preferred_username AS username, email, name FROM vercel.oauth.userinfo"
+)
 _TEAMS = "SELECT id, slug, name FROM vercel.teams.teams ORDER BY slug"
 _CURRENT = """
-SELECT id, name, expiresAt, additional_fields->>'expiresAt' AS unread
+SELECT id, name, expiresAt, additional_fields->>'expiresAt' AS unread,
+    list_contains([s.type FOR s IN scopes], 'user') AS whole
 FROM vercel.authentication.user_tokens WHERE tokenId = 'current'
 """
+# The codes of what the token may not ask for; others say that something is wrong.
+_NOT_TOLD = ("forbidden", "not_found")
 _UNREADABLE = "(unreadable)"
 
 Row = dict[str, Any]
@@ -71,16 +80,32 @@ def account(connection: Connection) -> Row:
     """Who the connection's token stands for, which teams, which token, and whence it came.
 
     Raises:
-        Error: the user can't be asked for.
+        Error: the user can't be asked for, and not because of what the token may do.
     """
-    users = _rows(connection, _USER)
-    token = next(iter(_allowed(connection, _CURRENT, "which token this is") or []), None)
-    if token is not None and (unread := token.pop("unread")) is not None:
-        token["expiresAt"] = unread  # it has an expiry, and must not seem to have none
+    untold: dict[str, str] = {}
+    users = _allowed(connection, _USER, "who it stands for", untold)
+    if users is None:
+        users = _user_info(connection)
+        if users is not None:
+            del untold["who it stands for"]
+    teams = _allowed(connection, _TEAMS, "which teams there are", untold)
+    token = next(iter(_allowed(connection, _CURRENT, "which token it is", untold) or []), None)
+    user = users[0] if users else None
+    kind = _kind(connection, user, token)
+    if untold:
+        what, reason = ", ".join(untold), next(iter(untold.values()))
+        complain(f"this token may not ask {what} ({reason})")
+    if token is not None:
+        del token["whole"]
+        if (unread := token.pop("unread")) is not None:
+            token["expiresAt"] = unread  # it has an expiry, and must not seem to have none
+    if user is not None:
+        user.pop("limited", None)
     return {
-        "user": users[0] if users else None,
-        "teams": _allowed(connection, _TEAMS, "which teams there are"),
+        "user": user,
+        "teams": teams,
         "token": token,
+        "kind": None if kind is None else {"title": kind.title, "limits": kind.limits},
         "source": connection.client.credential.source,
         "api_url": connection.client.urls["api"],
     }
@@ -91,13 +116,51 @@ def _rows(connection: Connection, query: str) -> list[Row]:
     return rows
 
 
-def _allowed(connection: Connection, query: str, what: str) -> list[Row] | None:
+def _allowed(
+    connection: Connection, query: str, what: str, untold: dict[str, str]
+) -> list[Row] | None:
     """The rows, or None where this token may not ask for them."""
     try:
         return _rows(connection, query)
     except (ForbiddenError, NotFoundError) as error:
-        complain(f"{what} is not told to this token: {error}")
+        if error.is_dead or error.code not in _NOT_TOLD:
+            raise
+        untold[what] = f"{error.status} {error.code}: {visible(error.message)}"
         return None
+
+
+def _user_info(connection: Connection) -> list[Row] | None:
+    """Who signed in, where the token is the session of an app; None where nobody says."""
+    bearer = connection.client.credential.token or ""
+    markers = [m for rules in vercel().provider.accounts for m in rules.markers]
+    if not bearer.startswith(tuple(markers)):
+        return None
+    with suppress(Error):
+        return _rows(connection, _USER_INFO)
+    return None
+
+
+def _kind(connection: Connection, user: Row | None, token: Row | None) -> TokenKind | None:
+    """The kind of the connection's token, as far as it can be told."""
+    found = _kind_of_bearer(connection)
+    if found is not None:
+        return found
+    kinds = vercel().provider.token_kinds
+    if user is None and token is None:
+        return kinds["hidden"]
+    if (user or {}).get("limited") or (token or {}).get("whole") is False:
+        return kinds["limited"]
+    return kinds["full"] if user and token and token["whole"] else None
+
+
+def _kind_of_bearer(connection: Connection) -> TokenKind | None:
+    """The kind that the place says that the token came from, or what it begins with."""
+    credential, kinds = connection.client.credential, vercel().provider.token_kinds
+    if credential.origin is not None:
+        return kinds[credential.origin]
+    bearer = credential.token or ""
+    marked = (kind for kind in kinds.values() if kind.marker and bearer.startswith(kind.marker))
+    return next(marked, None)
 
 
 def account_lines(answer: Row) -> list[str]:
@@ -111,8 +174,19 @@ def account_lines(answer: Row) -> list[str]:
         shown = [f"{_shown(team['slug'])} ({_shown(team['id'])})" for team in teams]
         lines += [("teams" if not at else "", text) for at, text in enumerate(shown or ["none"])]
     lines.append(("token", _token(token)))
+    lines += _kind_lines(answer["kind"])
     lines += [("source", answer["source"]), ("api", answer["api_url"])]
     return [f"{name:<7} {text}" for name, text in lines]
+
+
+def _kind_lines(kind: Row | None) -> list[tuple[str, str]]:
+    """What the token is and can't do, and which one can do it."""
+    if kind is None:
+        return [("kind", "unknown")]
+    provider = vercel().provider
+    lines = [("kind", kind["title"]), ("", f"{kind['limits']}.")]
+    is_full = kind["title"] == provider.token_kinds["full"].title
+    return lines if is_full else [*lines, ("", f"{provider.token_advice}.")]
 
 
 def _token(token: Row | None) -> str:

@@ -15,6 +15,7 @@ import duckdb
 
 from vercel_sql.api import Client, SecretsFile, find_credential
 from vercel_sql.api.audit_log import chosen_log
+from vercel_sql.api.cancel_scope import checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.connection.closing import when_dropped
 from vercel_sql.connection.live_catalog import (
@@ -123,6 +124,7 @@ def attach(
     *,
     api_url: str | None = None,
     oauth_url: str | None = None,
+    marketplace_url: str | None = None,
     name: str = "vercel",
     services: Iterable[str] | None = None,
     writes: bool = False,
@@ -131,6 +133,7 @@ def attach(
     mark_names: bool = False,
     audit_log: str | PathLike[str] | None = None,
     max_writes: int | None = 100,
+    max_wait: float | None = None,
     request_timeout: float = 30.0,
     strict: bool = False,
 ) -> Attachment:
@@ -151,6 +154,8 @@ def attach(
         api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
         oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
             else Vercel's.
+        marketplace_url: the base URL of the issuer of SSO ID tokens; without it,
+            ``VERCEL_MARKETPLACE_URL``, else Vercel's.
         name: the name of the catalog, to have several accounts side by side.
         services: the services whose tables are made; all where it is None.
         writes: also make the functions that change something. Each takes a ``request_id``, since
@@ -164,6 +169,8 @@ def attach(
             in the file that ``VERCEL_SQL_AUDIT_LOG`` names, if it does.
         max_writes: how many writes these functions may send in one statement of DuckDB's, which
             comes to them call by call: it stops there. None does not limit it.
+        max_wait: how many seconds each request may wait for a rate limit; what would wait longer is
+            an error at once. None does not limit it.
         request_timeout: seconds for connecting, and for each wait for bytes.
         strict: whether a value of a row that can't be decoded exactly is an error, as for
             `connect`.
@@ -179,12 +186,15 @@ def attach(
             "attach(writes=True) needs secrets_file=…: DuckDB may drop a function's result, "
             "and a new token's secret is shown only once"
         )
+    if max_wait is not None:
+        checked_seconds("max_wait", max_wait, zero=True)
     noted = chosen_log(audit_log)
     saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
     keeping = Keeping(saved, checked_on_orphan(on_orphan), mark_names)
     manifest = vercel()
     provider = manifest.provider
-    urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
+    given = {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url}
+    urls = {name: url for name, url in given.items() if url}
     client = Client(
         provider,
         find_credential(
@@ -192,6 +202,7 @@ def attach(
         ),
         urls=urls,
         read_only=not writes,
+        max_wait=max_wait,
         request_timeout=request_timeout,
         audit_log=noted,
     )
@@ -201,12 +212,14 @@ def attach(
         "token": _identity(client),
         "api_url": client.urls["api"],
         "oauth_url": client.urls["oauth"],
+        "marketplace_url": client.urls["marketplace"],
         "writes": writes,
         "secrets_file": saved and saved.path,
         "on_orphan": on_orphan,
         "mark_names": mark_names,
         "audit_log": noted and noted.path,
         "max_writes": max_writes,
+        "max_wait": max_wait,
         "request_timeout": request_timeout,
         "strict": strict,
     }

@@ -9,7 +9,7 @@ import pyarrow as pa
 from vercel_sql.errors import Error, PartialWriteError, TooManyWritesError
 from vercel_sql.sql import Statement
 from vercel_sql.sql.running import Outcome
-from vercel_sql.tables.allowance import SETTING, Allowance
+from vercel_sql.tables.allowance import SETTING, Allowance, Pace
 
 
 class Batch:
@@ -17,6 +17,7 @@ class Batch:
 
     Args:
         max_writes: how many writes they may send altogether; None allows any number.
+        max_wait: how many seconds they may wait for rate limits; None does not limit it.
 
     Attributes:
         allowance: what they may still send.
@@ -25,24 +26,29 @@ class Batch:
 
     DROPPED: ClassVar = "executemany drops the rows"
 
-    def __init__(self, max_writes: int | None) -> None:
+    def __init__(self, max_writes: int | None, max_wait: float | None) -> None:
         self.allowance = Allowance(max_writes)
+        self._max_wait = max_wait
         self.statements: list[Statement] | None = None
         self._tables: list[pa.Table] = []
         self._done: list[str] = []
         self._runs = 0
 
-    def refuse_too_many(self, sets: int, each: int) -> None:
+    def refuse_too_many(self, sets: int, each: int, pace: Pace) -> None:
         """Stops, before the first, what may send too many writes; nothing is taken yet.
 
         Args:
             sets: how many sets of parameters there are.
             each: how many writes the script sends for one of them, if each statement is about a
                 row.
+            pace: what rate limits do to all of these.
 
         Raises:
             TooManyWritesError: it would send too many.
+            WaitTooLongError: they would wait too long.
         """
+        if refusal := pace.refusal("executemany", self._max_wait):
+            raise refusal
         most, count = self.allowance.most, sets * each
         if most is not None and count > most:
             raise TooManyWritesError(

@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
 from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
-from vercel_sql.api.cancel_scope import checked_seconds
+from vercel_sql.api.cancel_scope import LimitWaits, checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.attachment import Attachment
@@ -41,7 +41,7 @@ from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import Copies
 from vercel_sql.sql.running.duck import as_caller, for_caller
-from vercel_sql.tables.allowance import Allowance
+from vercel_sql.tables.allowance import Allowance, Pace
 from vercel_sql.tables.writing import Keeping, kept_rows
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Connection(HoldsSecrets):
             with a `NotApprovedError`. None allows all.
         max_writes: how many writes a statement may send at most; None allows any number.
         parallel_deletes: how many rows a DELETE takes away at a time.
+        max_wait: how many seconds a statement may wait for rate limits; None does not limit it.
     """
 
     # PEP 249's optional extension: the exceptions as attributes of the connection.
@@ -89,6 +90,7 @@ class Connection(HoldsSecrets):
         max_writes: int | None,
         parallel_deletes: int,
         timeout: float | None,
+        max_wait: float | None,
         keeping: Keeping,
     ) -> None:
         self.native = native
@@ -96,6 +98,7 @@ class Connection(HoldsSecrets):
         self.max_writes = max_writes
         self.parallel_deletes = parallel_deletes
         self.timeout = timeout
+        self.max_wait = max_wait
         self.approve: Callable[[Plan], bool] | None = None
         self._catalogs = [attachment]
         self._engine = Engine(native, self._catalogs)
@@ -316,14 +319,14 @@ class Connection(HoldsSecrets):
             sets: how many sets of parameters there are, where that is known.
 
         Raises:
-            TooManyWritesError: there are more sets of parameters than writes that may be sent.
+            TooManyWritesError, WaitTooLongError: there are too many sets of parameters.
         """
         self._check_open()
-        batch = Batch(self.max_writes)
-        if sets is not None and self.max_writes is not None:
+        batch = Batch(self.max_writes, self.max_wait)
+        if sets is not None:
             with self._lock, translated(self._catalogs, operation.value):
-                each = sum(map(self._engine.write_count, parse(operation.value)))
-            batch.refuse_too_many(sets, each)
+                writes = [each for s in parse(operation.value) for each in self._engine.writes(s)]
+            batch.refuse_too_many(sets, len(writes), Pace.of(self.client, writes, sets))
         try:
             yield batch
         except (errors.Error, KeyboardInterrupt) as error:
@@ -339,7 +342,8 @@ class Connection(HoldsSecrets):
         is_last: bool = True,
     ) -> None:
         # The time of the statement runs until its last row was read.
-        self._course = course = Course(CancelScope(self.timeout), self.client, self.native)
+        scope = CancelScope(self.timeout, LimitWaits(self.max_wait))
+        self._course = course = Course(scope, self.client, self.native)
         self.client.receipts.settle()
         self._statement, self._parameters = Unshown(statement.text), parameters
         with course.running(), self._translated(), self._catalogs[0].acting():
@@ -365,6 +369,7 @@ class Connection(HoldsSecrets):
             approve=course.asked(self.approve),
             allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
             parallel_deletes=self.parallel_deletes,
+            max_wait=self.max_wait,
         )
 
     def _take(self, result: Result, statement: Statement, parameters: Parameters) -> None:

@@ -10,12 +10,14 @@ from vercel_sql.manifest import Column, Resource
 from vercel_sql.sql.running import Catalog
 
 _COLUMN = re.compile(r'(?:Referenced column|does not have a column named) "(\w+)"')
+_ARGUMENT = re.compile(r"Macro (\w+)\(\) does not support the supplied arguments")
 _TABLE = re.compile(r"Table with name (\w+) does not exist")
 
 
 def named_ours(text: str, statement: str, catalogs: Sequence[Catalog]) -> str:
     """DuckDB's error about a name, with our name for it in place of DuckDB's guesses.
 
+    What the API refuses here, such as the team of a listing, comes with what to do instead.
     ``expires_at`` is ``expiresAt`` here, and ``vercel.authentication.tokens``, as newer versions of
     StackQL call it, is ``vercel.authentication.user_tokens``.
 
@@ -24,7 +26,7 @@ def named_ours(text: str, statement: str, catalogs: Sequence[Catalog]) -> str:
         statement: what ran.
         catalogs: the accounts.
     """
-    for missing, ours in ((_COLUMN, _column), (_TABLE, _table)):
+    for missing, ours in ((_COLUMN, _column), (_ARGUMENT, _argument), (_TABLE, _table)):
         found = missing.search(text)
         said = ours(found[1], statement, catalogs) if found else None
         if said is not None:
@@ -35,17 +37,36 @@ def named_ours(text: str, statement: str, catalogs: Sequence[Catalog]) -> str:
 
 
 def _column(name: str, statement: str, catalogs: Sequence[Catalog]) -> str | None:
-    columns = {
-        _folded(column.name): column.name
+    named = [
+        resource
         for catalog in catalogs
         for resource in _resources(catalog)
         if re.search(rf"\b{resource.name}\b", statement, re.IGNORECASE)
+    ]
+    columns = {
+        _folded(column.name): column.name
+        for resource in named
         for column in _columns(resource, is_returning="returning" in statement.casefold())
     }
     ours = columns.get(_folded(name))
+    listers = [resource.lister for resource in named if resource.lister is not None]
+    instead = next(filter(None, (lister.refused(name) for lister in listers)), None)
+    if ours is None and instead is not None:
+        return f'there is no column "{name}". {instead}'
     if ours in (None, name):
         return None
     return f'there is no column "{name}"; it is called "{ours}"'
+
+
+def _argument(name: str, statement: str, catalogs: Sequence[Catalog]) -> str | None:
+    """What to do in place of an argument that the API refuses, of the function of a method."""
+    for catalog in catalogs:
+        for resource in _resources(catalog):
+            method = resource.method(name)
+            for argument in method.refuses if method is not None else ():
+                if method is not None and re.search(rf"\b{argument}\b", statement, re.IGNORECASE):
+                    return f"{name} takes no {argument}. {method.refused(argument)}"
+    return None
 
 
 def _table(name: str, statement: str, catalogs: Sequence[Catalog]) -> str | None:

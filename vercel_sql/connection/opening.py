@@ -24,6 +24,7 @@ def connect(
     *,
     api_url: str | None = None,
     oauth_url: str | None = None,
+    marketplace_url: str | None = None,
     database: str | PathLike[str] = ":memory:",
     database_read_only: bool = False,
     config: Mapping[str, str | int | float | list[str]] | None = None,
@@ -38,9 +39,9 @@ def connect(
     max_writes: int | None = 100,
     parallel_deletes: int = 8,
     timeout: float | None = None,
+    max_wait: float | None = None,
     request_timeout: float = 30.0,
     attempts: int = 5,
-    patience: float = 120.0,
     strict: bool = False,
 ) -> Connection:
     """Opens DuckDB with the tables and functions of a Vercel account in the catalog ``vercel``.
@@ -52,6 +53,8 @@ def connect(
         api_url: the base URL of the API; without it, ``VERCEL_API_URL``, else Vercel's.
         oauth_url: the base URL of the authorization server; without it, ``VERCEL_OAUTH_URL``,
             else Vercel's.
+        marketplace_url: the base URL of the issuer of SSO ID tokens; without it,
+            ``VERCEL_MARKETPLACE_URL``, else Vercel's.
         database: the DuckDB database, a file or in memory.
         database_read_only: open that file to read it only, as other processes may do meanwhile.
         config: DuckDB's settings, as for ``duckdb.connect``.
@@ -72,9 +75,11 @@ def connect(
         parallel_deletes: how many rows a DELETE takes away at a time, 1 to 16.
         timeout: how many seconds a statement may take altogether, until its last row was read;
             None does not limit it.
+        max_wait: how many seconds of that a statement may wait for rate limits. A write that would
+            surely wait longer is refused before its first request, and any other stops where it
+            would have to. None does not limit it.
         request_timeout: seconds for connecting, and for each wait for bytes.
         attempts: how often a request that may be sent again is sent at most.
-        patience: how many seconds one request may wait for rate limits altogether.
         strict: whether a value of a row that can't be decoded exactly is a `DataError`. Else it is
             NULL, ``additional_fields`` has what was sent, and a `DataWarning` names row and column.
 
@@ -86,12 +91,15 @@ def connect(
     checked_seconds("request_timeout", request_timeout)
     if timeout is not None:
         checked_seconds("timeout", timeout)
+    if max_wait is not None:
+        checked_seconds("max_wait", max_wait, zero=True)
     manifest = vercel()
     provider = manifest.provider
     on_orphan = checked_on_orphan(on_orphan)
     noted = chosen_log(audit_log)
     saved = SecretsFile(secrets_file) if secrets_file is not None else None
-    urls = {name: url for name, url in (("api", api_url), ("oauth", oauth_url)) if url}
+    given = {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url}
+    urls = {name: url for name, url in given.items() if url}
     client = Client(
         provider,
         find_credential(
@@ -106,7 +114,7 @@ def connect(
         read_only=read_only,
         request_timeout=request_timeout,
         attempts=attempts,
-        patience=patience,
+        max_wait=max_wait,
         audit_log=noted,
     )
     client.doubts.strict = strict
@@ -127,6 +135,7 @@ def connect(
         max_writes=max_writes,
         parallel_deletes=parallel_deletes,
         timeout=timeout,
+        max_wait=max_wait,
         keeping=Keeping(saved, on_orphan, mark_names),
     )
 

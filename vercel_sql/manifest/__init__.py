@@ -2,24 +2,35 @@
 
 from vercel_sql.manifest.loader import Manifest, vercel
 from vercel_sql.manifest.model import (
+    Caution,
     Column,
     Echo,
+    Limit,
     Method,
     Paging,
     Parameter,
-    Provider,
     Resource,
     SelfReference,
-    Server,
     Service,
     Trace,
     View,
 )
 from vercel_sql.manifest.procedures import Reach, Rotation, Step
+from vercel_sql.manifest.provider import (
+    AccountRules,
+    Explanation,
+    Provider,
+    Server,
+    TokenKind,
+)
 
 __all__ = [
+    "AccountRules",
+    "Caution",
     "Column",
     "Echo",
+    "Explanation",
+    "Limit",
     "Manifest",
     "Method",
     "Paging",
@@ -32,6 +43,7 @@ __all__ = [
     "Server",
     "Service",
     "Step",
+    "TokenKind",
     "Trace",
     "View",
     "vercel",

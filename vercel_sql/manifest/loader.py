@@ -17,13 +17,13 @@ from vercel_sql.manifest.model import (
     Column,
     Entry,
     Method,
-    Provider,
     Resource,
     Service,
     Trace,
     View,
 )
 from vercel_sql.manifest.procedure_checks import check_procedure
+from vercel_sql.manifest.provider import Provider
 
 EntryT = TypeVar("EntryT", bound=Entry)
 
@@ -194,6 +194,9 @@ def _check_method(method: Method, provider: Provider, where: str) -> None:
     if method.effect == "write" and method.retry == "safe":
         raise ManifestError(f"{where}.retry: what changes something is not safe to send again")
     _check_unique([p.name for p in method.parameters], f"{where}.parameters")
+    for parameter in method.parameters:
+        if parameter.beside is not None and method.parameter(parameter.beside) is None:
+            raise ManifestError(f"{where}.parameters: no parameter {parameter.beside!r}")
     in_path = {field for _, field, _, _ in string.Formatter().parse(method.path) if field}
     declared = {p.key for p in method.parameters if p.location == "path"}
     if in_path != declared:
@@ -208,6 +211,8 @@ def _check_proofs(resource: Resource, method: Method, where: str) -> None:
     fields = {column.name for column in resource.fields}
     hints, paging = resource.hints, method.paging
     named = {"hints": [hints.begins, hints.ends]} if hints is not None else {}
+    if resource.gone is not None:
+        named["gone"] = [resource.gone]
     if paging is not None and paging.order is not None:
         named["paging.order"] = [paging.order]
     for key, names in named.items():

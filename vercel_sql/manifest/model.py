@@ -1,4 +1,4 @@
-"""The vocabulary of the manifest: servers, services, resources, methods, parameters, columns.
+"""The vocabulary of the manifest: services, resources, methods, parameters, columns.
 
 The classes only describe. They say what the API has and what a value may be; the rooms above
 decide what to do with it. Unknown keys are refused, so that a misspelt key can't be dropped.
@@ -6,9 +6,9 @@ decide what to do with it. Unknown keys are refused, so that a misspelt key can'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,60 +17,6 @@ from vercel_sql.manifest.procedures import Rotation, Step
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """What all parts of the manifest share: immutable, and strict about keys."""
-
-
-class Server(Entry, frozen=True, kw_only=True):
-    """A base URL that methods are sent to.
-
-    Attributes:
-        url: scheme and host, without a path.
-        environment: the environment variable that overrides it.
-    """
-
-    url: str
-    environment: str
-
-
-class AccountRules(Entry, frozen=True, kw_only=True):
-    """How to find out whom a credential stands for.
-
-    Attributes:
-        resource: service and resource of the method.
-        method: what is called, without arguments; its answer has one row.
-        key: the field that identifies the account.
-        labels: the fields that people know it by, the best first.
-    """
-
-    resource: str
-    method: str
-    key: str
-    labels: list[str]
-
-
-class Provider(Entry, frozen=True, kw_only=True):
-    """The top of the manifest: the catalog's name, its servers and its services.
-
-    Attributes:
-        name: the name that the catalog has in SQL.
-        token_environment: the environment variable that holds the bearer token.
-        token_prefixes: what bearer tokens of the newer kinds begin with.
-        answer_id: the header that tells one answer from all others, where there is one.
-        account: how to find out whom a credential stands for.
-        servers: the servers by the name that methods use.
-        services: for each service the names of its resources, so that a name can be resolved
-            without reading the service's own file.
-        views: for each schema of views for people the service files that define them.
-    """
-
-    name: str
-    title: str
-    token_environment: str
-    token_prefixes: list[str] = []
-    answer_id: str | None = None
-    account: AccountRules
-    servers: dict[str, Server]
-    services: dict[str, list[str]]
-    views: dict[str, list[str]] = {}
 
 
 class Parameter(Entry, frozen=True, kw_only=True):
@@ -91,6 +37,7 @@ class Parameter(Entry, frozen=True, kw_only=True):
             it as a timestamp or date too. ``future`` refuses what has passed.
         secret: the value is never shown.
         constant: a value that is always sent, and that nobody gives.
+        beside: a constant is sent only together with the parameter of this name.
         null: what a NULL that somebody wrote is: as if the parameter were ``absent``, or a
             ``value`` of its own, which only procedures take.
     """
@@ -110,6 +57,7 @@ class Parameter(Entry, frozen=True, kw_only=True):
     moment: Literal["any", "future"] | None = None
     secret: bool = False
     constant: str | None = None
+    beside: str | None = None
     null: Literal["absent", "value"] = "absent"
 
     @property
@@ -192,6 +140,13 @@ class Column(Entry, frozen=True, kw_only=True):
     always: bool = False
 
 
+class Limit(Entry, frozen=True, kw_only=True):
+    """A rate limit as it is documented: so many requests in a window of so many seconds."""
+
+    requests: int
+    seconds: float
+
+
 class Trace(Entry, frozen=True, kw_only=True):
     """What the row that a method makes can be found by, where the answer was lost.
 
@@ -224,6 +179,8 @@ class Method(Entry, frozen=True, kw_only=True):
         steps: what a procedure does, in order.
         rotation: for the procedure ``rotate``, what it needs to know of the resource.
         server: which of the provider's servers it is sent to.
+        endpoint: the field of the discovery document that names its address; ``server`` and
+            ``path`` are its address where there is no such document, or no such field in it.
         auth: whether it carries the bearer token.
         effect: whether it only reads or changes anything. A GET may change something.
         retry: ``safe`` may be sent again after any failure that may pass; ``refused`` only where
@@ -231,6 +188,7 @@ class Method(Entry, frozen=True, kw_only=True):
         body: how the body is encoded.
         rows: the path in the answer of the row or of the list of rows; empty is the whole answer.
         missing_is_empty: a 404 means that there is no such row, and is no error.
+        refuses: parameters of its siblings that the API refuses here, and what to do instead.
         nothing: the path in the answer of a flag that is false where there is nothing to tell of.
         returns: the columns of the answer, where they are not those of the resource.
         collect: for a paged method called as a whole: the list in the answer that grows page by
@@ -242,6 +200,7 @@ class Method(Entry, frozen=True, kw_only=True):
             ``nonce``, that of the sign-in that the parameter belongs to.
         identity: the path in the answer of what identifies whom or what the credential stands for:
             it is the same for ever. With a self-reference, for its value alone.
+        limit: its documented rate limit, if any; what the server says comes before it.
     """
 
     name: str = ""
@@ -256,10 +215,12 @@ class Method(Entry, frozen=True, kw_only=True):
     effect: Literal["read", "write"]
     retry: Literal["safe", "refused"]
     server: str = "api"
+    endpoint: str | None = None
     auth: bool = True
     body: Literal["json", "form"] = "json"
     rows: list[str] = []
     missing_is_empty: bool = False
+    refuses: dict[str, str] = {}
     nothing: list[str] = []
     parameters: list[Parameter] = []
     paging: Paging | None = None
@@ -269,6 +230,7 @@ class Method(Entry, frozen=True, kw_only=True):
     echoes: dict[str, Echo] = {}
     claims: dict[str, str] = {}
     identity: list[str] = []
+    limit: Limit | None = None
 
     @property
     def reads(self) -> bool:
@@ -308,6 +270,11 @@ class Method(Entry, frozen=True, kw_only=True):
         parameters = {p.name for p in self.parameters if p.secret}
         return frozenset(parameters | {c.name for c in self.returns if c.secret})
 
+    def refused(self, name: str) -> str | None:
+        """What to do in place of an argument that the API refuses here, or None."""
+        folded = {key.casefold(): text for key, text in self.refuses.items()}
+        return folded.get(name.replace("_", "").casefold())
+
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that name, whatever its case, or None."""
         folded = name.casefold()
@@ -326,6 +293,21 @@ class SelfReference(Entry, frozen=True, kw_only=True):
     value: str
 
 
+class Caution(Entry, frozen=True, kw_only=True):
+    """Rows whose deletion does more than it seems to.
+
+    Attributes:
+        condition: SQL over the resource's fields that picks them. In a view's query,
+            ``{caution:name}`` stands for that of the resource ``name``.
+        noun: what one of them is.
+        effect: what their deletion does.
+    """
+
+    condition: str
+    noun: str
+    effect: str
+
+
 class Resource(Entry, frozen=True, kw_only=True):
     """A table and the methods that serve it.
 
@@ -333,6 +315,8 @@ class Resource(Entry, frozen=True, kw_only=True):
         key: the column that tells one row from another.
         request_key: the column that holds what was asked for; it equals the key in a listing.
         hints: where a row shows the ends of its secret.
+        gone: the column that says when a row was made void: one that has it counts as deleted.
+        caution: the rows whose deletion is to be warned of.
         lookup_limit: how many single rows are fetched side by side before listing is cheaper.
         rows: the rows themselves, for a table that no request is needed for.
     """
@@ -341,12 +325,14 @@ class Resource(Entry, frozen=True, kw_only=True):
     key: str
     columns: list[Column]
     methods: dict[str, Method] = {}
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, str | list[str]]] = []
     name: str = ""
     service: str = ""
     request_key: str | None = None
     self_reference: SelfReference | None = None
     hints: Hints | None = None
+    gone: str | None = None
+    caution: Caution | None = None
     lookup_limit: int = 20
 
     @property
@@ -380,6 +366,10 @@ class Resource(Entry, frozen=True, kw_only=True):
     def of_verb(self, verb: str) -> list[Method]:
         """The methods that serve an SQL verb, in the manifest's order."""
         return [m for m in self.methods.values() if m.verb == verb]
+
+    def is_gone(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row that the API still shows counts as deleted."""
+        return self.gone is not None and row.get(self.gone) is not None
 
     @cached_property
     def lister(self) -> Method | None:
@@ -426,8 +416,8 @@ class View(Entry, frozen=True, kw_only=True):
     """A view for people over the tables of a service.
 
     Attributes:
-        query: its SELECT. ``{catalog}`` stands for the catalog's name, and ``{table:name}`` for
-            the full table, hidden columns included, of the resource ``name``.
+        query: its SELECT. ``{table:name}`` stands for the full table, hidden columns included, of
+            the resource ``name``, and ``{caution:name}`` for the condition of its caution.
         comments: a description for each column.
     """
 

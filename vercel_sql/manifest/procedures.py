@@ -51,6 +51,8 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             where they are not given.
         stated: for parameters of the creator the columns of the old row: where it has a value
             there, the parameter has to be given, be it as NULL.
+        unseen: parameters of the creator with which the new row may not be asked for by its own
+            credential: that this is refused, and not called dead, shows that it authenticates.
         reach: what keeps the new one from reaching more than the old one.
         gives: the columns of the answer that hold the key of the row that was ``made`` and of
             the one that was ``removed``, the file that the secret was ``saved`` to, and a
@@ -60,5 +62,6 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     old: str
     carried: dict[str, str]
     stated: dict[str, str]
+    unseen: list[str] = []
     reach: Reach | None = None
     gives: dict[Literal["made", "removed", "saved", "notice"], str]

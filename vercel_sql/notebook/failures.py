@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.redaction.structures import texts_in
-from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError
+from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError, WaitTooLongError
 from vercel_sql.notebook.masking import Mask
 from vercel_sql.sql import Parameters
 
 _HINTS: dict[type[Error], str] = {
     MissingTokenError: " Or give the notebook a connection of your own: %vercel --connection NAME.",
     TooManyWritesError: " (here: %vercel --max-writes N)",
+    WaitTooLongError: " (here: %vercel --max-wait SECONDS)",
 }
 
 

@@ -40,6 +40,7 @@ class VercelMagics(Magics):
         --show-secrets     shows secrets, which the notebook's file will then hold
         --strict           makes values that can't be read an error, in place of NULL and a warning
         --max-writes N     how many writes each statement may send (100)
+        --max-wait SECONDS how long each statement may wait for rate limits (as long as it takes)
         --connection NAME  uses the vercel_sql.connect() in a variable, from now on
         """
         try:

@@ -10,7 +10,7 @@ from vercel_sql.errors import InterfaceError
 
 KINDS = ("table", "relation", "pandas", "polars", "arrow")
 _FLAGS = ("--quiet", "--show-secrets", "--strict")
-_VALUED = ("--as", "--save", "--connection", "--max-writes")
+_VALUED = ("--as", "--save", "--connection", "--max-writes", "--max-wait")
 
 # A word of two dashes and a letter; "-- text" is a comment of SQL's.
 _OPTION = re.compile(r"\s*(--[A-Za-z][\w-]*)(?:=(\S*)|(?=\s|$))")
@@ -27,6 +27,7 @@ class Options:
         save: the variable that the result becomes, if any.
         connection: the variable with the connection that is used from now on, if it is said.
         max_writes: how many writes each statement may send, if it is said.
+        max_wait: how many seconds each statement may wait for rate limits, if it is said.
         quiet: whether results are not shown.
         show_secrets: whether secrets are shown as they are.
         strict: whether a value that can't be read is an error.
@@ -37,6 +38,7 @@ class Options:
     save: str | None
     connection: str | None
     max_writes: int | None
+    max_wait: int | None
     quiet: bool
     show_secrets: bool
     strict: bool
@@ -67,6 +69,7 @@ def read_options(line: str) -> Options:
         save=given.get("--save"),
         connection=given.get("--connection"),
         max_writes=int(given["--max-writes"]) if "--max-writes" in given else None,
+        max_wait=int(given["--max-wait"]) if "--max-wait" in given else None,
         quiet="--quiet" in given,
         show_secrets="--show-secrets" in given,
         strict="--strict" in given,
@@ -87,8 +90,8 @@ def _check(name: str, value: str | None) -> None:
     elif name == "--as":
         if value not in KINDS:
             raise InterfaceError(f"--as takes {', '.join(KINDS[:-1])} or {KINDS[-1]}")
-    elif name == "--max-writes":
+    elif name in ("--max-writes", "--max-wait"):
         if value is None or not (value.isascii() and value.isdecimal()):
-            raise InterfaceError("--max-writes takes a whole number, 0 or more")
+            raise InterfaceError(f"{name} takes a whole number, 0 or more")
     elif value is None or not value.isidentifier():
         raise InterfaceError(f"{name} takes the name of a variable")

@@ -39,7 +39,7 @@ def watching(shell: InteractiveShell, connection: Connection) -> Iterator[None]:
             line.clear()
             if before is not None and not before(plan):
                 return False
-            line.expect(plan.count)
+            line.expect(plan)
             return True
 
         connection.approve = expect

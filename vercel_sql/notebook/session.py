@@ -238,14 +238,16 @@ def _require_display() -> None:
 def _allowing(connection: Connection, options: Options) -> Iterator[None]:
     """Lets statements do what the options allow while the context lasts."""
     doubts = connection.client.doubts
-    before = connection.max_writes, doubts.strict
+    before = connection.max_writes, connection.max_wait, doubts.strict
     if options.max_writes is not None:
         connection.max_writes = options.max_writes
+    if options.max_wait is not None:
+        connection.max_wait = options.max_wait
     doubts.strict = doubts.strict or options.strict
     try:
         yield
     finally:
-        connection.max_writes, doubts.strict = before
+        connection.max_writes, connection.max_wait, doubts.strict = before
 
 
 def _place(statement: Statement) -> str:

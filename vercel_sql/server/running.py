@@ -14,6 +14,7 @@ import duckdb
 from duckdb import sqltypes
 from duckdb.func import FunctionNullHandling
 
+from vercel_sql.api.cancel_scope import CancelScope, LimitWaits
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import (
@@ -59,6 +60,8 @@ class StatementRunner:
         memo: what each request id gave.
         allowances: how many writes each statement may send.
         most_rows: how many rows a statement may give.
+        seconds: how long a write may take altogether.
+        max_wait: how many of them it may wait for rate limits; None does not limit it.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class StatementRunner:
         memo: Memo,
         allowances: Allowances,
         most_rows: int,
+        seconds: float,
+        max_wait: float | None,
     ) -> None:
         self._con = con
         self._attachment = attachment
@@ -81,6 +86,9 @@ class StatementRunner:
         self._memo = memo
         self._allowances = allowances
         self._most_rows = most_rows
+        self._seconds = seconds
+        # What would wait longer than it may run is refused before its first request, too.
+        self._max_wait = seconds if max_wait is None else min(seconds, max_wait)
         # DuckDB 1.5 has no reference of its own, and its threads may outlive its connection.
         self._function = self._call
         self._cancels: dict[Callable[[], None], int] = {}
@@ -119,7 +127,9 @@ class StatementRunner:
     def _call(
         self, statement: str | None, request_id: str | None, caller: int, query: str
     ) -> dict[str, Any]:
-        limits = Limits(keeping=self._keeping, allowance=self._allowances.of(query))
+        limits = Limits(
+            keeping=self._keeping, allowance=self._allowances.of(query), max_wait=self._max_wait
+        )
         try:
             with translated([self._attachment], statement or ""):
                 rows = self._run(statement or "", request_id, caller, limits)
@@ -148,9 +158,16 @@ class StatementRunner:
                 )
             fingerprint = hashlib.sha256(text.encode()).hexdigest()
             rows: list[str] = self._memo.once(
-                request_id, fingerprint, lambda: self._rows(con, statements[0], limits), caller
+                request_id, fingerprint, lambda: self._written(con, statements[0], limits), caller
             )
             return rows
+
+    def _written(
+        self, con: duckdb.DuckDBPyConnection, statement: Statement, limits: Limits
+    ) -> list[str]:
+        """The rows of a write, which ends when its time is over and tells what is done by then."""
+        with self._attachment.client.apart(CancelScope(self._seconds, LimitWaits(self._max_wait))):
+            return self._rows(con, statement, limits)
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -79,6 +79,8 @@ class Server(HoldsSecrets):
         on_orphan: what to do about a token that a create may have made whose answer was lost.
         mark_names: whether the names of new tokens end with a random mark.
         max_writes: how many writes a client's statement may send; None does not limit it.
+        max_wait: how many seconds a client's write may wait for rate limits; None does not limit
+            it.
         extensions: extension files to load in place of the installed extension.
         guards: for tests.
         bounds: what a client's statement may take.
@@ -105,6 +107,7 @@ class Server(HoldsSecrets):
         on_orphan: OnOrphan = "report",
         mark_names: bool = False,
         max_writes: int | None = 100,
+        max_wait: float | None = None,
         extensions: Sequence[Path] = (),
         guards: Guards = ALL_GUARDS,
         bounds: Bounds | None = None,
@@ -130,6 +133,7 @@ class Server(HoldsSecrets):
         self._on_broken = on_broken
         self._claim = claim
         self._memo = Memo(self._claimed)
+        self._max_wait = max_wait
         self._allowances = Allowances(max_writes, "the server's --max-writes")
         self._lock = threading.Lock()
         self._serving = False
@@ -264,6 +268,8 @@ class Server(HoldsSecrets):
             memo=self._memo,
             allowances=self._allowances,
             most_rows=self._bounds.rows,
+            seconds=self._bounds.statement_seconds,
+            max_wait=self._max_wait,
         )
         self._runner.create()
         if self._judge is not None:

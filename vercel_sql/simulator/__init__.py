@@ -6,6 +6,7 @@ agree with the client's mistakes.
 
 from vercel_sql.simulator._command import add_arguments, run
 from vercel_sql.simulator._history import TokenEvent
+from vercel_sql.simulator._kinds import KINDS, Kind
 from vercel_sql.simulator._limits import RateLimit
 from vercel_sql.simulator._oauth import OAuth
 from vercel_sql.simulator._oauth_clients import OAuthClient
@@ -15,6 +16,8 @@ from vercel_sql.simulator._state import State
 from vercel_sql.simulator._tokens import Token
 
 __all__ = [
+    "KINDS",
+    "Kind",
     "OAuth",
     "OAuthClient",
     "RateLimit",

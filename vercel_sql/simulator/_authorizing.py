@@ -9,6 +9,9 @@ from vercel_sql.simulator._forms import once
 from vercel_sql.simulator._oauth_clients import OAuthClient, OAuthClients
 from vercel_sql.simulator._oauth_errors import PageError, RedirectError
 
+PROMPTS = ("consent", "login")
+RESPONSE_MODES = ("query", "web_message.opener")
+_ALLOWED = {"response_type": ("code",), "prompt": PROMPTS, "response_mode": RESPONSE_MODES}
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
 
@@ -23,6 +26,7 @@ class Asked:
     nonce: str | None
     state: str | None
     prompt: str | None
+    response_mode: str | None
 
 
 def read_query(url: str) -> list[tuple[str, str]]:
@@ -53,7 +57,7 @@ def read_asked(pairs: Iterable[tuple[str, str]], clients: OAuthClients) -> Asked
         raise RedirectError(uris[0], "invalid_request", str(error), state) from None
     problem = _problem(given)
     if problem is not None:
-        raise RedirectError(uris[0], *problem, state)
+        raise RedirectError(uris[0], "invalid_request", problem, state)
     scopes = granted_scopes(given.get("scope"), client)
     if not scopes:
         description = "None of the scopes is configured for the app."
@@ -66,20 +70,22 @@ def read_asked(pairs: Iterable[tuple[str, str]], clients: OAuthClients) -> Asked
         nonce=given.get("nonce"),
         state=given.get("state"),
         prompt=given.get("prompt"),
+        response_mode=given.get("response_mode"),
     )
 
 
-def _problem(given: dict[str, str]) -> tuple[str, str] | None:
-    """Say what is wrong with the parameters that every request has."""
+def _problem(given: dict[str, str]) -> str | None:
+    """Say what is wrong with the parameters; None where nothing is."""
     for name in ("response_type", "code_challenge", "code_challenge_method"):
         if name not in given:
-            return "invalid_request", f"Missing required parameter `{name}`."
-    if given["response_type"] != "code":
-        return "unsupported_response_type", "The `response_type` must be code."
+            return f"Missing required parameter `{name}`."
+    for name, allowed in _ALLOWED.items():
+        if name in given and given[name] not in allowed:
+            return f"The `{name}` must be {' or '.join(allowed)}."
     if given["code_challenge_method"] != "S256":
-        return "invalid_request", "The `code_challenge_method` must be S256."
+        return "The `code_challenge_method` must be S256."
     if not _CHALLENGE.fullmatch(given["code_challenge"]):
-        return "invalid_request", "The `code_challenge` must be 43 to 128 unreserved characters."
+        return "The `code_challenge` must be 43 to 128 unreserved characters."
     return None
 
 

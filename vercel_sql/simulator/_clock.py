@@ -21,10 +21,9 @@ class Clock:
             return time.time_ns() // 1_000_000 + self._ahead_ms
         return self._start_ms + int((time.monotonic() - self._started) * 1000) + self._ahead_ms
 
-    @property
-    def ahead_ms(self) -> int:
-        """How far it was moved on by hand, in milliseconds."""
-        return self._ahead_ms
+    def steady_seconds(self) -> float:
+        """Give the seconds since some moment; nobody sets them, but they can be moved on too."""
+        return time.monotonic() + self._ahead_ms / 1000
 
     def http_date(self, skew_seconds: float = 0) -> str:
         """Write the time as `Date` headers do: GMT, in whole seconds, rounded down.

@@ -6,7 +6,8 @@ import sys
 import threading
 from types import FrameType
 
-from vercel_sql.simulator._limits import RateLimit
+from vercel_sql.simulator._kinds import KINDS
+from vercel_sql.simulator._limits import LIMITS, RateLimit
 from vercel_sql.simulator._server import Simulator
 
 
@@ -22,19 +23,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=7, metavar="N", help="what the made data depends on (7)"
     )
     parser.add_argument(
-        "--latency-ms", type=_count, default=0, metavar="N", help="how long every request takes (0)"
+        "--as",
+        dest="kind",
+        choices=[kind for kind in KINDS if kind != "integration"],
+        default="full",
+        help="which kind of token to print: of the full account, a team or a project, of an app's "
+        "or the Vercel CLI's session, or of a few permissions (full)",
     )
     parser.add_argument(
+        "--latency-ms", type=_count, default=0, metavar="N", help="how long every request takes (0)"
+    )
+    limits = parser.add_mutually_exclusive_group()
+    limits.add_argument(
+        "--limits",
+        choices=LIMITS,
+        default="vercel",
+        help="the rate limits: Vercel's own, such as 50 deletions in 5 minutes, or none (vercel)",
+    )
+    limits.add_argument(
         "--rate-limit",
         type=_rate_limit,
         default=None,
         metavar="N/SECONDS",
-        help="how many requests each endpoint takes in so many seconds (default: no limit)",
+        help="in place of these, how many requests each endpoint takes in so many seconds",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM, after two lines that say where and with what token.
+    """Serve until SIGINT or SIGTERM, after four lines that say where and with what token.
 
     To be called from the main thread. Gives the exit code: 0, or 1 where the port is taken.
     """
@@ -47,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.tokens,
         seed=arguments.seed,
         latency_ms=arguments.latency_ms,
+        limits=arguments.limits,
         rate_limit=arguments.rate_limit,
         port=arguments.port,
     )
@@ -57,7 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"cannot serve on port {arguments.port}: {error.strerror or error}\n")
         return 1
     else:
-        sys.stdout.write(f"VERCEL_API_URL={simulator.url}\nVERCEL_TOKEN={simulator.token}\n")
+        sys.stdout.write(
+            f"VERCEL_API_URL={simulator.url}\n"
+            f"VERCEL_TOKEN={simulator.bearer(arguments.kind)}\n"
+            f"VERCEL_OAUTH_URL={simulator.url}\nVERCEL_MARKETPLACE_URL={simulator.marketplace_url}\n"
+        )
         sys.stdout.flush()
         ended.wait()
     finally:

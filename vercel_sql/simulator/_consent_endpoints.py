@@ -5,7 +5,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from vercel_sql.simulator import _pages
-from vercel_sql.simulator._authorizing import read_asked
+from vercel_sql.simulator._authorizing import Asked, read_asked
 from vercel_sql.simulator._endpoints import Gate
 from vercel_sql.simulator._forms import once, read_form
 from vercel_sql.simulator._oauth import OAuth
@@ -40,7 +40,7 @@ class ConsentEndpoints:
         asked = read_asked(request.query_params.multi_items(), self._oauth.clients)
         location = self._oauth.consents.remembered(asked)
         if location is not None:
-            return redirect(location)
+            return _sent_back(asked, location)
         page_id = self._oauth.consents.ask(asked)
         return _page(_pages.consent(asked.client.name, asked.scopes, self._email(), page_id))
 
@@ -48,7 +48,7 @@ class ConsentEndpoints:
         """Take the answer, and send the browser back to the app."""
         request_id, approve = await _decision(request)
         try:
-            return redirect(self._oauth.consents.answer(request_id, approve=approve))
+            return _sent_back(*self._oauth.consents.answer(request_id, approve=approve))
         except LookupError as error:
             raise PageError(str(error)) from None
 
@@ -95,6 +95,14 @@ async def _decision(request: Request) -> tuple[str, bool]:
         return form["request_id"], _DECISIONS[form["decision"]]
     except (LookupError, ValueError):
         raise PageError("Something is missing from the form. Go back and try again.") from None
+
+
+def _sent_back(asked: Asked, location: str) -> Response:
+    """Tell the app, by a redirect or by a message to the window that opened this one."""
+    if asked.response_mode != "web_message.opener":
+        return redirect(location)
+    page, headers = _pages.message(asked.redirect_uri, location)
+    return HTMLResponse(page, headers=headers)
 
 
 def _page(html: str) -> Response:

@@ -13,7 +13,7 @@ class Consents:
     """Pages that wait for an answer, and answers that are remembered; safe from any thread.
 
     A person who has allowed an app's scopes before is not asked again (as documented), unless
-    the app asks with `prompt=consent`.
+    the app asks with a `prompt`.
     """
 
     def __init__(self, state: State, codes: Codes) -> None:
@@ -26,7 +26,7 @@ class Consents:
         """Give where the browser is sent at once, or None where the person has to be asked."""
         with self._state.lock:
             allowed = self._allowed.get(asked.client.client_id, set())
-            if asked.prompt == "consent" or not allowed.issuperset(asked.scopes):
+            if asked.prompt is not None or not allowed.issuperset(asked.scopes):
                 return None
             return self.decide(asked, approve=True)
 
@@ -37,8 +37,8 @@ class Consents:
             self._pages[page_id] = asked, self._state.clock.now_ms() + _PAGE_MS
             return page_id
 
-    def answer(self, page_id: str, *, approve: bool) -> str:
-        """Take a person's answer, once; give where the browser is sent.
+    def answer(self, page_id: str, *, approve: bool) -> tuple[Asked, str]:
+        """Take a person's answer, once; give what was asked, and where the browser is sent.
 
         Raises:
             LookupError: No page of that id waits for an answer.
@@ -47,7 +47,7 @@ class Consents:
             asked, expires_at = self._pages.pop(page_id, (None, 0))
             if asked is None or expires_at <= self._state.clock.now_ms():
                 raise LookupError("This page was answered already, or is too old. Start again.")
-            return self.decide(asked, approve=approve)
+            return asked, self.decide(asked, approve=approve)
 
     def decide(self, asked: Asked, *, approve: bool) -> str:
         """Do what a person's answer asks for; give where the browser is sent."""

@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._json import Object, encode
+from vercel_sql.simulator._kinds import Act, check
 from vercel_sql.simulator._limits import RateLimiter
 from vercel_sql.simulator._records import ReceivedRequest
 from vercel_sql.simulator._state import State
@@ -59,16 +60,20 @@ class Gate:
 
         return Route(path, limited, methods=[method])
 
-    def bearer(self, method: str, path: str, handler: Handler) -> Route:
-        """Make a route that needs a living bearer token, and marks it as used.
+    def bearer(self, method: str, path: str, handler: Handler, act: Act) -> Route:
+        """Make a route that needs a living bearer token of a kind that may do so.
 
-        An integration's token needs the `teamId` that its integration is installed on.
+        The token is marked as used. An integration's token needs the `teamId` that its
+        integration is installed on.
         """
 
         async def authenticated(request: Request) -> Response:
             token = caller(request)
             with self.state.lock:
                 self.state.installations.admit(token, request.query_params.getlist("teamId"))
+                is_own = request.path_params.get("token_id") in ("current", token.id)
+                asked: Act = "current" if act == "get" and is_own else act
+                check(token.kind, asked, self.state.account)
             self.state.touch(token)
             return await handler(request)
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vercel_sql.simulator._claims import issued, issuer, user_claims
-from vercel_sql.simulator._client_auth import authenticate
+from vercel_sql.simulator._client_auth import TOKEN_METHODS, authenticate
 from vercel_sql.simulator._codes import CodeError
 from vercel_sql.simulator._devices import DeviceRequest
 from vercel_sql.simulator._endpoints import Gate
@@ -17,10 +17,12 @@ from vercel_sql.simulator._oauth import OAuth
 from vercel_sql.simulator._oauth_clients import OAuthClient
 from vercel_sql.simulator._oauth_errors import NO_STORE, OAuthError
 from vercel_sql.simulator._pkce import verifies
-from vercel_sql.simulator._sessions import ACCESS_SECONDS, Session, SessionError
+from vercel_sql.simulator._sessions import ACCESS_SECONDS, Session, SessionError, new_uuid
 from vercel_sql.simulator._state import State
 
-TOKEN_PATH = "/api/login/oauth/token"  # noqa: S105 (a path)
+TOKEN_PATH = "/login/oauth/token"  # noqa: S105 (a path)
+OLDER = "/api"
+"""What the paths of the documents of 2025 begin with; discovery does not name them any more."""
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 Form = Mapping[str, str]
@@ -40,14 +42,15 @@ class GrantEndpoint:
         }
 
     def routes(self) -> list[Route]:
-        """Give the route."""
-        return [self._gate.open("POST", TOKEN_PATH, self.token)]
+        """Give the routes."""
+        paths = (TOKEN_PATH, OLDER + TOKEN_PATH)
+        return [self._gate.open("POST", path, self.token) for path in paths]
 
     async def token(self, request: Request) -> Response:
         """Answer tokens, whole or not at all."""
         form = await oauth_form(request)
         with self._state.lock:
-            client = authenticate(request, form, self._oauth.clients)
+            client = authenticate(request, form, self._oauth.client_auth, TOKEN_METHODS)
             grant = self.grants.get(required(form, "grant_type"))
             if grant is None:
                 message = "The `grant_type` is not one that is supported."
@@ -130,13 +133,12 @@ class GrantEndpoint:
         self, request: Request, session: Session, scopes: tuple[str, ...], nonce: str | None
     ) -> str:
         ours = issuer(request)
-        now_ms = self._state.clock.now_ms()
+        user = user_claims(self._state.user, scopes, ours)
+        user.pop("email_verified", None)  # which user info alone says
+        claims = issued(ours, session.client.client_id, self._state.clock.now_ms(), nonce)
+        claims["jti"] = new_uuid(self._state.random)
         return self._oauth.id_tokens.make(
-            {
-                **issued(ours, session.client.client_id, now_ms, nonce),
-                "auth_time": session.signed_in_at // 1000,
-                **user_claims(self._state.user, scopes, ours),
-            }
+            {**claims, **user}, self._oauth.keys, self._oauth.marketplace_keys
         )
 
 

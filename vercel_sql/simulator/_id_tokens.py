@@ -4,6 +4,7 @@
 | --- | --- |
 | `other_key` | names the published key, but another one signed it |
 | `unknown_key` | is signed with a key that is not published, and names it |
+| `other_server` | is signed with the key of the other server that issues ID tokens |
 | `alg_none` | is not signed, and says so |
 | `hs256_public_key` | is signed with HMAC, the published key being the secret |
 | `wrong_audience`, `wrong_issuer` | is for, or from, somebody else |
@@ -29,7 +30,7 @@ _HOUR = 3600
 def _shifted(claims: Object, seconds: int) -> Object:
     """Move all of a token's times."""
     shifted = dict(claims)
-    for name in ("iat", "exp", "auth_time"):
+    for name in ("iat", "exp", "nbf"):
         if name in claims:
             shifted[name] += seconds
     return shifted
@@ -57,29 +58,34 @@ def _unsigned(header: Object, claims: Object) -> str:
     return f"{_base64url(encode(header))}.{_base64url(encode(claims))}"
 
 
-def _with_another_key(claims: Object, keys: KeyRing) -> str:
+def _with_another_key(claims: Object, keys: KeyRing, _others: KeyRing) -> str:
     return sign(claims, new_key(), keys.current.kid)
 
 
-def _with_an_unknown_key(claims: Object, _keys: KeyRing) -> str:
+def _with_an_unknown_key(claims: Object, _keys: KeyRing, _others: KeyRing) -> str:
     key = new_key()
     return sign(claims, key, key.kid)
 
 
-def _with_no_key(claims: Object, _keys: KeyRing) -> str:
+def _with_the_others_key(claims: Object, _keys: KeyRing, others: KeyRing) -> str:
+    return sign(claims, others.current, others.current.kid)
+
+
+def _with_no_key(claims: Object, _keys: KeyRing, _others: KeyRing) -> str:
     return _unsigned({"alg": "none", "typ": "JWT"}, claims) + "."
 
 
-def _with_the_public_key(claims: Object, keys: KeyRing) -> str:
+def _with_the_public_key(claims: Object, keys: KeyRing, _others: KeyRing) -> str:
     header = {"alg": "HS256", "kid": keys.current.kid, "typ": "JWT"}
     signed = _unsigned(header, claims)
     secret = keys.current.as_pem(private=False)
     return f"{signed}.{_base64url(hmac.digest(secret, signed.encode(), hashlib.sha256))}"
 
 
-_SIGNERS: Mapping[str, Callable[[Object, KeyRing], str]] = {
+_SIGNERS: Mapping[str, Callable[[Object, KeyRing, KeyRing], str]] = {
     "other_key": _with_another_key,
     "unknown_key": _with_an_unknown_key,
+    "other_server": _with_the_others_key,
     "alg_none": _with_no_key,
     "hs256_public_key": _with_the_public_key,
 }
@@ -100,8 +106,7 @@ class IdTokenFault:
 class IdTokens:
     """Makes ID tokens, right ones unless a fault was asked for; safe from any thread."""
 
-    def __init__(self, keys: KeyRing) -> None:
-        self._keys = keys
+    def __init__(self) -> None:
         self._faults: list[IdTokenFault] = []
         self._lock = threading.Lock()
 
@@ -130,17 +135,23 @@ class IdTokens:
         with self._lock:
             self._faults.clear()
 
-    def make(self, claims: Object) -> str:
-        """Make an ID token, with the next fault if there is one."""
+    def make(self, claims: Object, keys: KeyRing, others: KeyRing) -> str:
+        """Make an ID token, with the next fault if there is one.
+
+        Args:
+            claims: What it says.
+            keys: Those of its issuer.
+            others: Those of the other server that issues ID tokens.
+        """
         fault = self._next()
         if fault is None:
-            return sign(claims, self._keys.current, self._keys.current.kid)
+            return sign(claims, keys.current, keys.current.kid)
         if fault.fault in _SIGNERS:
-            return _SIGNERS[fault.fault](claims, self._keys)
+            return _SIGNERS[fault.fault](claims, keys, others)
         changed = _CHANGES[fault.fault](claims) if fault.fault in _CHANGES else claims
         laid_over = {**changed, **(fault.claims or {})}
         kept = {name: value for name, value in laid_over.items() if value is not None}
-        return sign(kept, self._keys.current, self._keys.current.kid)
+        return sign(kept, keys.current, keys.current.kid)
 
     def _next(self) -> IdTokenFault | None:
         with self._lock:

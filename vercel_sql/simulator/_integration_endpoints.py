@@ -7,20 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vercel_sql.simulator._claims import issued, issuer, user_claims
+from vercel_sql.simulator._bearers import integration_token
+from vercel_sql.simulator._claims import issued, marketplace_issuer, user_claims
 from vercel_sql.simulator._codes import Code, CodeError
 from vercel_sql.simulator._endpoints import Gate
 from vercel_sql.simulator._errors import ApiError, invalid
 from vercel_sql.simulator._forms import is_form, read_form
 from vercel_sql.simulator._grant_endpoint import no_store
-from vercel_sql.simulator._installations import Installation
 from vercel_sql.simulator._json import Object
 from vercel_sql.simulator._oauth import OAuth
 from vercel_sql.simulator._oauth_clients import Kind, OAuthClient
 from vercel_sql.simulator._requests import json_object, required
-from vercel_sql.simulator._sessions import ACCESS_SECONDS
+from vercel_sql.simulator._sessions import ACCESS_SECONDS, REFRESH_SECONDS
 from vercel_sql.simulator._state import State
-from vercel_sql.simulator._tokens import Token, new_secret
+from vercel_sql.simulator._tokens import new_secret
 
 _SSO_PROPERTIES = (
     *("client_id", "client_secret", "code", "redirect_uri", "state"),
@@ -35,7 +35,7 @@ class IntegrationEndpoints:
         self._gate = gate
         self._state: State = gate.state
         self._oauth = oauth
-        self._sso_refresh: dict[str, Code] = {}
+        self._sso_refresh: dict[str, tuple[Code, int]] = {}
 
     def routes(self) -> list[Route]:
         """Give the routes; neither needs a bearer."""
@@ -57,7 +57,7 @@ class IntegrationEndpoints:
                 raise invalid("`redirect_uri` should be the one of the integration.")
             code.used = True
             installation = self._state.installations.get(code.installation_id or "")
-            token = self._new_token(client, installation, None)
+            token = integration_token(self._state, client, installation)
             return no_store(
                 {
                     "token_type": "Bearer",
@@ -76,7 +76,9 @@ class IntegrationEndpoints:
             body = await json_object(request, dict.fromkeys(_SSO_PROPERTIES, str))
         secret = required(dict(body), "client_secret")
         with self._state.lock:
-            client = self._client("sso", required(dict(body), "client_id"))
+            client = self._client(
+                "sso", required(dict(body), "client_id"), self._oauth.unknown_sso_client
+            )
             _check_secret(client, secret)
             match body.get("grant_type", "authorization_code"):
                 case "authorization_code":
@@ -99,21 +101,25 @@ class IntegrationEndpoints:
     def _sso_refreshed(self, client: OAuthClient, body: Object) -> Code:
         """Use up a refresh token; the next one comes with the answer."""
         text = required(body, "refresh_token")
-        code = self._sso_refresh.get(text)
+        code, expires_at = self._sso_refresh.get(text, (None, 0))
         if code is None or code.client_id != client.client_id:
             raise invalid("`refresh_token` should be one that was given to this client.")
         del self._sso_refresh[text]
+        if expires_at <= self._state.clock.now_ms():
+            raise invalid("`refresh_token` should not have expired.")
         return code
 
     def _signed_on(
         self, request: Request, client: OAuthClient, code: Code, nonce: str | None
     ) -> Response:
         installation = self._state.installations.get(code.installation_id or "")
-        ours, user = issuer(request), self._state.user
+        ours, user = marketplace_issuer(request), self._state.user
         account_id = installation.team_id or installation.user_id
+        now_ms = self._state.clock.now_ms()
         id_token = self._oauth.id_tokens.make(
             {
-                **issued(ours, client.client_id, self._state.clock.now_ms(), nonce),
+                **issued(ours, client.client_id, now_ms, nonce),
+                "type": "id_token",
                 "sub": f"account:{account_id}:user:{user['id']}",
                 "account_id": account_id,
                 "installation_id": installation.id,
@@ -121,23 +127,25 @@ class IntegrationEndpoints:
                 "user_role": "ADMIN",
                 "user_email": user_claims(user, ["email"], ours).get("email"),
                 "user_name": user_claims(user, ["profile"], ours).get("name"),
-            }
+            },
+            self._oauth.marketplace_keys,
+            self._oauth.keys,
         )
         body: Object = {"id_token": id_token, "access_token": None, "token_type": None}
         if code.scopes:
-            expires_at = self._state.clock.now_ms() + ACCESS_SECONDS * 1000
-            token = self._new_token(client, installation, expires_at)
+            expires_at = now_ms + ACCESS_SECONDS * 1000
+            token = integration_token(self._state, client, installation, expires_at)
             body |= {"access_token": token.bearer, "token_type": "Bearer"}
             body["expires_in"] = ACCESS_SECONDS
         if "offline_access" in code.scopes:
             body["refresh_token"] = new_secret(self._state.random, 40)
-            self._sso_refresh[body["refresh_token"]] = code
+            self._sso_refresh[body["refresh_token"]] = code, now_ms + REFRESH_SECONDS * 1000
         return no_store(body)
 
-    def _client(self, kind: Kind, client_id: str) -> OAuthClient:
+    def _client(self, kind: Kind, client_id: str, unknown: int = 404) -> OAuthClient:
         client = self._oauth.clients.find(client_id, kind)
         if client is None:
-            raise ApiError(404, "Integration not found")
+            raise ApiError(unknown, "Integration not found" if unknown == 404 else None)
         return client
 
     def _good_code(self, client: OAuthClient, text: str) -> Code:
@@ -147,23 +155,6 @@ class IntegrationEndpoints:
         except CodeError as error:
             raise ApiError(400, str(error)) from None
         return code
-
-    def _new_token(
-        self, client: OAuthClient, installation: Installation, expires_at: int | None
-    ) -> Token:
-        """Make an access token that is good for the account of an installation alone."""
-        now_ms = self._state.clock.now_ms()
-        expiry: Object = {} if expires_at is None else {"expiresAt": expires_at}
-        kind: Object = {"type": "user"}
-        if installation.team_id is not None:
-            kind = {"type": "team", "teamId": installation.team_id}
-        scope = {**kind, "origin": "app", "createdAt": now_ms, **expiry}
-        fields = {"name": client.name, "origin": "app", "scopes": [scope], **expiry}
-        token = self._state.add_token(
-            fields, bearer=new_secret(self._state.random), created_at=now_ms, listed=False
-        )
-        self._state.installations.bind(token, installation)
-        return token
 
 
 async def _form(request: Request) -> dict[str, str]:

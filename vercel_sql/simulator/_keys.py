@@ -1,7 +1,7 @@
 """The keys that ID tokens are signed with."""
 
 from joserfc import jwt
-from joserfc.jwk import RSAKey
+from joserfc.jwk import KeyParameters, RSAKey
 
 from vercel_sql.simulator._json import Object
 
@@ -26,15 +26,16 @@ class KeyRing:
             self._keys.append(new_key())
         return self._keys[-1]
 
-    def rotate(self, *, keep_old: bool = True) -> str:
+    def rotate(self, *, keep_old: bool = True, kid: str | None = None) -> str:
         """Sign with a new key from now on; give its `kid`.
 
         Args:
             keep_old: Whether the older keys stay published, as tokens of theirs are about.
+            kid: The new key's name; its thumbprint by default.
         """
         if not keep_old:
             self._keys.clear()
-        self._keys.append(new_key())
+        self._keys.append(new_key(kid))
         return self.current.kid or ""
 
     def published(self) -> Object:
@@ -43,9 +44,12 @@ class KeyRing:
         return {"keys": [key.as_dict(private=False) for key in reversed(self._keys)]}
 
 
-def new_key() -> RSAKey:
-    """Make a key, whose `kid` is its thumbprint."""
-    return RSAKey.generate_key(2048, {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
+def new_key(kid: str | None = None) -> RSAKey:
+    """Make a key, whose `kid` is its thumbprint where none is given."""
+    parameters: KeyParameters = {"use": "sig", "alg": ALGORITHM}
+    if kid is not None:
+        parameters["kid"] = kid
+    return RSAKey.generate_key(2048, parameters, auto_kid=kid is None)
 
 
 def sign(claims: Object, key: RSAKey, kid: str | None) -> str:

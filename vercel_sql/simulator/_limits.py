@@ -1,9 +1,9 @@
-"""Rate limits, counted for each endpoint apart."""
+"""Rate limits, counted for each endpoint apart, or as Vercel documents them."""
 
 import math
 import re
 import threading
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vercel_sql.simulator._clock import Clock
@@ -40,13 +40,38 @@ class RateLimit:
         return cls(int(match[1]), float(match[2]))
 
 
+LIMITS = ("vercel", "none")
+"""What the limits may be called."""
+
 _GENEROUS = RateLimit(100_000, 60)
 """What the headers tell where no limit is set."""
+
+_DOCUMENTED = {
+    "token creation": (RateLimit(32, 3600), ["POST /v3/user/tokens"]),
+    "token deletion": (RateLimit(50, 300), ["DELETE /v3/user/tokens/{token_id}"]),
+    "token retrieval": (
+        RateLimit(120, 60),
+        ["GET /v6/user/tokens", "GET /v5/user/tokens", "GET /v5/user/tokens/{token_id}"],
+    ),
+    "user retrieval": (RateLimit(500, 60), ["GET /v2/user"]),
+    "team retrieval": (
+        RateLimit(600, 60),
+        ["GET /v1/teams", "GET /v2/teams", "GET /v2/teams/{team}", "GET /teams/{team}"],
+    ),
+}
+"""The limits by the names that Vercel's documentation has for them, and the endpoints of each."""
+
+VERCEL = {
+    endpoint: (name, limit)
+    for name, (limit, endpoints) in _DOCUMENTED.items()
+    for endpoint in endpoints
+}
+"""For each endpoint with a documented limit, the limit's name and the limit."""
 
 
 @dataclass
 class _Window:
-    """One window: `ends_at` in monotonic seconds, `told_end_ms` by a clock never moved on."""
+    """One window: when it ends, by a clock that nobody sets and by the account's."""
 
     ends_at: float
     told_end_ms: int
@@ -54,14 +79,25 @@ class _Window:
 
 
 class RateLimiter:
-    """Counts requests in fixed windows.
+    """Counts requests in fixed windows, each of which begins with its first request.
 
-    Windows last real seconds, so that a client that waits gets on. When they end is told by
-    the account's clock, as `Date` is, because a server has one clock for both.
+    When they end is told by the account's clock, as `Date` is, because a server has one clock for
+    both. Time that is let pass at once passes for windows too.
+
+    Args:
+        limit: The limit of each endpoint that has no named one; None for none.
+        clock: The account's clock.
+        named: Limits that endpoints share by name.
     """
 
-    def __init__(self, limit: RateLimit | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        limit: RateLimit | None,
+        clock: Clock,
+        named: Mapping[str, tuple[str, RateLimit]] | None = None,
+    ) -> None:
         self._limit = limit
+        self._named = named or {}
         self._clock = clock
         self._windows: dict[str, _Window] = {}
         self._lock = threading.Lock()
@@ -72,30 +108,30 @@ class RateLimiter:
         Raises:
             ApiError: The limit is spent (429); the error carries its own headers.
         """
-        limit = self._limit or _GENEROUS
-        now = time.monotonic()
+        name, real = self._named.get(endpoint, (endpoint, self._limit))
+        limit = real or _GENEROUS
+        now = self._clock.steady_seconds()
         with self._lock:
-            window = self._windows.get(endpoint)
+            window = self._windows.get(name)
             if window is None or window.ends_at <= now:
-                window = self._windows[endpoint] = self._open(limit, now)
-            refused = self._limit is not None and window.used >= limit.requests
+                window = self._windows[name] = self._open(limit, now)
+            refused = real is not None and window.used >= limit.requests
             window.used += not refused
             remaining = limit.requests - window.used
-        reset_ms = window.told_end_ms + self._clock.ahead_ms
-        if self._limit is None:
+        if real is None:
             remaining = max(remaining, 1)  # a client must never wait for a limit that is not there
         headers = {
             "X-RateLimit-Limit": str(limit.requests),
             "X-RateLimit-Remaining": str(remaining),
-            "X-RateLimit-Reset": str(_whole_seconds(reset_ms)),
+            "X-RateLimit-Reset": str(_whole_seconds(window.told_end_ms)),
         }
         if refused:
-            raise _refusal(limit, reset_ms, window.ends_at - now, headers)
+            raise _refusal(limit, window.told_end_ms, window.ends_at - now, headers)
         return headers
 
     def _open(self, limit: RateLimit, now: float) -> _Window:
         """Begin a window; its end is told a millisecond late rather than early."""
-        told_ms = self._clock.now_ms() - self._clock.ahead_ms + 1
+        told_ms = self._clock.now_ms() + 1
         return _Window(now + limit.seconds, told_ms + math.ceil(limit.seconds * 1000))
 
 

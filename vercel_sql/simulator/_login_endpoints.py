@@ -59,7 +59,7 @@ class LoginEndpoints:
             self._state.logins.finish(login)
             name = query_value(request, "tokenName") or login.token_name or _DEFAULT_NAME
             team = self._joined_team(
-                query_value(request, "teamName"), query_value(request, "teamSlug")
+                query_value(request, "teamName"), query_value(request, "teamSlug"), plan
             )
             return self._finished(login, name, team)
 
@@ -68,17 +68,18 @@ class LoginEndpoints:
         token = self._state.add_token(
             {
                 "name": name,
-                "type": "login",
+                "type": "oauth2-token",
                 "origin": "email",
                 "scopes": [{"type": "user", "origin": "email", "createdAt": now_ms}],
                 "activeAt": now_ms,
                 "createdAt": now_ms,
-            }
+            },
+            kind="cli",
         )
         body: Object = {"token": token.bearer, "email": login.email}
         return answer(body if team is None else body | {"teamId": team.id})
 
-    def _joined_team(self, name: str | None, slug: str | None) -> Team | None:
+    def _joined_team(self, name: str | None, slug: str | None, plan: str | None) -> Team | None:
         """Find the team that a login names, or found it, as a first login does."""
         if not name and not slug:
             return None
@@ -86,13 +87,16 @@ class LoginEndpoints:
         known = self._state.find_team(slug)
         if known is not None:
             return known
+        now_ms = self._state.clock.now_ms()
         team = Team(
             id=new_team_id(self._state.random),
             slug=slug,
             name=name or slug,
-            created_at=self._state.clock.now_ms(),
+            created_at=now_ms,
+            updated_at=now_ms,
             user_id=self._state.user["id"],
             role="OWNER",
+            plan=plan or "hobby",
         )
         self._state.add_team(team)
         return team

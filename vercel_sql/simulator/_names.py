@@ -24,6 +24,17 @@ _MACHINES = ("MacBook Pro", "laptop", "desktop", "ThinkPad", "iPad", "work machi
 _PIPELINES = ("GitHub Actions", "GitLab CI", "CircleCI", "Jenkins", "Buildkite", "Terraform")
 _PROJECTS = ("web", "docs", "shop", "api", "storybook", "landing", "admin", "blog")
 _STAGES = ("prod", "staging", "preview", "dev")
+_SIGN_INS = {
+    "GitHub": "github",
+    "GitLab": "gitlab",
+    "Bitbucket": "bitbucket",
+    "Google": "google",
+    "Email": "email",
+    "SAML": "saml",
+    "Passkey": "passkey",
+}
+_BROWSERS = ("Chrome", "Firefox", "Safari", "Edge")
+_SYSTEMS = ("macOS", "Windows", "Linux", "iOS", "Android")
 _COMMON = ("vercel-cli", "test", "my token", "CI", "deploy", "token", "tmp")
 
 
@@ -39,3 +50,10 @@ def new_name(random: Random) -> str:
     if kind == 3:
         return f"{random.choice(_PROJECTS)}-{random.choice(_STAGES)}"
     return f"{random.choice(_PIPELINES)} ({random.choice(_STAGES)}) {random.randrange(100)}"
+
+
+def new_session(random: Random) -> tuple[str, str]:
+    """Make the name that Vercel gives a browser session, and the origin of its sign-in."""
+    provider, origin = random.choice(list(_SIGN_INS.items()))
+    browser, system = random.choice(_BROWSERS), random.choice(_SYSTEMS)
+    return f"Website, Login with {provider} ({browser} on {system})", origin

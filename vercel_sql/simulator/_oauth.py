@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from vercel_sql.simulator._authorizing import granted_scopes, read_asked, read_query
+from vercel_sql.simulator._client_auth import ClientAuth
 from vercel_sql.simulator._codes import Code, Codes
 from vercel_sql.simulator._consents import Consents
 from vercel_sql.simulator._devices import Devices
@@ -22,7 +23,10 @@ _KINDS: Mapping[str, Kind] = {"authorization": "app", "integration": "integratio
 class OAuth:
     """Clients, codes, consents, devices, sessions and keys.
 
-    The methods are safe to use from any thread; the parts say for themselves.
+    The methods are safe to use from any thread; the parts say for themselves. `keys` are the
+    authorization server's, and `marketplace_keys` those that SSO ID tokens are signed with.
+    `unknown_sso_client` is the status that a provider gets whom the SSO exchange does not know:
+    400, 403 and 500 are documented.
     """
 
     def __init__(self, state: State, seed: int) -> None:
@@ -33,7 +37,10 @@ class OAuth:
         self.consents = Consents(state, self.codes)
         self.devices = Devices(state)
         self.keys = KeyRing()
-        self.id_tokens = IdTokens(self.keys)
+        self.marketplace_keys = KeyRing()
+        self.client_auth = ClientAuth(self.clients, state.clock)
+        self.id_tokens = IdTokens()
+        self.unknown_sso_client: Literal[400, 403, 500] = 403
 
     def mint_code(
         self,
@@ -114,14 +121,15 @@ class OAuth:
         """
         self.id_tokens.spoil(fault, times=times, claims=claims)
 
-    def rotate_keys(self, *, keep_old: bool = True) -> str:
+    def rotate_keys(self, *, keep_old: bool = True, kid: str | None = None) -> str:
         """Sign with a new key from now on; give its `kid`.
 
         Args:
             keep_old: Whether the older keys stay published, as tokens of theirs are about.
+            kid: The new key's name; its thumbprint by default.
         """
         with self._state.lock:
-            return self.keys.rotate(keep_old=keep_old)
+            return self.keys.rotate(keep_old=keep_old, kid=kid)
 
     def expire_token(self, text: str) -> None:
         """Let a token be expired from now on: any bearer of the account, or a refresh token.

@@ -24,8 +24,11 @@ class OAuthClient:
 
     An `app` signs people in at the authorization server; without a secret it is a public one.
     An `integration` exchanges its codes at `/v2/oauth/access_token`, and `sso` is one that
-    opens a provider's dashboard by way of `/v1/integrations/sso/token`. A `native` app may be
-    redirected to any port of its registered loopback addresses (RFC 8252, section 7.3).
+    opens a provider's dashboard by way of `/v1/integrations/sso/token`. An app that publishes keys
+    (`jwks`) signs what shows who it is. A `native` app may be redirected to any port of its
+    registered loopback addresses (RFC 8252, section 7.3), which Vercel promises to none. Sessions
+    of an app that `reads` may do what those of Vercel's command line may: Vercel gives apps such
+    permissions in a private beta. Those of all others may ask for the user info alone.
     """
 
     kind: Kind
@@ -35,11 +38,13 @@ class OAuthClient:
     redirect_uris: tuple[str, ...] = ()
     scopes: tuple[str, ...] = SCOPES
     native: bool = False
+    jwks: Object | None = None
+    reads: bool = False
 
     @property
     def public(self) -> bool:
-        """Whether it has no secret to show."""
-        return self.client_secret is None
+        """Whether it has no secret to show, and no key."""
+        return self.client_secret is None and self.jwks is None
 
     def may_redirect_to(self, uri: str) -> bool:
         """Whether a redirect URI is one of those that are registered."""
@@ -79,12 +84,7 @@ class OAuthClients:
                 "app",
                 "cl_" + new_secret(random, 32),
                 "Simulated command line",
-                redirect_uris=tuple(
-                    f"http://{host}{path}"
-                    for host in ("127.0.0.1", "[::1]", "localhost")
-                    for path in ("/callback", "/", "")
-                ),
-                native=True,
+                redirect_uris=("http://127.0.0.1:8743/callback",),
             )
         )
         self.confidential = self.add(

@@ -4,13 +4,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from vercel_sql.simulator._authorizing import granted_scopes
-from vercel_sql.simulator._claims import issuer, user_claims
+from vercel_sql.simulator._authorizing import PROMPTS, RESPONSE_MODES, granted_scopes
+from vercel_sql.simulator._claims import MARKETPLACE_PATH, issuer, user_claims
 from vercel_sql.simulator._client_auth import REVOCATION_METHODS, TOKEN_METHODS, authenticate
 from vercel_sql.simulator._consent_endpoints import AUTHORIZE_PATH, DEVICE_PATH
 from vercel_sql.simulator._endpoints import Gate, answer
 from vercel_sql.simulator._grant_endpoint import (
     DEVICE_GRANT,
+    OLDER,
     TOKEN_PATH,
     no_store,
     oauth_form,
@@ -28,8 +29,8 @@ _DISCOVERY_PATH = "/.well-known/openid-configuration"
 _JWKS_PATH = "/.well-known/jwks"
 _REVOKE_PATH = f"{TOKEN_PATH}/revoke"
 _INTROSPECT_PATH = f"{TOKEN_PATH}/introspect"
-_USERINFO_PATH = "/api/login/oauth/userinfo"
-_DEVICE_AUTHORIZATION_PATH = "/api/login/oauth/device-authorization"
+_USERINFO_PATH = "/login/oauth/userinfo"
+_DEVICE_AUTHORIZATION_PATH = "/login/oauth/device-authorization"
 
 
 class OAuthEndpoints:
@@ -42,13 +43,18 @@ class OAuthEndpoints:
 
     def routes(self) -> list[Route]:
         """Give the routes; none needs a bearer that the gate would check."""
+        posted = {
+            _REVOKE_PATH: self.revoke,
+            _INTROSPECT_PATH: self.introspect,
+            _USERINFO_PATH: self.userinfo,
+            _DEVICE_AUTHORIZATION_PATH: self.device_authorization,
+        }
         return [
             self._gate.open("GET", _DISCOVERY_PATH, self.discovery),
             self._gate.open("GET", _JWKS_PATH, self.jwks),
-            self._gate.open("POST", _REVOKE_PATH, self.revoke),
-            self._gate.open("POST", _INTROSPECT_PATH, self.introspect),
-            self._gate.open("POST", _USERINFO_PATH, self.userinfo),
-            self._gate.open("POST", _DEVICE_AUTHORIZATION_PATH, self.device_authorization),
+            self._gate.open("GET", MARKETPLACE_PATH + _JWKS_PATH, self.marketplace_jwks),
+            *(self._gate.open("POST", path, handler) for path, handler in posted.items()),
+            *(self._gate.open("POST", OLDER + path, handler) for path, handler in posted.items()),
         ]
 
     async def discovery(self, request: Request) -> Response:
@@ -66,7 +72,7 @@ class OAuthEndpoints:
                 "device_authorization_endpoint": ours + _DEVICE_AUTHORIZATION_PATH,
                 "scopes_supported": list(SCOPES),
                 "response_types_supported": ["code"],
-                "response_modes_supported": ["query"],
+                "response_modes_supported": list(RESPONSE_MODES),
                 "grant_types_supported": ["authorization_code", "refresh_token", DEVICE_GRANT],
                 "code_challenge_methods_supported": ["S256"],
                 "subject_types_supported": ["public"],
@@ -74,10 +80,10 @@ class OAuthEndpoints:
                 "token_endpoint_auth_methods_supported": list(TOKEN_METHODS),
                 "revocation_endpoint_auth_methods_supported": list(REVOCATION_METHODS),
                 "introspection_endpoint_auth_methods_supported": ["none"],
-                "prompt_values_supported": ["consent"],
+                "prompt_values_supported": list(PROMPTS),
                 "claims_supported": [
-                    *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce"),
-                    *("email", "email_verified", "name", "preferred_username", "picture"),
+                    *("sub", "aud", "exp", "iat", "iss", "jti", "nbf", "nonce"),
+                    *("preferred_username", "name", "email", "picture"),
                 ],
             }
         )
@@ -87,11 +93,16 @@ class OAuthEndpoints:
         with self._state.lock:
             return answer(self._oauth.keys.published())
 
+    async def marketplace_jwks(self, _request: Request) -> Response:
+        """Publish the keys that the ID tokens of SSO are signed with."""
+        with self._state.lock:
+            return answer(self._oauth.marketplace_keys.published())
+
     async def revoke(self, request: Request) -> Response:
         """End the session of a token; a token that is not known is revoked enough (RFC 7009)."""
         form = await oauth_form(request)
         with self._state.lock:
-            client = authenticate(request, form, self._oauth.clients, REVOCATION_METHODS)
+            client = authenticate(request, form, self._oauth.client_auth, REVOCATION_METHODS)
             issued = self._oauth.sessions.find(required(form, "token"))
             if issued is not None and not issued.session.is_of(client):
                 raise OAuthError("unauthorized_client", "The token is another client's.")
@@ -137,7 +148,8 @@ class OAuthEndpoints:
     async def device_authorization(self, request: Request) -> Response:
         """Begin to sign in a device (RFC 8628)."""
         form = await oauth_form(request)
-        client = authenticate(request, form, self._oauth.clients)
+        with self._state.lock:
+            client = authenticate(request, form, self._oauth.client_auth, TOKEN_METHODS)
         scopes = granted_scopes(form.get("scope"), client)
         if not scopes:
             raise OAuthError("invalid_scope", "None of the scopes is configured for the app.")

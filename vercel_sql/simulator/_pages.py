@@ -1,7 +1,11 @@
 """The pages that a person sees in the browser."""
 
+import json
+from base64 import b64encode
 from collections.abc import Sequence
+from hashlib import sha256
 from html import escape
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -54,6 +58,27 @@ def consent(
         '<button type="submit" name="decision" value="allow" id="allow">Allow</button>'
         '<button type="submit" name="decision" value="deny" id="deny">Deny</button></form>',
     )
+
+
+def message(redirect_uri: str, location: str) -> tuple[str, dict[str, str]]:
+    """Make the page, and its headers, that tells the window that opened it what came of it.
+
+    Args:
+        redirect_uri: The app's address: no other origin gets the message.
+        location: Where a redirect would lead; its query is the message.
+    """
+    parts = urlsplit(redirect_uri)
+    told = {"type": "authorization_response", "response": dict(parse_qsl(urlsplit(location).query))}
+    values = [json.dumps(each).replace("<", "\\u003c") for each in (told, _origin(parts))]
+    script = f"window.opener.postMessage({', '.join(values)});window.close()"
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    policy = f"{HEADERS['Content-Security-Policy']}; script-src 'sha256-{digest}'"
+    page = document("Signed in", f"<p>You may close this window.</p><script>{script}</script>")
+    return page, {**HEADERS, "Content-Security-Policy": policy}
+
+
+def _origin(parts: SplitResult) -> str:
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def ask_for_code() -> str:

@@ -4,16 +4,18 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from vercel_sql.simulator._json import Object
-from vercel_sql.simulator._names import AWKWARD, new_name
+from vercel_sql.simulator._names import AWKWARD, new_name, new_session
 from vercel_sql.simulator._teams import Team
 from vercel_sql.simulator._tokens import Token, hints, new_bearer, new_id
 
 DAY_MS = 86_400_000
 _OLDEST_DAYS = 4 * 365
-_PREFIXES_SINCE_DAYS = 540
-"""Tokens older than this come from before bearers began with `vcp_` and showed hints."""
+_MARKED_SINCE_DAYS = 540
+"""Tokens older than this come from before bearers began with a marker and showed hints."""
 
-_TYPES = ("oauth2-token", "login", "cli")
+_TYPES = ("oauth2-token", "authentication-token")
+_SESSION_TYPE = "token"
+_TOKENS_PER_SESSION = 12
 _ORIGINS = (
     "github", "gitlab", "bitbucket", "google", "email", "saml", "manual", "passkey", "otp", "app",
     "apple", "chatgpt", "emu", "github-webhook", "invite", "sms", "token-exchange-oidc",
@@ -36,7 +38,7 @@ class Draft:
         self.fields: Object = {
             "id": new_id(random),
             "name": new_name(random),
-            "type": random.choices(_TYPES, (70, 20, 10))[0],
+            "type": random.choices(_TYPES, (90, 10))[0],
             "origin": self.origin,
             "scopes": [self.user_scope()],
             "activeAt": self.between(created_at, now_ms),
@@ -69,10 +71,10 @@ class Draft:
 
     def token(self) -> Token:
         """Give the finished token with its bearer."""
-        newer = self.created_at > self.now_ms - _PREFIXES_SINCE_DAYS * DAY_MS
-        bearer = new_bearer(self.random, prefixed=newer)
-        shown = hints(bearer) if newer else {}
-        return Token(self.fields | shown, bearer=bearer, created_at=self.created_at)
+        is_newer = self.created_at > self.now_ms - _MARKED_SINCE_DAYS * DAY_MS
+        is_marked = is_newer and self.fields["type"] != _SESSION_TYPE
+        bearer = new_bearer(self.random, "vcp_" if is_marked else "")
+        return Token(self.fields | hints(bearer), bearer=bearer, created_at=self.created_at)
 
 
 def _everyday(draft: Draft) -> None:
@@ -139,6 +141,13 @@ def _revoked(draft: Draft) -> None:
     draft.fields["revokedAt"] = draft.between(draft.fields["activeAt"], draft.now_ms)
 
 
+def _sign_in(draft: Draft) -> None:
+    """Make it a browser session: a person who is signed in, and may have forgotten it."""
+    name, origin = new_session(draft.random)
+    draft.fields |= {"name": name, "type": _SESSION_TYPE, "origin": origin}
+    draft.fields["scopes"][0]["origin"] = origin
+
+
 TRAITS: dict[Trait, int] = {
     _everyday: 46,
     _never_used: 10,
@@ -168,6 +177,10 @@ def seed_tokens(random: Random, now_ms: int, teams: Sequence[Team], count: int) 
     if count >= 2 * len(AWKWARD):
         for name, draft in zip(AWKWARD, random.sample(drafts, len(AWKWARD)), strict=True):
             draft.fields["name"] = name
+    everyday = [d for trait, d in zip(traits, drafts, strict=True) if trait is _everyday]
+    ordinary = [draft for draft in everyday if draft.fields["name"] not in AWKWARD]
+    for draft in ordinary[: count // _TOKENS_PER_SESSION]:
+        _sign_in(draft)
     return [draft.token() for draft in drafts]
 
 

@@ -6,13 +6,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from vercel_sql.simulator._app import SimulatedApi
+from vercel_sql.simulator._bearers import new_token
+from vercel_sql.simulator._claims import MARKETPLACE_PATH
 from vercel_sql.simulator._clock import Clock
 from vercel_sql.simulator._control import confirm
 from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._faults import Fault, Faults
 from vercel_sql.simulator._history import TokenEvent
 from vercel_sql.simulator._json import Object
-from vercel_sql.simulator._limits import RateLimit, RateLimiter
+from vercel_sql.simulator._kinds import Kind
+from vercel_sql.simulator._limits import LIMITS, VERCEL, RateLimit, RateLimiter
 from vercel_sql.simulator._oauth import OAuth
 from vercel_sql.simulator._records import ReceivedRequest, Recorder
 from vercel_sql.simulator._serving import HOST, Serving, bind
@@ -30,13 +33,15 @@ class Simulator:
         tokens: How many tokens to make beside the calling one, or the fields of each.
         seed: What the made data depends on, and which requests a fault of some probability hits.
         latency_ms: How long every request takes at least, in milliseconds.
-        rate_limit: How many requests each endpoint takes, such as `"100/60"` (in 60 s).
+        limits: `"vercel"` for the rate limits that Vercel documents, `"none"` for none.
+        rate_limit: In place of those, how many requests each endpoint takes, such as `"100/60"`
+            (in 60 s).
         port: Where to listen on loopback; 0 for any free port.
         now_ms: When the account's clock starts (ms since the epoch); None for the real time.
         until_inclusive: Whether `until` includes its own millisecond.
 
     Raises:
-        ValueError: The rate limit is not one.
+        ValueError: The rate limit is not one, or the limits are not.
         OSError: The port is taken (on entering).
     """
 
@@ -46,17 +51,21 @@ class Simulator:
         *,
         seed: int = 7,
         latency_ms: int = 0,
+        limits: str = "none",
         rate_limit: RateLimit | str | None = None,
         port: int = 0,
         now_ms: int | None = None,
         until_inclusive: bool = True,
     ) -> None:
         limit = RateLimit.parse(rate_limit) if isinstance(rate_limit, str) else rate_limit
+        if limits not in LIMITS:
+            raise ValueError(f"the limits are {limits!r}, and may be {' or '.join(LIMITS)}")
         self.state = State(tokens, seed=seed, clock=Clock(now_ms), until_inclusive=until_inclusive)
         self.oauth = OAuth(self.state, seed)
         self._faults = Faults(seed)
         self._recorder = Recorder()
-        limiter = RateLimiter(limit, self.state.clock)
+        named = VERCEL if limits == "vercel" and limit is None else None
+        limiter = RateLimiter(limit, self.state.clock, named)
         self._api = SimulatedApi(
             self.state, self.oauth, limiter, self._faults, self._recorder, latency_ms
         )
@@ -155,9 +164,18 @@ class Simulator:
         return f"http://{HOST}:{self.port}"
 
     @property
+    def marketplace_url(self) -> str:
+        """The base URL of the simulated marketplace, the issuer of SSO ID tokens."""
+        return self.url + MARKETPLACE_PATH
+
+    @property
     def token(self) -> str:
         """The bearer of the calling token."""
         return self.state.calling_token.bearer
+
+    def bearer(self, kind: Kind) -> str:
+        """The bearer of a new token of a kind; of `full`, that of the calling token."""
+        return new_token(kind, self.state, self.oauth).bearer
 
     # What the control endpoints do, without HTTP
 

@@ -6,11 +6,10 @@ from uuid import UUID
 
 from vercel_sql.simulator._oauth_clients import OAuthClient
 from vercel_sql.simulator._state import State
-from vercel_sql.simulator._tokens import Token, new_secret
+from vercel_sql.simulator._tokens import Token, new_bearer
 
 ACCESS_SECONDS = 3600
 REFRESH_SECONDS = 30 * 86_400
-_SECRET_LENGTH = 56
 
 
 class SessionError(ValueError):
@@ -75,7 +74,8 @@ class Sessions:
                 "activeAt": now_ms,
                 **times,
             },
-            bearer="vca_" + new_secret(self._random, _SECRET_LENGTH),
+            bearer=new_bearer(self._random, "vca_"),
+            kind="cli" if session.client.reads else "app",
         )
         session.access_tokens.append(token)
         jti = new_uuid(self._random)
@@ -87,7 +87,7 @@ class Sessions:
         """Give out a refresh token, which stays good for all scopes of the session."""
         now_ms = self._state.clock.now_ms()
         expires_at = now_ms + REFRESH_SECONDS * 1000
-        text = "vcr_" + new_secret(self._random, _SECRET_LENGTH)
+        text = new_bearer(self._random, "vcr_")
         jti = new_uuid(self._random)
         issued = Issued(text, jti, session, now_ms, expires_at, session.scopes)
         self._issued[text] = issued

@@ -10,6 +10,7 @@ from vercel_sql.simulator._errors import ApiError
 from vercel_sql.simulator._history import History
 from vercel_sql.simulator._installations import Installations
 from vercel_sql.simulator._json import Object
+from vercel_sql.simulator._kinds import Kind
 from vercel_sql.simulator._logins import Logins
 from vercel_sql.simulator._seed import DAY_MS, seed_tokens
 from vercel_sql.simulator._teams import Team, seed_teams
@@ -22,7 +23,8 @@ class State:
     """All that the account holds, from the user to its integrations; safe from any thread.
 
     `user` is the object that `/v2/user` shows, and may be changed. `history` tells what became
-    of each token, also after it is gone.
+    of each token, also after it is gone. `lists_revoked` is whether a token that is taken out
+    stays in the listing, with its `revokedAt`.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class State:
         self.clock = clock or Clock()
         self.history = History(self.clock)
         self.until_inclusive = until_inclusive
+        self.lists_revoked = False
         self._random = Random(seed)  # noqa: S311 (simulated secrets are to be the same each time)
         now_ms = self.clock.now_ms()
         self.user: Object = seed_user(self._random, now_ms)
-        self._teams: Timeline[Team] = Timeline()
+        self._teams: Timeline[Team] = Timeline(only_numbers=True)
         teams = seed_teams(self._random, now_ms, self.user["id"])
         self._teams.extend(teams)
         self.user["defaultTeamId"] = teams[0].id
@@ -80,6 +83,7 @@ class State:
         created_at: int | None = None,
         without: Iterable[str] = (),
         listed: bool = True,
+        kind: Kind | None = None,
     ) -> Token:
         """Put in a hand-made token.
 
@@ -90,6 +94,7 @@ class State:
             without: Names of fields that the API is not to show.
             listed: Whether it is one of the user's own tokens; an integration's is not, and
                 only calls made with it show it, as `current`.
+            kind: What it may do; else its scopes tell.
 
         Raises:
             ValueError: A token with that id or bearer exists already.
@@ -111,7 +116,7 @@ class State:
                 **hints(bearer),
             }
             shown_fields = defaults | given
-            token = Token(shown_fields, bearer=bearer, created_at=created_at)
+            token = Token(shown_fields, bearer=bearer, created_at=created_at, kind=kind)
             for name in without:
                 token.remove(name)
             if listed:
@@ -123,7 +128,9 @@ class State:
     def remove_token(self, token: Token) -> None:
         """Take out a token, so that it is neither listed nor accepted any more."""
         with self.lock:
-            if self._tokens.get(token.id) is token:
+            if self.lists_revoked:
+                token.set("revokedAt", self.clock.now_ms())
+            elif self._tokens.get(token.id) is token:
                 self._tokens.remove(token)
             del self._bearers[token.bearer]
             self.history.note("removed", token)
@@ -156,6 +163,11 @@ class State:
             now_ms = self.clock.now_ms()
             if token.get("activeAt") != now_ms:
                 token.set("activeAt", now_ms)
+
+    @property
+    def account(self) -> str:
+        """The slug of the user's own account."""
+        return str(self.user.get("username"))
 
     # Teams
 

@@ -42,14 +42,21 @@ class Page(Generic[R]):
     prev: int | None
 
     def pagination(self) -> Object:
-        """Give the `pagination` object of an answer."""
-        return {"count": len(self.rows), "next": self.next, "prev": self.prev}
+        """Give the `pagination` object of an answer: its cursors are both numbers or both text."""
+        is_text = isinstance(self.next, str) and self.prev is not None
+        prev = str(self.prev) if is_text else self.prev
+        return {"count": len(self.rows), "next": self.next, "prev": prev}
 
 
 class Timeline(Generic[R]):
-    """Rows by id and by creation; a page costs the same however many rows there are."""
+    """Rows by id and by creation; a page costs the same however many rows there are.
 
-    def __init__(self) -> None:
+    Args:
+        only_numbers: Whether cursors are numbers even where a number may lose a row.
+    """
+
+    def __init__(self, *, only_numbers: bool = False) -> None:
+        self._only_numbers = only_numbers
         self._keys: list[Key] = []
         self._rows: dict[str, R] = {}
 
@@ -143,6 +150,8 @@ class Timeline(Generic[R]):
             enough = sharing < limit
         else:
             enough = self._keys[start - 1][0] < created_at
+        if self._only_numbers:
+            return created_at if enough or not inclusive else created_at - 1
         return created_at if enough else _write_cursor(self._keys[start])
 
 

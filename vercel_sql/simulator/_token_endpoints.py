@@ -18,6 +18,8 @@ from vercel_sql.simulator._state import State
 from vercel_sql.simulator._teams import Team
 from vercel_sql.simulator._tokens import Token
 
+_NOT_FOUND = "Token not found with the requested `tokenId`."
+
 
 class TokenEndpoints:
     """List, get, create and delete tokens."""
@@ -29,15 +31,17 @@ class TokenEndpoints:
     def routes(self) -> list[Route]:
         """Give the routes, in the versions that Vercel documents and its clients call."""
         return [
-            self._gate.bearer("GET", "/v6/user/tokens", self.list),
-            self._gate.bearer("GET", "/v5/user/tokens", self.list),
-            self._gate.bearer("GET", "/v5/user/tokens/{token_id}", self.get),
-            self._gate.bearer("POST", "/v3/user/tokens", self.create),
-            self._gate.bearer("DELETE", "/v3/user/tokens/{token_id}", self.delete),
+            self._gate.bearer("GET", "/v6/user/tokens", self.list, "list"),
+            self._gate.bearer("GET", "/v5/user/tokens", self.list, "list"),
+            self._gate.bearer("GET", "/v5/user/tokens/{token_id}", self.get, "get"),
+            self._gate.bearer("POST", "/v3/user/tokens", self.create, "create"),
+            self._gate.bearer("DELETE", "/v3/user/tokens/{token_id}", self.delete, "delete"),
         ]
 
     async def list(self, request: Request) -> Response:
         """Answer a page; the rows' JSON is joined as it is, which keeps large pages fast."""
+        if {"teamId", "slug"} & set(request.query_params):
+            raise ApiError(403, "Tokens are listed for the user alone, and for no team.")
         limit, until = page_limit(request), query_value(request, "until")
         with self._state.lock:
             page = self._state.token_page(limit, until)
@@ -56,19 +60,23 @@ class TokenEndpoints:
         types = {"name": str, "expiresAt": float, "projectId": str}
         body = await json_object(request, types)
         name = required(body, "name")
-        calling = caller(request)
-        if self._state.installations.of(calling) is not None or not calling.may_create_tokens():
-            raise ApiError(403, "Only user authentication tokens can be used to create new tokens.")
         now_ms = self._state.clock.now_ms()
         if body.get("expiresAt", now_ms + 1) <= now_ms:
             raise invalid("`expiresAt` should be in the future.")
         team = self._team(request)
-        token = self._state.add_token(_new_fields(name, now_ms, body.get("expiresAt"), team))
+        if "projectId" in body and team is None:
+            raise ApiError(400, "Project-scoped tokens must be created within a team scope")
+        token = self._state.add_token(
+            _new_fields(name, now_ms, body.get("expiresAt"), team),
+            kind="project" if "projectId" in body else None,
+        )
         return answer({"token": token.fields, "bearerToken": token.bearer})
 
     async def delete(self, request: Request) -> Response:
         """Take out a token, possibly the calling one."""
         token = self._named(request)
+        if not self._state.holds(token):
+            raise ApiError(404, _NOT_FOUND)
         self._state.remove_token(token)
         return answer({"tokenId": token.id})
 
@@ -76,18 +84,17 @@ class TokenEndpoints:
         token_id = path_value(request, "token_id")
         token = caller(request) if token_id == "current" else self._state.find_token(token_id)  # noqa: S105
         if token is None:
-            raise ApiError(404, "Token not found with the requested `tokenId`.")
+            raise ApiError(404, _NOT_FOUND)
         return token
 
     def _team(self, request: Request) -> Team | None:
-        """Find the team on whose behalf a token is created; ids and slugs are both taken."""
-        team_id = query_value(request, "teamId")
-        slug = query_value(request, "slug")
-        teams = [self._state.find_team(name) for name in (team_id, slug) if name is not None]
+        """Find the team on whose behalf a token is created; a slug in place of an id is none."""
+        given = {name: query_value(request, name) for name in ("teamId", "slug")}
+        teams = [self._state.find_team(value) for value in given.values() if value is not None]
         if not teams:
             return None
         team = teams[0]
-        if team is None or team.limited_by or None in teams:
+        if team is None or team.limited_by or None in teams or given["teamId"] == team.slug:
             raise ApiError(403)
         if teams[-1] is not team:
             raise invalid("`teamId` and `slug` should name the same team.")

@@ -1,12 +1,16 @@
 """An authentication token, and its fields as the API shows them."""
 
+import re
 from collections.abc import Mapping
 from random import Random
 from typing import Any
 
 from vercel_sql.simulator._json import Object, encode
+from vercel_sql.simulator._kinds import Kind
 
 _ALPHANUMERICS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_MARKER = re.compile(r"vc[a-z]{1,2}_")
+_SUFFIX_LENGTH = 6
 
 
 class Token:
@@ -16,9 +20,17 @@ class Token:
     describes; the id and the place in the listing are kept apart from it.
     """
 
-    __slots__ = ("_fields", "_json", "_planted", "bearer", "created_at", "id")
+    __slots__ = ("_fields", "_json", "_kind", "_planted", "bearer", "created_at", "id")
 
-    def __init__(self, fields: Mapping[str, Any], *, bearer: str, created_at: int) -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, Any],
+        *,
+        bearer: str,
+        created_at: int,
+        kind: Kind | None = None,
+    ) -> None:
+        self._kind = kind
         self._fields: Object = dict(fields)
         self._planted: dict[str, bytes] = {}
         self._json: bytes | None = None
@@ -75,12 +87,25 @@ class Token:
         expired = isinstance(expires_at, int | float) and expires_at <= now_ms
         return not expired and self._fields.get("revokedAt") is None
 
-    def may_create_tokens(self) -> bool:
-        """Whether it speaks for the user; one that speaks for teams only may not create."""
+    @property
+    def kind(self) -> Kind:
+        """What it was made as, else what its scopes show: the full account, or teams only."""
+        if self._kind is not None:
+            return self._kind
         scopes = self._fields.get("scopes")
         if not isinstance(scopes, list):
-            return True  # a token without scopes is from before there were any
-        return any(isinstance(scope, dict) and scope.get("type") == "user" for scope in scopes)
+            return "full"  # a token without scopes is from before there were any
+        types = [scope.get("type") for scope in scopes if isinstance(scope, dict)]
+        return "full" if "user" in types else "team"
+
+    @property
+    def team_ids(self) -> list[str]:
+        """The teams that its scopes name."""
+        scopes = self._fields.get("scopes")
+        entries = scopes if isinstance(scopes, list) else []
+        return [
+            scope["teamId"] for scope in entries if isinstance(scope, dict) and "teamId" in scope
+        ]
 
 
 def new_id(random: Random) -> str:
@@ -93,11 +118,16 @@ def new_secret(random: Random, length: int = 24) -> str:
     return "".join(random.choices(_ALPHANUMERICS, k=length))
 
 
-def new_bearer(random: Random, *, prefixed: bool = True) -> str:
-    """Make a bearer of the newer kind, that begins with `vcp_`, or of the older kind."""
-    return ("vcp_" if prefixed else "") + new_secret(random)
+def new_bearer(random: Random, marker: str = "vcp_") -> str:
+    """Make a bearer that begins with a marker; one without a marker is of the older kind.
+
+    What is made afterwards is the same for both kinds.
+    """
+    secret = new_secret(random)
+    return marker + secret + new_secret(Random(secret), 32) if marker else secret  # noqa: S311
 
 
 def hints(bearer: str) -> Object:
-    """Give the `prefix` and `suffix` by which a person recognizes a bearer."""
-    return {"prefix": bearer[:8], "suffix": bearer[-4:]}
+    """Give the `prefix` and `suffix` of a bearer: the marker and the end; older ones have none."""
+    marker = _MARKER.match(bearer)
+    return {} if marker is None else {"prefix": marker[0], "suffix": bearer[-_SUFFIX_LENGTH:]}

@@ -24,3 +24,9 @@ def seed_user(random: Random, now_ms: int) -> Object:
         "stagingPrefix": "ada-example",
         "hasTrialAvailable": False,
     }
+
+
+def limited(user: Object) -> Object:
+    """Give the user as a token sees it that does not reach the whole account."""
+    always = ("id", "email", "name", "username", "avatar", "defaultTeamId")
+    return {"limited": True, **{name: user[name] for name in always if name in user}}

@@ -1,17 +1,23 @@
-"""How many writes a statement may send: what would be too many is refused, and says how many."""
+"""How many writes a statement may send, and how long they take: too many or too long is refused."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
-from vercel_sql.errors import TooManyWritesError
+from vercel_sql.api import Client
+from vercel_sql.api.durations import about, spelled
+from vercel_sql.api.windows import Forecast
+from vercel_sql.errors import TooManyWritesError, WaitTooLongError
+from vercel_sql.manifest import Method
 
 # Statements of DuckDB's that are remembered; those that run at the same time are far fewer.
 _REMEMBERED = 1024
 SETTING = "max_writes"
 """What the limit is called in Python."""
+_NOUNS = {"insert": "creation", "delete": "deletion"}
 
 
 class Allowance:
@@ -96,6 +102,78 @@ class Allowances:
             while len(self._by_statement) > _REMEMBERED:
                 self._by_statement.popitem(last=False)
             return found
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What rate limits do to writes that are yet to be sent.
+
+    Attributes:
+        forecasts: for each method whose limit makes them wait: the method, how many requests, and
+            for how long.
+        title: whose limits they are.
+    """
+
+    forecasts: Sequence[tuple[Method, int, Forecast]] = ()
+    title: str = ""
+
+    @classmethod
+    def of(cls, client: Client, methods: Sequence[Method], times: int = 1) -> Pace:
+        """The pace of a statement's writes; reads are not counted.
+
+        Args:
+            client: sends them.
+            methods: what is called, once for each request.
+            times: how often all of that is.
+        """
+        writes = {each.name: each for each in methods if not each.reads}
+        counts = Counter(each.name for each in methods for _ in range(times))
+        found = [
+            (method, counts[name], _forecast(client, method, counts[name]))
+            for name, method in writes.items()
+        ]
+        told = [(method, count, each) for method, count, each in found if each is not None]
+        return cls(told, client.provider.title) if told else cls()
+
+    @property
+    def about(self) -> str:
+        """How long all of it takes, such as ``about 25 minutes``; empty where nothing waits."""
+        return about(sum(each.likely for *_, each in self.forecasts)) if self.forecasts else ""
+
+    def __str__(self) -> str:
+        """Such as ``250 deletions, about 25 minutes: Vercel allows 50 every 5 minutes``."""
+        return "; ".join(
+            f"{_counted(method, count)}, {about(each.likely)}: {self.title} allows "
+            f"{each.limit.requests} every {spelled(each.limit.seconds).removeprefix('1 ')}"
+            for method, count, each in self.forecasts
+        )
+
+    def refusal(self, what: str, max_wait: float | None) -> WaitTooLongError | None:
+        """The error where they surely wait too long; None where they do not.
+
+        Args:
+            what: the statement in a few words, for the error.
+            max_wait: how many seconds it may wait; None does not limit it.
+        """
+        wait = sum(each.wait for *_, each in self.forecasts)
+        if max_wait is None or wait <= max_wait:
+            return None
+        error = WaitTooLongError(
+            f"{what}: {self}. It would wait at least {spelled(wait)}, and max_wait allows "
+            f"{max_wait:g} s. Nothing was sent",
+            wait=wait,
+            limit=max_wait,
+        )
+        error.nothing_changed = True
+        return error
+
+
+def _forecast(client: Client, method: Method, count: int) -> Forecast | None:
+    return client.budgets(method).forecast(method, count, client.clock(method.server))
+
+
+def _counted(method: Method, count: int) -> str:
+    return f"{count} {_NOUNS.get(method.verb, 'request')}{'' if count == 1 else 's'}"
 
 
 def _writes(count: int) -> str:

@@ -325,9 +325,9 @@ def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:
     own = own_key(client, resource)
     if own in keys:
         raise ProgrammingError(
-            f"vercel.{resource.full_name}: {own} is the {resource.key} of the credential that "
-            "makes these calls, and it is never deleted by the way. Nothing was deleted. Leave "
-            f"it out ({resource.key} <> '{own}'), or mean it: "
+            f"vercel.{resource.full_name}: {own} is the {resource.key} of the token that makes "
+            "these calls, which is never deleted by accident. Nothing was deleted. Leave it out "
+            f"({resource.key} <> '{own}'), or ask for just that: "
             f"WHERE {reference.column} = '{reference.value}'"
         )
 

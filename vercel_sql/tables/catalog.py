@@ -125,6 +125,8 @@ def _create_view(
     for resource in service.resources.values():
         table = f"({_select(catalog, resource, resource.columns, session)})"
         query = query.replace(f"{{table:{resource.name}}}", table)
+        if resource.caution is not None:
+            query = query.replace(f"{{caution:{resource.name}}}", resource.caution.condition)
     con.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
     _comment(con, name, view.description, view.comments)
 

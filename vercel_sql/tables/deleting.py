@@ -60,8 +60,9 @@ def settle_deletion(
         BaseException: the error, where it leaves nothing open.
     """
     if isinstance(error, APIError) and not isinstance(error, ServerError):
-        # It may be the answer to another request.
-        if was_seen and is_there(client, resource, key) is False:
+        # It may be the answer to another request. That a row is listed as revoked proves nothing
+        # here: it may have been so before.
+        if was_seen and is_there(client, resource, key, as_listed=True) is False:
             return
         raise error
     if not isinstance(error, RequestError | ServerError):
@@ -79,8 +80,17 @@ def settle_deletion(
         raise _in_doubt(error, "There is no such row now, and whether there was one is not known")
 
 
-def is_there(client: Client, resource: Resource, key: str) -> bool | None:
-    """Whether there is a row of that key; None where that can't be found out now."""
+def is_there(
+    client: Client, resource: Resource, key: str, *, as_listed: bool = False
+) -> bool | None:
+    """Whether there is a row of that key; None where that can't be found out now.
+
+    Args:
+        client: asks.
+        resource: what the row is of.
+        key: its key.
+        as_listed: whether a row that counts as deleted is there as long as it is listed.
+    """
     getter, reference = resource.getter, resource.self_reference
     if getter is None or (reference is not None and key == reference.value):
         return None
@@ -94,7 +104,8 @@ def is_there(client: Client, resource: Resource, key: str) -> bool | None:
         return None
     if answer is None:
         return False
-    return True if any(row.get(resource.key) == key for row in rows) else None
+    found = next((row for row in rows if row.get(resource.key) == key), None)
+    return None if found is None else as_listed or not resource.is_gone(found)
 
 
 def _is_late(error: RequestError | ServerError) -> bool:

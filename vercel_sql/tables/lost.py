@@ -96,7 +96,7 @@ def _searched(client: Client, resource: Resource, method: Method, entry: Entry) 
     clock = client.clock(method.server)
     since, server_at = earliest(Story(intent), clock), clock.earliest_ms()
     if intent.mark is not None:
-        found = proven(rows, intent)
+        found = [row for row in proven(rows, intent) if not row.is_gone]
         # Somebody may have copied the name, mark and all.
         return _Search(found, is_proven=len(found) == 1, since=since, server_at=server_at)
     # The journal is read after the listing: who made a row of it has noted its answer before.

@@ -45,11 +45,13 @@ class Row:
         made_at: when it was made, in milliseconds since the epoch by the server's clock; 0 where
             that can't be told.
         values: the columns that a create chooses; one that can't be read may be anything.
+        is_gone: whether it counts as deleted, though it is still listed.
     """
 
     key: str
     made_at: int
     values: dict[str, Any] = field(default_factory=dict)
+    is_gone: bool = False
 
     def __str__(self) -> str:
         return f"{self.key} (made {in_words(self.made_at)})" if self.made_at else self.key
@@ -63,7 +65,8 @@ def listed(client: Client, resource: Resource, trace: Trace) -> list[Row]:
     """
     lister, shape = resource.lister, TableShape(resource)
     assert lister is not None  # noqa: S101 - the manifest has one wherever there is a trace
-    names = list(dict.fromkeys([resource.key, trace.since, *trace.matches]))
+    gone = [] if resource.gone is None else [resource.gone]
+    names = list(dict.fromkeys([resource.key, trace.since, *trace.matches, *gone]))
     read = field_reader(shape, lister, [shape.resource_column(name) for name in names])
     rows: list[Row] = []
     for page, fresh in walk(client, lister, {}, page_reader(shape, lister)):
@@ -83,7 +86,9 @@ def _row(resource: Resource, trace: Trace, values: dict[str, Any], stand_in: str
     if key is _UNREAD:
         key = f"{_NO_KEY} {resource.key}, {stand_in[1:]})"
     chosen = {name: values[name] for name in trace.matches}
-    return Row(key, made_at if isinstance(made_at, int) else 0, chosen)
+    # What can't be read may be there.
+    is_gone = resource.gone is not None and values[resource.gone] not in (None, _UNREAD)
+    return Row(key, made_at if isinstance(made_at, int) else 0, chosen, is_gone)
 
 
 def proven(rows: Iterable[Row], intent: Intent) -> list[Row]:
@@ -112,7 +117,8 @@ def candidates(
     return [
         row
         for row in rows
-        if all(_is_alike(value, row.values.get(name)) for name, value in intent.values.items())
+        if not row.is_gone
+        and all(_is_alike(value, row.values.get(name)) for name, value in intent.values.items())
         and (since is None or not row.made_at or row.made_at >= since)
         and row.key not in known
         and row.key not in intent.there

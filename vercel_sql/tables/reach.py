@@ -66,6 +66,6 @@ def _unsettled(reach: Reach, where: str, spelling: Spelling) -> ParameterError:
     null = spelling.or_null(reach.settled_by[0], "for everything that the user reaches")
     return ParameterError(
         f"{where}: what the old one reaches ({reach.column}) can't be asked for as it is, and the "
-        "new one is not to reach more by the way. Nothing was changed. Say what it is to reach: "
+        "new one must not reach more by accident. Nothing was changed. Say what it has to reach: "
         f"{each}{null}"
     )

@@ -388,7 +388,7 @@ class _Account:
             (resource, row)
             for name, (resource, trace) in self._wanted.items()
             for row in sorted(self._rows[name], key=lambda row: -row.made_at)
-            if row.key not in self.known | found | saved.keys(trace)
+            if not row.is_gone and row.key not in self.known | found | saved.keys(trace)
         ]
 
 
@@ -411,7 +411,8 @@ def _found(case: _Case, account: _Account, saved: _Secrets) -> _Found:
         return Fate.ELSEWHERE, (), None
     if answer is None:
         return _searched(case, account, account.client.clock(case.method.server), saved)
-    there = [row for row in account.rows(case) if row.key == answer.key]
+    rows = account.rows(case)
+    there = [row for row in rows if row.key == answer.key and not row.is_gone]
     # Only a mark proves that an answer which nobody waited for was to this create.
     is_lost = case.story.is_given_up and answer.saved_in is None and case.intent.mark is not None
     fate = Fate.ORPHAN if is_lost else Fate.SHOWN
@@ -422,7 +423,10 @@ def _searched(case: _Case, account: _Account, clock: ServerClock, saved: _Secret
     """How a create without an answer ended."""
     rows, intent = account.rows(case), case.intent
     assert case.trace is not None  # noqa: S101 - it can be listed
-    own = proven(rows, intent)
+    marked = proven(rows, intent)
+    own = [row for row in marked if not row.is_gone]
+    if marked and not own:
+        return Fate.GONE, marked, None
     if own:
         # Its process may still be given the answer; and a name may be copied, mark and all.
         is_certain = len(own) == 1 and not case.is_awaited
@@ -435,7 +439,7 @@ def _searched(case: _Case, account: _Account, clock: ServerClock, saved: _Secret
     since = earliest(case.story, clock)
     found = candidates(rows, intent, since, known)
     # A secret that came in an answer which did not fit may be its own all the same.
-    found += [row for row in rows if row.key in doubtful and row not in found]
+    found += [r for r in rows if r.key in doubtful and not r.is_gone and r not in found]
     if found:
         return Fate.POSSIBLE, found, None
     age = _age_ms(case.story, clock)

@@ -157,7 +157,10 @@ class Rotation:
         except NotFoundError as error:
             name = self._getter.required[0].name
             raise NotFoundError(f"there is no {name} {asked!r}", error.detail) from None
-        return keyed_row(self._resource, self._getter, answer)
+        row = keyed_row(self._resource, self._getter, answer)
+        if self._resource.is_gone(row.values):
+            raise OperationalError(f"{asked} was revoked before; INSERT a new one in its place")
+        return row
 
     def _own(self) -> KeyedRow:
         return own_row(self._client, self._resource, self._question())
@@ -251,8 +254,26 @@ class Rotation:
 
     def _prove(self) -> None:
         """Asks with the new secret for its row, which has to be the new one."""
-        own_row(self._client, self._resource, self._question(self._state.bearer))
+        question = self._question(self._state.bearer)
+        try:
+            row = own_row(self._client, self._resource, question)
+        except ForbiddenError as error:
+            self._require_unseen(error)
+            try:  # once more, since nothing in an error shows which request it answers
+                row = own_row(self._client, self._resource, question)
+            except ForbiddenError as again:
+                self._require_unseen(again)
+                self._state.is_proven = True
+                return
+        if self._resource.is_gone(row.values):
+            raise OperationalError("the new one has been revoked already")
         self._state.is_proven = True
+
+    def _require_unseen(self, error: ForbiddenError) -> None:
+        """Raises a refusal, unless it is that of a secret that works and may not see its row."""
+        may_see = not any(name in self.requests[0].given for name in self._rules.unseen)
+        if may_see or error.is_dead or error.code != "forbidden":
+            raise error
 
     def _take_over(self) -> None:
         """Makes the calls with the new secret from now on, where they were made with the old."""
@@ -326,13 +347,11 @@ class Rotation:
     def _is_dead(self, question: Request) -> bool:
         try:
             row = own_row(self._client, self._resource, question)
-        except UnauthorizedError:
-            return True
-        except ForbiddenError as error:
-            return error.extra.get("invalidToken") is True
+        except (UnauthorizedError, ForbiddenError) as error:
+            return error.is_dead
         if row.key != self.old.key:
             raise row.answer.mismatched(f"it is about {row.key}")
-        return False
+        return self._resource.is_gone(row.values)
 
     # The end
 

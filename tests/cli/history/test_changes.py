@@ -98,6 +98,22 @@ def test_ten_known_differences_are_those_ten(account, snapshot, file):
     ]
 
 
+def test_sessions_are_left_out_unless_they_leaked_or_are_asked_for(account, snapshot, file):
+    session = {"type": "token", "activeAt": AT}
+    account.state.add_token(token("Website, old", **session))
+    account.state.add_token(token("Website, leaky", **session))
+    snapshot(account)
+    account.state.add_token(token("Website, new", **session))
+    found(account, "Website, old").set("activeAt", AT + DAY)
+    found(account, "Website, leaky").set("leakedAt", AT + DAY)
+    snapshot(account)
+    leaked = [("leaked", "id-Website, leaky")]
+    assert [(row["kind"], row["id"]) for row in changes(file)] == leaked
+    more = [("created", "id-Website, new"), ("last used", "id-Website, old")]
+    everything = changes(file, sessions=True)
+    assert [(row["kind"], row["id"]) for row in everything] == leaked + more
+
+
 def test_each_row_says_which_runs_are_compared(account, snapshot, file):
     snapshot(account)
     found(account, "renamed").set("name", "Other")

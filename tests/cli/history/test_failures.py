@@ -40,7 +40,7 @@ def content(file):
 
 def failed(here, sim, to, code=1):
     """What the command says, in one line, when it fails."""
-    ended = here("snapshot", "--to", str(to), sim=sim)
+    ended = here("snapshot", "--to", str(to), "--max-wait", "60", sim=sim)
     assert (ended.code, ended.out) == (code, "")
     assert ended.err.startswith("vercel-sql: ")
     assert ended.err.count("\n") == 1
@@ -160,7 +160,8 @@ def test_eight_snapshots_at_once_take_turns(sim, file):
         ]
         ended = [(each.wait(PATIENCE), each.stderr.read()) for each in all_]
     assert [code for code, _ in ended] == [0] * 8, ended
-    assert sorted(run["run_id"] for run in rows(file, "FROM history.runs")) == list(range(1, 9))
+    found = sorted(run["run_id"] for run in rows(file, "FROM history.runs"))
+    assert found == list(range(1, 9)), ended
     assert len(rows(file, "FROM history.tokens")) == 8 * 31
     assert list(content(file)) == [file.name]
 

@@ -315,3 +315,35 @@ def test_for_people_nothing_is_cut(here, killed, sim):
     ended = here("recover", "--revoke", "--yes", sim=sim)
     assert "outcome = made, and revoked now\n" in ended.out
     assert "Revoked: 1." in ended.err
+
+
+# Revoked since, and still listed
+
+
+def revoke(sim, ids):
+    sim.state.lists_revoked = True
+    for id_ in ids:
+        sim.state.remove_token(sim.state.find_token(id_))
+
+
+def test_a_marked_token_that_is_revoked_but_listed_is_gone(recover, killed, sim):
+    killed("--mark-names", acts=True)
+    revoke(sim, named(sim))
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (FINE, "made, and gone by now")
+    assert recover() == (FINE, [])
+
+
+def test_a_token_that_is_revoked_but_listed_is_not_named(recover, killed, sim):
+    killed(acts=True)
+    revoke(sim, named(sim))
+    code, [line] = recover()
+    assert (code, line["id"]) == (ORPHANS, None)
+    assert line["outcome"] == "nothing was made yet"
+
+
+def test_an_answered_token_that_is_revoked_but_listed_is_gone(recover, answered, sim):
+    answered()
+    revoke(sim, named(sim))
+    code, [line] = recover()
+    assert (code, line["outcome"]) == (FINE, "made, and gone by now")

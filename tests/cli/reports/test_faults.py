@@ -24,7 +24,7 @@ FAULTS = {
             "code": "rate_limited",
             "headers": {"Retry-After": "7200"},
         },
-        "429",
+        "only in 2 hours",
     ),
     "500 on page 7": ({"kind": "status", "status": 500, "after": 6}, "500"),
     "a cut body": ({"kind": "cut_body", "after": 2}, "complete message body"),
@@ -59,7 +59,7 @@ def test_a_listing_that_fails_is_no_report(run, account, before, fault):
     options, says = FAULTS[fault]
     account.faults(path=LISTING, times=None, **options)
     report = QUERIES / "inventory.sql"
-    ended = run(report, "-o", "csv", "--out", before, sim=account)
+    ended = run(report, "-o", "csv", "--out", before, "--max-wait", "60", sim=account)
     assert ended.code == 1
     assert ended.out == ""
     (line,) = ended.err.splitlines()

@@ -129,7 +129,63 @@ def test_an_account_with_5000_tokens(simulate, here):
     assert len(forever) == sum(
         token.get("expiresAt") is None and token.get("revokedAt") is None
         for token in sim.state.tokens()
+        if token["type"] != "token"
     )
+
+
+SESSION = {"type": "token", "scopes": [user()]}
+
+
+@pytest.fixture
+def sessions(now):
+    """A browser session for each report that would call for its revocation, and no session."""
+    name = "Website, Login with GitHub (Chrome on macOS)"
+    old = {"createdAt": now - 400 * DAY, "activeAt": now - 300 * DAY}
+    return [
+        {"id": "idle", "name": name, **SESSION, **old},
+        {"id": "unused", "name": name, **SESSION, "createdAt": now - 100 * DAY},
+        {"id": "ends", "name": name, **SESSION, **old, "expiresAt": now + HOUR},
+        {"id": "revoked", "name": name, **SESSION, **old, "revokedAt": now - HOUR},
+        {"id": "leaked", "name": name, **SESSION, **old, "leakedAt": now - HOUR},
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_sessions_are_left_out_of_what_suggests_revoking(ask, sessions, path):
+    shown = {row.get("id") for row in ask(path.stem, sessions)}
+    expected = {"inventory": {each["id"] for each in sessions}, "leaked": {"leaked"}}
+    assert shown & {each["id"] for each in sessions} == expected.get(path.stem, set())
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        ("stale", ["idle", "leaked", "ends", "unused"]),
+        ("never_used", ["unused"]),
+        ("expiring", ["ends"]),
+        ("never_expiring", ["idle", "leaked", "unused"]),
+        ("leaked", ["leaked", "revoked"]),
+        ("broad_scopes", ["ends", "idle", "leaked", "unused"]),
+        ("duplicates", ["ends", "idle", "leaked", "unused"]),
+    ],
+)
+def test_a_parameter_brings_sessions_back(ask, sessions, report, expected):
+    rows = ask(report, sessions, sessions="true")
+    assert sorted(row["id"] for row in rows if row["is_session"]) == sorted(expected)
+
+
+def test_teams_over_time_counts_what_works(ask, sessions, now):
+    tokens = [{"id": "t", "name": "t", "createdAt": now}, *sessions]
+    for given, expected in (({}, (2, 0)), ({"sessions": "true"}, (6, 1))):
+        rows = ask("teams_over_time", tokens, **given)
+        counted = [(row["tokens"], row["no_longer_working"]) for row in rows]
+        assert tuple(map(sum, zip(*counted, strict=True))) == expected
+
+
+def test_what_only_looks_like_a_session_is_none(names, now):
+    old = {"createdAt": now - 400 * DAY}
+    tokens = named(**{"Website, x": old, "website": {**old, "type": "token"}})
+    assert names("stale", tokens) == ["Website, x", "website"]
 
 
 def test_inventory(ask, now):
@@ -372,12 +428,12 @@ def test_teams_over_time(ask):
     rows = ask("teams_over_time", tokens)
     ours = [tuple(row.values()) for row in rows if str(row["month"]) < "2025-03"]
     assert [(str(month), *rest) for month, *rest in ours] == [
-        ("2025-01-01", "x", "github", 2, 2),
-        ("2025-01-01", "x", "saml", 1, 1),
-        ("2025-01-01", "y", "saml", 1, 1),
-        ("2025-02-01", "nothing", None, 2, 1),
-        ("2025-02-01", "unknown", "app", 1, 1),
-        ("2025-02-01", "whole account", "github", 2, 1),
+        ("2025-01-01", "x", "github", 2, 0),
+        ("2025-01-01", "x", "saml", 1, 0),
+        ("2025-01-01", "y", "saml", 1, 0),
+        ("2025-02-01", "nothing", None, 1, 1),
+        ("2025-02-01", "unknown", "app", 1, 0),
+        ("2025-02-01", "whole account", "github", 1, 1),
     ]
 
 

@@ -57,6 +57,14 @@ def test_a_refusal_stops_what_follows(shell, received):
     assert received("POST") == []
 
 
+def test_the_question_says_how_long_it_takes(shell, received):
+    screen = asked(shell, f"INSERT INTO {TABLE} (name) SELECT 'x' || i FROM range(40) r(i);")
+    assert "40 creations, about 1 hour 15 minutes: Vercel allows 32 every hour." in screen
+    shell.press("n\r")
+    shell.wait_for_prompt()
+    assert received("POST") == []
+
+
 def test_confirm_off_and_on(shell, received, ids):
     shell.enter(".confirm off", f"DELETE FROM {TABLE} WHERE id = '{ids[0]}';")
     assert GO_ON not in shell.screen

@@ -199,6 +199,18 @@ def test_account(shell, sim):
     assert sim.token not in shell.raw
 
 
+def test_what_a_token_is_and_what_to_use_instead(open_terminal, sim):
+    sim.state.calling_token = sim.state.find_bearer(sim.bearer("team"))
+    shell = open_terminal(sim=sim, columns=160)
+    shell.wait_for("simulated ada-example>")
+    shell.wait_for_prompt()
+    screen = shell.enter(".account")
+    assert re.search(r"kind +token that is limited to a team", screen)
+    assert shell.shows("https://vercel.com/account/tokens")
+    shell.enter("SELECT name FROM vercel.authentication.user_tokens;")
+    assert shell.shows("It may be limited to another team, a project or a few permissions")
+
+
 @pytest.mark.parametrize("word", [".quit", ".exit", ".q;"])
 def test_leaving(shell, word):
     shell.type(word)

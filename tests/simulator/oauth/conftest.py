@@ -14,7 +14,7 @@ VERIFIER = "v" * 20 + "-._~" + "0123456789" * 3
 CHALLENGE = (
     base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 )
-TOKEN = "/api/login/oauth/token"
+TOKEN = "/login/oauth/token"
 
 
 class Page(HTMLParser):
@@ -60,9 +60,7 @@ class App:
         self.simulator = simulator
         self.http = http
         self.client = client or simulator.oauth.clients.public
-        self.redirect_uri = "http://127.0.0.1:5179/callback"
-        if not self.client.native:
-            self.redirect_uri = self.client.redirect_uris[0]
+        self.redirect_uri = self.client.redirect_uris[0]
 
     def secret(self):
         secret = self.client.client_secret
@@ -163,6 +161,12 @@ class App:
     def as_user(self, path, access_token, **options):
         headers = {"Authorization": f"Bearer {access_token}"}
         return self.http.get(path, headers=headers, **options)
+
+    def is_dead(self, access_token):
+        """Whether the API calls a token dead; one that lives is refused for what it may do."""
+        answer = self.as_user("/v2/user", access_token)
+        assert answer.status_code == 403
+        return answer.json()["error"].get("invalidToken", False)
 
     @staticmethod
     def error(response, status=400):

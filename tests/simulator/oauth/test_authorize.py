@@ -1,5 +1,10 @@
 """The authorize page: what an app must send, what a person sees, where the browser goes."""
 
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -49,10 +54,12 @@ def test_nothing_that_is_sent_can_become_html(app):
         {"client_id": "cl_nobody"},
         {"client_id": "INTEGRATION"},
         {"redirect_uri": None},
-        {"redirect_uri": "http://127.0.0.1:5179/elsewhere"},
-        {"redirect_uri": "http://127.0.0.1:5179/callback#fragment"},
-        {"redirect_uri": "http://127.0.0.1:5179/callback?x=1"},
-        {"redirect_uri": "http://user@127.0.0.1:5179/callback"},
+        {"redirect_uri": "http://127.0.0.1:8744/callback"},
+        {"redirect_uri": "http://localhost:8743/callback"},
+        {"redirect_uri": "http://127.0.0.1:8743/elsewhere"},
+        {"redirect_uri": "http://127.0.0.1:8743/callback#fragment"},
+        {"redirect_uri": "http://127.0.0.1:8743/callback?x=1"},
+        {"redirect_uri": "http://user@127.0.0.1:8743/callback"},
         {"redirect_uri": "http://127.0.0.1:port/callback"},
         {"redirect_uri": "http://127.0.0.1.evil.example/callback"},
         {"redirect_uri": "http://192.168.0.1/callback"},
@@ -82,7 +89,10 @@ def test_either_given_twice_is_not_trusted_either(app):
     "uri",
     ["http://127.0.0.1:1/callback", "http://[::1]:65535/callback", "http://localhost:80/"],
 )
-def test_a_native_app_may_listen_on_any_port(app, uri):
+def test_an_app_for_which_any_port_was_agreed_may_listen_on_any(app, uri):
+    addresses = ("http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost/")
+    native = replace(app.client, native=True, redirect_uris=addresses)
+    app.client = app.simulator.oauth.clients.add(native)
     app.redirect_uri = uri
     assert app.exchange(app.code()).status_code == 200
 
@@ -97,7 +107,11 @@ def test_other_apps_have_to_name_their_addresses_exactly(web):
     ("changes", "error"),
     [
         ({"response_type": None}, "invalid_request"),
-        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": "token"}, "invalid_request"),
+        ({"prompt": "none"}, "invalid_request"),
+        ({"prompt": "consent login"}, "invalid_request"),
+        ({"response_mode": "fragment"}, "invalid_request"),
+        ({"response_mode": "form_post"}, "invalid_request"),
         ({"code_challenge": None}, "invalid_request"),
         ({"code_challenge": "x" * 42}, "invalid_request"),
         ({"code_challenge": "x" * 129}, "invalid_request"),
@@ -142,7 +156,23 @@ def test_who_has_allowed_it_before_is_not_asked_again(app):
     app.code(scope="openid")
     assert app.brought(app.authorize(scope="openid")).code
     assert app.authorize(scope="openid email").status_code == 200, "that is more"
-    assert app.authorize(scope="openid", prompt="consent").status_code == 200
+    for prompt in ("consent", "login"):
+        assert app.authorize(scope="openid", prompt=prompt).status_code == 200
+
+
+def test_a_popup_tells_the_window_that_opened_it_and_no_other(app):
+    page = app.page(app.authorize(response_mode="web_message.opener"))
+    response = page.press(app.http, "allow")
+    assert response.status_code == 200
+    assert "location" not in response.headers
+    (script,) = re.findall(r"<script>(.*?)</script>", response.text)
+    told, origin = json.loads(f"[{script.partition('postMessage(')[2].partition(');')[0]}]")
+    assert origin == "http://127.0.0.1:8743"
+    assert told["response"]["state"] == "the state & more"
+    assert app.exchange(told["response"]["code"]).status_code == 200
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in response.headers["content-security-policy"]
+    assert app.brought(app.authorize(response_mode="query")).code
 
 
 @pytest.mark.parametrize(
@@ -165,7 +195,7 @@ def test_a_person_can_be_stood_in_for(app, control):
     url = f"{app.simulator.url}/oauth/authorize"
     url = str(app.http.build_request("GET", url, params=app.authorize_query()).url)
     location = control("authorize", {"url": url})["location"]
-    assert location.startswith("http://127.0.0.1:5179/callback?code=")
+    assert location.startswith("http://127.0.0.1:8743/callback?code=")
     assert "code=" in app.simulator.oauth.authorize(url)
     denied = control("authorize", {"url": url, "approve": False})["location"]
     assert "error=access_denied" in urlsplit(denied).query

@@ -1,6 +1,7 @@
 """The token endpoint: codes with PKCE, refresh tokens that rotate, and who may call."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_the_request_is_recorded_as_a_form(app):
     app.simulator.clear_requests()
     app.exchange(code)
     (record,) = app.simulator.requests()
-    assert (record.method, record.path) == ("POST", "/api/login/oauth/token")
+    assert (record.method, record.path) == ("POST", "/login/oauth/token")
     assert record.headers["content-type"] == "application/x-www-form-urlencoded"
     assert dict(record.form) == {
         "grant_type": "authorization_code",
@@ -38,6 +39,7 @@ def test_the_request_is_recorded_as_a_form(app):
 
 
 def test_the_access_token_works_at_the_api_for_an_hour(app):
+    app.client = app.simulator.oauth.clients.add(replace(app.client, reads=True))
     tokens = app.sign_in()
     assert app.as_user("/v2/user", tokens.access_token).status_code == 200
     current = app.as_user("/v5/user/tokens/current", tokens.access_token).json()["token"]
@@ -76,7 +78,7 @@ def test_a_code_works_once_and_using_it_again_ends_the_session(app):
     tokens = app.sign_in()
     assert app.error(app.exchange(tokens.code)) == "invalid_grant"
     assert app.introspect(tokens.access_token) == {"active": False}
-    assert app.as_user("/v2/user", tokens.access_token).status_code == 403
+    assert app.is_dead(tokens.access_token)
     assert app.error(app.refresh(tokens.refresh_token)) == "invalid_grant"
 
 
@@ -94,11 +96,11 @@ def test_a_code_is_for_its_own_client(app, web):
 
 
 def test_the_body_has_to_be_a_form_with_each_parameter_once(app):
-    response = app.http.post("/api/login/oauth/token", json={"grant_type": "refresh_token"})
+    response = app.http.post("/login/oauth/token", json={"grant_type": "refresh_token"})
     assert app.error(response) == "invalid_request"
     twice = {"grant_type": ["refresh_token", "refresh_token"], "client_id": app.client.client_id}
-    assert app.error(app.http.post("/api/login/oauth/token", data=twice)) == "invalid_request"
-    assert app.http.get("/api/login/oauth/token").status_code == 405
+    assert app.error(app.http.post("/login/oauth/token", data=twice)) == "invalid_request"
+    assert app.http.get("/login/oauth/token").status_code == 405
 
 
 def test_a_client_shows_its_secret_in_the_form_or_in_the_header(web):
@@ -136,7 +138,7 @@ def test_unknown_clients_and_secrets_of_clients_without_one_are_refused(app):
     response = app.exchange("x", client_id=integration.client_id)
     assert app.error(response, 401) == "invalid_client"
     headers = {"Authorization": "Basic !"}
-    response = app.http.post("/api/login/oauth/token", data={"a": "b"}, headers=headers)
+    response = app.http.post("/login/oauth/token", data={"a": "b"}, headers=headers)
     assert app.error(response, 401) == "invalid_client"
 
 
@@ -145,7 +147,7 @@ def test_refreshing_rotates(app):
     second = app.refresh(first.refresh_token).json()
     assert {"access_token", "refresh_token", "id_token", "scope", "expires_in"} <= set(second)
     assert second["refresh_token"] != first.refresh_token
-    assert app.as_user("/v2/user", second["access_token"]).status_code == 200
+    assert not app.is_dead(second["access_token"])
     claims = app.claims(second["id_token"])
     assert "nonce" not in claims
     assert claims["sub"] == app.claims(first.id_token)["sub"]
@@ -159,7 +161,7 @@ def test_a_refresh_token_that_is_used_twice_ends_its_session(app):
     assert app.error(app.refresh(first.refresh_token)) == "invalid_grant"
     assert app.error(app.refresh(second["refresh_token"])) == "invalid_grant"
     for access_token in (first.access_token, second["access_token"]):
-        assert app.as_user("/v2/user", access_token).status_code == 403
+        assert app.is_dead(access_token)
 
 
 def test_other_sessions_live_on(app):
@@ -209,13 +211,13 @@ def test_less_may_be_asked_for_at_a_refresh(app):
 
 def test_deleting_the_access_token_over_the_api_ends_the_session(app, api):
     tokens = app.sign_in()
-    id_ = app.as_user("/v5/user/tokens/current", tokens.access_token).json()["token"]["id"]
+    id_ = app.simulator.state.find_bearer(tokens.access_token).id
     assert api.delete(f"/v3/user/tokens/{id_}").status_code == 200
     assert app.error(app.refresh(tokens.refresh_token)) == "invalid_grant"
 
 
 def test_faults_and_limits_befall_it_too(app, start, connect):
-    app.simulator.faults(kind="drop_after", path="/api/login/oauth/token")
+    app.simulator.faults(kind="drop_after", path="/login/oauth/token")
     tokens = app.sign_in
     with pytest.raises(Exception, match="disconnected"):
         tokens()

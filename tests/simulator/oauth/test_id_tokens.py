@@ -10,8 +10,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 CLAIMS = {
-    *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce"),
-    *("email", "email_verified", "name", "preferred_username", "picture"),
+    *("iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce"),
+    *("email", "name", "preferred_username", "picture"),
 }
 
 
@@ -28,10 +28,10 @@ def test_discovery_says_where_everything_is(app):
     assert found["issuer"] == app.simulator.url
     url = app.simulator.url
     assert found["authorization_endpoint"] == f"{url}/oauth/authorize"
-    assert found["token_endpoint"] == f"{url}/api/login/oauth/token"
-    assert found["revocation_endpoint"] == f"{url}/api/login/oauth/token/revoke"
-    assert found["introspection_endpoint"] == f"{url}/api/login/oauth/token/introspect"
-    assert found["userinfo_endpoint"] == f"{url}/api/login/oauth/userinfo"
+    assert found["token_endpoint"] == f"{url}/login/oauth/token"
+    assert found["revocation_endpoint"] == f"{url}/login/oauth/token/revoke"
+    assert found["introspection_endpoint"] == f"{url}/login/oauth/token/introspect"
+    assert found["userinfo_endpoint"] == f"{url}/login/oauth/userinfo"
     assert found["id_token_signing_alg_values_supported"] == ["RS256"]
     assert found["code_challenge_methods_supported"] == ["S256"]
     assert app.DEVICE_GRANT in found["grant_types_supported"]
@@ -56,6 +56,8 @@ def test_an_id_token_says_who_for_whom_and_until_when(app):
     claims = app.claims(app.sign_in().id_token, nonce="the-nonce")
     assert set(claims) == CLAIMS
     assert claims["exp"] - claims["iat"] == 3600
+    assert claims["nbf"] == claims["iat"]
+    assert claims["jti"] != app.claims(app.sign_in().id_token)["jti"]
     user = app.simulator.state.user
     assert (claims["sub"], claims["email"]) == (user["id"], user["email"])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import vercel_sql
+from vercel_sql.api.credentials import Successor, given_credential
 
 T = "vercel.authentication.user_tokens"
 EXEC = f"EXEC {T}.rotate_token"
@@ -105,13 +106,42 @@ def test_it_takes_a_name_and_an_expiry(rotate, add, sent):
     assert (row["token"]["name"], row["token"]["expiresAt"]) == ("deploys 2", moment)
 
 
-def test_a_timestamp_will_do_and_so_does_a_project(rotate, add, sent):
-    rotate(
-        f"{EXEC} @tokenId = $id, @expiresAt = TIMESTAMP '2100-01-01', @projectId = 'prj_1'",
-        {"id": add().id},
-    )
+PROJECT = "@expiresAt = TIMESTAMP '2100-01-01', @projectId = 'prj_1', @teamId = $team"
+
+
+def test_a_timestamp_will_do_and_so_does_a_project(rotate, add, sent, sim, team):
+    old = add()
+    row = rotate(f"{EXEC} @tokenId = $id, {PROJECT}", {"id": old.id, "team": team.id})
     body = {"name": "deploys", "expiresAt": 4_102_444_800_000, "projectId": "prj_1"}
-    assert sent("POST")[0].body == body
+    requests = sent()
+    (made,) = [request for request in requests if request.method == "POST"]
+    assert (made.body, dict(made.query)) == (body, {"teamId": team.id})
+    # Such a token may not ask about itself. That it is refused twice, and not as dead, proves it.
+    bearer = f"Bearer {row['bearerToken']}"
+    proofs = [r for r in requests if r.headers["authorization"] == bearer]
+    assert [(r.path, r.status) for r in proofs] == [("/v5/user/tokens/current", 403)] * 2
+    assert sim.state.find_token(old.id) is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 403, "message": "Not authorized", "extra": {"invalidToken": True}},
+        {"status": 403, "code": "another_code"},
+        {"status": 401},
+    ],
+)
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_secret_of_a_project_that_is_refused_otherwise_is_not_proven(
+    db, add, sim, team, fault, after
+):
+    old = add()
+    # The first of these requests asks which token makes the calls.
+    path = "/v5/user/tokens/current"
+    sim.faults(kind="status", method="GET", path=path, after=after, times=None, **fault)
+    with pytest.raises(vercel_sql.errors.RotationError, match="was not proven to work"):
+        db.execute(f"{EXEC} @tokenId = $id, {PROJECT}", {"id": old.id, "team": team.id})
+    assert sim.state.find_token(old.id) is not None
 
 
 def test_executemany_drops_the_rows_and_the_secrets_are_in_the_file(db, add, default_file):
@@ -120,14 +150,18 @@ def test_executemany_drops_the_rows_and_the_secrets_are_in_the_file(db, add, def
     assert len(saved(default_file)) == 3
 
 
-@pytest.mark.parametrize(
-    "fields", [{"revokedAt": 1_600_000_000_000}, {"expiresAt": 1_600_000_000_000}], ids=str
-)
-def test_a_dead_token_is_replaced_too(rotate, add, authenticates, sim, fields):
-    old = add(**fields)
+def test_an_expired_token_is_replaced_too(rotate, add, authenticates, sim):
+    old = add(expiresAt=1_600_000_000_000)
     row = rotate(f"{BY_ID}, @expiresAt = NULL", {"id": old.id})
     assert authenticates(row["bearerToken"])
     assert sim.state.find_token(old.id) is None
+
+
+def test_a_revoked_token_is_gone_and_not_replaced(rotate, add, sent):
+    old = add(revokedAt=1_600_000_000_000)
+    with pytest.raises(vercel_sql.OperationalError, match=r"revoked before; INSERT.*was changed"):
+        rotate(BY_ID, {"id": old.id})
+    assert sent("POST") == sent("DELETE") == []
 
 
 # The calling token
@@ -167,11 +201,9 @@ def test_again_and_again(db, rotate, sim):
     assert [row["revokedTokenId"] for row in rows] == [first, *(r["tokenId"] for r in rows[:-1])]
 
 
-def test_the_team_of_an_adopted_token_stays(db, rotate, sim, sent, team):
-    db.adopt(sim.token, team.id)
-    rotate(SELF)
-    db.execute("SELECT id FROM vercel.user.user").fetchall()
-    assert dict(sent()[-1].query) == {"teamId": team.id}
+def test_the_team_of_an_adopted_token_stays(sim, team):
+    credential = given_credential(sim.token, "adopted token", team.id)
+    assert credential.replaced(Successor("new", "id")).team_id == team.id
 
 
 def test_neither_secret_is_in_any_text(db, rotate, sim):

@@ -66,7 +66,7 @@ def hands():
 @pytest.fixture
 def db(connect, request):
     # Only what hangs is not waited for: a machine that is busy is no fault.
-    return connect(request_timeout=1.0 if "hangs" in request.node.name else 30.0)
+    return connect(request_timeout=1.0 if "hangs" in request.node.name else 30.0, max_wait=1)
 
 
 @pytest.fixture

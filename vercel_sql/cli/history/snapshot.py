@@ -12,7 +12,7 @@ from vercel_sql.cli.history.listing import Listing, read_listing
 from vercel_sql.cli.history.store import append, check_target
 from vercel_sql.cli.history.target import Target
 from vercel_sql.cli.history.turns import in_turn
-from vercel_sql.cli.options import add_account
+from vercel_sql.cli.options import add_account, add_timeout
 from vercel_sql.cli.output import watched
 from vercel_sql.errors import Error
 from vercel_sql.interrupts import Interrupts
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "DuckDB can attach, such as ducklake:FILE.ducklake",
     )
     parser.add_argument("--quiet", action="store_true", help="say nothing where all went well")
+    add_timeout(parser)
     add_account(parser)
 
 
@@ -48,6 +49,8 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         token_file=arguments.token_file,
         audit_log=arguments.audit_log,
         read_only=True,
+        timeout=arguments.timeout,
+        max_wait=arguments.max_wait,
         request_timeout=arguments.request_timeout,
         strict=arguments.strict,
     ) as connection:

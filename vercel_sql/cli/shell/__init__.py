@@ -10,7 +10,7 @@ import sys
 
 from vercel_sql.cli.options import add_connection, add_guards
 
-_ACCOUNT = ("token_file", "api_url", "oauth_url")
+_ACCOUNT = ("token_file", "api_url", "oauth_url", "marketplace_url")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

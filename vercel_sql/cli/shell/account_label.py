@@ -104,13 +104,15 @@ class AccountLabel:
             read_only=True,
             request_timeout=_SECONDS,
             attempts=1,
+            max_wait=0,
         )
         try:
             return ask_account(client).name
         except MissingTokenError:
             return _NO_ACCOUNT
-        except (UnauthorizedError, ForbiddenError):
-            return _REFUSED
+        except (UnauthorizedError, ForbiddenError) as error:
+            # A token that lives may be one that is not told whose it is.
+            return _REFUSED if error.is_dead else ""
         except TransportError:
             return _OFFLINE
         except (Error, ValueError):

@@ -38,7 +38,9 @@ def question(plan: Plan, width: int) -> str:
     cut = [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
     rows = plan.count if plan.rows is None else plan.rows
     count = f"{_counted(plan.count, 'request')}, {_counted(rows, 'row')}"
-    return "\n".join([f"{visible(plan.what)}: {count}.", *cut, "Go on? [y/N] "])
+    told = [plan.caution(), str(plan.pace) if plan.pace.forecasts else ""]
+    told = [f"{visible(each)}." for each in told if each]
+    return "\n".join([f"{visible(plan.what)}: {count}.", *cut, *told, "Go on? [y/N] "])
 
 
 def _counted(count: int, noun: str) -> str:

@@ -65,7 +65,7 @@ def _budgets(session: Session) -> Iterator[str]:
     client = session.connection.client
     for name in dict.fromkeys((e.resource, e.api_method) for e in session.events):
         method = _method(*name)
-        budget = client.budget(method) if method is not None else None
+        budget = client.budgets(method).get(method) if method is not None else None
         if method is None or budget is None:
             continue
         seconds = max(0.0, budget.reset - client.clock(method.server).now_ms() / 1000)

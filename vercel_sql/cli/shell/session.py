@@ -20,14 +20,13 @@ from vercel_sql.cli.shell.destination import Destination
 from vercel_sql.cli.shell.dot import CommandError
 from vercel_sql.cli.shell.reading import split
 from vercel_sql.cli.shell.settings import Settings
-from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError
+from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError, WaitTooLongError
 from vercel_sql.messages import complain, say
 from vercel_sql.sql import NO_PARAMETERS
 from vercel_sql.sql.running import Plan
 
 _TERMINATED = 128 + signal.SIGTERM
 _WITHOUT_LOGIN = "To try things out without an account, run vercel-sql shell --demo."
-_MORE_WRITES = "(here: .maxwrites COUNT)"
 _UNBOUND = "In the shell, write the value itself in its place."
 _NESTING = 20  # files that .read one another
 
@@ -60,7 +59,11 @@ class Session:
             prefix="",
             locate_sole=False,
             watched=watched,
-            hints={MissingTokenError: _WITHOUT_LOGIN, TooManyWritesError: _MORE_WRITES},
+            hints={
+                MissingTokenError: _WITHOUT_LOGIN,
+                TooManyWritesError: "(here: .maxwrites COUNT)",
+                WaitTooLongError: "(here: vercel-sql shell --max-wait SECONDS)",
+            },
             unbound=_UNBOUND,
             approve=self._approve,
             around=self._noted,

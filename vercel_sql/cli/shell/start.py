@@ -78,6 +78,7 @@ def _opened(arguments: argparse.Namespace, stack: ExitStack) -> Connection:
 
     simulator = stack.enter_context(Simulator(tokens=250, seed=7))
     arguments.api_url = arguments.oauth_url = simulator.url
+    arguments.marketplace_url = simulator.marketplace_url
     return opened(arguments, simulator.token)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -13,6 +14,7 @@ from vercel_sql.errors import DataError, ParameterError, ProgrammingError
 from vercel_sql.manifest import Method
 from vercel_sql.sql.fragments import Fragment, Name
 from vercel_sql.sql.parameters import Parameters
+from vercel_sql.sql.running.delete import looked_up
 from vercel_sql.sql.running.duck import refuse_transaction, table_of
 from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
 from vercel_sql.sql.running.resolve import Resolver, Target
@@ -130,10 +132,15 @@ def prepare_call(
     client = target.catalog.client
     client.refuse_unsendable(method)
     if method.rotation is not None:
-        return prepare_rotation(target, method, arguments, limits, where)
+        return prepare_rotation(con, target, method, arguments, limits, where)
     limits.refuse_dropped(method, where)
+    finds = None
     if method is target.resource.remover:
-        refuse_own_key(client, target.resource, [str(v) for v in arguments.values()])
+        keys, reference = [str(v) for v in arguments.values()], target.resource.self_reference
+        refuse_own_key(client, target.resource, keys)
+        if target.resource.caution is not None:
+            means_itself = reference is not None and keys == [reference.value]
+            finds = partial(looked_up, con, target, keys, means_itself=means_itself)
     request = build_request(method, arguments)
     return Prepared(
         where,
@@ -141,6 +148,7 @@ def prepare_call(
         [request],
         lambda _number: write_and_keep(client, target.resource, request, limits.keeping),
         lambda done: _finish(target, method, done),
+        matches=finds,
         notes=[note] if (note := limits.keeping.note(method)) else (),
     )
 

@@ -14,11 +14,13 @@ from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.matches import ConstantMatch
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import lent, refuse_transaction, table_of
+from vercel_sql.sql.running.plan import Match
 from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
 from vercel_sql.sql.running.refusals import capabilities
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.statements import Delete
+from vercel_sql.tables.allowance import Pace
 from vercel_sql.tables.calls import refuse_misleading_key, refuse_own_key
 from vercel_sql.tables.catalog import EXACTLY, quoted
 from vercel_sql.tables.deleting import delete_row, settle_deletion
@@ -60,6 +62,7 @@ def prepare_delete(
         columns = list(dict.fromkeys([target.resource.key, column, *needed]))
         rows = _matching(con, target, statement, parameters, columns)
         keys = rows.column(column).to_pylist()
+    limits.refuse_slow(where, Pace.of(target.catalog.client, [method] * len(keys)))
     if not means_itself:
         refuse_misleading_key(target.resource, keys)
         refuse_own_key(target.catalog.client, target.resource, keys)
@@ -83,7 +86,7 @@ def prepare_delete(
         delete,
         lambda done: _finish(returning, done, matched),
         returns=returning is not None,
-        matches=lambda: _rows_as_json(con, target, keys, means_itself),
+        matches=lambda: looked_up(con, target, keys, means_itself=means_itself),
         keys=keys,
         keep=lambda done: _kept(target.resource, returning, done),
         side_by_side=limits.parallel_deletes,
@@ -230,12 +233,9 @@ def _finish(returning: Returning | None, done: list[pa.Table], matched: pa.Table
     return Outcome(returning.evaluate(rows), len(done))
 
 
-def _rows_as_json(
-    con: duckdb.DuckDBPyConnection,
-    target: Target,
-    keys: list[str],
-    means_itself: bool,
-) -> list[str | None]:
+def looked_up(
+    con: duckdb.DuckDBPyConnection, target: Target, keys: Sequence[str], *, means_itself: bool
+) -> list[Match]:
     """Each row that would be deleted, looked up."""
     if not keys:
         return []
@@ -244,8 +244,12 @@ def _rows_as_json(
     values = {str(number): key for number, key in enumerate(keys, start=1)}
     query = f"SELECT * FROM {target.sql_name} WHERE {quoted(column)}{EXACTLY} IN ({places})"
     rows = table_of(con, query, values)
+    caution = target.resource.caution
+    condition = "false" if caution is None else caution.condition
     with lent(con, _LENT, rows):
-        query = f"SELECT {quoted(column)} AS key, to_json(r)::VARCHAR AS row FROM {_LENT} AS r"
-        found = table_of(con, query).to_pylist()
-    texts = {row["key"]: row["row"] for row in found}
-    return [texts.get(key) for key in keys]
+        row = f"{quoted(column)} AS key, to_json(r)::VARCHAR AS row, ({condition}) AS is_sensitive"
+        found = table_of(con, f"SELECT {row} FROM {_LENT} AS r").to_pylist()
+    known = {
+        each["key"]: Match(each["row"], caution if each["is_sensitive"] else None) for each in found
+    }
+    return [known.get(key, Match(None)) for key in keys]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -97,17 +97,23 @@ class Engine:
                 text = f"{problem}. The statement was carried out, and its rows are in this error"
                 raise kept_rows(text, problem, outcome.table)
 
-    def write_count(self, statement: Statement) -> int:
-        """How many requests that change something a statement sends for one row; 0 if none ever.
+    def writes(self, statement: Statement) -> list[Method]:
+        """What a statement calls for one row that changes something, once for each request.
 
         Raises:
             ProgrammingError: it names a method that is not there.
         """
         self._resolver.load_services(statement.fragment)
         if isinstance(statement, Exec):
-            return find_method(self._resolver, statement.name)[1].write_count
-        is_ours = isinstance(statement, Write) and self._resolver.resource(statement.target)
-        return 1 if is_ours else 0
+            target, method = find_method(self._resolver, statement.name)
+            resource = target.resource
+            called = [method] if method.rotation is None else [resource.creator, resource.remover]
+        elif isinstance(statement, Write) and (found := self._resolver.resource(statement.target)):
+            is_delete = isinstance(statement, Delete)
+            called = [found.resource.remover if is_delete else found.resource.creator]
+        else:
+            called = []
+        return [each for each in called if each is not None and not each.reads]
 
     def load_missing(self, error: duckdb.Error) -> bool:
         """Makes all tables that are missing, where an error may be about one; else False."""
@@ -177,20 +183,21 @@ class Engine:
     def _explain(
         self, statement: Explain, parameters: Parameters, limits: Limits
     ) -> Outcome | None:
-        inner = statement.inner
+        # What would be refused is shown all the same, with a note.
+        inner, freely = statement.inner, replace(limits, max_wait=None)
         if isinstance(inner, Exec):
             target, _ = find_method(self._resolver, inner.name)
-            prepare = self._prepare_exec(inner, parameters, limits)
-            return explain_write(target.catalog.client, prepare, statement, limits.allowance)
+            prepare = self._prepare_exec(inner, parameters, freely)
+            return explain_write(target.catalog.client, prepare, statement, limits)
         if isinstance(inner, Write):
             write_target = self._resolver.resource(inner.target)
             if write_target is None:
                 return None
             return explain_write(
                 write_target.catalog.client,
-                lambda: self._prepare_write(write_target, inner, parameters, limits),
+                lambda: self._prepare_write(write_target, inner, parameters, freely),
                 statement,
-                limits.allowance,
+                limits,
             )
         return explain_query(self._con, self._catalogs, statement, parameters)
 

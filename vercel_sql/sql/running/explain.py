@@ -12,16 +12,16 @@ import sqlglot
 from sqlglot import exp
 
 from vercel_sql.api import MASK, Client, Request, RequestEvent, build_request
-from vercel_sql.errors import NotSupportedError
+from vercel_sql.errors import NotSupportedError, WaitTooLongError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.dialect import STRINGS, tokenize
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import rows_of
-from vercel_sql.sql.running.plan import as_json, in_words
-from vercel_sql.sql.running.prepared import Outcome
+from vercel_sql.sql.running.plan import Match, as_json, in_words
+from vercel_sql.sql.running.prepared import Limits, Outcome
 from vercel_sql.sql.running.resolve import Catalog, Target, any_made
 from vercel_sql.sql.statements import Explain
-from vercel_sql.tables.allowance import Allowance
+from vercel_sql.tables.allowance import Pace
 from vercel_sql.tables.catalog import literal
 from vercel_sql.tables.predicates import Call, Field, Literal, Node
 from vercel_sql.tables.routes import choose_route
@@ -53,8 +53,8 @@ class Explained(Protocol):
         """What will be sent, in order."""
 
     @property
-    def matches(self) -> Callable[[], Sequence[str | None]] | None:
-        """Finds for each request the row that it is about, as JSON text."""
+    def matches(self) -> Callable[[], Sequence[Match]] | None:
+        """Finds for each request the row that it is about."""
 
     @property
     def notes(self) -> Sequence[str | None]:
@@ -65,7 +65,7 @@ def explain_write(
     client: Client,
     prepare: Callable[[], Explained | None],
     explain: Explain,
-    allowance: Allowance,
+    limits: Limits,
 ) -> Outcome:
     """The requests of a write or an EXEC: its reads are carried out, its writes only listed.
 
@@ -73,7 +73,7 @@ def explain_write(
         client: the client that would send them; nothing that changes anything passes meanwhile.
         prepare: prepares the write, or carries out what only reads and gives None.
         explain: the statement.
-        allowance: what the write may send. Where that is less than it would, or the client is
+        limits: what the write may do. Where that is less than it would, or the client is
             read-only, its requests are listed all the same, with a note that it would be refused.
 
     Raises:
@@ -88,13 +88,26 @@ def explain_write(
         rows = [_sent(event) for event in events if event.attempt == 1]
         if prepared is None:
             return _outcome(client, rows)
-        planned = list(_planned(prepared))
-    refusal: object = allowance.refusal(prepared.what, prepared.write_count)
+        matches = prepared.matches() if prepared.matches else [Match(None)] * prepared.write_count
+        planned = list(_planned(prepared, matches))
+    outcome = _outcome(client, rows + planned)
+    notes = _cautioned(_notes(client, prepared, limits), matches)
+    return _with_notes(outcome, [*([None] * len(rows)), *notes]) if any(notes) else outcome
+
+
+def _notes(client: Client, prepared: Explained, limits: Limits) -> list[str | None]:
+    """What the requests themselves do not show; the first says how long all of them take."""
+    pace = Pace.of(client, [each.method for each in prepared.requests])
+    refusal: object = limits.refusal(prepared.what, pace, prepared.write_count)
     if client.read_only:
         refusal = "this connection is read-only"
-    notes = prepared.notes if refusal is None else [f"refused: {refusal}"] * len(planned)
-    outcome = _outcome(client, rows + planned)
-    return _with_notes(outcome, [*([None] * len(rows)), *notes]) if notes else outcome
+    count = len(prepared.requests)
+    notes = list(prepared.notes) or [None] * count
+    if refusal is not None:
+        notes = [f"refused: {refusal}"] * count
+    if pace.forecasts and notes and not isinstance(refusal, WaitTooLongError):
+        notes[0] = "; ".join(filter(None, (notes[0], str(pace))))
+    return notes
 
 
 def _sent(event: RequestEvent) -> tuple[Any, ...]:
@@ -102,10 +115,19 @@ def _sent(event: RequestEvent) -> tuple[Any, ...]:
     return (event.method, event.path, query, body, event.effect, event.api_method, None)
 
 
-def _planned(prepared: Explained) -> Iterator[tuple[Any, ...]]:
-    rows = prepared.matches() if prepared.matches else [None] * len(prepared.requests)
-    for request, row in zip(prepared.requests, rows, strict=True):
-        yield (*_request_parts(prepared.target.catalog.client.complete(request)), row)
+def _planned(prepared: Explained, matches: Sequence[Match]) -> Iterator[tuple[Any, ...]]:
+    for request, match in zip(prepared.requests, matches, strict=True):
+        yield (*_request_parts(prepared.target.catalog.client.complete(request)), match.text)
+
+
+def _cautioned(notes: Sequence[str | None], matches: Sequence[Match]) -> Sequence[str | None]:
+    """The notes, with what is to be known of each row before it is deleted."""
+    told = [match.caution for match in matches]
+    if not any(told):
+        return notes
+    cautions = [None if each is None else f"{each.noun}: {each.effect}" for each in told]
+    both = zip(notes or [None] * len(told), cautions, strict=True)
+    return ["; ".join(filter(None, each)) or None for each in both]
 
 
 def _request_parts(request: Request) -> tuple[Any, ...]:

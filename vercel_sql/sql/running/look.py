@@ -120,14 +120,19 @@ def _method_row(method: Method, http: str) -> tuple[str, ...]:
 def _http(service: Service, resource: Resource, method: Method) -> str:
     """The request of a method; a procedure of this package makes several, or none."""
     if method.procedure is None:
-        return f"{method.http} {method.path}"
+        return _address(method)
     requests = [_step_request(service, resource, step) for step in method.steps]
     return f"procedure: {', '.join(filter(None, requests)) or 'no request'}"
 
 
 def _step_request(service: Service, resource: Resource, step: Step) -> str:
     called = service.called_by(resource, step)
-    return f"{called.http} {called.path}" if called is not None else step.request or ""
+    return _address(called) if called is not None else step.request or ""
+
+
+def _address(method: Method) -> str:
+    """HTTP method and path; of an endpoint, the field of the discovery document that names it."""
+    return f"{method.http} {f'{{{method.endpoint}}}' if method.endpoint else method.path}"
 
 
 _SENT_AGAIN = {

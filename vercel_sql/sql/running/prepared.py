@@ -22,13 +22,12 @@ from vercel_sql.errors import (
     ProgrammingError,
     RowCountError,
     StatementCancelledError,
-    StatementTimeoutError,
 )
 from vercel_sql.manifest import Method
-from vercel_sql.sql.running.plan import Plan, in_words
+from vercel_sql.sql.running.plan import Match, Plan, in_words, warning
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.tally import Tally, tally_of, what_is_left
-from vercel_sql.tables.allowance import Allowance
+from vercel_sql.tables.allowance import Allowance, Pace
 from vercel_sql.tables.writing import Keeping, carried_out
 
 _Ended: TypeAlias = tuple[list[Ended[pa.Table | None] | None], BaseException | None]
@@ -46,6 +45,7 @@ class Limits:
         approve: is told what a write is about to send, and says whether to go on; None allows all.
         allowance: how many writes the statement may still send.
         parallel_deletes: how many rows are deleted at a time.
+        max_wait: how many seconds a write may wait for rate limits; None does not limit it.
     """
 
     expect_rows: int | None = None
@@ -54,11 +54,41 @@ class Limits:
     approve: Callable[[Plan], bool] | None = None
     allowance: Allowance = field(default_factory=Allowance)
     parallel_deletes: int = 8
+    max_wait: float | None = None
 
     @property
     def secrets_file(self) -> SecretsFile | None:
         """Where secrets that are shown once are saved first."""
         return self.keeping.secrets_file
+
+    def refusal(self, what: str, pace: Pace, writes: int) -> Error | None:
+        """The error where a statement's writes are too many or take too long; None if they do not.
+
+        Args:
+            what: the statement in a few words, for the error.
+            pace: what rate limits do to them.
+            writes: how many there are.
+        """
+        return pace.refusal(what, self.max_wait) or self.allowance.refusal(what, writes)
+
+    def take(self, what: str, pace: Pace, writes: int) -> None:
+        """Allows a statement's writes, or none of them.
+
+        Raises:
+            WaitTooLongError: they would wait too long for rate limits.
+            TooManyWritesError: these are more than the statement may send.
+        """
+        self.refuse_slow(what, pace)
+        self.allowance.take(what, writes)
+
+    def refuse_slow(self, what: str, pace: Pace) -> None:
+        """Stops, as soon as their number is known, writes that would wait too long.
+
+        Raises:
+            WaitTooLongError: they would.
+        """
+        if refusal := pace.refusal(what, self.max_wait):
+            raise refusal
 
     def refuse_dropped(self, method: Method, where: str) -> None:
         """Stops, before the first request, what would make a secret that nobody gets to see.
@@ -109,8 +139,8 @@ class Prepared(HoldsSecrets):
         send: sends one of the requests; gives its rows, or None where it changed nothing.
         finish: makes the statement's result of all rows.
         returns: whether the statement gives rows and not only their number.
-        matches: finds for each request the row that it is about, as JSON text; None where there
-            is none. It may read from the API, so it is asked only where somebody wants to see it.
+        matches: finds for each request the row that it is about. It may read from the API, so it
+            is asked only where somebody wants to see it.
         notes: what a request itself does not show, for each of them; empty if there is nothing.
         keys: what tells the rows of the requests apart; their numbers, where it is empty.
         keep: what an error gives of the rows that were carried out; all of them, where it is None.
@@ -126,7 +156,7 @@ class Prepared(HoldsSecrets):
     send: Callable[[int], pa.Table | None]
     finish: Callable[[list[pa.Table]], Outcome]
     returns: bool = True
-    matches: Callable[[], Sequence[str | None]] | None = None
+    matches: Callable[[], Sequence[Match]] | None = None
     notes: Sequence[str | None] = ()
     keys: Sequence[str] = ()
     keep: Callable[[list[pa.Table]], pa.Table] | None = None
@@ -150,7 +180,7 @@ class Prepared(HoldsSecrets):
                 f"{_were(expected)} expected. Nothing was changed"
             )
 
-    def refuse_unapproved(self, approve: Callable[[Plan], bool] | None) -> None:
+    def refuse_unapproved(self, approve: Callable[[Plan], bool] | None, pace: Pace) -> None:
         """Stops, before the first request, a write that the caller does not approve.
 
         What sends nothing is not asked about.
@@ -166,7 +196,18 @@ class Prepared(HoldsSecrets):
             client.redactor.add(secret)
         first = tuple(client.redactor.mask(in_words(client, request)) for request in shown)
         is_secret = any(request.method.makes_secret for request in self.requests)
-        if not approve(Plan(self.what, len(self.requests), first, makes_secret=is_secret)):
+        caution: Callable[[], str] = str
+        if self.matches is not None and self.target.resource.caution is not None:
+            caution = partial(warning, self.matches)
+        plan = Plan(
+            self.what,
+            len(self.requests),
+            first,
+            makes_secret=is_secret,
+            caution=caution,
+            pace=pace,
+        )
+        if not approve(plan):
             raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
     def run(self, limits: Limits) -> Outcome:
@@ -174,6 +215,7 @@ class Prepared(HoldsSecrets):
 
         Raises:
             TooManyWritesError: these are more than the statement may send.
+            WaitTooLongError: they would wait too long for rate limits.
             NotApprovedError: the caller did not approve it.
             PartialWriteError: a request failed after others were carried out, or one of several
                 that run side by side.
@@ -181,8 +223,9 @@ class Prepared(HoldsSecrets):
             Error: what went wrong where nothing was carried out.
         """
         self.refuse_other_count(limits.expect_rows)
-        limits.allowance.take(self.what, self.write_count)
-        self.refuse_unapproved(limits.approve)
+        pace = Pace.of(self.target.catalog.client, [each.method for each in self.requests])
+        limits.take(self.what, pace, self.write_count)
+        self.refuse_unapproved(limits.approve, pace)
         ended, cause = self._in_order() if self.side_by_side is None else self._side_by_side()
         tally = tally_of(self._names(), ended)
         if not tally.is_whole:
@@ -245,10 +288,8 @@ class Prepared(HoldsSecrets):
 
     def _unsent(self, cause: BaseException) -> StatementCancelledError:
         """The error for a write that was stopped before any of it was carried out."""
-        is_late = isinstance(cause, StatementTimeoutError)
-        reason = str(cause) or "it was interrupted"
-        kind = StatementTimeoutError if is_late else StatementCancelledError
-        error = kind(f"{self.what}: {reason}. Nothing was changed")
+        error = cause if isinstance(cause, StatementCancelledError) else StatementCancelledError()
+        error.args = (f"{self.what}: {str(cause) or 'it was interrupted'}. Nothing was changed",)
         error.nothing_changed = True
         return error
 

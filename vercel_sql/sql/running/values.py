@@ -87,6 +87,8 @@ def require_parameter(method: Method, name: str, where: str, suggestion: str) ->
     """
     parameter = parameter_named(method, name)
     if parameter is None:
+        if (instead := method.refused(name)) is not None:
+            raise ParameterError(f"{where} takes no {name}. {instead}")
         required = ", ".join(p.name for p in method.required)
         optional = ", ".join(p.name for p in method.optional)
         raise ParameterError(
