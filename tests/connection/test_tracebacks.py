@@ -153,6 +153,8 @@ def test_no_frame_of_an_interrupt_shows_a_secret(db, sim, statement, parameters)
     assert not [secret for secret in (sim.token, SECRET) if secret in text]
 
 
+# One that finds Python clearing something away is told of by Python.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @interrupted
 def test_no_frame_shows_a_secret_whenever_the_interrupt_comes(db, sim, statement, parameters):
     """It finds us while we parse, ask DuckDB, or bind, and each of these has frames of its own."""

@@ -164,7 +164,7 @@ def test_a_listing_that_fails_once_is_asked_for_again(db, sim):
 def test_the_servers_clock_may_be_wrong_by_hours(simulate, hours):
     now = time.time_ns() // 1_000_000 + hours * 3_600_000
     sim = simulate(3, now_ms=now)
-    sim.state.add_token({"name": "ci"}, created_at=now - 120_000)
+    sim.state.add_token({"name": "ci"}, created_at=now - 7_200_000)
     with vercel_sql.connect(sim.token, api_url=sim.url) as db:
         sim.faults(kind="drop_after", method="POST")
         assert lost(db).orphans == (ids_named(sim, "ci")[0],)
