@@ -291,6 +291,7 @@ def test_a_database_that_does_not_answer_in_the_shell(sim, terminal, far, tmp_pa
         child.sendintr()
         # Where the signal finds DuckDB opening a pipe, that fails; nothing stops the rest.
         if child.expect(["can't be stopped here; Ctrl-C again ends the session", "interrupted"]):
+            child.expect("> ")  # what is typed before is dropped
             left(child)
         else:
             interrupted(child)
