@@ -74,10 +74,6 @@ class Parameters(HoldsSecrets):
     def __len__(self) -> int:
         return len(self._values)
 
-    def holds(self, value: str) -> bool:
-        """Whether one of them is this text."""
-        return any(isinstance(each, str) and each == value for each in self._values.values())
-
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._values
 

@@ -201,13 +201,12 @@ def _made_whole(path: Path) -> Iterator[Path]:
         yield made
         try:
             os.link(made, path)
-        except FileExistsError:
-            raise BusyError(f"another snapshot has made {path} meanwhile") from None
         except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            if path.exists():
+            has_no_links = error.errno in _NO_LINKS
+            if isinstance(error, FileExistsError) or (has_no_links and path.exists()):
                 raise BusyError(f"another snapshot has made {path} meanwhile") from None
+            if not has_no_links:
+                raise
             made.rename(path)
 
 
