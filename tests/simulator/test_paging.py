@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vercel_sql.simulator._timeline import Timeline
+from vercel_sql.simulator.store import Timeline
 
 
 @dataclass(frozen=True)
