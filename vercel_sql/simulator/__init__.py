@@ -7,9 +7,8 @@ agree with the client's mistakes.
 from vercel_sql.simulator.clients import OAuthClient
 from vercel_sql.simulator.command import add_arguments, run
 from vercel_sql.simulator.limits import RateLimit
-from vercel_sql.simulator.models import KINDS, Kind, Token
+from vercel_sql.simulator.models import KINDS, Kind, ReceivedRequest, Token, TokenEvent
 from vercel_sql.simulator.oauth import OAuth
-from vercel_sql.simulator.records import ReceivedRequest, TokenEvent
 from vercel_sql.simulator.server import Simulator
 from vercel_sql.simulator.store import State
 

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from vercel_sql.simulator.faults import Fault
 from vercel_sql.simulator.messages import ApiError, decode, encode
-from vercel_sql.simulator.records import ReceivedRequest
+from vercel_sql.simulator.models import ReceivedRequest
 
 CLOSE_CONNECTION = "vercel_sql.simulator.close_connection"
 """Under this name in the scope's state the server puts what closes the raw connection."""
@@ -27,19 +27,14 @@ def instead(fault: Fault) -> Response:
         answer = Response(status_code=options.get("status", 307))
         _set_headers(answer, {"Location": options["location"]})
     else:
-        error = ApiError(options["status"], options.get("message"), code=options.get("code"))
-        error.extra = options.get("extra", {})
-        answer = error.response()
+        shown = {name: options.get(name) for name in ("message", "code", "extra")}
+        answer = ApiError(options["status"], **shown).response
     _set_headers(answer, options.get("headers", {}))
     return answer
 
 
 def spoil(answer: Response, fault: Fault, cursor: str | None) -> None:
-    """Change an answer as a fault says; faults that leave it alone change nothing.
-
-    Raises:
-        LookupError, ValueError: The fault does not fit the answer.
-    """
+    """Change an answer as a fault says; a LookupError or ValueError if it does not fit."""
     match fault.kind:
         case "garbage_body":
             answer.status_code = 200
@@ -86,16 +81,14 @@ def _replace(answer: Response, fault: Fault) -> None:
 def _lengthen(answer: Response, count: int) -> None:
     """Put made-up rows at the end of a listing's page; they look like its last row."""
     value = decode(bytes(answer.body))
-    rows = next(filter(_is_rows, value.values()), None) if isinstance(value, dict) else None
+    value = value if isinstance(value, dict) else {}
+    lists = [each for each in value.values() if isinstance(each, list) and each]
+    rows = next((each for each in lists if isinstance(each[-1], dict)), None)
     if rows is None or not isinstance(value.get("pagination"), dict):
         raise ValueError("it is not a page with a row to copy")
     rows += [{**rows[-1], "id": f"made-up-{number}"} for number in range(count)]
     value["pagination"]["count"] = len(rows)
     _set_body(answer, encode(value))
-
-
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[-1], dict)
 
 
 def _patch(answer: Response, fault: Fault) -> None:

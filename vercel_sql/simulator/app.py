@@ -12,16 +12,15 @@ from starlette.types import Receive, Scope, Send
 
 from vercel_sql.simulator import account, login
 from vercel_sql.simulator.answers import deliver, instead, send_whole, spoil
-from vercel_sql.simulator.consent import ConsentEndpoints
 from vercel_sql.simulator.control import PREFIX, Control
 from vercel_sql.simulator.endpoints import Call, Endpoint, permit
 from vercel_sql.simulator.faults import Fault, Faults
 from vercel_sql.simulator.integrations import IntegrationEndpoints
 from vercel_sql.simulator.limits import RateLimiter
 from vercel_sql.simulator.messages import ApiError, RefusalError
+from vercel_sql.simulator.models import ReceivedRequest
 from vercel_sql.simulator.oauth import OAuth
 from vercel_sql.simulator.oauth_endpoints import OAuthEndpoints
-from vercel_sql.simulator.records import ReceivedRequest, Recorder, within
 from vercel_sql.simulator.store import State
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -42,27 +41,25 @@ class SimulatedApi:
         oauth: OAuth,
         limiter: RateLimiter,
         faults: Faults,
-        recorder: Recorder,
         latency_ms: int,
     ) -> None:
         self._state = state
         self._limiter = limiter
         self._faults = faults
-        self._recorder = recorder
         self._latency_ms = latency_ms
         self._endpoints: list[Endpoint] = [
             *account.ENDPOINTS,
             *login.ENDPOINTS,
             *IntegrationEndpoints(oauth).endpoints,
             *OAuthEndpoints(oauth).endpoints,
-            *ConsentEndpoints(oauth.clients, oauth.consents, oauth.devices).endpoints,
-            *Control(oauth, faults, recorder).endpoints,
+            *oauth.consents.endpoints,
+            *Control(oauth, faults).endpoints,
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         if reason := _refusal(scope):
-            await send_whole(ApiError(403, reason).response(), send)
+            await send_whole(ApiError(403, reason).response, send)
             return
         path = _path_on_the_wire(scope)
         body = await _read(receive)
@@ -117,27 +114,32 @@ class SimulatedApi:
             headers=headers,
         )
         record.read_body(body)
-        self._recorder.add(record)
+        with self._state.lock:
+            record.index = len(self._state.received)
+            self._state.received.append(record)
         return record
 
     def _run(self, call: Call, record: ReceivedRequest | None = None) -> Response:
         """Let an endpoint answer; what is recorded is limited too, and needs credentials."""
         try:
             endpoint = self._route(call)
-            if record is None:
-                with self._state.lock:
-                    return endpoint.handler(call)
-            call.rate_headers = self._limiter.take(endpoint.name)
-            with self._state.lock, within(record.index):
-                if endpoint.act is not None:
-                    permit(call, endpoint.act)
-                answer = endpoint.handler(call)
+            if record is not None:
+                call.rate_headers = self._limiter.take(endpoint.name)
+            with self._state.lock:
+                self._state.serving = None if record is None else record.index
+                try:
+                    if endpoint.act is not None:
+                        permit(call, endpoint.act)
+                    answer = endpoint.handler(call)
+                finally:
+                    self._state.serving = None
         except RefusalError as error:
-            return error.response()
+            return error.response
         except Exception:
             _log.exception("The simulated API failed at %s", call.request.url)
-            return ApiError(500).response()
-        record.acted = True
+            return ApiError(500).response
+        if record is not None:
+            record.acted = True
         return answer
 
     def _route(self, call: Call) -> Endpoint:
@@ -226,5 +228,5 @@ def _spoiled(answer: Response, due: list[Fault], cursor: str | None) -> Response
             spoil(answer, fault, cursor)
         except (LookupError, ValueError) as error:
             message = f"The {fault.kind} fault does not fit the answer: {error}"
-            return ApiError(500, message).response()
+            return ApiError(500, message).response
     return answer

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal
 from urllib.parse import unquote_plus, urlsplit
@@ -87,10 +87,6 @@ class OAuthClient:
         if mine is None or secret is None:
             return False
         return hmac.compare_digest(mine.encode(), secret.encode())
-
-    def as_json(self) -> Object:
-        """Give the client as `GET /_simulator/clients` shows it."""
-        return asdict(self)
 
 
 def _without_port(uri: str) -> tuple[str, ...] | None:
@@ -177,11 +173,7 @@ class OAuthClients:
     def authenticate(
         self, call: Call, form: Mapping[str, str], methods: Collection[str]
     ) -> OAuthClient:
-        """Find out which app calls, by one of the methods.
-
-        Raises:
-            OAuthError: It does not say (400), or cannot show that it is that app (401).
-        """
+        """Find out which app calls, and check that it is that app, by one of the methods."""
         header = call.request.headers.get("authorization", "")
         is_basic = header.lower().startswith("basic ")
         client_id, secret = _read_basic(header) if is_basic else (form.get("client_id", ""), None)

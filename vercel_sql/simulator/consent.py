@@ -11,7 +11,7 @@ from vercel_sql.simulator.clients import OAuthClient, OAuthClients
 from vercel_sql.simulator.endpoints import Call, Endpoint, once
 from vercel_sql.simulator.models import new_secret
 from vercel_sql.simulator.pages import PageError, RedirectError, redirect, with_query
-from vercel_sql.simulator.sessions import Codes, Devices
+from vercel_sql.simulator.sessions import Codes, DeviceRequest, Devices
 from vercel_sql.simulator.store import State
 
 AUTHORIZE_PATH = "/oauth/authorize"
@@ -23,6 +23,7 @@ _ALLOWED = {"response_type": ("code",), "prompt": PROMPTS, "response_mode": RESP
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 _DECISIONS = {"allow": True, "deny": False}
 _PAGE_MS = 600_000
+_TOO_LATE = "This page was answered already, or is too old. Start again."
 
 
 @dataclass(frozen=True)
@@ -95,35 +96,26 @@ def _problem(given: dict[str, str]) -> str | None:
 
 
 class Consents:
-    """Pages that wait for an answer, and answers that are remembered; under the state's lock.
+    """Asks the person, who is signed in to the simulated Vercel already, and takes the answer.
 
-    A person who has allowed an app's scopes before is not asked again (as documented), unless
-    the app asks with a `prompt`.
+    Who has allowed an app's scopes before is not asked again (as documented), unless the app asks
+    with a `prompt`. To be used under the state's lock.
     """
 
-    def __init__(self, state: State, codes: Codes) -> None:
+    def __init__(self, state: State, clients: OAuthClients, codes: Codes, devices: Devices) -> None:
         self._state = state
+        self._clients = clients
         self._codes = codes
+        self._devices = devices
         self._pages: dict[str, tuple[Asked, int]] = {}
+        self._device_pages: dict[str, DeviceRequest] = {}
         self._allowed: dict[str, set[str]] = {}
-
-    def is_allowed(self, asked: Asked) -> bool:
-        """Whether the person need not be asked."""
-        allowed = self._allowed.get(asked.client.client_id, set())
-        return asked.prompt is None and allowed.issuperset(asked.scopes)
-
-    def ask(self, asked: Asked) -> str:
-        """Begin to ask a person; give the id of the page, which nobody can guess."""
-        page_id = new_secret(self._state.random, 32)
-        self._pages[page_id] = asked, self._state.clock.now_ms() + _PAGE_MS
-        return page_id
-
-    def take(self, page_id: str) -> Asked:
-        """Give what a page asks, once; a PageError if no such page waits for an answer."""
-        asked, expires_at = self._pages.pop(page_id, (None, 0))
-        if asked is None or expires_at <= self._state.clock.now_ms():
-            raise PageError("This page was answered already, or is too old. Start again.")
-        return asked
+        self.endpoints = [
+            Endpoint("GET", AUTHORIZE_PATH, self._authorize),
+            Endpoint("POST", AUTHORIZE_PATH, self._authorized),
+            Endpoint("GET", DEVICE_PATH, self._device),
+            Endpoint("POST", DEVICE_PATH, self._device_answered),
+        ]
 
     def decide(self, asked: Asked, *, approve: bool) -> str:
         """Do what a person's answer asks for; give where the browser is sent."""
@@ -137,37 +129,27 @@ class Consents:
         code.nonce, code.code_challenge = asked.nonce, asked.code_challenge
         return with_query(asked.redirect_uri, {"code": code.code, "state": asked.state})
 
-
-class ConsentEndpoints:
-    """Ask the person, who is signed in to the simulated Vercel already, and take the answer."""
-
-    def __init__(self, clients: OAuthClients, consents: Consents, devices: Devices) -> None:
-        self._clients = clients
-        self._consents = consents
-        self._devices = devices
-        self.endpoints = [
-            Endpoint("GET", AUTHORIZE_PATH, self._authorize),
-            Endpoint("POST", AUTHORIZE_PATH, self._authorized),
-            Endpoint("GET", DEVICE_PATH, self._device),
-            Endpoint("POST", DEVICE_PATH, self._device_answered),
-        ]
-
     def _authorize(self, call: Call) -> Response:
         """Ask whether an app may sign the person in, unless they have said so before."""
         asked = read_asked(call.request.query_params.multi_items(), self._clients)
-        if self._consents.is_allowed(asked):
+        allowed = self._allowed.get(asked.client.client_id, set())
+        if asked.prompt is None and allowed.issuperset(asked.scopes):
             return self._decided(asked, approve=True)
-        page_id = self._consents.ask(asked)
-        return pages.consent(asked.client.name, asked.scopes, _email(call), page_id)
+        page_id = self._new_page_id()
+        self._pages[page_id] = asked, self._state.clock.now_ms() + _PAGE_MS
+        return pages.consent(asked.client.name, asked.scopes, self._email(), page_id)
 
     def _authorized(self, call: Call) -> Response:
-        """Take the answer, and send the browser back to the app."""
+        """Take the answer, once, and send the browser back to the app."""
         page_id, approve = _decision(call)
-        return self._decided(self._consents.take(page_id), approve=approve)
+        asked, expires_at = self._pages.pop(page_id, (None, 0))
+        if asked is None or expires_at <= self._state.clock.now_ms():
+            raise PageError(_TOO_LATE)
+        return self._decided(asked, approve=approve)
 
     def _decided(self, asked: Asked, *, approve: bool) -> Response:
         """Tell the app, by a redirect or by a message to the window that opened this one."""
-        location = self._consents.decide(asked, approve=approve)
+        location = self.decide(asked, approve=approve)
         if asked.response_mode != "web_message.opener":
             return redirect(location)
         return pages.message(asked.redirect_uri, location)
@@ -184,22 +166,25 @@ class ConsentEndpoints:
         if not waiting:
             raise PageError("No device waits for that code. Codes expire, and work once.")
         (device,) = waiting
-        page_id = self._devices.ask(device)
+        page_id = self._new_page_id()
+        self._device_pages[page_id] = device
         name, scopes = device.client.name, device.scopes
-        return pages.consent(name, scopes, _email(call), page_id, code=device.user_code)
+        return pages.consent(name, scopes, self._email(), page_id, code=device.user_code)
 
     def _device_answered(self, call: Call) -> Response:
-        """Take the answer; the device learns of it when it asks next."""
+        """Take the answer, once; the device learns of it when it asks next."""
         page_id, approve = _decision(call)
-        try:
-            self._devices.answer_page(page_id, approve=approve)
-        except LookupError as error:
-            raise PageError(str(error)) from None
+        device = self._device_pages.pop(page_id, None)
+        if device is None or not device.waits(self._state.clock.now_ms()):
+            raise PageError(_TOO_LATE)
+        device.approved = approve
         return pages.device_done(approve)
 
+    def _new_page_id(self) -> str:
+        return new_secret(self._state.random, 32)  # which nobody can guess
 
-def _email(call: Call) -> str:
-    return str(call.state.user.get("email") or call.state.user["id"])
+    def _email(self) -> str:
+        return str(self._state.user.get("email") or self._state.user["id"])
 
 
 def _decision(call: Call) -> tuple[str, bool]:

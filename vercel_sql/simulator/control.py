@@ -3,6 +3,8 @@
 They are neither recorded nor limited nor faulted.
 """
 
+from dataclasses import asdict
+
 from starlette.responses import Response
 
 from vercel_sql.simulator.endpoints import Call, Endpoint, Handler, required
@@ -10,7 +12,6 @@ from vercel_sql.simulator.faults import Faults
 from vercel_sql.simulator.messages import ApiError, answer, decode, invalid
 from vercel_sql.simulator.models import new_secret
 from vercel_sql.simulator.oauth import OAuth
-from vercel_sql.simulator.records import Recorder
 from vercel_sql.simulator.sessions import challenge_of
 
 PREFIX = "/_simulator/"
@@ -25,10 +26,9 @@ _CODE_PROPERTIES: dict[str, type] = {
 class Control:
     """Faults, records, confirmations, the clock, the authorization server, the integrations."""
 
-    def __init__(self, oauth: OAuth, faults: Faults, recorder: Recorder) -> None:
+    def __init__(self, oauth: OAuth, faults: Faults) -> None:
         self._oauth = oauth
         self._faults = faults
-        self._recorder = recorder
         handlers: dict[str, tuple[str, Handler]] = {
             "faults": ("GET POST DELETE", self._change_faults),
             "requests": ("GET DELETE", self._requests),
@@ -63,12 +63,12 @@ class Control:
     def _requests(self, call: Call) -> Response:
         """Show or forget what was received."""
         if call.request.method == "DELETE":
-            self._recorder.clear()
-        return answer({"requests": [record.as_json() for record in self._recorder.all()]})
+            call.state.received.clear()
+        return answer({"requests": [asdict(record) for record in call.state.received]})
 
     def _history(self, call: Call) -> Response:
         """Show what became of each token."""
-        return answer({"history": [event.as_json() for event in call.state.history.all()]})
+        return answer({"history": [asdict(event) for event in call.state.events]})
 
     def _confirm(self, call: Call) -> Response:
         """Confirm the logins of an email address, or the one of a verification token."""
@@ -79,7 +79,7 @@ class Control:
 
     def _clients(self, _call: Call) -> Response:
         """Show the registered clients, secrets included: nothing here is a real secret."""
-        return answer({"clients": [client.as_json() for client in self._oauth.clients]})
+        return answer({"clients": [asdict(client) for client in self._oauth.clients]})
 
     def _codes(self, call: Call) -> Response:
         """Give out a code as if the person had come back from the browser with it.
@@ -124,7 +124,7 @@ class Control:
             body = call.json({"fault": str, "times": int, "claims": dict})
             required(body, "fault")
             self._oauth.spoil_id_tokens(**body)
-        return answer({"faults": self._oauth.id_tokens.as_json()})
+        return answer({"faults": [asdict(fault) for fault in self._oauth.id_tokens.faults]})
 
     def _keys(self, call: Call) -> Response:
         """Sign with a new key from now on; the older ones stay published by default."""
@@ -143,7 +143,7 @@ class Control:
             self._oauth.disable_configuration(
                 required(body, "installation_id"), disabled=body.get("disabled", True)
             )
-        shown = [each.as_json() for each in call.state.installations.values()]
+        shown = [asdict(each) for each in call.state.installations.values()]
         return answer({"configurations": shown})
 
     def _clock(self, call: Call) -> Response:

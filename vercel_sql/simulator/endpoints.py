@@ -216,7 +216,7 @@ def out_of_scope(scope: str) -> ApiError:
         f'Not authorized: Trying to access resource under scope "{scope}". You must '
         "re-authenticate to this scope or use a token with access to this scope."
     )
-    return ApiError(403, message, saml=False, scope=scope, enforced=False)
+    return ApiError(403, message, extra={"saml": False, "scope": scope, "enforced": False})
 
 
 def sees_all(kind: Kind) -> bool:

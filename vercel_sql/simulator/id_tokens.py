@@ -17,7 +17,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from joserfc import jwt
@@ -158,11 +158,7 @@ class IdTokenFault:
 
 
 class IdTokens:
-    """Makes ID tokens, right ones unless a fault was asked for; to be used under the state's lock.
-
-    Attributes:
-        faults: those that are still to come.
-    """
+    """Makes ID tokens, right ones unless there are `faults`; to be used under the state's lock."""
 
     def __init__(self) -> None:
         self.faults: list[IdTokenFault] = []
@@ -176,10 +172,6 @@ class IdTokens:
         if (fault == "claims") is not (claims is not None):
             raise ValueError("`claims` belong to the fault claims, and to no other.")
         self.faults.append(IdTokenFault(fault, times, dict(claims) if claims else None))
-
-    def as_json(self) -> list[Object]:
-        """Give the faults that are still to come as `GET /_simulator/id_token` shows them."""
-        return [asdict(fault) for fault in self.faults]
 
     def make(self, claims: Object, keys: KeyRing, others: KeyRing) -> str:
         """Make an ID token, with the next fault if there is one.

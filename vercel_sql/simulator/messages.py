@@ -69,13 +69,13 @@ def media_type(headers: Mapping[str, str]) -> str:
 class RefusalError(Exception):
     """An answer other than success, which endpoints raise."""
 
-    def response(self) -> Response:
-        """Make the HTTP answer."""
-        raise NotImplementedError
+    def __init__(self, message: str, response: Response) -> None:
+        self.response = response
+        super().__init__(message)
 
 
 class ApiError(RefusalError):
-    """The API's errors: `{"error": {"code": …, "message": …, …}}`."""
+    """The API's errors: `{"error": {"code": …, "message": …, **extra}}`."""
 
     def __init__(
         self,
@@ -84,22 +84,16 @@ class ApiError(RefusalError):
         *,
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
-        **extra: Any,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         default_code, default_message = _DEFAULTS.get(
             status, ("internal_server_error", "Internal Server Error")
         )
-        self.status = status
-        self.code = code or default_code
-        self.message = default_message if message is None else message
-        self.headers = headers
-        self.extra = extra
-        super().__init__(f"{status} {self.code}: {self.message}")
-
-    def response(self) -> Response:
-        """Make the HTTP answer; extra fields stand beside `message`, as they do at Vercel."""
-        body = encode({"error": {"code": self.code, "message": self.message, **self.extra}})
-        return Response(body, self.status, self.headers, media_type="application/json")
+        shown = {"code": code or default_code}
+        shown["message"] = default_message if message is None else message
+        body = encode({"error": {**shown, **(extra or {})}})
+        response = Response(body, status, headers, media_type="application/json")
+        super().__init__(shown["message"], response)
 
 
 class OAuthError(RefusalError):
@@ -113,17 +107,9 @@ class OAuthError(RefusalError):
         status: int = 400,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.code = code
-        self.description = description
-        self.status = status
-        self.headers = headers or {}
-        super().__init__(f"{status} {code}: {description}")
-
-    def response(self) -> Response:
-        """Make the HTTP answer."""
-        body = encode({"error": self.code, "error_description": self.description})
-        headers = {**NO_STORE, **self.headers}
-        return Response(body, self.status, headers, media_type="application/json")
+        body = encode({"error": code, "error_description": description})
+        headers = {**NO_STORE, **(headers or {})}
+        super().__init__(description, Response(body, status, headers, "application/json"))
 
 
 def invalid(message: str) -> ApiError:

@@ -1,12 +1,13 @@
-"""What an account holds: tokens, teams, pending logins, and installed integrations."""
+"""What an account holds, and what is noted of it: tokens, teams, logins, requests."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal, get_args
+from urllib.parse import parse_qsl
 
-from vercel_sql.simulator.messages import Object, encode
+from vercel_sql.simulator.messages import FORM, Object, decode, encode, media_type
 
 Kind = Literal["full", "team", "project", "app", "cli", "limited", "integration"]
 """A token of the dashboard for the full account, a team or a project; a session of an app or of
@@ -29,10 +30,6 @@ class Installation:
     user_id: str
     team_id: str | None
     disabled: bool = False
-
-    def as_json(self) -> Object:
-        """Give it as `GET /_simulator/configurations` shows it."""
-        return asdict(self)
 
 
 class Token:
@@ -195,6 +192,65 @@ class Login:
     token_name: str | None
     security_code: str
     confirmed: bool = False
+
+
+@dataclass
+class ReceivedRequest:
+    """One request as it came, and what became of it.
+
+    `path` is percent-encoded as it was on the wire. `status` is None if the connection was closed
+    without an answer. `acted` is True if the endpoint did what it was asked, whether or not its
+    answer reached the caller. `authorization` is kept: nothing here is a real secret.
+    """
+
+    index: int
+    time_ms: int
+    method: str
+    path: str
+    decoded_path: str
+    query: list[tuple[str, str]]
+    headers: dict[str, str]
+    body: Any = None
+    form: list[tuple[str, str]] | None = None
+    status: int | None = None
+    token_id: str | None = None
+    acted: bool = False
+    faults: list[str] = field(default_factory=list)
+
+    def read_body(self, body: bytes) -> None:
+        """Note the body: parsed if it is JSON, else as text; None if there is none."""
+        if not body:
+            return
+        self.body = body.decode(errors="replace")
+        if media_type(self.headers) == FORM:
+            self.form = parse_qsl(self.body, keep_blank_values=True)
+            return
+        try:
+            self.body = decode(body)
+        except ValueError:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """One token coming or going.
+
+    Attributes:
+        event: what happened.
+        id: the token's id.
+        name: the name that it was created with, in both events.
+        bearer: what authenticates it.
+        time_ms: when it happened, by the account's clock (ms since the epoch).
+        request: the index of the request that did it; None for a token of the account's
+            beginning, and for what a test did by hand.
+    """
+
+    event: Literal["created", "removed"]
+    id: str
+    name: str | None
+    bearer: str = field(repr=False)
+    time_ms: int
+    request: int | None
 
 
 def new_id(random: Random) -> str:

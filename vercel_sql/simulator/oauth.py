@@ -35,8 +35,8 @@ class OAuth:
         self.clients = OAuthClients(Random(f"{seed} clients"))  # noqa: S311 (as in the state)
         self.codes = Codes(state)
         self.sessions = Sessions(state)
-        self.consents = Consents(state, self.codes)
         self.devices = Devices(state)
+        self.consents = Consents(state, self.clients, self.codes, self.devices)
         self.keys = KeyRing()
         self.marketplace_keys = KeyRing()
         self.id_tokens = IdTokens()
@@ -106,8 +106,7 @@ class OAuth:
     def authorize(self, url: str, *, approve: bool = True) -> str:
         """Answer an authorize URL as a person would; give where the browser is sent.
 
-        Raises:
-            ValueError: The browser would show an error page; the message is what it says.
+        If the browser would show an error page, a ValueError has its message.
         """
         query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
         try:
@@ -116,43 +115,26 @@ class OAuth:
         except RedirectError as error:
             return error.location
         except PageError as error:
-            raise ValueError(error.message) from None
+            raise ValueError(str(error)) from None
 
     def authorize_device(self, user_code: str | None = None, *, approve: bool = True) -> int:
-        """Answer the device of a user code, or all devices that wait; give how many.
-
-        Raises:
-            LookupError: None waits for it.
-        """
+        """Answer the device of a user code, or all that wait; give how many (or LookupError)."""
         return self.devices.answer(user_code, approve=approve)
 
     def spoil_id_tokens(
         self, fault: str, *, times: int = 1, claims: Mapping[str, Any] | None = None
     ) -> None:
-        """Let the next ID tokens have a fault: see the module `id_tokens`.
-
-        Raises:
-            ValueError: There is no such fault.
-        """
+        """Let the next ID tokens have one of the faults that the module `id_tokens` lists."""
         with self._state.lock:
             self.id_tokens.spoil(fault, times, claims)
 
     def rotate_keys(self, *, keep_old: bool = True, kid: str | None = None) -> str:
-        """Sign with a new key from now on; give its `kid`.
-
-        Args:
-            keep_old: Whether the older keys stay published, as tokens of theirs are about.
-            kid: The new key's name; its thumbprint by default.
-        """
+        """Sign with a new key from now on: see `KeyRing.rotate`."""
         with self._state.lock:
             return self.keys.rotate(keep_old=keep_old, kid=kid)
 
     def expire_token(self, text: str) -> None:
-        """Let a token be expired from now on: any bearer of the account, or a refresh token.
-
-        Raises:
-            LookupError: There is no such token.
-        """
+        """Let a token be expired from now on: any bearer of the account, or a refresh token."""
         with self._state.lock:
             now_ms = self._state.clock.now_ms()
             token, issued = self._state.find_bearer(text), self.sessions.find(text)
@@ -164,11 +146,7 @@ class OAuth:
                 issued.expires_at = now_ms
 
     def disable_configuration(self, installation_id: str, *, disabled: bool = True) -> Installation:
-        """Disable a configuration, as when its owner leaves the team; or enable it again.
-
-        Raises:
-            LookupError: There is none of that id.
-        """
+        """Disable a configuration, as when its owner leaves the team; or enable it again."""
         with self._state.lock:
             installation = self._state.installations.get(installation_id)
             if installation is None:

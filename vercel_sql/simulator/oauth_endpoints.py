@@ -116,15 +116,15 @@ class OAuthEndpoints:
         text, verifier = _required(form, "code"), _required(form, "code_verifier")
         redirect_uri = _required(form, "redirect_uri")
         code = self._oauth.codes.find("app", text, client.client_id)
-        if code.used:
-            self._oauth.sessions.revoke_by_id(code.session_id)  # RFC 6749, section 4.1.2
+        if code.session is not None:
+            self._oauth.sessions.revoke(code.session)  # RFC 6749, section 4.1.2
         self._oauth.codes.check(code)
         if code.redirect_uri != redirect_uri:
             raise GrantError("The `redirect_uri` is not the one that the code was asked for with.")
         if not code.is_proved_by(verifier):
             raise GrantError("The `code_verifier` does not match the `code_challenge`.")
         session = self._oauth.sessions.open(client, code.scopes)
-        code.used, code.session_id = True, session.id
+        code.used, code.session = True, session
         return self._issue(call, session, session.scopes, code.nonce)
 
     def _refresh(self, call: Call, form: Form, client: OAuthClient) -> Object:
@@ -235,11 +235,7 @@ class OAuthEndpoints:
 
 
 def _check_device(device: DeviceRequest, now_ms: int) -> None:
-    """Let a device pass that its person has allowed.
-
-    Raises:
-        OAuthError: It has to wait, or to give up (RFC 8628, section 3.5).
-    """
+    """Let a device pass that its person has allowed; others wait, or give up (RFC 8628, 3.5)."""
     if device.approved is False:
         raise OAuthError("access_denied", "The person denied the request.")
     if now_ms >= device.expires_at:

@@ -107,12 +107,8 @@ class PageError(RefusalError):
     """Something that only the person before the browser can be told, and no app."""
 
     def __init__(self, message: str) -> None:
-        self.message = message
-        super().__init__(message)
-
-    def response(self) -> Response:
-        """Make the HTTP answer."""
-        return _page("This does not work", f'<p class="error">{escape(self.message)}</p>', 400)
+        page = _page("This does not work", f'<p class="error">{escape(message)}</p>', 400)
+        super().__init__(message, page)
 
 
 class RedirectError(RefusalError):
@@ -122,11 +118,7 @@ class RedirectError(RefusalError):
         self.location = with_query(
             redirect_uri, {"error": code, "error_description": description, "state": state}
         )
-        super().__init__(f"{code}: {description}")
-
-    def response(self) -> Response:
-        """Make the HTTP answer."""
-        return redirect(self.location)
+        super().__init__(description, redirect(self.location))
 
 
 def redirect(location: str) -> Response:

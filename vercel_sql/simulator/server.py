@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -20,9 +21,8 @@ from vercel_sql.simulator.endpoints import MARKETPLACE_PATH
 from vercel_sql.simulator.faults import Faults
 from vercel_sql.simulator.limits import LIMITS, VERCEL, RateLimit, RateLimiter
 from vercel_sql.simulator.messages import Object
-from vercel_sql.simulator.models import Kind
+from vercel_sql.simulator.models import Kind, ReceivedRequest, TokenEvent
 from vercel_sql.simulator.oauth import OAuth
-from vercel_sql.simulator.records import ReceivedRequest, Recorder, TokenEvent
 from vercel_sql.simulator.store import State
 
 _HOST = "127.0.0.1"
@@ -32,11 +32,7 @@ _ACCEPTING_TURNS = 10
 
 
 def _bind(port: int) -> socket.socket:
-    """Take the port, which refuses connections until someone listens there.
-
-    Raises:
-        OSError: It is taken.
-    """
+    """Take the port, which refuses connections until someone listens there."""
     # asyncio turns off Nagle's algorithm only where the protocol is named; with it, every
     # answer would wait some 40 ms for the caller's delayed acknowledgement.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -50,46 +46,6 @@ def _bind(port: int) -> socket.socket:
     return bound
 
 
-class _Serving:
-    """One time of serving, from its making to its end; callers may connect once it is made.
-
-    Args:
-        api: What to serve.
-        bound: The port to listen on, which is closed at the end.
-
-    Raises:
-        OSError: Someone else listens there by now.
-        RuntimeError: It does not start.
-    """
-
-    def __init__(self, api: SimulatedApi, bound: socket.socket) -> None:
-        try:
-            bound.listen(2048)
-        except OSError:
-            bound.close()
-            raise
-        self._server = _Server(api)
-        self._thread = threading.Thread(
-            target=self._server.run, args=([bound],), name="vercel-simulator", daemon=True
-        )
-        self._thread.start()
-        if not self._server.ready.wait(_PATIENCE_SECONDS):
-            raise RuntimeError("the simulated API did not start")
-
-    def end(self) -> None:
-        """Close all connections and the port, and wait for the thread.
-
-        Raises:
-            RuntimeError: The thread did not end.
-        """
-        if not self._thread.is_alive():
-            return
-        self._server.leave()
-        self._thread.join(_PATIENCE_SECONDS)
-        if self._thread.is_alive():
-            raise RuntimeError("the simulated API did not stop")
-
-
 class _Connection(H11Protocol):
     """HTTP/1.1, with a way for the application to close the raw connection."""
 
@@ -99,9 +55,9 @@ class _Connection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn that says when it is ready, and that stops at once when it is told to."""
+    """A uvicorn that serves from a thread once it is made, and that stops at once when told to."""
 
-    def __init__(self, app: SimulatedApi) -> None:
+    def __init__(self, app: SimulatedApi, bound: socket.socket) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -118,17 +74,35 @@ class _Server(uvicorn.Server):
                 headers=[("server", "Vercel")],
             )
         )
-        self.ready = threading.Event()
-        self.leave: Callable[[], object] = lambda: None
-        """Stops the server, from any thread, once it is ready."""
+        try:
+            bound.listen(2048)
+        except OSError:  # someone else listens there by now
+            bound.close()
+            raise
+        self._ready = threading.Event()
+        self._leave: Callable[[], object] = lambda: None
+        self._thread = threading.Thread(
+            target=self.run, args=([bound],), name="vercel-simulator", daemon=True
+        )
+        self._thread.start()
+        if not self._ready.wait(_PATIENCE_SECONDS):
+            raise RuntimeError("the simulated API did not start")
+
+    def end(self) -> None:
+        """Close all connections and the port, and wait for the thread."""
+        if self._thread.is_alive():
+            self._leave()
+        self._thread.join(_PATIENCE_SECONDS)
+        if self._thread.is_alive():
+            raise RuntimeError("the simulated API did not stop")
 
     async def main_loop(self) -> None:
         """Serve until told to leave."""
         leaving = asyncio.Event()
         loop = asyncio.get_running_loop()
-        self.leave = partial(loop.call_soon_threadsafe, leaving.set)
+        self._leave = partial(loop.call_soon_threadsafe, leaving.set)
         await self.on_tick(0)
-        self.ready.set()
+        self._ready.set()
         await leaving.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -195,15 +169,12 @@ class Simulator:
         self.state = State(tokens, seed=seed, clock=Clock(now_ms), until_inclusive=until_inclusive)
         self.oauth = OAuth(self.state, seed)
         self._faults = Faults(seed)
-        self._recorder = Recorder()
         named = VERCEL if limits == "vercel" and limit is None else None
         limiter = RateLimiter(limit, self.state.clock, named)
-        self._api = SimulatedApi(
-            self.state, self.oauth, limiter, self._faults, self._recorder, latency_ms
-        )
+        self._api = SimulatedApi(self.state, self.oauth, limiter, self._faults, latency_ms)
         self._wanted_port = port
         self._port: int | None = None
-        self._serving: _Serving | None = None
+        self._server: _Server | None = None
         self._reserved: socket.socket | None = None
 
     def __repr__(self) -> str:
@@ -212,17 +183,12 @@ class Simulator:
     # Its life
 
     def start(self) -> Self:
-        """Listen, and serve from a thread; callers may connect once this returns.
-
-        Raises:
-            OSError: The port is taken.
-            RuntimeError: It was started before.
-        """
+        """Listen, and serve from a thread; callers may connect once this returns."""
         if self._port is not None:
             raise RuntimeError("a simulator starts once")
         bound = _bind(self._wanted_port)
         self._port = bound.getsockname()[1]
-        self._serving = _Serving(self._api, bound)
+        self._server = _Server(self._api, bound)
         return self
 
     def stop(self) -> None:
@@ -230,9 +196,9 @@ class Simulator:
         if self._reserved is not None:
             self._reserved.close()
             self._reserved = None
-        if self._serving is not None:
-            self._serving.end()
-            self._serving = None
+        if self._server is not None:
+            self._server.end()
+            self._server = None
 
     def pause(self) -> None:
         """Be dead for a while: close all connections, and refuse new ones, until `resume()`.
@@ -240,27 +206,19 @@ class Simulator:
         Requests that are under way end without an answer; what was not acted on is not acted on
         any more. The account, faults, limits and records stay, and so does the port, which
         nobody else gets.
-
-        Raises:
-            RuntimeError: It does not serve, or the thread did not end.
-            OSError: Someone else got the port all the same.
         """
-        if self._serving is None:
+        if self._server is None:
             raise RuntimeError("the simulator does not serve")
-        self._serving.end()
-        self._serving = None
+        self._server.end()
+        self._server = None
         self._reserved = _bind(self.port)
 
     def resume(self) -> None:
-        """Serve again after `pause()`, at the same port.
-
-        Raises:
-            RuntimeError: It was not paused.
-        """
+        """Serve again after `pause()`, at the same port."""
         if self._reserved is None:
             raise RuntimeError("the simulator was not paused")
         bound, self._reserved = self._reserved, None
-        self._serving = _Serving(self._api, bound)
+        self._server = _Server(self._api, bound)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -277,11 +235,7 @@ class Simulator:
 
     @property
     def port(self) -> int:
-        """The port that it listens on.
-
-        Raises:
-            RuntimeError: It was not started.
-        """
+        """The port that it listens on, once it is started."""
         if self._port is None:
             raise RuntimeError("the simulator was not started")
         return self._port
@@ -308,26 +262,29 @@ class Simulator:
     # What the control endpoints do, without HTTP
 
     def requests(self) -> list[ReceivedRequest]:
-        """Give what was received, in order."""
-        return self._recorder.all()
+        """Give a copy of each request that was received, in order."""
+        with self.state.lock:
+            return [replace(record) for record in self.state.received]
 
     def clear_requests(self) -> None:
         """Forget what was received."""
-        self._recorder.clear()
+        with self.state.lock:
+            self.state.received.clear()
 
     def history(self) -> list[TokenEvent]:
         """Give what became of each token, in order; it outlives tokens and records.
 
-        An event's `request` is the index of a record in `requests()`, as long as those are not
+        Tokens that expire, or that a test marks as revoked, are not removed: they stay listed. An
+        event's `request` is the index of a record in `requests()`, as long as those are not
         forgotten: indexes begin anew with `clear_requests()`.
         """
-        return self.state.history.all()
+        with self.state.lock:
+            return list(self.state.events)
 
     def faults(self, *faults: Mapping[str, Any], **fault: Any) -> list[Object]:
         """Add faults, each as a mapping, or one by its keywords; give all that there are.
 
-        Raises:
-            ValueError: A fault is not one; the message names what is wrong.
+        They are described in the module `faults`. A ValueError names what is wrong with one.
         """
         self._faults.add([*faults, fault] if fault else faults)
         return self._faults.all()
@@ -337,17 +294,9 @@ class Simulator:
         self._faults.clear()
 
     def advance(self, seconds: float) -> int:
-        """Let so much time pass at once on the account's clock; give its time (ms).
-
-        Raises:
-            ValueError: The clock would go back.
-        """
+        """Let so much time pass at once on the account's clock; give its time (ms)."""
         return self.state.clock.advance(seconds)
 
     def confirm(self, *, email: str | None = None, token: str | None = None) -> int:
-        """Confirm the logins of an email address, or the one of a token; give how many.
-
-        Raises:
-            LookupError: No login waits for it.
-        """
+        """Confirm logins as their person would: see `State.confirm`."""
         return self.state.confirm(email=email, token=token)

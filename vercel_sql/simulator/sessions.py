@@ -29,7 +29,7 @@ class GrantError(ValueError):
 
 @dataclass
 class Code:
-    """One code and what it is bound to; `session_id` is what it was exchanged for."""
+    """One code and what it is bound to; `session` is what it was exchanged for."""
 
     kind: ClientKind
     code: str
@@ -42,7 +42,7 @@ class Code:
     state: str | None = None
     installation_id: str | None = None
     used: bool = False
-    session_id: str | None = None
+    session: "Session | None" = None
 
     def is_proved_by(self, verifier: str) -> bool:
         """Whether a verifier is well-formed, and the one that the challenge was made from."""
@@ -164,11 +164,7 @@ class Sessions:
         return text
 
     def check_refresh(self, text: str, client: OAuthClient) -> Session:
-        """Give the session of a refresh token; one that was used up before ends its session.
-
-        Raises:
-            GrantError: It is not good, or is another client's.
-        """
+        """Give the session of a good refresh token; one that was used before ends its session."""
         issued = self._issued.get(text)
         if issued is None or issued.token is not None or not issued.session.is_of(client):
             raise GrantError("The refresh token is not one that was given to this client.")
@@ -198,12 +194,6 @@ class Sessions:
         for token in session.access_tokens:
             if self._state.holds(token):
                 self._state.remove_token(token)
-
-    def revoke_by_id(self, id_: str | None) -> None:
-        """End the session of an id, if there is one."""
-        for session in [each.session for each in self._issued.values()]:
-            if session.id == id_:
-                self.revoke(session)
 
     def _is_active(self, issued: Issued) -> bool:
         """Whether a token is good; an access token that was deleted over the API ends all."""
@@ -261,7 +251,6 @@ class Devices:
     def __init__(self, state: State) -> None:
         self._state = state
         self._devices: dict[str, DeviceRequest] = {}
-        self._pages: dict[str, DeviceRequest] = {}
         self.interval_seconds: float = 5
 
     def add(self, client: OAuthClient, scopes: tuple[str, ...]) -> DeviceRequest:
@@ -294,25 +283,8 @@ class Devices:
                 and (user_code is None or _plain(device.user_code) == _plain(user_code))
             ]
 
-    def ask(self, device: DeviceRequest) -> str:
-        """Begin to ask a person about a device; give the id of the page, which nobody can guess."""
-        page_id = new_secret(self._state.random, 32)
-        self._pages[page_id] = device
-        return page_id
-
-    def answer_page(self, page_id: str, *, approve: bool) -> None:
-        """Take a person's answer on a page, once; a LookupError if no such page waits for one."""
-        device = self._pages.pop(page_id, None)
-        if device is None or not device.waits(self._state.clock.now_ms()):
-            raise LookupError("This page was answered already, or is too old. Start again.")
-        device.approved = approve
-
     def answer(self, user_code: str | None, *, approve: bool) -> int:
-        """Take a person's answer; give how many devices it was for.
-
-        Raises:
-            LookupError: None waits for it.
-        """
+        """Take a person's answer; give how many devices it was for (or LookupError)."""
         with self._state.lock:
             waiting = self.waiting(user_code)
             for device in waiting:

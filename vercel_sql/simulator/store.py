@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from vercel_sql.simulator.clock import Clock
 from vercel_sql.simulator.messages import ApiError, Object, invalid
@@ -17,14 +17,15 @@ from vercel_sql.simulator.models import (
     Installation,
     Kind,
     Login,
+    ReceivedRequest,
     Team,
     Token,
+    TokenEvent,
     hints,
     new_bearer,
     new_id,
     new_secret,
 )
-from vercel_sql.simulator.records import History
 from vercel_sql.simulator.seed import new_security_code, seed_teams, seed_tokens, seed_user
 
 Key = tuple[int, str]
@@ -34,17 +35,7 @@ _MILLISECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)
 _CURSOR_PREFIX = "cur_"
 
 
-class Row(Protocol):
-    """What a timeline can hold; `created_at` is in milliseconds since the epoch."""
-
-    @property
-    def id(self) -> str: ...  # noqa: D102
-
-    @property
-    def created_at(self) -> int: ...  # noqa: D102
-
-
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", Token, Team)
 
 
 @dataclass(frozen=True)
@@ -72,9 +63,6 @@ class Timeline(Generic[R]):
         self._only_numbers = only_numbers
         self._keys: list[Key] = []
         self._rows: dict[str, R] = {}
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     def __iter__(self) -> Iterator[R]:
         """Go through all rows, newest first."""
@@ -177,11 +165,12 @@ def _read_cursor(cursor: str) -> Key:
 class State:
     """All that the account holds, from the user to its integrations; safe from any thread.
 
-    `user` is the object that `/v2/user` shows, and may be changed. `history` tells what became
-    of each token, also after it is gone. `lists_revoked` is whether a token that is taken out
-    stays in the listing, with its `revokedAt`. `logins` are those by email that are not finished,
-    by verification token, and `installations` those of integrations, by id. `random`, from which
-    ids and secrets are made, is to be used under the `lock`.
+    `user` is the object that `/v2/user` shows, and may be changed. `lists_revoked` is whether a
+    token that is taken out stays in the listing, with its `revokedAt`. All else is to be used
+    under the `lock`: `received` is every request, and `events` what became of each token, which
+    `serving`, the index of the request that is served at the moment, is ascribed to. `logins` are
+    those by email that are not finished, by verification token, and `installations` those of
+    integrations, by id. Ids and secrets are made from `random`.
     """
 
     def __init__(
@@ -194,7 +183,9 @@ class State:
     ) -> None:
         self.lock = threading.RLock()
         self.clock = clock or Clock()
-        self.history = History(self.clock)
+        self.received: list[ReceivedRequest] = []
+        self.events: list[TokenEvent] = []
+        self.serving: int | None = None
         self.until_inclusive = until_inclusive
         self.lists_revoked = False
         self.random = Random(seed)  # noqa: S311 (simulated secrets are to be the same each time)
@@ -300,7 +291,7 @@ class State:
             elif self._tokens.get(token.id) is token:
                 self._tokens.remove(token)
             del self._bearers[token.bearer]
-            self.history.note("removed", token)
+            self._note("removed", token)
 
     def find_bearer(self, bearer: str) -> Token | None:
         """Find a token by its bearer, dead or alive."""
@@ -314,14 +305,14 @@ class State:
     def identify(self, authorization: str | None) -> Token | ApiError:
         """Say whose request it is, or the error to refuse it with."""
         if authorization is None:
-            return ApiError(403, "Not authorized", missingToken=True)
+            return ApiError(403, extra={"missingToken": True})
         scheme, _, bearer = authorization.strip().partition(" ")
         if scheme.lower() != "bearer" or not bearer.strip():
             return ApiError(401, "The request's credentials are not a bearer token")
         with self.lock:
             token = self._bearers.get(bearer.strip())
             if token is None or not token.is_alive(self.clock.now_ms()):
-                return ApiError(403, "Not authorized", invalidToken=True)
+                return ApiError(403, extra={"invalidToken": True})
             return token
 
     def touch(self, token: Token) -> None:
@@ -343,7 +334,12 @@ class State:
         """Let the bearers of tokens authenticate from now on."""
         for token in tokens:
             self._bearers[token.bearer] = token
-            self.history.note("created", token)
+            self._note("created", token)
+
+    def _note(self, event: Literal["created", "removed"], token: Token) -> None:
+        name, now_ms = token.get("name"), self.clock.now_ms()
+        shown = name if isinstance(name, str) else None
+        self.events.append(TokenEvent(event, token.id, shown, token.bearer, now_ms, self.serving))
 
     # Teams
 
@@ -385,11 +381,7 @@ class State:
             return login
 
     def confirm(self, *, email: str | None = None, token: str | None = None) -> int:
-        """Confirm the logins of an email address, or the one of a token; give how many.
-
-        Raises:
-            LookupError: No login waits for it.
-        """
+        """Confirm the logins of an email address, or the one of a token; give how many."""
         with self.lock:
             waiting = [
                 login
