@@ -47,6 +47,7 @@ class SimulatedApi:
         self._limiter = limiter
         self._faults = faults
         self._latency_ms = latency_ms
+        # One module per domain, which nobody else imports.
         self._endpoints: list[Endpoint] = [
             *account.ENDPOINTS,
             *login.ENDPOINTS,
