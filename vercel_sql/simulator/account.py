@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from vercel_sql.simulator.endpoints import Call, Endpoint, out_of_scope, required, sees_all
-from vercel_sql.simulator.messages import ApiError, Object, answer, encode, invalid
+from vercel_sql.simulator.messages import ApiError, answer, encode, invalid
 from vercel_sql.simulator.models import Team, Token
 
 _NOT_FOUND = "Token not found with the requested `tokenId`."
@@ -38,8 +38,15 @@ def create_token(call: Call) -> Response:
     team = _team(call)
     if "projectId" in body and team is None:
         raise ApiError(400, "Project-scoped tokens must be created within a team scope")
-    token = call.state.add_token(
-        _new_fields(name, now_ms, body.get("expiresAt"), team),
+    expires_at = body.get("expiresAt")
+    if expires_at is not None and expires_at == int(expires_at):
+        expires_at = int(expires_at)  # `1.0` is `1`, as JavaScript writes it
+    token = call.state.issue_token(
+        name,
+        "manual",
+        now_ms,
+        team_id=None if team is None else team.id,
+        expires_at=expires_at,
         kind="project" if "projectId" in body else None,
     )
     return answer({"token": token.fields, "bearerToken": token.bearer})
@@ -74,23 +81,6 @@ def _team(call: Call) -> Team | None:
     if teams[-1] is not team:
         raise invalid("`teamId` and `slug` should name the same team.")
     return team
-
-
-def _new_fields(name: str, now_ms: int, expires_at: float | None, team: Team | None) -> Object:
-    """Describe a token that is created over the API; `1.0` is `1`, as JavaScript writes it."""
-    expiry: Object = {}
-    if expires_at is not None:
-        expiry["expiresAt"] = int(expires_at) if expires_at == int(expires_at) else expires_at
-    kind: Object = {"type": "user"} if team is None else {"type": "team", "teamId": team.id}
-    return {
-        "name": name,
-        "type": "oauth2-token",
-        "origin": "manual",
-        "scopes": [{**kind, "origin": "manual", "createdAt": now_ms, **expiry}],
-        **expiry,
-        "activeAt": now_ms,
-        "createdAt": now_ms,
-    }
 
 
 def get_user(call: Call) -> Response:

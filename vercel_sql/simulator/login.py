@@ -40,18 +40,7 @@ def verify_login(call: Call) -> Response:
     del call.state.logins[login.token]  # a verification token works once
     name = call.query("tokenName") or login.token_name or _DEFAULT_NAME
     team = _joined_team(call.state, call.query("teamName"), call.query("teamSlug"), plan)
-    now_ms = call.state.clock.now_ms()
-    token = call.state.add_token(
-        {
-            "name": name,
-            "type": "oauth2-token",
-            "origin": "email",
-            "scopes": [{"type": "user", "origin": "email", "createdAt": now_ms}],
-            "activeAt": now_ms,
-            "createdAt": now_ms,
-        },
-        kind="cli",
-    )
+    token = call.state.issue_token(name, "email", call.state.clock.now_ms(), kind="cli")
     body: Object = {"token": token.bearer, "email": login.email}
     return answer(body if team is None else body | {"teamId": team.id})
 

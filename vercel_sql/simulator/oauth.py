@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl, urlsplit
 from vercel_sql.simulator.clients import SCOPES, ClientKind, OAuthClient, OAuthClients
 from vercel_sql.simulator.consent import Consents, read_asked
 from vercel_sql.simulator.id_tokens import IdTokens, KeyRing
-from vercel_sql.simulator.messages import Object
 from vercel_sql.simulator.models import Installation, Kind, Token, new_bearer, new_secret
 from vercel_sql.simulator.pages import PageError, RedirectError
 from vercel_sql.simulator.sessions import Code, Codes, Devices, Sessions
@@ -168,26 +167,22 @@ class OAuth:
             if kind in ("app", "cli"):
                 return self.sessions.issue_access(self.sessions.open(client, SCOPES), SCOPES)
             if kind in ("team", "project", "limited"):
-                team = {"type": "team", "teamId": state.user["defaultTeamId"]}
-                scope = {**team, "origin": "manual", "createdAt": state.clock.now_ms()}
-                name = f"simulated {kind} token"
-                return state.add_token({"name": name, "scopes": [scope]}, kind=kind)
+                name, team_id = f"simulated {kind} token", state.user["defaultTeamId"]
+                now_ms = state.clock.now_ms()
+                return state.issue_token(name, "manual", now_ms, team_id=team_id, kind=kind)
             return state.calling_token
 
     def integration_token(
         self, client: OAuthClient, installation: Installation, expires_at: int | None = None
     ) -> Token:
         """Make an access token that is good for the account of an installation alone."""
-        now_ms = self._state.clock.now_ms()
-        expiry: Object = {} if expires_at is None else {"expiresAt": expires_at}
-        kind: Object = {"type": "user"}
-        if installation.team_id is not None:
-            kind = {"type": "team", "teamId": installation.team_id}
-        scope = {**kind, "origin": "app", "createdAt": now_ms, **expiry}
-        return self._state.add_token(
-            {"name": client.name, "origin": "app", "scopes": [scope], **expiry},
+        return self._state.issue_token(
+            client.name,
+            "app",
+            self._state.clock.now_ms(),
+            team_id=installation.team_id,
+            expires_at=expires_at,
             bearer=new_bearer(self._state.random, "vci_"),
-            created_at=now_ms,
             listed=False,
             kind="integration",
             installation=installation,

@@ -98,40 +98,23 @@ def seed_teams(random: Random, now_ms: int, user_id: str) -> list[Team]:
     def days_ago(days: int, random: Random = more) -> int:
         return now_ms - days * DAY_MS - random.randrange(DAY_MS)
 
+    acme = {
+        "description": "What Acme ships",
+        "saml": {"enforced": True},
+        "personalAccessTokensInvalidatedAt": days_ago(300),
+    }
+    bright_labs = {
+        "saml": {"enforced": False},
+        "appTokensInvalidatedAt": days_ago(90),
+        "integrationTokensInvalidatedAt": days_ago(90),
+        "apiKeysInvalidatedAt": days_ago(45),
+    }
+    northwind = {"limited_by": ("invalidated",), "more": {"saml": {"enforced": True}}}
     described: tuple[tuple[str, str | None, str, dict[str, Any]], ...] = (
-        (
-            "acme",
-            "Acme",
-            "OWNER",
-            {
-                "plan": "enterprise",
-                "more": {
-                    "description": "What Acme ships",
-                    "saml": {"enforced": True},
-                    "personalAccessTokensInvalidatedAt": days_ago(300),
-                },
-            },
-        ),
-        (
-            "bright-labs",
-            "Bright Labs",
-            "MEMBER",
-            {
-                "more": {
-                    "saml": {"enforced": False},
-                    "appTokensInvalidatedAt": days_ago(90),
-                    "integrationTokensInvalidatedAt": days_ago(90),
-                    "apiKeysInvalidatedAt": days_ago(45),
-                }
-            },
-        ),
+        ("acme", "Acme", "OWNER", {"plan": "enterprise", "more": acme}),
+        ("bright-labs", "Bright Labs", "MEMBER", {"more": bright_labs}),
         ("night-shift", None, "DEVELOPER", {"plan": "hobby"}),
-        (
-            "northwind",
-            "Northwind Traders",
-            "VIEWER",
-            {"limited_by": ("invalidated",), "more": {"saml": {"enforced": True}}},
-        ),
+        ("northwind", "Northwind Traders", "VIEWER", northwind),
         ("umbra", None, "MEMBER", {"limited_by": ("mfa", "scope")}),
     )
     return [

@@ -135,16 +135,11 @@ class Sessions:
         """Give out an access token; the API accepts it as one of the user's tokens."""
         now_ms = self._state.clock.now_ms()
         expires_at = now_ms + ACCESS_SECONDS * 1000
-        times = {"createdAt": now_ms, "expiresAt": expires_at}
-        token = self._state.add_token(
-            {
-                "name": session.client.name,
-                "type": "oauth2-token",
-                "origin": "app",
-                "scopes": [{"type": "user", "origin": "app", **times}],
-                "activeAt": now_ms,
-                **times,
-            },
+        token = self._state.issue_token(
+            session.client.name,
+            "app",
+            now_ms,
+            expires_at=expires_at,
             bearer=new_bearer(self._state.random, "vca_"),
             kind="cli" if session.client.reads else "app",
         )

@@ -283,6 +283,23 @@ class State:
                 self._accept([token])
             return token
 
+    def issue_token(
+        self,
+        name: str,
+        origin: str,
+        now_ms: int,
+        *,
+        team_id: str | None = None,
+        expires_at: float | None = None,
+        **options: Any,
+    ) -> Token:
+        """Put in a token of one scope, as endpoints do, with options of `add_token`."""
+        expiry: Object = {} if expires_at is None else {"expiresAt": expires_at}
+        whose: Object = {"type": "team", "teamId": team_id} if team_id else {"type": "user"}
+        scope = {**whose, "origin": origin, "createdAt": now_ms, **expiry}
+        fields = {"name": name, "origin": origin, "scopes": [scope], **expiry}
+        return self.add_token(fields, created_at=now_ms, **options)
+
     def remove_token(self, token: Token) -> None:
         """Take out a token, so that it is neither listed nor accepted any more."""
         with self.lock:
