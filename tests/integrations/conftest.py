@@ -10,6 +10,8 @@ import pytest
 import vercel_sql
 from vercel_sql.simulator import ReceivedRequest, Simulator
 
+from ..keys import keys_of_other_tests as keys_of_other_tests
+
 
 @pytest.fixture
 def sent(newly_sent: Callable[[], list[ReceivedRequest]]) -> Callable[[], list[ReceivedRequest]]:

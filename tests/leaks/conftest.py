@@ -47,7 +47,7 @@ def secrets_of(sim: Simulator) -> set[str]:
     """All that the account gave out, or was sent, and nobody else is to see."""
     found = {event.bearer for event in sim.history()}
     found |= set(sim.oauth.codes._codes) | set(sim.oauth.sessions._issued)
-    found |= set(sim.state.logins._pending)
+    found |= set(sim.state.logins)
     found |= {each.client_secret for each in sim.oauth.clients._clients.values()} - {None}
     for request in sim.requests():
         sent = [*request.query, *(request.form or [])]

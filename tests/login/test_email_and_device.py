@@ -42,7 +42,7 @@ def test_email(by_email):
 def test_the_security_code_is_shown(account):
     running = account.start("login", "--email", EMAIL, "--timeout", "1")
     running.until("Waiting")
-    (login,) = account.sim.state.logins._pending.values()
+    (login,) = account.sim.state.logins.values()
     assert login.security_code in running.err
     assert running.end() == 1
     assert "nobody confirmed the login in time, and nothing was saved" in running.err

@@ -20,7 +20,7 @@ def secrets_of(account) -> set[str]:
     found = {form[name] for form in forms for name in names if name in form}
     found |= set(account.sim.oauth.codes._codes)
     found |= set(account.sim.oauth.sessions._issued)
-    found |= {login.token for login in account.sim.state.logins._pending.values()}
+    found |= {login.token for login in account.sim.state.logins.values()}
     return found - {account.client_id}
 
 

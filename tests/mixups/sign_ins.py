@@ -205,5 +205,5 @@ class SignIns:
         assert token is not None
         assert token.id not in self._given
         self._given.add(token.id)
-        installation = self._sim.state.installations.of(token)
+        installation = token.installation
         assert installation.id == installation_id, "a token of another installation"

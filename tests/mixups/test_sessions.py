@@ -37,7 +37,7 @@ def agreeing(sim: Simulator) -> Iterator[None]:
             with sim.state.lock:
                 for device in sim.oauth.devices.waiting():
                     device.approved = True
-                for login in list(sim.state.logins._pending.values()):
+                for login in list(sim.state.logins.values()):
                     login.confirmed = True
 
     thread = threading.Thread(target=agree)

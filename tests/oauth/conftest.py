@@ -11,6 +11,8 @@ import pytest
 import vercel_sql
 from vercel_sql.simulator import ReceivedRequest, Simulator
 
+from ..keys import keys_of_other_tests as keys_of_other_tests
+
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 ALL_SCOPES = "openid email profile offline_access"
 

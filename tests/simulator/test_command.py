@@ -15,6 +15,8 @@ import pytest
 
 from vercel_sql.simulator import RateLimit, add_arguments
 
+from .served import served
+
 SERVE = (
     "import argparse, sys; from vercel_sql.simulator import add_arguments, run; "
     "parser = argparse.ArgumentParser('simulate'); add_arguments(parser); "
@@ -63,6 +65,7 @@ def test_four_lines_then_it_serves_until_it_is_ended(end):
             base_url=url_line.partition("=")[2],
             headers={"Authorization": "Bearer " + token_line.partition("=")[2]},
             trust_env=False,
+            verify=False,
         ) as api:
             answers = [api.get("/v6/user/tokens") for _ in range(3)]
             assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -74,24 +77,26 @@ def test_four_lines_then_it_serves_until_it_is_ended(end):
         assert (process.returncode, out, err) == (0, b"", b"")
 
 
-def test_the_token_depends_on_the_seed():
+def test_the_token_depends_on_the_seed(monkeypatch):
     tokens = set()
     for seed in ("7", "7", "8"):
-        with serving("--tokens", "0", "--seed", seed) as process:
-            tokens.add(read_lines(process, 4).splitlines()[1])
+        code, printed = served(monkeypatch, "--tokens", "0", "--seed", seed)
+        assert code == 0
+        tokens.add(printed["VERCEL_TOKEN"])
     assert len(tokens) == 2
 
 
-def test_a_port_that_is_taken_is_said():
+def test_a_port_that_is_taken_is_said(monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        with serving("--port", port) as process:
-            out, err = process.communicate(timeout=20)
-    assert (process.returncode, out) == (1, b"")
-    assert err.decode().startswith(f"cannot serve on port {port}: ")
-    assert err.count(b"\n") == 1
+        assert served(monkeypatch, "--port", port) == (1, {})
+    err = capsys.readouterr().err
+    assert err.startswith(f"cannot serve on port {port}: ")
+    assert err.count("\n") == 1
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.fixture

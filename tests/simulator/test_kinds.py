@@ -6,7 +6,7 @@ import pytest
 
 from vercel_sql.simulator import KINDS
 
-from .test_command import read_lines, serving
+from .served import served
 
 ONLY_USERS = "Only user authentication tokens can be used to create new tokens."
 OTHER_SCOPE = 'To create a token you must be authenticated to scope "ada-example"'
@@ -143,12 +143,16 @@ def test_markers_are_those_that_vercel_publishes(simulator):
 @pytest.mark.parametrize(
     ("kind", "status"), [("full", 200), ("cli", 200), ("team", 403), ("project", 403)]
 )
-def test_the_command_prints_a_token_of_the_kind(connect, kind, status):
-    with serving("--tokens", "2", "--as", kind) as process:
-        lines = dict(line.split("=") for line in read_lines(process, 2).split())
-        api = connect(_At(lines["VERCEL_API_URL"]), lines["VERCEL_TOKEN"])
-        assert api.get("/v6/user/tokens").status_code == status
-        assert re.match("vc[ap]_", lines["VERCEL_TOKEN"])
+def test_the_command_prints_a_token_of_the_kind(connect, monkeypatch, kind, status):
+    answers = []
+
+    def ask(printed):
+        assert re.match("vc[ap]_", printed["VERCEL_TOKEN"])
+        api = connect(_At(printed["VERCEL_API_URL"]), printed["VERCEL_TOKEN"])
+        answers.append(api.get("/v6/user/tokens").status_code)
+
+    served(monkeypatch, "--tokens", "2", "--as", kind, meanwhile=ask)
+    assert answers == [status]
 
 
 class _At:

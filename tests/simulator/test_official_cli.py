@@ -16,11 +16,19 @@ import pytest
 
 from vercel_sql.simulator import OAuthClient
 
+from ..scale import SCALE
+
 VERSIONS = {
     "60.0.0": {},
     "64.0.2": {"sandbox": "4.5.0"},  # it asks for one that npm does not have
 }
 """The versions, each with what npm needs in place of what they ask for; the last is the newest."""
+
+NEWEST = [*VERSIONS][-1]
+of_the_newest = pytest.mark.parametrize(
+    "version", VERSIONS if SCALE > 1 else [NEWEST], indirect=True, scope="session"
+)
+"""What starts the command line many times: the older versions do so in the long form."""
 
 LEAD_HERE = Path(__file__).parent / "lead_here.cjs"
 CLIENT_ID = "cl_HYyOPBNtFMfHhaUn9L4QPfTZz6TP47bp"
@@ -150,6 +158,7 @@ def test_api(vercel, simulator):
     assert json.loads(printed[printed.index("{") :]) == {"user": simulator.state.user}
 
 
+@of_the_newest
 def test_login_switch_and_logout(vercel, start_vercel, simulator):
     simulator.oauth.clients.add(OAuthClient("app", CLIENT_ID, "Vercel CLI", reads=True))
     simulator.oauth.devices.interval_seconds = 0.2
@@ -216,6 +225,7 @@ def test_tokens_rm(vercel, simulator):
     assert simulator.state.find_token(token.id) is None
 
 
+@of_the_newest
 def test_its_own_session_lists_and_revokes_and_creates_nothing(vercel, simulator):
     simulator.state.calling_token = simulator.state.find_bearer(simulator.bearer("cli"))
     doomed = simulator.state.add_token({"name": "doomed"})
@@ -226,6 +236,7 @@ def test_its_own_session_lists_and_revokes_and_creates_nothing(vercel, simulator
     assert simulator.state.tokens() == before
 
 
+@of_the_newest
 @pytest.mark.parametrize("kind", ["team", "limited"])
 def test_it_explains_the_refusal_of_a_limited_token(vercel, simulator, kind):
     simulator.state.calling_token = simulator.state.find_bearer(simulator.bearer(kind))

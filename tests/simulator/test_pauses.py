@@ -69,7 +69,7 @@ def test_it_can_be_stopped_while_it_is_paused():
         simulator.pause()
     assert not [each for each in threading.enumerate() if each.name == "vercel-simulator"]
     with Simulator(0, port=simulator.port) as again:
-        assert httpx.get(again.url, trust_env=False).status_code == 404
+        assert httpx.get(again.url, trust_env=False, verify=False).status_code == 404
     with pytest.raises(RuntimeError):
         simulator.resume()
 

@@ -247,7 +247,7 @@ def test_active_at_moves_when_a_token_is_used(api, simulator):
         return api.get("/v5/user/tokens/current").json()["token"]["activeAt"]
 
     first = active_at()
-    time.sleep(0.01)
+    simulator.advance(0.01)
     assert first < active_at() <= simulator.state.clock.now_ms()
 
 

@@ -4,16 +4,13 @@ It is written from the API's documents and shares no code with the client, so th
 agree with the client's mistakes.
 """
 
-from vercel_sql.simulator._command import add_arguments, run
-from vercel_sql.simulator._history import TokenEvent
-from vercel_sql.simulator._kinds import KINDS, Kind
-from vercel_sql.simulator._limits import RateLimit
-from vercel_sql.simulator._oauth import OAuth
-from vercel_sql.simulator._oauth_clients import OAuthClient
-from vercel_sql.simulator._records import ReceivedRequest
-from vercel_sql.simulator._server import Simulator
-from vercel_sql.simulator._state import State
-from vercel_sql.simulator._tokens import Token
+from vercel_sql.simulator.clients import OAuthClient
+from vercel_sql.simulator.command import add_arguments, run
+from vercel_sql.simulator.limits import RateLimit
+from vercel_sql.simulator.models import KINDS, Kind, ReceivedRequest, Token, TokenEvent
+from vercel_sql.simulator.oauth import OAuth
+from vercel_sql.simulator.server import Simulator
+from vercel_sql.simulator.store import State
 
 __all__ = [
     "KINDS",

@@ -10,14 +10,19 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
+@pytest.fixture(scope="module")
+def own_key():
+    """The app's key."""
+    return RSAKey.generate_key(2048, auto_kid=True)
+
+
 @pytest.fixture
-def signed(app, web):
+def signed(app, web, own_key):
     """Signs what shows that an app is the one; ``claims`` are laid over the right ones."""
-    key = RSAKey.generate_key(2048, auto_kid=True)
-    registered = replace(app.client, jwks={"keys": [key.as_dict(private=False)]})
+    registered = replace(app.client, jwks={"keys": [own_key.as_dict(private=False)]})
     app.client = app.simulator.oauth.clients.add(registered)
 
-    def sign(one, *, key=key, alg=None, kid=None, **claims):
+    def sign(one, *, key=own_key, alg=None, kid=None, **claims):
         if one is web:
             key, alg = OctKey.import_key(web.client.client_secret), alg or "HS256"
         now = app.simulator.state.clock.now_ms() // 1000

@@ -15,8 +15,8 @@ import duckdb
 import pytest
 
 import vercel_sql
-from vercel_sql.simulator._errors import ApiError
-from vercel_sql.simulator._limits import RateLimiter
+from vercel_sql.simulator.limits import RateLimiter
+from vercel_sql.simulator.messages import ApiError
 
 from ...virtual_time import VirtualTime
 

@@ -1,0 +1,293 @@
+"""Faults on demand: which requests they befall, and what they are.
+
+| kind | what happens |
+| --- | --- |
+| `status` | an error of that status, in Vercel's shape; the server does not act |
+| `latency` | the server waits `ms` milliseconds, then acts; with `acts_first` the other way round |
+| `hang` | no answer for `ms` (default: until either side closes); then the connection is closed |
+| `drop_before` | the connection is closed, and the server does not act |
+| `drop_after` | the server acts, then the connection is closed without an answer |
+| `cut_body` | the server acts; its answer ends after half of the body, or after `bytes` |
+| `drip` | the server acts; `bytes` (1) of the body go out every `ms`, after the headers |
+| `garbage_body` | the server acts; status 200 with bytes that are no JSON, or with `html` |
+| `repeat_cursor` | `pagination.next` is the `until` that was asked with |
+| `page` | a listing has `rows` made-up rows more than it should, counted and all |
+| `body` | the server acts; a literal `body`, or `raw` bytes in base64, takes the answer's place |
+| `patch` | `patch` is laid over the answer's JSON, and `replace_text` changes its text |
+| `clock_skew` | the `Date` header is wrong by `seconds`, which may be negative |
+| `redirect` | a redirect to `location`; the server does not act |
+
+`status`, `hang` and `redirect` take `acts`: the server does what it was asked all the same, a
+`hang` before it hangs. A `drip` with `headers_first` false holds the headers back until the first
+piece of the body. `body` keeps its `headers` as they are given, such as a `Content-Encoding`.
+
+A fault befalls requests of its `method`, `path` (with `*` for anything) and `match`, which is a
+part of the body's text, such as the name of one token. Of those it passes over the first `after`,
+and then befalls each with `probability` (1), until it has befallen `times` (1; null: no end).
+"""
+
+import re
+import threading
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from vercel_sql.simulator.messages import Object
+
+_MOST_SKEWED = 10**9
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+def _is_header_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
+def _is_headers(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        _TOKEN.fullmatch(name) and _is_header_text(str(text)) for name, text in value.items()
+    )
+
+
+def _is_pair(value: Any) -> bool:
+    is_one = isinstance(value, list | tuple) and len(value) == 2
+    return is_one and all(isinstance(each, str) for each in value)
+
+
+def _is_base64(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        b64decode(value, validate=True)
+    except ValueError:
+        return False
+    return True
+
+
+Check = tuple[str, Callable[[Any], bool]]
+"""What an option must be, in words and as a test."""
+
+_COUNT: Check = ("a whole number, 0 or more", lambda v: type(v) is int and v >= 0)
+_POSITIVE: Check = ("a whole number, 1 or more", lambda v: type(v) is int and v > 0)
+_TIMES: Check = (
+    "a whole number from 1 on, or null",
+    lambda v: v is None or (type(v) is int and v > 0),
+)
+_TEXT: Check = ("a string", lambda v: isinstance(v, str))
+_HEADER_TEXT: Check = ("printable ASCII", _is_header_text)
+_FLAG: Check = ("true or false", lambda v: isinstance(v, bool))
+_STATUS: Check = (
+    "an HTTP status from 200 to 599",
+    lambda v: type(v) is int and 200 <= v <= 599,
+)
+_OBJECT: Check = ("an object", lambda v: isinstance(v, dict))
+_HEADERS: Check = ("an object of header names and printable ASCII", _is_headers)
+_PAIR: Check = ("a pair of strings", _is_pair)
+_BASE64: Check = ("base64", _is_base64)
+_SKEW: Check = (
+    f"a number from -{_MOST_SKEWED} to {_MOST_SKEWED}",
+    lambda v: type(v) in (int, float) and abs(v) <= _MOST_SKEWED,
+)
+_PROBABILITY: Check = (
+    "a number greater than 0, 1 at most",
+    lambda v: type(v) in (int, float) and 0 < v <= 1,
+)
+_ANYTHING: Check = ("anything", lambda _: True)
+
+_COMMON: Mapping[str, Check] = {
+    "kind": _TEXT,
+    "method": _TEXT,
+    "path": _TEXT,
+    "match": _TEXT,
+    "times": _TIMES,
+    "after": _COUNT,
+    "probability": _PROBABILITY,
+}
+"""The options that all kinds have."""
+
+_KINDS: Mapping[str, Mapping[str, Check]] = {
+    "status": {
+        "status": _STATUS,
+        "code": _TEXT,
+        "message": _TEXT,
+        "extra": _OBJECT,
+        "headers": _HEADERS,
+        "acts": _FLAG,
+    },
+    "latency": {"ms": _COUNT, "acts_first": _FLAG},
+    "hang": {"ms": _COUNT, "acts": _FLAG},
+    "drop_before": {},
+    "drop_after": {},
+    "cut_body": {"bytes": _COUNT},
+    "drip": {"ms": _COUNT, "bytes": _POSITIVE, "headers_first": _FLAG},
+    "garbage_body": {"html": _FLAG},
+    "repeat_cursor": {},
+    "page": {"rows": _COUNT},
+    "body": {
+        "status": _STATUS,
+        "body": _ANYTHING,
+        "raw": _BASE64,
+        "content_type": _HEADER_TEXT,
+        "headers": _HEADERS,
+    },
+    "patch": {"patch": _ANYTHING, "replace_text": _PAIR},
+    "clock_skew": {"seconds": _SKEW},
+    "redirect": {"location": _HEADER_TEXT, "status": _STATUS, "headers": _HEADERS, "acts": _FLAG},
+}
+"""The options of each kind, beside those that all have."""
+
+_REQUIRED: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "status": (("status",),),
+    "latency": (("ms",),),
+    "drip": (("ms",),),
+    "page": (("rows",),),
+    "body": (("body", "raw"),),
+    "clock_skew": (("seconds",),),
+    "redirect": (("location",),),
+}
+"""What has to be there: of each group, one."""
+
+_ACTS_IF_ASKED = frozenset({"status", "hang", "redirect"})
+_DECISIVE = frozenset(_KINDS) - {"latency", "patch", "page", "repeat_cursor", "clock_skew"}
+"""Kinds that decide how a request ends: of these, one befalls a request."""
+
+
+@dataclass
+class Fault:
+    """One fault: befalls `times` requests (None: all) that match, after the first `after`.
+
+    `random` decides where the `probability` is less than 1.
+    """
+
+    kind: str
+    method: str | None = None
+    path: str | None = None
+    match: str | None = None
+    times: int | None = 1
+    after: int = 0
+    probability: float = 1
+    options: Object = field(default_factory=dict)
+    seen: int = 0
+    fired: int = 0
+    random: Random = field(default_factory=Random, repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, given: Any) -> "Fault":
+        """Read a fault as it is posted; a ValueError names what is wrong with it."""
+        _check(given)
+        common = {name: given[name] for name in _COMMON if name in given}
+        options = {name: value for name, value in given.items() if name not in _COMMON}
+        return cls(**common, options=options)
+
+    def as_json(self) -> Object:
+        """Give the fault as it was posted, and how many requests it saw and befell."""
+        common = {name: getattr(self, name) for name in _COMMON}
+        return {**common, **self.options, "seen": self.seen, "fired": self.fired}
+
+    @property
+    def decisive(self) -> bool:
+        """Whether it decides how a request ends."""
+        return self.kind in _DECISIVE
+
+    @property
+    def acts(self) -> bool:
+        """Whether the server does what it was asked before the fault shows."""
+        if self.kind in _ACTS_IF_ASKED:
+            return bool(self.options.get("acts", False))
+        return self.kind != "drop_before"
+
+    def matches(self, method: str, path: str, body: str, *, has_cursor: bool) -> bool:
+        """Whether it is about such a request; `path` is the raw one, without the query."""
+        if self.match is not None and self.match not in body:
+            return False
+        if self.kind == "repeat_cursor" and not has_cursor:
+            return False
+        if self.method is not None and self.method.upper() != method:
+            return False
+        return self.path is None or _glob(self.path).fullmatch(path) is not None
+
+    def count(self) -> bool:
+        """Count a request that matches; say whether it is this fault's turn."""
+        self.seen += 1
+        if self.seen <= self.after or (self.times is not None and self.fired >= self.times):
+            return False
+        return self.probability >= 1 or self.random.random() < self.probability
+
+
+def _check(given: Any) -> None:
+    if not isinstance(given, Mapping):
+        raise ValueError("a fault should be object.")  # noqa: TRY004
+    kind = given.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ValueError(f"`kind` should be one of {', '.join(_KINDS)}.")
+    checks = {**_COMMON, **_KINDS[kind]}
+    for name, value in given.items():
+        if name not in checks:
+            raise ValueError(f"a {kind} fault should NOT have additional property `{name}`.")
+        meaning, is_right = checks[name]
+        if not is_right(value):
+            raise ValueError(f"`{name}` should be {meaning}.")
+    for group in _REQUIRED.get(kind, ()):
+        count = sum(name in given for name in group)
+        named = " or ".join(f"`{name}`" for name in group)
+        if count == 0:
+            raise ValueError(f"missing required property {named}.")
+        if count > 1:
+            raise ValueError(f"should have {named}, not both.")
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Read `*` as any run of characters, and all else as itself."""
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+
+
+class Faults:
+    """The faults that were asked for; safe to use from any thread.
+
+    Each fault draws from a sequence of its own, which depends on the seed and on how many faults
+    came before it: which of its requests it befalls does not depend on what others are drawn.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._faults: list[Fault] = []
+        self._added = 0
+        self._lock = threading.Lock()
+
+    def add(self, given: Iterable[Any]) -> None:
+        """Add faults as they are posted, all or none; a ValueError names what is wrong."""
+        faults = [Fault.parse(each) for each in given]
+        with self._lock:
+            for fault in faults:
+                fault.random.seed(f"{self._seed}/{self._added}")
+                self._added += 1
+            self._faults += faults
+
+    def all(self) -> list[Object]:
+        """Give every fault as JSON, spent ones included."""
+        with self._lock:
+            return [fault.as_json() for fault in self._faults]
+
+    def clear(self) -> None:
+        """Forget all faults."""
+        with self._lock:
+            self._faults.clear()
+
+    def take(self, method: str, path: str, body: str, *, has_cursor: bool) -> list[Fault]:
+        """Choose the faults that befall a request.
+
+        Those that change how it goes or what is answered join in; of those that decide how the
+        request ends only the first one fires, and the next waits for the next request.
+        """
+        with self._lock:
+            due: list[Fault] = []
+            for fault in self._faults:
+                about_it = fault.matches(method, path, body, has_cursor=has_cursor)
+                if not about_it or not fault.count():
+                    continue
+                if fault.decisive and any(other.decisive for other in due):
+                    continue
+                fault.fired += 1
+                due.append(fault)
+            return due

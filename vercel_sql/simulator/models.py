@@ -1,0 +1,278 @@
+"""What an account holds, and what is noted of it: tokens, teams, logins, requests."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Literal, get_args
+from urllib.parse import parse_qsl
+
+from vercel_sql.simulator.messages import FORM, Object, decode, encode, media_type
+
+Kind = Literal["full", "team", "project", "app", "cli", "limited", "integration"]
+"""A token of the dashboard for the full account, a team or a project; a session of an app or of
+the command line; a token of a few permissions; an integration's token."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+DAY_MS = 86_400_000
+_ALPHANUMERICS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_MARKER = re.compile(r"vc[a-z]{1,2}_")
+_SUFFIX_LENGTH = 6
+
+
+@dataclass
+class Installation:
+    """One configuration of an integration; `team_id` is None on a personal account."""
+
+    id: str
+    client_id: str
+    user_id: str
+    team_id: str | None
+    disabled: bool = False
+
+
+class Token:
+    """One token: what the API shows of it, and the bearer that it does not show.
+
+    `fields` may hold any JSON at all, so that tests can make tokens that no document describes;
+    the id and the place in the listing are kept apart from it. `installation` is the one that an
+    integration's token speaks for.
+    """
+
+    __slots__ = (
+        *("_fields", "_json", "_kind", "_planted"),
+        *("bearer", "created_at", "id", "installation"),
+    )
+
+    def __init__(
+        self,
+        fields: Mapping[str, Any],
+        *,
+        bearer: str,
+        created_at: int,
+        kind: Kind | None = None,
+        installation: Installation | None = None,
+    ) -> None:
+        self._kind = kind
+        self._fields: Object = dict(fields)
+        self._planted: dict[str, bytes] = {}
+        self._json: bytes | None = None
+        self.id = str(fields["id"])
+        self.bearer = bearer
+        self.created_at = created_at
+        self.installation = installation
+
+    def __repr__(self) -> str:
+        return f"Token({self.id!r}, name={self._fields.get('name')!r})"
+
+    @property
+    def fields(self) -> Object:
+        """A copy of what the API shows."""
+        return dict(self._fields)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]
+
+    def get(self, name: str) -> Any:
+        """Give a field, or None if the token has none of that name."""
+        return self._fields.get(name)
+
+    def set(self, name: str, value: Any) -> None:
+        """Change a field."""
+        self._fields[name] = value
+        self._json = None
+
+    def remove(self, name: str) -> None:
+        """Stop showing a field, if it is shown."""
+        self._fields.pop(name, None)
+        self._json = None
+
+    def plant(self, name: str, raw: bytes) -> None:
+        """Show these bytes as the value of a field, whether they are JSON or not.
+
+        Only what listings and `get` show changes; the token itself stays what it is.
+        """
+        self._planted[name] = raw
+        self._json = None
+
+    @property
+    def json(self) -> bytes:
+        """The fields as JSON, kept because listings ask for it again and again."""
+        if self._json is None:
+            kept = {name: v for name, v in self._fields.items() if name not in self._planted}
+            members = [encode(kept)[1:-1]] if kept else []
+            members += [encode(name) + b":" + raw for name, raw in self._planted.items()]
+            self._json = b"{%b}" % b",".join(members)
+        return self._json
+
+    def is_alive(self, now_ms: int) -> bool:
+        """Whether the bearer authenticates: not revoked, not expired."""
+        expires_at = self._fields.get("expiresAt")
+        expired = isinstance(expires_at, int | float) and expires_at <= now_ms
+        return not expired and self._fields.get("revokedAt") is None
+
+    @property
+    def kind(self) -> Kind:
+        """What it was made as, else what its scopes show: the full account, or teams only."""
+        if self._kind is not None:
+            return self._kind
+        if not isinstance(self._fields.get("scopes"), list):
+            return "full"  # a token without scopes is from before there were any
+        return "full" if "user" in [scope.get("type") for scope in self._scopes] else "team"
+
+    @property
+    def team_ids(self) -> list[str]:
+        """The teams that its scopes name."""
+        return [scope["teamId"] for scope in self._scopes if "teamId" in scope]
+
+    @property
+    def _scopes(self) -> list[Object]:
+        scopes = self._fields.get("scopes")
+        entries = scopes if isinstance(scopes, list) else []
+        return [scope for scope in entries if isinstance(scope, dict)]
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team that the user belongs to.
+
+    `limited_by` says what keeps it from the caller, and `more` has what only some teams show.
+    """
+
+    id: str
+    slug: str
+    name: str | None
+    created_at: int
+    user_id: str
+    role: str = "MEMBER"
+    avatar: str | None = None
+    limited_by: tuple[str, ...] = ()
+    plan: str = "pro"
+    creator_id: str | None = None
+    updated_at: int = 0
+    staging_prefix: str = "projects"
+    more: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def as_json(self) -> Object:
+        """Give the team as the API shows it: whole, or as far as the caller may see it."""
+        shown: Object = {
+            "id": self.id,
+            "slug": self.slug,
+            "name": self.name,
+            "avatar": self.avatar,
+            "createdAt": self.created_at,
+            "membership": {
+                "uid": self.user_id,
+                "teamId": self.id,
+                "role": self.role,
+                "confirmed": True,
+                "created": self.created_at,
+                "createdAt": self.created_at,
+            },
+        }
+        if self.limited_by:
+            return shown | {"limited": True, "limitedBy": list(self.limited_by), **self.more}
+        return shown | {
+            "creatorId": self.creator_id or self.user_id,
+            "updatedAt": self.updated_at,
+            "description": None,
+            "stagingPrefix": self.staging_prefix,
+            "billing": {"plan": self.plan},
+            **self.more,
+        }
+
+
+@dataclass
+class Login:
+    """A login by email: the token that verifies it, and the code that the person compares."""
+
+    token: str
+    email: str
+    token_name: str | None
+    security_code: str
+    confirmed: bool = False
+
+
+@dataclass
+class ReceivedRequest:
+    """One request as it came, and what became of it.
+
+    `path` is percent-encoded as it was on the wire. `status` is None if the connection was closed
+    without an answer. `acted` is True if the endpoint did what it was asked, whether or not its
+    answer reached the caller. `authorization` is kept: nothing here is a real secret.
+    """
+
+    index: int
+    time_ms: int
+    method: str
+    path: str
+    decoded_path: str
+    query: list[tuple[str, str]]
+    headers: dict[str, str]
+    body: Any = None
+    form: list[tuple[str, str]] | None = None
+    status: int | None = None
+    token_id: str | None = None
+    acted: bool = False
+    faults: list[str] = field(default_factory=list)
+
+    def read_body(self, body: bytes) -> None:
+        """Note the body: parsed if it is JSON, else as text; None if there is none."""
+        if not body:
+            return
+        self.body = body.decode(errors="replace")
+        if media_type(self.headers) == FORM:
+            self.form = parse_qsl(self.body, keep_blank_values=True)
+            return
+        try:
+            self.body = decode(body)
+        except ValueError:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """One token coming or going.
+
+    Attributes:
+        event: what happened.
+        id: the token's id.
+        name: the name that it was created with, in both events.
+        bearer: what authenticates it.
+        time_ms: when it happened, by the account's clock (ms since the epoch).
+        request: the index of the request that did it; None for a token of the account's
+            beginning, and for what a test did by hand.
+    """
+
+    event: Literal["created", "removed"]
+    id: str
+    name: str | None
+    bearer: str = field(repr=False)
+    time_ms: int
+    request: int | None
+
+
+def new_id(random: Random) -> str:
+    """Make a token's id: 64 hexadecimal digits."""
+    return random.randbytes(32).hex()
+
+
+def new_secret(random: Random, length: int = 24) -> str:
+    """Make letters and digits, as bearers and the ids of users and teams are made of."""
+    return "".join(random.choices(_ALPHANUMERICS, k=length))
+
+
+def new_bearer(random: Random, marker: str = "vcp_") -> str:
+    """Make a bearer that begins with a marker; one without a marker is of the older kind.
+
+    What is made afterwards is the same for both kinds.
+    """
+    secret = new_secret(random)
+    return marker + secret + new_secret(Random(secret), 32) if marker else secret  # noqa: S311
+
+
+def hints(bearer: str) -> Object:
+    """Give the `prefix` and `suffix` of a bearer: the marker and the end; older ones have none."""
+    marker = _MARKER.match(bearer)
+    return {} if marker is None else {"prefix": marker[0], "suffix": bearer[-_SUFFIX_LENGTH:]}
