@@ -80,8 +80,8 @@ def _on_terminal() -> bool:
 
 
 def _recover(arguments: argparse.Namespace) -> int:
-    from vercel_sql.api.journal_files import journal_folder
     from vercel_sql.cli.waiting import waiting
+    from vercel_sql.ledger.journal_files import journal_folder
     from vercel_sql.manifest import vercel
     from vercel_sql.tables.recovery import examine
 
@@ -105,7 +105,7 @@ def _recover(arguments: argparse.Namespace) -> int:
 
 def _client(arguments: argparse.Namespace) -> Client:
     from vercel_sql.api import Client, find_credential
-    from vercel_sql.api.audit_log import chosen_log
+    from vercel_sql.ledger.audit_log import chosen_log
     from vercel_sql.manifest import vercel
 
     provider = vercel().provider
@@ -140,11 +140,11 @@ def _revoked(client: Client, examined: Examination, arguments: argparse.Namespac
     from vercel_sql.tables.recovery import Fate
 
     findings = list(examined.findings)
-    chosen = {f.intent.id: f for f in findings if f.fate is Fate.ORPHAN}
+    chosen = {f.create.intent.id: f for f in findings if f.fate is Fate.ORPHAN}
     if arguments.revoke:
         chosen = _named_by_person(examined, arguments.revoke)
     orphans = {
-        row.key: (f.resource, f"{row}: {f.named or f.intent.method}")
+        row.key: (f.create.resource, f"{row}: {f.create.named or f.create.intent.method}")
         for f in chosen.values()
         for row in f.rows
         if not arguments.revoke or row.key in arguments.revoke
@@ -154,7 +154,7 @@ def _revoked(client: Client, examined: Examination, arguments: argparse.Namespac
     gone = {key for key, (resource, _) in orphans.items() if _is_revoked(client, resource, key)}
     return [
         replace(f, fate=Fate.REVOKED, rows=own)
-        if (own := [r for r in f.rows if r.key in gone]) and f.intent.id in chosen
+        if (own := [r for r in f.rows if r.key in gone]) and f.create.intent.id in chosen
         else replace(f, rows=[r for r in f.rows if r.key not in gone])
         for f in findings
     ]
@@ -172,8 +172,8 @@ def _named_by_person(examined: Examination, keys: Sequence[str]) -> dict[str, Fi
                 f"{key} is none of the ids that are listed here, so nothing was revoked. Run "
                 "vercel-sql recover without --revoke to see them"
             )
-        first = next((f for f in found if f.intent.id not in chosen), found[0])
-        chosen[first.intent.id] = first
+        first = next((f for f in found if f.create.intent.id not in chosen), found[0])
+        chosen[first.create.intent.id] = first
     return chosen
 
 
@@ -204,7 +204,7 @@ def _asked(client: Client, orphans: Collection[tuple[Resource | None, str]]) -> 
 
 def _told(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:
     """Writes what was found, strikes off what is over, and gives the exit code."""
-    from vercel_sql.api.journal import journal, tidy
+    from vercel_sql.ledger.journal import journal, tidy
     from vercel_sql.tables.recovery import Fate, forget_damage, note_search, settle
 
     findings, folder = examined.findings, journal().folder
@@ -290,9 +290,9 @@ def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
 
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
-        intent = finding.intent
+        intent = finding.create.intent
         is_possible = finding.fate is Fate.POSSIBLE and intent.mark is None
-        alike = f"{intent.url} {intent.resource} {finding.named}"
+        alike = f"{intent.url} {intent.resource} {finding.create.named}"
         groups.setdefault(alike if is_possible else intent.id, []).append(finding)
     return list(groups.values())
 
@@ -301,12 +301,12 @@ def _lines(client: Client, group: Sequence[Finding]) -> list[dict[str, Any]]:
     """One line for each row that some creates made, or may have made, and at least one."""
     from vercel_sql.tables.orphans import in_words
 
-    first = min(group, key=lambda finding: finding.intent.at)
-    intent = first.intent
+    first = min(group, key=lambda finding: finding.create.intent.at)
+    intent = first.create.intent
     line: dict[str, Any] = {
         "began": in_words(intent.at),
         "method": f"{intent.resource}.{intent.method}",
-        "named": first.named or None,
+        "named": first.create.named or None,
         "creates": len(group),
         "outcome": first.fate.value,
         "id": None,
@@ -329,8 +329,7 @@ def _lines(client: Client, group: Sequence[Finding]) -> list[dict[str, Any]]:
 
 
 def _unaccounted(client: Client, damage: Damage) -> list[dict[str, Any]]:
-    from vercel_sql.tables.lost import deletion
-    from vercel_sql.tables.orphans import in_words
+    from vercel_sql.tables.orphans import deletion, in_words
 
     return [
         {
@@ -347,10 +346,11 @@ def _unaccounted(client: Client, damage: Damage) -> list[dict[str, Any]]:
 
 def _next(client: Client, finding: Finding, key: str | None) -> str | None:
     """What to do about it; None where nothing is left to do."""
-    from vercel_sql.tables.lost import deletion
+    from vercel_sql.tables.orphans import deletion
     from vercel_sql.tables.recovery import Fate
 
-    run = "" if key is None or finding.resource is None else deletion(client, finding.resource, key)
+    resource = finding.create.resource
+    run = "" if key is None or resource is None else deletion(client, resource, key)
     return {
         Fate.ORPHAN: run,
         Fate.POSSIBLE: f"only if nobody uses it: vercel-sql recover --revoke {key}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pexpect
 import pytest
 
-from vercel_sql.api.journal_files import journal_folder
+from vercel_sql.ledger.journal_files import journal_folder
 
 from ..conftest import COMMAND, PATIENCE, environment, started
 from .conftest import (

@@ -14,9 +14,10 @@ import duckdb
 import pytest
 
 import vercel_sql
-from vercel_sql.api import journal as journals
-from vercel_sql.api.journal import journal, unfinished
-from vercel_sql.tables.marks import unmarked
+from vercel_sql.ledger import journal as journals
+from vercel_sql.ledger.journal import journal
+from vercel_sql.ledger.journal_files import unfinished
+from vercel_sql.tables.orphans import unmarked
 
 TABLE = "vercel.authentication.user_tokens"
 LOST = [
@@ -364,7 +365,7 @@ def test_what_was_named_stays_until_it_is_settled(db, sim):
     sim.faults(kind="drop_after", method="POST")
     error = lost(db)
     db.close()
-    ((story,),) = (file.stories for file in unfinished(journal().folder))
+    ((story,),) = (file.creates for file in unfinished(journal().folder))
     assert story.last.candidates == error.orphans
 
 
@@ -382,6 +383,6 @@ def test_a_secret_that_nobody_waited_for_any_more_is_not_counted_as_given(connec
         time.sleep(0.01)
     create(db, "next")
     # Named though this process lives: nobody here goes on with it.
-    ((story,),) = (file.stories for file in unfinished(journal().folder))
+    ((story,),) = (file.creates for file in unfinished(journal().folder))
     assert story.is_given_up
     assert story.answer.key == made

@@ -1,22 +1,24 @@
-"""What the journal says of a create: it is about to be sent, and how it ended. No secrets."""
+"""What the journal says about a create: it is about to be sent, and how it ended. No secrets."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
 from vercel_sql.api.decode import decode_json, encode_any_json
+
+State: TypeAlias = Literal["answered", "unsent", "given up", "unknown", "settled"]
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="intent"):
     """A write is about to be sent whose answer shows a secret, this once.
 
     Attributes:
-        id: tells it from others; what follows names it.
+        id: tells it from others; its outcomes name it.
         at: when, in milliseconds since the epoch, by the clock of this machine. For people only.
         steady_at: when, in milliseconds since the machine started (see `steady_clock`).
         boot: which start of which machine that is, where the platform tells.
@@ -51,92 +53,51 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     there: tuple[str, ...] = ()
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="answered"):
-    """It was carried out, and its answer was read.
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a create after it was sent.
 
     Attributes:
+        state: ``answered``, and the answer was read; ``unsent``, or refused, so surely not carried
+            out; ``given up`` by whoever waited for an answer that may still come; ``unknown``
+            whether it was carried out; ``settled``, so that nothing is left to be done.
         id: the intent's.
-        at: when, in milliseconds since the epoch.
+        at: when this was noted, in milliseconds since the epoch.
+        reason: what happened, unless it was answered or settled.
+        how: how it was settled: ``given`` to whoever asked, ``revoked``, and so on.
         key: the key of the new row, where the answer has one.
         made_at: when the server made it, in milliseconds since the epoch.
         saved_in: where its secret is saved by now.
-    """
-
-    id: str
-    at: int
-    key: str | None = None
-    made_at: int | None = None
-    saved_in: str | None = None
-
-
-class Unsent(msgspec.Struct, frozen=True, kw_only=True, tag="unsent"):
-    """It surely was not carried out: it was not sent, or it was refused."""
-
-    id: str
-    at: int
-    reason: str
-
-
-class GivenUp(msgspec.Struct, frozen=True, kw_only=True, tag="given up"):
-    """Nobody waits for its answer any more, which may still come to its process."""
-
-    id: str
-    at: int
-    reason: str
-
-
-class Unknown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="unknown"):
-    """It may have been carried out: no answer came that says so, or that it was not.
-
-    Attributes:
-        id: the intent's.
-        at: when, in milliseconds since the epoch.
-        reason: what happened.
-        candidates: the keys of the rows that it may have made, as far as was found out.
+        candidates: where that is unknown, the keys of the rows that it may have made.
         since: no row that was made before is its own (ms since the epoch, by the server's clock).
         server_at: the server's time when this was noted (ms since the epoch), where it is known.
     """
 
+    state: State = msgspec.field(name="type")
     id: str
     at: int
-    reason: str
+    reason: str | None = None
+    how: str | None = None
+    key: str | None = None
+    made_at: int | None = None
+    saved_in: str | None = None
     candidates: tuple[str, ...] = ()
     since: int | None = None
     server_at: int | None = None
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True, tag="settled"):
-    """Nothing is left to be done about it.
-
-    Attributes:
-        id: the intent's.
-        at: when, in milliseconds since the epoch.
-        how: ``given`` to whoever asked, ``revoked``, and so on.
-    """
-
-    id: str
-    at: int
-    how: str
-
-
 class Saved(msgspec.Struct, frozen=True, kw_only=True, tag="saved"):
-    """How long a file with secrets was when something was saved to it last.
-
-    Attributes:
-        path: the file.
-        length: its length in bytes.
-    """
+    """The length in bytes of a file with secrets when something was saved to it last."""
 
     path: str
     length: int
 
 
-Outcome: TypeAlias = Answered | Unsent | GivenUp | Unknown | Settled
 Record: TypeAlias = Intent | Outcome | Saved
+_KINDS: dict[str, Any] = {"intent": Intent, "saved": Saved}
 
 
 @dataclass(frozen=True)
-class Story:
+class CreateHistory:
     """One create, as far as its file tells it.
 
     Attributes:
@@ -145,7 +106,7 @@ class Story:
     """
 
     intent: Intent
-    outcomes: tuple[Outcome, ...] = field(default=())
+    outcomes: tuple[Outcome, ...] = ()
 
     @property
     def last(self) -> Outcome | None:
@@ -153,29 +114,29 @@ class Story:
         return self.outcomes[-1] if self.outcomes else None
 
     @property
-    def answer(self) -> Answered | None:
+    def answer(self) -> Outcome | None:
         """The answer, where one was read."""
-        return next((o for o in reversed(self.outcomes) if isinstance(o, Answered)), None)
+        return next((o for o in reversed(self.outcomes) if o.state == "answered"), None)
+
+    @property
+    def unknowns(self) -> list[Outcome]:
+        """What was found out about a create without an answer."""
+        return [o for o in self.outcomes if o.state == "unknown"]
 
     @property
     def is_open(self) -> bool:
         """Whether something may be left to be done about it."""
-        return not any(isinstance(o, Settled | Unsent) for o in self.outcomes)
+        return not any(o.state in ("settled", "unsent") for o in self.outcomes)
 
     @property
     def is_under_way(self) -> bool:
         """Whether an answer may still come to its process, if that is alive."""
-        return self.last is None or isinstance(self.last, GivenUp)
+        return self.last is None or self.last.state == "given up"
 
     @property
     def is_given_up(self) -> bool:
         """Whether nobody waits for an answer any more, or is given what a late one shows."""
-        return any(isinstance(outcome, GivenUp | Unknown) for outcome in self.outcomes)
-
-    @property
-    def unknowns(self) -> list[Unknown]:
-        """What was found out about a create without an answer."""
-        return [outcome for outcome in self.outcomes if isinstance(outcome, Unknown)]
+        return any(o.state in ("given up", "unknown") for o in self.outcomes)
 
 
 def encode_record(record: Record) -> str:
@@ -192,23 +153,23 @@ def decode_record(line: bytes) -> Record | None:
             checksum, _, text = text.partition(" ")
             if checksum != _checksum(text):
                 return None
-        record: Record = msgspec.convert(decode_json(text), cast(Any, Record))
-    except (ValueError, msgspec.ValidationError):
+        content = decode_json(text)
+        kind = content.get("type") if isinstance(content, dict) else None
+        return cast(Record, msgspec.convert(content, _KINDS.get(str(kind), Outcome)))
+    except (ValueError, TypeError, msgspec.ValidationError):
         return None
-    return record
 
 
 def _checksum(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def stories(records: Iterable[Record]) -> list[Story]:
+def histories(records: Iterable[Record]) -> list[CreateHistory]:
     """What the records of one file tell, in the order of the intents."""
-    intents: dict[str, Intent] = {}
-    outcomes: dict[str, list[Outcome]] = {}
-    for record in records:
-        if isinstance(record, Intent):
-            intents[record.id] = record
-        elif not isinstance(record, Saved):
-            outcomes.setdefault(record.id, []).append(record)
-    return [Story(intent, tuple(outcomes.get(id_, ()))) for id_, intent in intents.items()]
+    told = list(records)
+    return [
+        CreateHistory(
+            intent, tuple(o for o in told if isinstance(o, Outcome) and o.id == intent.id)
+        )
+        for intent in {each.id: each for each in told if isinstance(each, Intent)}.values()
+    ]

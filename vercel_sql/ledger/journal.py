@@ -8,38 +8,36 @@ process keeps none where it makes nothing.
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vercel_sql.api.journal_files import (
-    File,
+from vercel_sql.api.cancel_scope import AbandonedError
+from vercel_sql.api.logger import logger
+from vercel_sql.api.redaction import MASK, Redactor
+from vercel_sql.api.requests import Request
+from vercel_sql.api.server_clock import ServerClock
+from vercel_sql.api.steady_clock import boot_id, steady_ms
+from vercel_sql.errors import APIError, JournalError, RequestError, StatementCancelledError
+from vercel_sql.files import remove
+from vercel_sql.ledger.journal_files import (
     LivingProcess,
     add_to,
     begin,
     journal_folder,
+    known_keys,
     modified,
-    note_length,
     read_all,
     remove_leftovers,
 )
-from vercel_sql.api.journal_records import (
-    Answered,
-    GivenUp,
-    Intent,
-    Outcome,
-    Settled,
-    Unknown,
-    Unsent,
-)
-from vercel_sql.api.logger import logger
-from vercel_sql.api.os_files import remove
-from vercel_sql.api.steady_clock import boot_id, steady_ms
-from vercel_sql.errors import JournalError
+from vercel_sql.ledger.records import Intent, Outcome, State
 
 log = logger("api")
 
@@ -49,6 +47,7 @@ _KEPT_SECONDS = 120.0
 # For so long after a create was begun, in seconds, it may still take effect: something between here
 # and the server may keep a request, and pass it on late. As long, other rows are told from its own.
 LATEST_SECONDS = 3 * 3600
+_LONGEST_VALUE = 500  # characters
 
 
 def now_ms() -> int:
@@ -56,81 +55,61 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Entry:
+class PendingCreate:
     """One create of this process, from its intent to its end. What can't be noted is only logged.
 
     Attributes:
-        intent: what is about to be sent.
-        outcome: what was noted last of how it ended, or None.
-
-    Args:
         journal: where it is noted.
         intent: what is about to be sent.
-        path: its file.
+        outcome: what was noted last of how it ended, or None.
     """
 
     def __init__(self, journal: Journal, intent: Intent, path: Path) -> None:
+        self.journal = journal
         self.intent = intent
         self.outcome: Outcome | None = None
         self._is_given_up = False
-        self._journal = journal
         self._path = path
-
-    @property
-    def journal(self) -> Journal:
-        """Where it is noted."""
-        return self._journal
 
     def answered(
         self, key: str | None, made_at: int | None = None, saved_in: str | None = None
     ) -> None:
         """Notes that it was carried out, and where its secret is saved by now."""
-        id_ = self.intent.id
-        self._note(Answered(id=id_, at=now_ms(), key=key, made_at=made_at, saved_in=saved_in))
+        # Its secret is still to be shown to somebody, unless nobody waits for it.
+        self._note("answered", ends=self._is_given_up, key=key, made_at=made_at, saved_in=saved_in)
 
     def given_up(self, reason: str) -> None:
         """Notes that nobody waits for the answer any more, which may come all the same."""
         self._is_given_up = True
-        self._note(GivenUp(id=self.intent.id, at=now_ms(), reason=reason))
+        self._note("given up", ends=False, reason=reason)
 
     def unsent(self, reason: str) -> None:
         """Notes that it surely was not carried out."""
-        self._note(Unsent(id=self.intent.id, at=now_ms(), reason=reason))
+        self._note("unsent", reason=reason)
 
-    def unknown(self, reason: str, candidates: Sequence[str] = (), **times: int | None) -> None:
-        """Notes that nobody knows whether it was carried out; `recover` may find out.
-
-        Args:
-            reason: what happened.
-            candidates: the keys of the rows that it may have made.
-            times: ``since`` and ``server_at`` of `Unknown`.
-        """
+    def unknown(
+        self,
+        reason: str,
+        candidates: Sequence[str] = (),
+        *,
+        since: int | None = None,
+        server_at: int | None = None,
+    ) -> None:
+        """Notes that nobody knows whether it was carried out; `recover` may find out."""
         keys = tuple(candidates)
-        record = Unknown(id=self.intent.id, at=now_ms(), reason=reason, candidates=keys, **times)
-        self._note(record)
+        self._note("unknown", reason=reason, candidates=keys, since=since, server_at=server_at)
 
     def settled(self, how: str) -> None:
         """Notes that nothing is left to be done about it."""
-        self._note(Settled(id=self.intent.id, at=now_ms(), how=how))
+        self._note("settled", how=how)
 
-    def _note(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        # Its secret is still to be shown to somebody, or its answer is still to come.
-        goes_on = isinstance(outcome, GivenUp) or (
-            isinstance(outcome, Answered) and not self._is_given_up
-        )
-        self._journal.note(outcome, self._path, ends=not goes_on)
+    def _note(self, state: State, *, ends: bool = True, **more: Any) -> None:
+        self.outcome = Outcome(state=state, id=self.intent.id, at=now_ms(), **more)
+        self.journal.note(self.outcome, self._path, ends=ends)
 
 
 class Journal:
-    """What this process notes in one folder; threads may share it.
-
-    Attributes:
-        folder: where the files are.
-
-    Args:
-        folder: where the files are to be.
-    """
+    """What this process notes in one folder; threads may share it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -139,14 +118,11 @@ class Journal:
         self._open: set[str] = set()
         self._keys: set[str] = set()
 
-    def begin(self, **about: Any) -> Entry:
+    def begin(self, **about: Any) -> PendingCreate:
         """Notes that a create is about to be sent, and returns when that is on the disk.
 
-        Args:
-            about: the attributes of the `Intent` that this process and this moment do not tell.
-
-        Raises:
-            JournalError: it can't be noted, so nothing may be sent.
+        ``about`` are the attributes of the `Intent` that this process and moment do not tell.
+        Raises `JournalError` where it can't be noted, so that nothing may be sent.
         """
         with self._lock:
             try:
@@ -166,7 +142,7 @@ class Journal:
                     "(VERCEL_SQL_STATE_DIR names another folder)"
                 ) from None
             self._open.add(intent.id)
-        return Entry(self, intent, path)
+        return PendingCreate(self, intent, path)
 
     def _living(self) -> LivingProcess:
         if self._process is not None and not self._process.is_known:
@@ -178,15 +154,12 @@ class Journal:
         return self._process
 
     def note(self, outcome: Outcome, path: Path, *, ends: bool) -> None:
-        """Notes how a create ended; a crash soon after may still lose it.
+        """Notes how a create ended, and whether this process has nothing more to do with it.
 
-        Args:
-            outcome: how it ended.
-            path: its file.
-            ends: whether this process has nothing more to do with it.
+        A crash of the machine soon after may still lose the outcome; then the create is open.
         """
         with self._lock:
-            if isinstance(outcome, Answered) and outcome.key is not None:
+            if outcome.key is not None:
                 self._keys.add(outcome.key)
             try:
                 add_to(path, outcome, sync=False)
@@ -195,19 +168,8 @@ class Journal:
             if ends:
                 self._open.discard(outcome.id)
 
-    def note_length(self, secrets_file: Path, length: int) -> None:
-        """Notes how many bytes a secrets file has by now; what can't be noted is only logged."""
-        try:
-            note_length(self.folder, secrets_file, length)
-        except OSError as error:
-            log.warning("the journal %s can't be written: %s", self.folder, error.strerror)
-
     def known_keys(self) -> frozenset[str]:
-        """The keys of all rows that a process is known to have made, by its answers.
-
-        Raises:
-            OSError: the journal can't be read.
-        """
+        """The keys of all rows that a process is known to have made, by its answers."""
         return known_keys(read_all(self.folder)) | self._keys
 
     def release(self) -> None:
@@ -231,25 +193,16 @@ class Journal:
             self._process = None
 
 
-def known_keys(files: Sequence[File]) -> frozenset[str]:
-    """The keys of the rows that creates are known to have made, by their answers."""
-    answers = [story.answer for file in files for story in file.stories]
-    return frozenset(answer.key for answer in answers if answer and answer.key)
-
-
 def tidy(folder: Path) -> None:
     """Removes the files that nobody needs: those that have ended, and tell of no row or are old.
 
     While some other create has no end, they stay longer: their rows did not come of it.
-
-    Raises:
-        OSError: the journal can't be read.
     """
     remove_leftovers(folder)
     files = read_all(folder)
     is_waiting = any(file.is_open for file in files)
     for file in files:
-        is_told = any(story.answer is not None for story in file.stories)
+        is_told = any(create.answer is not None for create in file.creates)
         kept = LATEST_SECONDS if is_waiting else _KEPT_SECONDS
         is_new = abs(time.time() - modified(file.path)) < kept
         if not file.is_open and not (is_told and is_new):
@@ -265,19 +218,6 @@ def journal() -> Journal:
     folder = journal_folder()
     with _journals_lock:
         return _journals.setdefault(folder, Journal(folder))
-
-
-def unfinished(folder: Path) -> list[File]:
-    """The files of creates that nobody goes on with and whose end nobody noted, or can read.
-
-    Raises:
-        OSError: the journal can't be read.
-    """
-    return [
-        file
-        for file in read_all(folder)
-        if file.is_open and (file.is_left or any(story.is_given_up for story in file.stories))
-    ]
 
 
 @atexit.register
@@ -296,3 +236,96 @@ def _forget_after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+@dataclass
+class JournalHandle:
+    """What the journal says about one write, for whoever sends it and keeps its secret.
+
+    Until that create has an end in the journal, `vercel-sql recover` looks into it.
+
+    Attributes:
+        saved_in: the file that its secret will be saved in.
+        mark: the random end of one of the new row's values, where it has one.
+        there: the keys of rows that are known to be there before: none of them is the new one.
+        create: what was noted when it was sent last; None where nothing was sent, or where its
+            method makes no secret.
+    """
+
+    saved_in: Path | None = None
+    mark: str | None = None
+    there: tuple[str, ...] = ()
+    create: PendingCreate | None = None
+
+    def lost(self, reason: str) -> None:
+        """Notes that an answer came which can't be used, unless something else was noted."""
+        if self.create is not None and self.create.outcome is None:
+            self.create.unknown(reason)
+
+
+@contextmanager
+def journaled(
+    request: Request,
+    url: str,
+    clock: ServerClock,
+    bearer: str | None,
+    redactor: Redactor,
+    handle: JournalHandle,
+) -> Iterator[None]:
+    """Notes a write before it is sent to a base URL, and how it failed, where it did.
+
+    ``bearer`` is the connection's token, where it goes along; ``handle`` is given the create.
+    Raises `JournalError` where it can't be noted, so that nothing may be sent.
+    """
+    handle.create = journal().begin(
+        server_at=clock.earliest_ms(),
+        url=url,
+        account=None if bearer is None else fingerprint(bearer),
+        resource=request.method.resource,
+        method=request.method.name,
+        values=_values(request, redactor),
+        mark=handle.mark,
+        about=_about(request, redactor),
+        secrets_file=None if handle.saved_in is None else str(handle.saved_in.absolute()),
+        there=handle.there,
+    )
+    try:
+        yield
+    except BaseException as error:
+        reason = redactor.mask(str(error)) or type(error).__name__
+        (handle.create.unsent if is_unsent(error) else handle.create.unknown)(reason)
+        raise
+
+
+def fingerprint(bearer: str) -> str:
+    """What tells one account's token from another's without being of use to anybody."""
+    return hashlib.sha256(bearer.encode()).hexdigest()[:16]
+
+
+def is_unsent(error: BaseException) -> bool:
+    """Whether a write surely was not carried out that failed so."""
+    if isinstance(error, APIError):
+        # A redirect, a time-out or a failure may come from between here and the API.
+        return 400 <= error.status < 500 and error.status != 408
+    if isinstance(error, RequestError):
+        return not error.outcome_unknown
+    # What was given up goes on, and nobody knows how it ends.
+    return isinstance(error, StatementCancelledError) and not isinstance(error, AbandonedError)
+
+
+def _values(request: Request, redactor: Redactor) -> dict[str, Any]:
+    """The columns of the new row that are known; none where one of them may be secret."""
+    trace = request.method.trace
+    if trace is None:
+        return {}
+    found = {column: request.argument(name) for column, name in trace.matches.items()}
+    if any(value is None or redactor.mask(str(value)) != str(value) for value in found.values()):
+        return {}
+    return found
+
+
+def _about(request: Request, redactor: Redactor) -> dict[str, Any]:
+    """What else is sent, as far as it is no secret."""
+    shown = {**request.shown_query, **(request.shown_body or {})}
+    texts = {name: redactor.mask(str(value)) for name, value in shown.items() if value != MASK}
+    return {name: text[:_LONGEST_VALUE] for name, text in texts.items()}
