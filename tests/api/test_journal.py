@@ -73,7 +73,7 @@ def intent(**more: Any) -> dict[str, Any]:
 
 def told(folder: Path) -> list[CreateHistory]:
     """All creates of all files."""
-    return [story for file in read_all(folder) for story in file.creates]
+    return [create for file in read_all(folder) for create in file.creates]
 
 
 def creates(folder: Path) -> list[Path]:
@@ -83,7 +83,7 @@ def creates(folder: Path) -> list[Path]:
 
 def open_creates(folder: Path) -> list[CreateHistory]:
     """What has no end, and nobody goes on with."""
-    return [story for file in unfinished(folder) for story in file.creates]
+    return [create for file in unfinished(folder) for create in file.creates]
 
 
 # What is noted
@@ -97,15 +97,15 @@ def test_the_intent_is_on_the_disk_while_the_request_is_under_way(send, sim, fol
         if sim.requests():
             break
         time.sleep(0.005)
-    (story,) = told(folder)
+    (create,) = told(folder)
     assert sending.is_alive()
-    assert story.outcomes == ()
-    assert story.intent.values == {"name": "ci"}
-    assert (story.intent.resource, story.intent.method) == (
+    assert create.outcomes == ()
+    assert create.intent.values == {"name": "ci"}
+    assert (create.intent.resource, create.intent.method) == (
         "authentication.user_tokens",
         "create_auth_token",
     )
-    assert story.intent.url == sim.url
+    assert create.intent.url == sim.url
     sending.join()
 
 
@@ -153,10 +153,10 @@ def test_what_became_of_it_is_noted(send, sim, folder, fault, error, outcome):
     sim.faults(method="POST", **fault)
     with pytest.raises(error):
         send()
-    (story,) = told(folder)
-    assert story.last.state == outcome
-    assert story.is_open == (outcome == "unknown")
-    assert send.handle.create.outcome == story.last
+    (create,) = told(folder)
+    assert create.last.state == outcome
+    assert create.is_open == (outcome == "unknown")
+    assert send.handle.create.outcome == create.last
 
 
 def test_no_connection_is_as_good_as_not_sent(send, sim, folder):
@@ -196,7 +196,7 @@ def test_a_file_is_gone_when_it_has_ended(send, client, folder, monkeypatch):
     monkeypatch.setattr(journals, "_KEPT_SECONDS", 0)
     handle = send()
     handle.create.answered("an id")
-    client.create_results.take([handle.create])
+    client.create_results.take([handle])
     client.close()
     assert list(folder.iterdir()) == []
 
@@ -206,8 +206,8 @@ def test_a_file_stays_where_something_has_no_end(send, client, sim, folder):
     with pytest.raises(TransportError):
         send()
     client.close()
-    (story,) = open_creates(folder)
-    assert story.intent.values == {"name": "ci"}
+    (create,) = open_creates(folder)
+    assert create.intent.values == {"name": "ci"}
 
 
 def test_what_this_process_goes_on_with_is_not_left_behind(send, folder):
@@ -256,7 +256,7 @@ def test_half_a_character_is_noted_too(folder):
     notes = Journal(folder)
     notes.begin(**intent()).answered("tok\ud800")
     assert notes.known_keys() == {"tok\ud800"}
-    assert [story.answer.key for story in told(folder)] == ["tok\ud800"]
+    assert [create.answer.key for create in told(folder)] == ["tok\ud800"]
 
 
 def test_a_journal_that_somebody_removed_is_made_again(folder):
@@ -264,7 +264,7 @@ def test_a_journal_that_somebody_removed_is_made_again(folder):
     notes.begin(**intent()).settled("given")
     shutil.rmtree(folder)
     lost = notes.begin(**intent())
-    assert [story.intent for story in told(folder)] == [lost.intent]
+    assert [create.intent for create in told(folder)] == [lost.intent]
 
 
 def test_its_folders_are_for_the_user_alone(folder):
@@ -365,11 +365,14 @@ def test_a_file_of_an_earlier_version_is_read(folder):
         {"type": "intent", "id": "b", "at": 2, "url": "http://x", "resource": "s.r", "method": "m"},
         {"type": "answered", "id": "a", "at": 3, "key": "made"},
         {"type": "settled", "id": "a", "at": 4, "how": "given"},
+        {"type": "given up", "id": "b", "at": 5, "reason": "interrupted"},
+        {"type": "unknown", "id": "b", "at": 6, "reason": "r", "candidates": ["k"], "since": 1},
     ]
     (folder / "12-ab.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     (file,) = unfinished(folder)
     assert file.is_whole
-    assert [story.is_open for story in file.creates] == [False, True]
+    assert [create.is_open for create in file.creates] == [False, True]
+    assert file.creates[1].unknowns[0].candidates == ("k",)
     assert Journal(folder).known_keys() == {"made"}
 
 
@@ -387,7 +390,7 @@ def test_threads_share_it(folder):
         thread.start()
     for thread in threads:
         thread.join()
-    assert [story.last.state for story in told(folder)] == ["answered"] * 100
+    assert [create.last.state for create in told(folder)] == ["answered"] * 100
 
 
 _SCRIPT = """
@@ -416,9 +419,9 @@ def test_a_process_that_was_killed_leaves_what_it_had_begun(folder):
     assert unfinished(folder) == []
     process.send_signal(signal.SIGKILL)
     ended(process)
-    (story,) = open_creates(folder)
-    assert story.outcomes == ()
-    assert story.intent.process.startswith(f"{process.pid}-")
+    (create,) = open_creates(folder)
+    assert create.outcomes == ()
+    assert create.intent.process.startswith(f"{process.pid}-")
     tidy(folder)
     assert [path.suffix for path in folder.iterdir()] == [".create"]
 

@@ -271,7 +271,7 @@ class Client(HoldsSecrets):
         if self.auditor is None or request.method.reads:
             return self._send_renewing(request, bearer, handle)
         send = partial(self._send_renewing, request, bearer, handle)
-        return self.auditor.noted(request, bearer, send)
+        return self.auditor.audited(request, bearer, send)
 
     def _send_renewing(self, request: Request, bearer: str | None, handle: JournalHandle) -> Answer:
         """Sends a request, once more with another token where its own is dead."""

@@ -36,16 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="format",
         choices=("table", "csv", "json", "ndjson", "markdown"),
         default="table",
-        help="how the creates are written (table)",
+        help="output format (default: table)",
     )
     add(
         "--revoke",
         nargs="*",
         metavar="ID",
-        help="revoke the tokens of these ids, which nobody uses; without an id, those that are "
+        help="revoke the tokens with these ids, which nobody uses; without an id, those that are "
         "proven to be yours and whose secret is lost; asks first",
     )
-    add("--yes", action="store_true", help="with --revoke: do not ask")
+    add("--yes", action="store_true", help="with --revoke: don't ask")
     add(
         "--any-token",
         action="store_true",
@@ -54,12 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--forget",
         action="store_true",
-        help="tell everything once more and then forget it; nothing is revoked",
+        help="report everything once more, then never again; nothing is revoked",
     )
     add_account(parser)
     parser.epilog = (
-        "Exit codes: 0 nothing is left to do, 1 the account could not be asked, 2 wrong use, 3 "
-        "somebody has to do something."
+        "Exit codes: 0 nothing left to do, 1 the account could not be read, 2 usage error, 3 "
+        "something has to be done."
     )
 
 
@@ -169,8 +169,8 @@ def _named_by_person(examined: Examination, keys: Sequence[str]) -> dict[str, Fi
         found = [f for f in examined.findings if any(row.key == key for row in f.rows)]
         if not found:
             raise ParameterError(
-                f"{key} is none of the ids that are listed here, so nothing was revoked. Run "
-                "vercel-sql recover without --revoke to see them"
+                f"{key} is not one of the ids listed by vercel-sql recover; nothing was revoked. "
+                "Run it without --revoke to see them"
             )
         first = next((f for f in found if f.create.intent.id not in chosen), found[0])
         chosen[first.create.intent.id] = first
@@ -220,7 +220,7 @@ def _told(client: Client, arguments: argparse.Namespace, examined: Examination) 
         say(f"Others were cut off at {', '.join(examined.urls)}: --api-url URL looks into them.")
     if examined.failure is not None:
         settled = "" if arguments.forget else ", so nothing is settled"
-        complain(f"the account could not be looked into{settled}: {examined.failure}")
+        complain(f"the account could not be read{settled}: {examined.failure}")
         if not arguments.forget:
             return FAILED
     for finding in findings:
@@ -239,8 +239,8 @@ def _tell_damage(damage: Damage) -> None:
     """Says which files can't be read whole, and what that means."""
     for path in damage.files:
         complain(
-            f"{path} was part of the journal and can't be read whole: it is damaged, or of another "
-            "version. It was set aside, and what it tells counts as open"
+            f"{path} was part of the journal and can't be read whole: it is damaged, or another "
+            "version wrote it. It was set aside, and its creates count as open"
         )
     for path, problem in damage.secrets:
         complain(f"the secrets file {path}: {problem}. Secrets may be lost; it stays as it is")
@@ -250,7 +250,7 @@ def _tell_damage(damage: Damage) -> None:
             f"{_MOST_UNACCOUNTED} are listed."
         )
     if damage:
-        say("Once you have looked into it, vercel-sql recover --forget ends these reports.")
+        say("When you have dealt with it, vercel-sql recover --forget ends these reports.")
 
 
 def _write(table: pa.Table, form: str) -> None:

@@ -22,6 +22,7 @@ from vercel_sql.api.requests import Request
 from vercel_sql.errors import APIError, AuditLogError, Error, StatementCancelledError
 from vercel_sql.files import READABLE, append_line, require_appendable
 from vercel_sql.ledger.journal import fingerprint, is_unsent
+from vercel_sql.ledger.records import value_at
 from vercel_sql.manifest import Method
 from vercel_sql.paths import named_path
 
@@ -157,7 +158,7 @@ class Auditor:
     def __repr__(self) -> str:
         return f"<Auditor: {self.log!r}>"
 
-    def noted(self, request: Request, bearer: str | None, send: Callable[[], Answer]) -> Answer:
+    def audited(self, request: Request, bearer: str | None, send: Callable[[], Answer]) -> Answer:
         """Sends a write and notes it, whatever its outcome.
 
         ``bearer`` is the connection's token, where it goes along. An answer that could not be noted
@@ -258,9 +259,7 @@ def _content(answer: Answer) -> dict[str, Any] | None:
 def _made_key(request: Request, content: dict[str, Any] | None) -> str | None:
     """The key of the new row, where the answer says it."""
     trace = request.method.trace
-    found: Any = content
-    for name in trace.key if trace is not None else [""]:
-        found = found.get(name) if isinstance(found, dict) else None
+    found = None if trace is None else value_at(content, trace.key)
     return found if isinstance(found, str) else None
 
 

@@ -11,46 +11,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from vercel_sql.ledger.journal import JournalHandle, PendingCreate
 from vercel_sql.ledger.records import Intent, Outcome
 
-
-@dataclass
-class Batch:
-    """What one thread sent and what was answered, for somebody who waits for it.
-
-    Attributes:
-        handles: what it sends, or has sent.
-        answered: the creates whose secrets it was shown.
-    """
-
-    handles: list[JournalHandle] = field(default_factory=list)
-    answered: list[PendingCreate] = field(default_factory=list)
-
-    def give_up(self, reason: str) -> None:
-        """Notes that nobody waits for it any more: whatever comes, nobody is given it."""
-        for handle in self.handles:
-            if handle.create is not None:
-                handle.create.given_up(reason)
-
-
-_batch: ContextVar[Batch | None] = ContextVar("vercel_sql_batch", default=None)
+_batch: ContextVar[list[JournalHandle] | None] = ContextVar("vercel_sql_batch", default=None)
 
 
 class CreateResults:
     """The answered creates of one client whose ends are not noted yet; threads may share it."""
 
     def __init__(self) -> None:
-        self._taken: list[PendingCreate] = []
+        self._taken: list[JournalHandle] = []
         self._held: list[PendingCreate] = []
         self._lock = threading.Lock()
 
     @contextmanager
-    def gathered(self, batch: Batch) -> Iterator[None]:
-        """Puts what this thread begins and adds into a batch."""
+    def gathered(self, batch: list[JournalHandle]) -> Iterator[None]:
+        """Puts what this thread begins into a batch, for somebody who waits for it."""
         token = _batch.set(batch)
         try:
             yield
@@ -61,20 +40,14 @@ class CreateResults:
         """Takes a write that is about to be sent: within `gathered`, for whoever waits for it."""
         batch = _batch.get()
         if batch is not None:
-            batch.handles.append(handle)
-
-    def add(self, create: PendingCreate) -> None:
-        """Takes a create that was answered: within `gathered`, for whoever waits for it."""
-        batch = _batch.get()
-        if batch is not None:
-            batch.answered.append(create)
+            batch.append(handle)
         else:
-            self.take([create])
+            self.take([handle])
 
-    def take(self, creates: list[PendingCreate]) -> None:
-        """Takes creates whose answers are with whoever asked for them."""
+    def take(self, batch: list[JournalHandle]) -> None:
+        """Takes writes whose answers are with whoever asked for them."""
         with self._lock:
-            self._taken += creates
+            self._taken += batch
 
     @property
     def answers(self) -> list[Outcome]:
@@ -95,13 +68,13 @@ class CreateResults:
 
     def settle(self) -> None:
         """Notes that all that was taken has surely reached whoever asked for it."""
-        for create in self._all_taken():
+        for create, _ in _answered(self._all_taken()):
             create.settled("given")
 
-    def _all_taken(self) -> list[PendingCreate]:
+    def _all_taken(self) -> list[JournalHandle]:
         with self._lock:
-            creates, self._taken = self._taken, []
-        return creates
+            handles, self._taken = self._taken, []
+        return handles
 
     def hold(self, create: PendingCreate) -> None:
         """Takes a create whose secret is not safe before somebody says so, by `release`."""
@@ -116,6 +89,7 @@ class CreateResults:
             create.settled(how)
 
 
-def _answered(creates: list[PendingCreate]) -> list[tuple[PendingCreate, Outcome]]:
-    noted = [(create, create.outcome) for create in list(creates)]
+def _answered(handles: list[JournalHandle]) -> list[tuple[PendingCreate, Outcome]]:
+    creates = [handle.create for handle in list(handles) if handle.create is not None]
+    noted = [(create, create.outcome) for create in creates]
     return [(create, last) for create, last in noted if last and last.state == "answered"]

@@ -23,8 +23,7 @@ from vercel_sql.api.cancel_scope import AbandonedError
 from vercel_sql.api.logger import logger
 from vercel_sql.api.redaction import MASK, Redactor
 from vercel_sql.api.requests import Request
-from vercel_sql.api.server_clock import ServerClock
-from vercel_sql.api.steady_clock import boot_id, steady_ms
+from vercel_sql.api.server_clock import ServerClock, boot_id, steady_ms
 from vercel_sql.errors import APIError, JournalError, RequestError, StatementCancelledError
 from vercel_sql.files import remove
 from vercel_sql.ledger.journal_files import (

@@ -20,7 +20,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     Attributes:
         id: tells it from others; its outcomes name it.
         at: when, in milliseconds since the epoch, by the clock of this machine. For people only.
-        steady_at: when, in milliseconds since the machine started (see `steady_clock`).
+        steady_at: when, in milliseconds since the machine started (see `steady_ms`).
         boot: which start of which machine that is, where the platform tells.
         server_at: a time that the server's clock had reached by then, in milliseconds since the
             epoch, where the server had told it.
@@ -173,3 +173,10 @@ def histories(records: Iterable[Record]) -> list[CreateHistory]:
         )
         for intent in {each.id: each for each in told if isinstance(each, Intent)}.values()
     ]
+
+
+def value_at(content: Any, path: Iterable[str]) -> Any:
+    """What stands at a path in decoded JSON; None where nothing does."""
+    for name in path:
+        content = content.get(name) if isinstance(content, dict) else None
+    return content

@@ -22,8 +22,7 @@ from typing import Any, Literal, TypeAlias
 
 from vercel_sql.api import CancelScope, Client, Request, build_request, walk
 from vercel_sql.api.proofs import is_alike
-from vercel_sql.api.server_clock import ServerClock
-from vercel_sql.api.steady_clock import boot_id, steady_ms
+from vercel_sql.api.server_clock import ServerClock, boot_id, steady_ms
 from vercel_sql.errors import Error, NotSupportedError, TransportError, UnknownOutcomeError
 from vercel_sql.ledger.journal import PendingCreate, now_ms
 from vercel_sql.ledger.records import CreateHistory, Intent
@@ -353,13 +352,6 @@ def elapsed_ms(intent: Intent) -> int | None:
     elapsed = steady_ms() - intent.steady_at
     is_plausible = elapsed >= 0 and abs(now_ms() - intent.at - elapsed) < _SLACK_MS
     return elapsed if is_plausible else None
-
-
-def value_at(content: Any, path: Iterable[str]) -> Any:
-    """What stands at a path in decoded JSON; None where nothing does."""
-    for name in path:
-        content = content.get(name) if isinstance(content, dict) else None
-    return content
 
 
 def revoke(client: Client, resource: Resource, key: str) -> None:

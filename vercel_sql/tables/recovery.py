@@ -25,7 +25,7 @@ from vercel_sql.ledger.journal_files import (
     set_aside,
     unfinished,
 )
-from vercel_sql.ledger.records import CreateHistory, Intent, Outcome
+from vercel_sql.ledger.records import CreateHistory, Intent, Outcome, value_at
 from vercel_sql.ledger.secrets_file import UNCLAIMED, read_secrets
 from vercel_sql.manifest import Manifest, Method, Resource, Trace
 from vercel_sql.tables.orphans import (
@@ -35,7 +35,6 @@ from vercel_sql.tables.orphans import (
     elapsed_ms,
     listed,
     proven,
-    value_at,
 )
 
 

@@ -22,8 +22,8 @@ from vercel_sql.errors import (
     PartialWriteError,
     UnknownOutcomeError,
 )
-from vercel_sql.ledger.create_results import Batch
 from vercel_sql.ledger.journal import JournalHandle, PendingCreate
+from vercel_sql.ledger.records import value_at
 from vercel_sql.ledger.secrets_file import UNCLAIMED
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.paths import made_state_dir
@@ -35,7 +35,6 @@ from vercel_sql.tables.orphans import (
     explained,
     marked,
     secretless,
-    value_at,
 )
 
 log = logger("tables")
@@ -152,7 +151,6 @@ def write_and_keep(
     unsaved = _saved(resource, method, table, keeping, handle.create)
     place = handle.saved_in if unsaved is None else None
     _note_answer(handle.create, made, place)
-    client.create_results.add(handle.create)
     problem = problem or unsaved
     if problem is not None:
         where = "kept in this error alone" if place is None else f"in {place}"
@@ -202,7 +200,8 @@ def carried_out(client: Client, send: Callable[[], T], method: Method | None = N
         UnknownOutcomeError: the statement ended while the request was under way.
         BaseException: what `send` raised.
     """
-    batch, scope = Batch(), client.current_scope
+    batch: list[JournalHandle] = []
+    scope = client.current_scope
 
     def act() -> T:
         # Whatever statement runs by then: this one's end is the end of all that it sends.
@@ -213,23 +212,30 @@ def carried_out(client: Client, send: Callable[[], T], method: Method | None = N
         overtime = _OVERTIME if method is not None and method.trace is not None else GRACE
         result = scope.run_to_end(act, GRACE, overtime)
     except AbandonedError as error:
-        batch.give_up(str(error))
+        _give_up(batch, str(error))
         raise unknown_outcome(error, method) from None
     except Exception:
-        client.create_results.take(batch.answered)  # their rows are in the error
+        client.create_results.take(batch)  # their rows are in the error
         raise
     except KeyboardInterrupt:
-        batch.give_up("it was interrupted")
+        _give_up(batch, "it was interrupted")
         raise
-    client.create_results.take(batch.answered)
+    client.create_results.take(batch)
     return result
+
+
+def _give_up(batch: list[JournalHandle], reason: str) -> None:
+    """Notes that nobody waits for some writes any more: whatever comes, nobody is given it."""
+    for handle in batch:
+        if handle.create is not None:
+            handle.create.given_up(reason)
 
 
 def unknown_outcome(error: AbandonedError, method: Method | None = None) -> UnknownOutcomeError:
     """The error for a write that nobody waits for any more."""
     advice = "list the table before you repeat the statement"
     if method is not None and method.makes_secret:
-        advice = "vercel-sql recover tells what came of it, before you repeat the statement"
+        advice = "run vercel-sql recover to see the outcome, before you repeat the statement"
     return UnknownOutcomeError(
         f"{error} while a request was under way. It may have been carried out all the "
         f"same, and was not sent again: {advice}",
