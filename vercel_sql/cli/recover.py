@@ -92,7 +92,7 @@ def _recover(arguments: argparse.Namespace) -> int:
         findings = list(examined.findings)
         if arguments.revoke is not None and examined.failure is None:
             findings = _revoked(client, examined, arguments)
-        return _told(client, arguments, replace(examined, findings=findings))
+        return _report(client, arguments, replace(examined, findings=findings))
     except OSError as error:
         if error.filename == STANDARD_OUTPUT:
             raise
@@ -202,14 +202,14 @@ def _asked(client: Client, orphans: Collection[tuple[Resource | None, str]]) -> 
     return ask(Plan("vercel-sql recover --revoke", len(shown), shown[: Plan.SHOWN], pace=pace))
 
 
-def _told(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:
+def _report(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:
     """Writes what was found, strikes off what is over, and gives the exit code."""
     from vercel_sql.ledger.journal import journal, tidy
     from vercel_sql.tables.recovery import Fate, forget_damage, note_search, settle
 
     findings, folder = examined.findings, journal().folder
     _write(_table(client, examined), arguments.format)
-    _tell_damage(examined.damage)
+    _report_damage(examined.damage)
     if examined.under_way:
         say(f"Under way at this API: {examined.under_way}. Run this again when they have ended.")
     elif not findings and not examined.damage:
@@ -235,7 +235,7 @@ def _told(client: Client, arguments: argparse.Namespace, examined: Examination) 
     return FINE if arguments.forget or is_over else ORPHANS
 
 
-def _tell_damage(damage: Damage) -> None:
+def _report_damage(damage: Damage) -> None:
     """Says which files can't be read whole, and what that means."""
     for path in damage.files:
         complain(
@@ -303,28 +303,20 @@ def _lines(client: Client, group: Sequence[Finding]) -> list[dict[str, Any]]:
 
     first = min(group, key=lambda finding: finding.create.intent.at)
     intent = first.create.intent
-    line: dict[str, Any] = {
-        "began": in_words(intent.at),
-        "method": f"{intent.resource}.{intent.method}",
-        "named": first.create.named or None,
-        "creates": len(group),
-        "outcome": first.fate.value,
-        "id": None,
-        "made": None,
-        "secret": first.saved_in,
-        "next": _next(client, first, None),
-    }
     rows = {row.key: row for finding in group for row in finding.rows}
-    if not rows:
-        return [line]
     return [
         {
-            **line,
-            "id": row.key,
-            "made": in_words(row.made_at) if row.made_at else None,
-            "next": _next(client, first, row.key),
+            "began": in_words(intent.at),
+            "method": f"{intent.resource}.{intent.method}",
+            "named": first.create.named or None,
+            "creates": len(group),
+            "outcome": first.fate.value,
+            "id": row.key if row else None,
+            "made": in_words(row.made_at) if row and row.made_at else None,
+            "secret": first.saved_in,
+            "next": _next(client, first, row.key if row else None),
         }
-        for row in rows.values()
+        for row in rows.values() or [None]
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from vercel_sql.ledger.journal_files import (
     unfinished,
 )
 from vercel_sql.ledger.records import CreateHistory, Intent, Outcome, value_at
-from vercel_sql.ledger.secrets_file import UNCLAIMED, read_secrets
+from vercel_sql.ledger.secrets_file import UNCLAIMED, SavedSecrets, read_secrets
 from vercel_sql.manifest import Manifest, Method, Resource, Trace
 from vercel_sql.tables.orphans import (
     Row,
@@ -159,7 +159,7 @@ class Examination:
     urls: Sequence[str] = ()
     failure: Error | None = None
     under_way: int = 0
-    damage: Damage = field(default_factory=Damage)
+    damage: Damage = Damage()
 
 
 def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examination:
@@ -282,7 +282,7 @@ class _Secrets:
         if place is None or method is None:
             return None
         key = None if answer is None else answer.key
-        for line in self._files[Path(place)].lines:
+        for line in self._files.get(Path(place), SavedSecrets()).lines:
             if _is_of(line, create.intent.id, key, method):
                 made = key or value_at(line, method.trace.key if method.trace else ())
                 return place, [Row(made, 0)] if isinstance(made, str) else []
