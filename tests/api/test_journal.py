@@ -24,13 +24,13 @@ from vercel_sql.ledger import journal as journals
 from vercel_sql.ledger import journal_files
 from vercel_sql.ledger.journal import Journal, JournalHandle, journal, release_all, tidy
 from vercel_sql.ledger.journal_files import (
+    CreateHistory,
     damaged_files,
     is_alive,
     journal_folder,
     read_all,
     unfinished,
 )
-from vercel_sql.ledger.records import CreateHistory
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import pytest
 
 from vercel_sql.cli.output import rescued
 from vercel_sql.cli.streams import OutputError
-from vercel_sql.ledger.create_results import CreateResults
+from vercel_sql.ledger.journal import CreateResults
 
 from .test_terminal import PROGRESS, on_a_terminal
 

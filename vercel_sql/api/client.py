@@ -46,8 +46,7 @@ from vercel_sql.errors import (
     UnauthorizedError,
 )
 from vercel_sql.ledger.audit_log import AuditLog, Auditor, count_request
-from vercel_sql.ledger.create_results import CreateResults
-from vercel_sql.ledger.journal import JournalHandle, journaled, release_all
+from vercel_sql.ledger.journal import CreateResults, JournalHandle, journaled, release_all
 from vercel_sql.manifest import Method, Provider
 
 log = logger("api")

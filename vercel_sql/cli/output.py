@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from vercel_sql.cli.streams import OutputError
 from vercel_sql.errors import Error
-from vercel_sql.ledger.create_results import CreateResults
+from vercel_sql.ledger.journal import CreateResults
 from vercel_sql.messages import complain
 from vercel_sql.render import SEPARATORS, Options, render
 from vercel_sql.render.terminal import for_log

@@ -22,7 +22,7 @@ from vercel_sql.api.requests import Request
 from vercel_sql.errors import APIError, AuditLogError, Error, StatementCancelledError
 from vercel_sql.files import READABLE, append_line, require_appendable
 from vercel_sql.ledger.journal import fingerprint, is_unsent
-from vercel_sql.ledger.records import value_at
+from vercel_sql.ledger.journal_files import value_at
 from vercel_sql.manifest import Method
 from vercel_sql.paths import named_path
 

@@ -25,7 +25,7 @@ from vercel_sql.api.proofs import is_alike
 from vercel_sql.api.server_clock import ServerClock, boot_id, steady_ms
 from vercel_sql.errors import Error, NotSupportedError, TransportError, UnknownOutcomeError
 from vercel_sql.ledger.journal import PendingCreate, now_ms
-from vercel_sql.ledger.records import CreateHistory, Intent
+from vercel_sql.ledger.journal_files import CreateHistory, Intent
 from vercel_sql.manifest import Method, Resource, Trace
 from vercel_sql.tables.calls import refuse_own_key
 from vercel_sql.tables.catalog import literal

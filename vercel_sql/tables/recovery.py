@@ -14,7 +14,10 @@ from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.errors import Error
 from vercel_sql.ledger.journal import LATEST_SECONDS, fingerprint, journal, now_ms
 from vercel_sql.ledger.journal_files import (
+    CreateHistory,
+    Intent,
     JournalFile,
+    Outcome,
     add_to,
     damaged_files,
     forget_damaged,
@@ -24,8 +27,8 @@ from vercel_sql.ledger.journal_files import (
     read_all,
     set_aside,
     unfinished,
+    value_at,
 )
-from vercel_sql.ledger.records import CreateHistory, Intent, Outcome, value_at
 from vercel_sql.ledger.secrets_file import UNCLAIMED, SavedSecrets, read_secrets
 from vercel_sql.manifest import Manifest, Method, Resource, Trace
 from vercel_sql.tables.orphans import (

@@ -23,7 +23,7 @@ from vercel_sql.errors import (
     UnknownOutcomeError,
 )
 from vercel_sql.ledger.journal import JournalHandle, PendingCreate
-from vercel_sql.ledger.records import value_at
+from vercel_sql.ledger.journal_files import value_at
 from vercel_sql.ledger.secrets_file import UNCLAIMED
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.paths import made_state_dir

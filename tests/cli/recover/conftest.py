@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from vercel_sql.ledger.journal_files import journal_folder
-from vercel_sql.ledger.records import decode_record, encode_record
+from vercel_sql.ledger.journal_files import decode_record, encode_record, journal_folder
 from vercel_sql.tables.orphans import unmarked
 
 from ..conftest import PATIENCE, environment, started

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from vercel_sql.errors import UnknownOutcomeError
-from vercel_sql.ledger.records import decode_record
+from vercel_sql.ledger.journal_files import decode_record
 
 from ..conftest import environment, started
 from .conftest import (
