@@ -291,11 +291,14 @@ class CreateResults:
             _batch.reset(token)
 
     def begin(self, handle: JournalHandle) -> None:
-        """Takes a write that is about to be sent: within `gathered`, for whoever waits for it."""
+        """Takes a write that is about to be sent within `gathered`, for whoever waits for it."""
         batch = _batch.get()
         if batch is not None:
             batch.append(handle)
-        else:
+
+    def add(self, handle: JournalHandle) -> None:
+        """Takes a write that was answered, unless somebody waits for it."""
+        if _batch.get() is None:
             self.take([handle])
 
     def take(self, batch: list[JournalHandle]) -> None:

@@ -151,6 +151,7 @@ def write_and_keep(
     unsaved = _saved(resource, method, table, keeping, handle.create)
     place = handle.saved_in if unsaved is None else None
     _note_answer(handle.create, made, place)
+    client.create_results.add(handle)
     problem = problem or unsaved
     if problem is not None:
         where = "kept in this error alone" if place is None else f"in {place}"
