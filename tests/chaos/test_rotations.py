@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "500": {"kind": "status", "status": 500},
     "500, acts": {"kind": "status", "status": 500, "acts": True},
     "403": {"kind": "status", "status": 403},
-    "429": {"kind": "status", "status": 429, "headers": {"Retry-After": "60"}},
+    "429": {"kind": "status", "status": 429, "headers": {"Retry-After": "1"}},
     "acts late": {"kind": "latency", "ms": 150},
     "acts, answers late": {"kind": "latency", "ms": 150, "acts_first": True},
 }
@@ -141,6 +142,8 @@ class Account:
             self._connection.execute(ROTATE).fetchall()
         except vercel_sql.OperationalError as error:
             ended = type(error).__name__
+            if isinstance(error, vercel_sql.WaitTooLongError):
+                time.sleep(error.wait)  # else all that follow are refused for that long, too
         else:
             ended = "done"
         # Whatever happened, the connection goes on.
@@ -225,5 +228,5 @@ def test_at_no_moment_is_there_no_working_token(
         print(f"{hits[point]:4} times: {point}")
     assert watch.without == []
     assert sum(ends.values()) == ROTATIONS
-    assert watch.revoked > ROTATIONS / 10
+    assert watch.revoked > ROTATIONS / 5
     assert all(hits[point] >= LEAST for point in [*POINTS, *KILLED]), hits

@@ -1,5 +1,6 @@
 """What goes wrong leaves the history as it was, and is told in a line."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -166,8 +167,15 @@ def test_eight_snapshots_at_once_take_turns(sim, file):
     assert list(content(file)) == [file.name]
 
 
-def test_a_file_that_another_made_meanwhile_is_kept(sim, here, file, monkeypatch):
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_that_another_made_meanwhile_is_kept(sim, here, file, monkeypatch, has_links):
     from vercel_sql.cli.history import store
+
+    def refused(_made, _path):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refused)
 
     real = store.prepare
 

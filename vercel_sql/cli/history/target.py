@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -30,6 +31,8 @@ _LACKING = re.compile(
     r"(?:download extension \"|required extension '|Extension \"(?:[^\"]*/)?)(\w+)"
     r"(?=[\"':]|\.duckdb_extension\" not found)"
 )
+# How systems say that a file system has no hard links.
+_NO_LINKS = {errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class Target:
@@ -200,8 +203,11 @@ def _made_whole(path: Path) -> Iterator[Path]:
             os.link(made, path)
         except FileExistsError:
             raise BusyError(f"another snapshot has made {path} meanwhile") from None
-        except OSError:
-            # A file system without links.
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if path.exists():
+                raise BusyError(f"another snapshot has made {path} meanwhile") from None
             made.rename(path)
 
 
