@@ -16,7 +16,7 @@ import pytest
 import vercel_sql
 from vercel_sql.ledger import journal as journals
 from vercel_sql.ledger.journal import journal
-from vercel_sql.ledger.journal_files import unfinished
+from vercel_sql.ledger.journal_files import read_all, unfinished
 from vercel_sql.tables.orphans import unmarked
 
 TABLE = "vercel.authentication.user_tokens"
@@ -359,6 +359,28 @@ def test_nothing_is_left_of_what_was_given(db, monkeypatch):
     monkeypatch.setattr(journals, "_KEPT_SECONDS", 0)
     db.close()
     assert not list(journal().folder.glob("*"))
+
+
+def test_each_of_two_creates_at_once_is_settled(attached, sim, sent, tmp_path):
+    """The end of one, and the beginning of another, says nothing about a third under way."""
+    con = attached(sim, writes=True, secrets_file=tmp_path / "secrets")
+
+    def create(name):
+        call = f"vercel.authentication.create_auth_token('{name}', request_id := '{name}')"
+        con.cursor().execute(f"SELECT bearerToken FROM {call}").fetchall()
+
+    sim.faults(kind="latency", ms=1500, method="POST")
+    slow = threading.Thread(target=create, args=("slow",))
+    slow.start()
+    for _ in range(6000):
+        if sent("POST"):
+            break
+        time.sleep(0.01)
+    create("quick")
+    slow.join()
+    vercel_sql.detach(con)
+    creates = [each for file in read_all(journal().folder) for each in file.creates]
+    assert [each.last.state for each in creates] == ["settled", "settled"]
 
 
 def test_what_was_named_stays_until_it_is_settled(db, sim):
