@@ -139,9 +139,9 @@ class Journal:
                 path = begin(self.folder, intent)
             except OSError as error:
                 raise JournalError(
-                    f"nothing was sent: what would be lost in a crash is noted first, and "
-                    f"{self.folder} can't be written: {error.strerror or 'unknown error'} "
-                    "(VERCEL_SQL_STATE_DIR names another folder)"
+                    f"the journal {self.folder} can't be written: "
+                    f"{error.strerror or 'unknown error'}. Without it a crash could lose a new "
+                    "secret, so nothing was sent (VERCEL_SQL_STATE_DIR names another folder)"
                 ) from None
             self._open.add(intent.id)
         return PendingCreate(self, intent, path)
