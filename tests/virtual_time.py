@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from vercel_sql.api.limits import RateBudgets
-from vercel_sql.api.server_clock import ServerClock, server_clocks
-from vercel_sql.api.steady_clock import steady_seconds
+from vercel_sql.api.server_clock import ServerClock, server_clocks, steady_seconds
 from vercel_sql.api.windows import HEAD_START
 from vercel_sql.simulator import Simulator
 

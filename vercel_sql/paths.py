@@ -1,4 +1,4 @@
-"""Paths that a person named, and folders that the environment does: each fails as a file would."""
+"""Paths that a person named, and the folders that the environment names for this package."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from vercel_sql.errors import JournalError, OperationalError
+from vercel_sql.files import make_private
+
+STATE_DIR_VARIABLE = "VERCEL_SQL_STATE_DIR"
+
 
 def named_path(path: str | os.PathLike[str]) -> Path:
-    """The path that a person named, where ``~`` is the home directory.
-
-    Raises:
-        OSError: it can't be the name of a file, or there is no such home directory.
-    """
+    """The path that a person named, where ``~`` is the home directory; else `OSError`."""
     if "\0" in os.fspath(path):
         raise OSError(errno.EINVAL, "that is not the name of a file")
     try:
@@ -23,15 +24,10 @@ def named_path(path: str | os.PathLike[str]) -> Path:
 
 
 def own_folder(variable: str, xdg: str, find: Callable[..., Path]) -> Path:
-    """A folder of this package's own; it need not be there yet.
+    """A folder of this package's own, which need not be there yet.
 
-    Args:
-        variable: the environment variable that names it.
-        xdg: the variable that the platform's own choice follows.
-        find: what gives that choice, one of platformdirs.
-
-    Raises:
-        OSError: nobody can tell where it is; the reason names what is to be changed.
+    The environment ``variable`` names it; else platformdirs' ``find`` does, which follows ``xdg``.
+    Raises `OSError`, with what has to be changed, where neither works.
     """
     given = os.environ.get(variable, "").strip()
     try:
@@ -46,11 +42,7 @@ def own_folder(variable: str, xdg: str, find: Callable[..., Path]) -> Path:
 
 
 def why_unusable(xdg: str) -> str | None:
-    """Why nobody can tell where the platform keeps this user's files, or None.
-
-    Args:
-        xdg: the environment variable that says so before the home directory does.
-    """
+    """Why nobody can tell where the platform keeps this user's files, or None."""
     named = os.environ.get(xdg, "").strip()
     if named:
         return None if os.path.isabs(named) else f"{xdg} is {named}, which is not a full path"
@@ -60,3 +52,27 @@ def why_unusable(xdg: str) -> str | None:
     if home == "~":
         return "there is no home directory, and HOME is not set"
     return None if os.path.isabs(home) else f"HOME is {home}, which is not a full path"
+
+
+def state_dir() -> Path:
+    """Where this package remembers things between two runs; it need not be there yet."""
+    import platformdirs
+
+    try:
+        return own_folder(STATE_DIR_VARIABLE, "XDG_STATE_HOME", platformdirs.user_state_path)
+    except OSError as error:
+        raise JournalError(f"there is no state directory: {error.strerror}") from None
+
+
+def made_state_dir() -> Path:
+    """The same folder, which is made where it is missing, for its user alone."""
+    folder = state_dir()
+    try:
+        make_private(folder)
+    except OSError as error:
+        failed = "used" if folder.exists() else "made"
+        raise OperationalError(
+            f"the state directory {folder} can't be {failed}: {error.strerror or 'unknown error'} "
+            f"({STATE_DIR_VARIABLE} names another)"
+        ) from None
+    return folder

@@ -15,9 +15,9 @@ import pytest
 import vercel_sql
 from vercel_sql.api import Credential, build_request
 from vercel_sql.api.account import ask_account
-from vercel_sql.api.audit_log import AuditLog, chosen_log
 from vercel_sql.api.causes import caused_by
 from vercel_sql.errors import APIError, AuditLogError, TransportError
+from vercel_sql.ledger.audit_log import AuditLog, chosen_log
 from vercel_sql.manifest import vercel
 
 KEYS = ["time", "api", "account", "credential", "statement", "resource", "method"]
@@ -203,9 +203,9 @@ def test_what_could_not_be_noted_is_said_and_goes_in_before_the_next(
     sim, client, method, path, lines, ids, monkeypatch, caplog
 ):
     delete = method("delete_auth_token")
-    append = "vercel_sql.api.audit_log.append_line"
+    append = "vercel_sql.ledger.audit_log.append_line"
 
-    def full(_handle, _line):
+    def full(*_arguments, **_options):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -239,7 +239,7 @@ def test_half_a_character_is_noted_too(path, lines):
 
 PROGRAM = """
 import sys
-from vercel_sql.api.audit_log import AuditLog
+from vercel_sql.ledger.audit_log import AuditLog
 log = AuditLog(sys.argv[1])
 for number in range(200):
     log.append({"process": sys.argv[2], "number": number, "text": "x" * 300})

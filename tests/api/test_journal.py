@@ -17,14 +17,20 @@ from typing import Any
 
 import pytest
 
-from vercel_sql.api import build_request, check_arguments, journal_files
-from vercel_sql.api import journal as journals
-from vercel_sql.api.journal import Journal, journal, release_all, tidy, unfinished
-from vercel_sql.api.journal_files import damaged_files, is_alive, journal_folder, read_all
-from vercel_sql.api.journal_records import Answered, Story, Unknown, Unsent
-from vercel_sql.api.noting import Trail
-from vercel_sql.api.os_files import lock
+from vercel_sql.api import build_request, check_arguments
 from vercel_sql.errors import JournalError, ServerError, TransportError, UnauthorizedError
+from vercel_sql.files import lock
+from vercel_sql.ledger import journal as journals
+from vercel_sql.ledger import journal_files
+from vercel_sql.ledger.journal import Journal, JournalHandle, journal, release_all, tidy
+from vercel_sql.ledger.journal_files import (
+    CreateHistory,
+    damaged_files,
+    is_alive,
+    journal_folder,
+    read_all,
+    unfinished,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -46,16 +52,16 @@ def client(make_client, sim):
 
 @pytest.fixture
 def send(client, method):
-    """Creates a token of a name: ``send("ci")`` gives its trail."""
+    """Creates a token of a name: ``send("ci")`` gives its handle."""
 
-    def send(name: str = "ci") -> Trail:
+    def send(name: str = "ci") -> JournalHandle:
         create = method("create_auth_token")
-        trail = Trail()
+        handle = JournalHandle()
         try:
-            client.send(build_request(create, check_arguments(create, {"name": name}, "")), trail)
+            client.send(build_request(create, check_arguments(create, {"name": name}, "")), handle)
         finally:
-            send.trail = trail
-        return trail
+            send.handle = handle
+        return handle
 
     return send
 
@@ -65,9 +71,9 @@ def intent(**more: Any) -> dict[str, Any]:
     return about | more
 
 
-def told(folder: Path) -> list[Story]:
-    """All stories of all files."""
-    return [story for file in read_all(folder) for story in file.stories]
+def told(folder: Path) -> list[CreateHistory]:
+    """All creates of all files."""
+    return [create for file in read_all(folder) for create in file.creates]
 
 
 def creates(folder: Path) -> list[Path]:
@@ -75,9 +81,9 @@ def creates(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.create"))
 
 
-def open_stories(folder: Path) -> list[Story]:
+def open_creates(folder: Path) -> list[CreateHistory]:
     """What has no end, and nobody goes on with."""
-    return [story for file in unfinished(folder) for story in file.stories]
+    return [create for file in unfinished(folder) for create in file.creates]
 
 
 # What is noted
@@ -91,20 +97,20 @@ def test_the_intent_is_on_the_disk_while_the_request_is_under_way(send, sim, fol
         if sim.requests():
             break
         time.sleep(0.005)
-    (story,) = told(folder)
+    (create,) = told(folder)
     assert sending.is_alive()
-    assert story.outcomes == ()
-    assert story.intent.values == {"name": "ci"}
-    assert (story.intent.resource, story.intent.method) == (
+    assert create.outcomes == ()
+    assert create.intent.values == {"name": "ci"}
+    assert (create.intent.resource, create.intent.method) == (
         "authentication.user_tokens",
         "create_auth_token",
     )
-    assert story.intent.url == sim.url
+    assert create.intent.url == sim.url
     sending.join()
 
 
 def test_neither_the_bearer_nor_the_secret_is_noted(send, sim, folder):
-    send().entry.answered("some id")
+    send().create.answered("some id")
     (file,) = creates(folder)
     text = file.read_text()
     assert sim.token not in text
@@ -135,11 +141,11 @@ def test_what_makes_no_secret_is_not_noted(client, sim, method, folder):
 @pytest.mark.parametrize(
     ("fault", "error", "outcome"),
     [
-        ({"kind": "drop_before"}, TransportError, Unknown),
-        ({"kind": "drop_after"}, TransportError, Unknown),
-        ({"kind": "cut_body"}, TransportError, Unknown),
-        ({"kind": "status", "status": 500}, ServerError, Unknown),
-        ({"kind": "status", "status": 401}, UnauthorizedError, Unsent),
+        ({"kind": "drop_before"}, TransportError, "unknown"),
+        ({"kind": "drop_after"}, TransportError, "unknown"),
+        ({"kind": "cut_body"}, TransportError, "unknown"),
+        ({"kind": "status", "status": 500}, ServerError, "unknown"),
+        ({"kind": "status", "status": 401}, UnauthorizedError, "unsent"),
     ],
     ids=str,
 )
@@ -147,17 +153,17 @@ def test_what_became_of_it_is_noted(send, sim, folder, fault, error, outcome):
     sim.faults(method="POST", **fault)
     with pytest.raises(error):
         send()
-    (story,) = told(folder)
-    assert isinstance(story.last, outcome)
-    assert story.is_open == (outcome is Unknown)
-    assert send.trail.entry.outcome == story.last
+    (create,) = told(folder)
+    assert create.last.state == outcome
+    assert create.is_open == (outcome == "unknown")
+    assert send.handle.create.outcome == create.last
 
 
 def test_no_connection_is_as_good_as_not_sent(send, sim, folder):
     sim.stop()
     with pytest.raises(TransportError):
         send()
-    assert isinstance(told(folder)[0].last, Unsent)
+    assert told(folder)[0].last.state == "unsent"
 
 
 # Nothing is sent that could not be noted
@@ -172,7 +178,7 @@ def test_nothing_is_sent_where_the_journal_cannot_be_written(send, sim, folder):
 
 
 def test_what_comes_of_it_may_fail_to_be_noted(send, folder, monkeypatch, caplog):
-    entry = send().entry
+    entry = send().create
 
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
@@ -188,9 +194,9 @@ def test_what_comes_of_it_may_fail_to_be_noted(send, folder, monkeypatch, caplog
 
 def test_a_file_is_gone_when_it_has_ended(send, client, folder, monkeypatch):
     monkeypatch.setattr(journals, "_KEPT_SECONDS", 0)
-    trail = send()
-    trail.entry.answered("an id")
-    client.receipts.take([trail.entry])
+    handle = send()
+    handle.create.answered("an id")
+    client.create_results.take([handle])
     client.close()
     assert list(folder.iterdir()) == []
 
@@ -200,12 +206,12 @@ def test_a_file_stays_where_something_has_no_end(send, client, sim, folder):
     with pytest.raises(TransportError):
         send()
     client.close()
-    (story,) = open_stories(folder)
-    assert story.intent.values == {"name": "ci"}
+    (create,) = open_creates(folder)
+    assert create.intent.values == {"name": "ci"}
 
 
 def test_what_this_process_goes_on_with_is_not_left_behind(send, folder):
-    entry = send().entry
+    entry = send().create
     assert unfinished(folder) == []
     entry.answered("an id")
     assert unfinished(folder) == []  # its secret may yet be shown
@@ -219,7 +225,7 @@ def test_what_was_given_up_may_still_be_answered(folder):
     entry.given_up("interrupted")
     (file,) = unfinished(folder)
     assert not file.is_left
-    assert file.stories[0].is_under_way
+    assert file.creates[0].is_under_way
     notes.release()
     assert not unfinished(folder)[0].is_left, "its request goes on"
     entry.unknown("no answer")
@@ -250,7 +256,7 @@ def test_half_a_character_is_noted_too(folder):
     notes = Journal(folder)
     notes.begin(**intent()).answered("tok\ud800")
     assert notes.known_keys() == {"tok\ud800"}
-    assert [story.answer.key for story in told(folder)] == ["tok\ud800"]
+    assert [create.answer.key for create in told(folder)] == ["tok\ud800"]
 
 
 def test_a_journal_that_somebody_removed_is_made_again(folder):
@@ -258,7 +264,7 @@ def test_a_journal_that_somebody_removed_is_made_again(folder):
     notes.begin(**intent()).settled("given")
     shutil.rmtree(folder)
     lost = notes.begin(**intent())
-    assert [story.intent for story in told(folder)] == [lost.intent]
+    assert [create.intent for create in told(folder)] == [lost.intent]
 
 
 def test_its_folders_are_for_the_user_alone(folder):
@@ -359,11 +365,14 @@ def test_a_file_of_an_earlier_version_is_read(folder):
         {"type": "intent", "id": "b", "at": 2, "url": "http://x", "resource": "s.r", "method": "m"},
         {"type": "answered", "id": "a", "at": 3, "key": "made"},
         {"type": "settled", "id": "a", "at": 4, "how": "given"},
+        {"type": "given up", "id": "b", "at": 5, "reason": "interrupted"},
+        {"type": "unknown", "id": "b", "at": 6, "reason": "r", "candidates": ["k"], "since": 1},
     ]
     (folder / "12-ab.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     (file,) = unfinished(folder)
     assert file.is_whole
-    assert [story.is_open for story in file.stories] == [False, True]
+    assert [create.is_open for create in file.creates] == [False, True]
+    assert file.creates[1].unknowns[0].candidates == ("k",)
     assert Journal(folder).known_keys() == {"made"}
 
 
@@ -381,12 +390,12 @@ def test_threads_share_it(folder):
         thread.start()
     for thread in threads:
         thread.join()
-    assert [type(story.last) for story in told(folder)] == [Answered] * 100
+    assert [create.last.state for create in told(folder)] == ["answered"] * 100
 
 
 _SCRIPT = """
 import os, sys, time
-from vercel_sql.api.journal import journal
+from vercel_sql.ledger.journal import journal
 entry = journal().begin(url="http://x", resource="s.r", method="make", values={"name": "n"})
 """
 
@@ -410,9 +419,9 @@ def test_a_process_that_was_killed_leaves_what_it_had_begun(folder):
     assert unfinished(folder) == []
     process.send_signal(signal.SIGKILL)
     ended(process)
-    (story,) = open_stories(folder)
-    assert story.outcomes == ()
-    assert story.intent.process.startswith(f"{process.pid}-")
+    (create,) = open_creates(folder)
+    assert create.outcomes == ()
+    assert create.intent.process.startswith(f"{process.pid}-")
     tidy(folder)
     assert [path.suffix for path in folder.iterdir()] == [".create"]
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,19 +34,19 @@ class Ended:
 class Operator:
     """Somebody who runs one command after the other, each in a process of its own."""
 
-    def __init__(self, folder: Path, sim: Simulator) -> None:
+    def __init__(self, folder: Path, sim: Simulator | None = None) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         environment = without_tools() | {
             "PATH": os.environ["PATH"],
-            "VERCEL_TOKEN": sim.token,
-            "VERCEL_API_URL": sim.url,
-            "VERCEL_OAUTH_URL": sim.url,
             "VERCEL_SQL_STATE_DIR": str(folder / "state"),
             "VERCEL_SQL_CONFIG_DIR": str(folder / "config"),
             "VERCEL_SQL_KEYRING": "off",
             "HOME": str(folder),
         }
+        if sim is not None:
+            environment["VERCEL_TOKEN"] = sim.token
+            environment["VERCEL_API_URL"] = environment["VERCEL_OAUTH_URL"] = sim.url
         self._process = subprocess.Popen(
             [sys.executable, str(SCRIPT)],
             env=environment,
@@ -56,12 +56,18 @@ class Operator:
             start_new_session=True,
         )
 
-    def run(self, name: str, *arguments: str, kill_when: Callable[[], bool] | None = None) -> Ended:
+    def run(
+        self,
+        name: str,
+        *arguments: str,
+        kill_when: Callable[[], object] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Ended:
         """Runs a command; where `kill_when` says so, it is killed with a SIGKILL."""
         out, err = self.folder / f"{name}.out", self.folder / f"{name}.err"
         for each in (out, err):
             each.touch(0o600)  # it may be killed before it has opened them
-        command = {"arguments": arguments, "out": str(out), "err": str(err)}
+        command = {"arguments": arguments, "out": str(out), "err": str(err), "env": dict(env or {})}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(command) + "\n")
@@ -82,7 +88,7 @@ class Operator:
         self._process.communicate(timeout=30)
 
 
-def _kill(child: int, when: Callable[[], bool] | None, ended: threading.Event) -> None:
+def _kill(child: int, when: Callable[[], object] | None, ended: threading.Event) -> None:
     if when is None:
         return
     while not ended.is_set():

@@ -2,7 +2,8 @@
 
 Importing the package takes longer than many a command, so each child is forked from a process
 that has imported it: this script, which reads one JSON object a line (``arguments``, ``out``,
-``err``), answers with the child's process id, and then, when it has ended, with its exit code.
+``err``, and ``env``, which is added to its environment), answers with the child's process id, and
+then, when it has ended, with its exit code.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ for _name in (
 vercel().service("authentication")
 
 
-def _run(arguments: list[str], out: str, err: str) -> int:
+def _run(arguments: list[str], out: str, err: str, env: dict[str, str]) -> int:
     """What the installed command does with its streams and exit code, in a forked child."""
+    os.environ.update(env)
     for path, stream in ((out, 1), (err, 2)):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(handle, stream)

@@ -22,7 +22,7 @@ import httpx
 import msgspec
 import pytest
 
-from vercel_sql.api.journal_records import decode_record, encode_record
+from vercel_sql.ledger.journal_files import decode_record, encode_record
 from vercel_sql.simulator import Simulator
 
 from ..scale import scaled

@@ -87,10 +87,10 @@ def test_a_life_of_a_login(command, sim, path, lines):
 
 
 def test_a_write_that_was_not_noted_prints_its_row_and_fails(here, sim, path, monkeypatch):
-    def full(_handle, _line):
+    def full(*_arguments, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vercel_sql.api.audit_log.append_line", full)
+    monkeypatch.setattr("vercel_sql.ledger.audit_log.append_line", full)
     ended = here("--audit-log", str(path), "-o", "json", "-c", SQL, "-c", SQL, sim=sim)
     assert ended.code == 1
     (row,) = json.loads(ended.out)

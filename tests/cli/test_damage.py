@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from vercel_sql.api.journal_files import journal_folder
 from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.ledger.journal_files import journal_folder
 
 from ..scale import scaled
 
@@ -58,8 +58,8 @@ def check(file: Path, run: Callable[[], tuple[int, str]], fails: tuple[int, ...]
 
 def test_the_journal(here, sim, monkeypatch):
     """What it tells is over; damage makes it open, or unreadable."""
-    monkeypatch.setattr("vercel_sql.api.journal.tidy", lambda _folder: None)
-    monkeypatch.setattr("vercel_sql.api.journal._KEPT_SECONDS", 1e9)
+    monkeypatch.setattr("vercel_sql.ledger.journal.tidy", lambda _folder: None)
+    monkeypatch.setattr("vercel_sql.ledger.journal._KEPT_SECONDS", 1e9)
     assert here("-c", INSERT, sim=sim).code == 0
     (file,) = journal_folder().glob("*.create")
 

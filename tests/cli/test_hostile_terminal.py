@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from vercel_sql.api.receipts import Receipts
 from vercel_sql.cli.output import rescued
 from vercel_sql.cli.streams import OutputError
+from vercel_sql.ledger.journal import CreateResults
 
 from .test_terminal import PROGRESS, on_a_terminal
 
@@ -204,7 +204,7 @@ class Watched(io.StringIO):
 def test_rows_that_could_not_be_written_where_they_belong(monkeypatch):
     monkeypatch.setattr("sys.stderr", Watched())
     table = pa.table({"bearerToken": ["vcp_shownOnce"], "name": [ALL]})
-    with pytest.raises(OutputError), rescued(table, frozenset({"bearerToken"}), Receipts()):
+    with pytest.raises(OutputError), rescued(table, frozenset({"bearerToken"}), CreateResults()):
         raise OSError(28, "No space left on device")
     text = sys.stderr.getvalue()
     assert "vcp_shownOnce" in text

@@ -19,7 +19,7 @@ import duckdb
 import pytest
 
 from vercel_sql.api.login_store import LoginStore
-from vercel_sql.api.private_files import READABLE, make_private, open_private, read_trusted
+from vercel_sql.files import READABLE, make_private, open_private, read_trusted
 
 from ..scale import SCALE
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from vercel_sql.api.journal_files import read_all
 from vercel_sql.api.login_store import LoginStore
+from vercel_sql.ledger.journal_files import read_all
 
 EMAIL = "ada@example.com"
 VERIFY = "/registration/verify"
@@ -18,7 +18,7 @@ VERIFY = "/registration/verify"
 def noted(account):
     """What the person's journal tells."""
     folder = account.home / ".local" / "state" / "vercel-sql" / "journal"
-    return lambda: [story for file in read_all(folder) for story in file.stories]
+    return lambda: [story for file in read_all(folder) for story in file.creates]
 
 
 @pytest.fixture

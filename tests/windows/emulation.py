@@ -43,9 +43,9 @@ def install() -> None:
     os.replace = os.rename = _replace  # type: ignore[assignment]
     os.mkdir = _mkdir  # type: ignore[assignment]
     sys.modules["msvcrt"] = SimpleNamespace(LK_NBLCK=2, locking=_locking)  # type: ignore[assignment]
-    from vercel_sql.api import os_files, private_files  # noqa: F401 - without these flags
+    from vercel_sql import files  # without these flags
 
-    os_files.IS_WINDOWS = True
+    files.IS_WINDOWS = True
     os.O_NONBLOCK = _NONBLOCK  # for filelock, which is that of Linux here
 
 

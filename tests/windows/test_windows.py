@@ -99,9 +99,9 @@ def test_a_create_that_was_cut_off_is_recovered(machine, sim, tmp_path):
     sim.faults(kind="drop_after", method="POST")
     program = f"""
         import os, vercel_sql
-        from vercel_sql.api import journal
+        from vercel_sql.ledger import journal
         con = vercel_sql.connect()
-        journal.Entry.unknown = lambda *_, **__: os._exit(9)  # as if it were killed
+        journal.PendingCreate.unknown = lambda *_, **__: os._exit(9)  # as if it were killed
         con.execute("INSERT INTO {TABLE} (name) SELECT 'lost' RETURNING bearerToken")
     """
     code, _, err = machine.ended(machine.start(program))
@@ -115,15 +115,15 @@ def test_a_create_that_was_cut_off_is_recovered(machine, sim, tmp_path):
 def test_a_create_that_goes_on_is_left_in_peace(machine, tmp_path):
     program = f"""
         import vercel_sql
-        import vercel_sql.api.noting as noting
-        original = noting.journal
+        import vercel_sql.ledger.journal as journals
+        original = journals.journal
         class Paused:
             def begin(self, **about):
-                entry = original().begin(**about)
+                create = original().begin(**about)
                 print("begun", flush=True)
                 input()
-                return entry
-        noting.journal = Paused
+                return create
+        journals.journal = Paused
         con = vercel_sql.connect()
         con.execute("INSERT INTO {TABLE} (name) SELECT 'slow' RETURNING bearerToken").fetchall()
         con.close()
@@ -139,7 +139,8 @@ def test_two_processes_share_a_secrets_file(machine, tmp_path):
     program = """
         from pathlib import Path
         from vercel_sql.api import SecretsFile
-        import sys
+        from vercel_sql.ledger import secrets_file
+        secrets_file.note_length = lambda *_: None  # the journal's files are another matter
         file = SecretsFile(Path("s.jsonl"))
         for number in range(100):
             file.append("r", "m", {"n": number, "padding": "x" * 500}, create="c")
@@ -207,9 +208,9 @@ def test_a_reader_of_a_moment_does_not_hinder_a_write(machine):
         """
         import threading, time
         from pathlib import Path
-        from vercel_sql.api import os_files
+        from vercel_sql import files
         new, old = Path("new"), Path("old")
-        for act in (lambda: os_files.replace(new, old), lambda: os_files.remove(old)):
+        for act in (lambda: files.replace(new, old), lambda: files.remove(old)):
             new.write_text("new")
             old.write_text("old")
             reader = open(old)
@@ -219,7 +220,7 @@ def test_a_reader_of_a_moment_does_not_hinder_a_write(machine):
         old.write_text("old")
         reader = open(old)
         try:
-            os_files.remove(old)
+            files.remove(old)
         except PermissionError:
             print("still open")
         """
@@ -236,7 +237,7 @@ def test_files_of_mode_0666_are_no_reproach(machine, tmp_path, sim):
     assert (code, out, err) == (0, "n\n31\n", "")
     out = machine.program(
         """
-        from vercel_sql.api.private_files import read_trusted
+        from vercel_sql.files import read_trusted
         from pathlib import Path
         print(read_trusted(Path("token"), forbidden=0o077)[1])
         """

@@ -11,8 +11,8 @@ from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.paging import PageContent, walk
 from vercel_sql.api.redaction import MASK, Redactor
 from vercel_sql.api.requests import Request, build_request
-from vercel_sql.api.secrets_file import SecretsFile
 from vercel_sql.api.sources import find_credential
+from vercel_sql.ledger.secrets_file import SecretsFile
 
 __all__ = [
     "MASK",

@@ -7,10 +7,10 @@ from typing import Any
 
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.client import Client
-from vercel_sql.api.noting import Trail
 from vercel_sql.api.procedures import run_procedure
 from vercel_sql.api.requests import build_request
 from vercel_sql.errors import AnswerError
+from vercel_sql.ledger.journal import JournalHandle
 from vercel_sql.manifest import Method, vercel
 
 
@@ -19,18 +19,18 @@ def call(
     resource: str,
     name: str,
     arguments: Mapping[str, Any],
-    trail: Trail | None = None,
+    handle: JournalHandle | None = None,
 ) -> dict[str, Any]:
     """The whole answer, an object; every secret in it is known to the client's redactor.
 
-    Whoever calls what makes a secret says with `Receipts.release` what became of it.
+    Whoever calls what makes a secret says with `CreateResults.release` what became of it.
 
     Args:
         client: sends the request.
         resource: service and resource, as in ``oauth.tokens``.
         name: the name of the method.
         arguments: the values by the parameters' names; None is left out.
-        trail: is given what the journal says.
+        handle: is given what the journal says.
 
     Raises:
         Error: as for `Client.send` and `check_arguments`.
@@ -41,9 +41,9 @@ def call(
     checked = check_arguments(method, arguments, where, client.clock(method.server))
     if method.procedure is not None:
         return run_procedure(client, method, checked)
-    trail = trail or Trail()
+    handle = handle or JournalHandle()
     try:
-        answer = client.send(build_request(method, checked), trail)
+        answer = client.send(build_request(method, checked), handle)
         content = answer.json()
         if not isinstance(content, dict):
             raise answer.unusable("it is not an object")
@@ -51,11 +51,11 @@ def call(
             if column.secret:
                 _learn(client, content.get(column.name), column.optional, answer.unusable)
     except AnswerError as error:
-        trail.lost(client.redactor.mask(str(error)))
+        handle.lost(client.redactor.mask(str(error)))
         raise
-    if trail.entry is not None:
-        trail.entry.answered(None)
-        client.receipts.hold(trail.entry)
+    if handle.create is not None:
+        handle.create.answered(None)
+        client.create_results.hold(handle.create)
     return content
 
 

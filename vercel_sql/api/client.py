@@ -16,8 +16,6 @@ import tenacity
 
 from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
-from vercel_sql.api.audit_log import AuditLog
-from vercel_sql.api.auditing import Auditor, count_request
 from vercel_sql.api.cancel_scope import GRACE, CancelScope, LimitWaits, checked_seconds
 from vercel_sql.api.connections import Connections, close_when_dropped
 from vercel_sql.api.credentials import TokenSource
@@ -26,14 +24,11 @@ from vercel_sql.api.discovery import located
 from vercel_sql.api.doubts import Doubts
 from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.exchange import Received, exchange, longest, not_whole
-from vercel_sql.api.journal import release_all
 from vercel_sql.api.leaving import SentScope
 from vercel_sql.api.limits import RateBudgets
 from vercel_sql.api.logger import logger
-from vercel_sql.api.noting import Trail, noted
 from vercel_sql.api.observers import Observers
 from vercel_sql.api.proofs import Proofs
-from vercel_sql.api.receipts import Receipts
 from vercel_sql.api.redaction import KnownSecrets
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.refusals import refused
@@ -50,6 +45,8 @@ from vercel_sql.errors import (
     ReadOnlyError,
     UnauthorizedError,
 )
+from vercel_sql.ledger.audit_log import AuditLog, Auditor, count_request
+from vercel_sql.ledger.journal import CreateResults, JournalHandle, journaled, release_all
 from vercel_sql.manifest import Method, Provider
 
 log = logger("api")
@@ -65,7 +62,7 @@ class Client(HoldsSecrets):
         proofs: what its answers have shown, to tell whose answer the next one is.
         connections: what the requests go out on.
         doubts: tells of values that could not be decoded exactly.
-        receipts: answers that showed a secret, until whoever asked has surely had them.
+        create_results: answers that showed a secret, until whoever asked has surely had them.
         auditor: notes every write in the audit log; None where there is none.
 
     Args:
@@ -111,7 +108,7 @@ class Client(HoldsSecrets):
         self.auditor = Auditor(self, audit_log) if audit_log is not None else None
         self._guards = 0
         self.pages, self.doubts = Observers[PageEvent](), Doubts()
-        self.receipts = Receipts()
+        self.create_results = CreateResults()
         self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
         self.connections = Connections()
@@ -209,7 +206,7 @@ class Client(HoldsSecrets):
     def close(self) -> None:
         """Closes it for good; whatever secrets its answers showed count as taken from now on."""
         self.connections.close()
-        self.receipts.settle()
+        self.create_results.settle()
         release_all()
 
     def refuse_if_read_only(self, method: Method) -> None:
@@ -250,12 +247,12 @@ class Client(HoldsSecrets):
             return request
         return replace(request, query=(*request.query, ("teamId", team)))
 
-    def send(self, request: Request, trail: Trail | None = None) -> Answer:
+    def send(self, request: Request, handle: JournalHandle | None = None) -> Answer:
         """Sends a request, again where that is safe, and gives the answer with status 2xx.
 
         Args:
             request: what is sent.
-            trail: is given what the journal says of a secret that is made.
+            handle: is given what the journal says of a secret that is made.
 
         Raises:
             ReadOnlyError: the method is a write, and the client is read-only.
@@ -269,22 +266,22 @@ class Client(HoldsSecrets):
         for secret in request.secrets:
             self.redactor.add(secret)
         bearer = self._own_bearer(request)
-        trail = trail or Trail()
+        handle = handle or JournalHandle()
         if self.auditor is None or request.method.reads:
-            return self._send_renewing(request, bearer, trail)
-        send = partial(self._send_renewing, request, bearer, trail)
-        return self.auditor.noted(request, bearer, send)
+            return self._send_renewing(request, bearer, handle)
+        send = partial(self._send_renewing, request, bearer, handle)
+        return self.auditor.audited(request, bearer, send)
 
-    def _send_renewing(self, request: Request, bearer: str | None, trail: Trail) -> Answer:
+    def _send_renewing(self, request: Request, bearer: str | None, handle: JournalHandle) -> Answer:
         """Sends a request, once more with another token where its own is dead."""
         try:
-            return self._send_noted(request, bearer, trail)
+            return self._send_noted(request, bearer, handle)
         except (UnauthorizedError, ForbiddenError) as refused:
             renewed = self._renewed(bearer, refused)
             if renewed is None:
                 raise
         # The API refused to act for a dead token, so that even a write may be sent again.
-        return self._send_noted(request, renewed, trail)
+        return self._send_noted(request, renewed, handle)
 
     def _own_bearer(self, request: Request) -> str | None:
         """The connection's own token, where the request goes out with it."""
@@ -306,14 +303,14 @@ class Client(HoldsSecrets):
         self.redactor.add(renewed)
         return renewed
 
-    def _send_noted(self, request: Request, bearer: str | None, trail: Trail) -> Answer:
+    def _send_noted(self, request: Request, bearer: str | None, handle: JournalHandle) -> Answer:
         """Sends a request; what makes a secret is in the journal before it goes out."""
         method = request.method
         if not method.makes_secret:
             return self._send_retrying(request, bearer)
         url, clock = self.urls[method.server], self.clock(method.server)
         self.connections.prepare(url)
-        with noted(request, url, clock, bearer, self.redactor, trail):
+        with journaled(request, url, clock, bearer, self.redactor, handle):
             return self._send_retrying(request, bearer)
 
     def _send_retrying(self, request: Request, bearer: str | None) -> Answer:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vercel_sql.api.discovery import endpoint
-from vercel_sql.api.private_files import read_trusted
 from vercel_sql.errors import OperationalError, ParameterError
+from vercel_sql.files import read_trusted
 from vercel_sql.manifest import Method, vercel
 
 if TYPE_CHECKING:

@@ -12,13 +12,20 @@ from typing import Any, Literal
 
 import msgspec
 
-from vercel_sql.api.appending import open_for_appending
 from vercel_sql.api.client_auth import Signing
 from vercel_sql.api.logger import logger
-from vercel_sql.api.os_files import permissions, remove, replace, sync_folder
-from vercel_sql.api.private_files import READABLE, make_private, open_private
 from vercel_sql.api.system_keyring import KeyringError, with_keyring
 from vercel_sql.errors import OperationalError
+from vercel_sql.files import (
+    READABLE,
+    make_private,
+    open_for_appending,
+    open_private,
+    permissions,
+    remove,
+    replace,
+    sync_folder,
+)
 from vercel_sql.messages import SAID_AFTER
 from vercel_sql.paths import own_folder
 

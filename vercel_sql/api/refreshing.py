@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.calls import call, find_method
 from vercel_sql.api.cancel_scope import CancelScope, LimitWaits
 from vercel_sql.api.causes import caused_by
@@ -33,6 +32,7 @@ from vercel_sql.errors import (
     TransportError,
     WaitTooLongError,
 )
+from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.manifest import Provider
 
 # How long before its end a token is renewed, in milliseconds.
@@ -138,7 +138,7 @@ def _refresh(client: Client, store: LoginStore, login: SavedLogin) -> SavedLogin
     finally:
         client.close()
     fresh = with_tokens(login, answer)
-    client.receipts.release(f"saved in {store.write(fresh)}")
+    client.create_results.release(f"saved in {store.write(fresh)}")
     return fresh
 
 

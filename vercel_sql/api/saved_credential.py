@@ -6,13 +6,13 @@ import threading
 
 import msgspec
 
-from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.credentials import Successor, missing_token
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.api.official_login import official_login
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.refreshing import is_fresh, now_ms, renewed
 from vercel_sql.errors import Error, MissingTokenError, NotSupportedError, OperationalError
+from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.manifest import Provider
 
 

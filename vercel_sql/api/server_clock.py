@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 from vercel_sql.api.durations import spelled
 from vercel_sql.api.shared import Shared
-from vercel_sql.api.steady_clock import steady_seconds
 
+# On Linux `monotonic` stands still while the machine sleeps, and this one does not.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", None)
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Two clocks drift apart by so much a second at most, unless one of them is broken.
 _DRIFT = 1e-4
 # So many answers in a row must contradict what is known before they are believed: a single one
@@ -20,6 +23,27 @@ _DRIFT = 1e-4
 _DISSENTERS = 3
 # From how many seconds on it is worth telling that the local clock is wrong.
 _TELLING = 5.0
+
+
+def steady_seconds() -> float:
+    """Seconds since some moment before this machine's start, by a clock that nobody sets."""
+    return time.monotonic() if _STEADY is None else time.clock_gettime(_STEADY)
+
+
+def steady_ms() -> int:
+    """The same in milliseconds; all processes of this machine share it."""
+    return int(steady_seconds() * 1000)
+
+
+def boot_id() -> str | None:
+    """What tells one run of this machine from another; None where the platform has no such thing.
+
+    Moments of `steady_ms` can be compared between processes where this is equal.
+    """
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)

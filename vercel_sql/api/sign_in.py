@@ -16,11 +16,9 @@ from vercel_sql.api.calls import call, find_method
 from vercel_sql.api.client import Client
 from vercel_sql.api.client_auth import Signing, client_credentials
 from vercel_sql.api.id_tokens import verify_id_token
-from vercel_sql.api.journal import Entry
 from vercel_sql.api.logger import logger
 from vercel_sql.api.login_store import SavedLogin
 from vercel_sql.api.loopback import RedirectReceiver
-from vercel_sql.api.noting import Trail, is_unsent
 from vercel_sql.api.refreshing import now_ms, with_tokens
 from vercel_sql.api.requests import build_request
 from vercel_sql.errors import (
@@ -34,6 +32,7 @@ from vercel_sql.errors import (
     TransportError,
     WaitTooLongError,
 )
+from vercel_sql.ledger.journal import JournalHandle, PendingCreate, is_unsent
 
 log = logger("api")
 _Failure: TypeAlias = APIError | RequestError | WaitTooLongError
@@ -111,7 +110,7 @@ def by_email(
     if not isinstance(begun.get("securityCode"), str):
         raise OperationalError("the answer to email_login holds no security code to compare")
     show_code(begun["securityCode"])
-    client.receipts.release("shown")
+    client.create_results.release("shown")
     arguments |= {"token": begun["token"]}
     poll = _Poll(client, "authentication.user_tokens", "verify_token", lambda: arguments)
     made = poll.until_allowed(
@@ -231,11 +230,11 @@ class _Poll:
         method: str,
         arguments: Callable[[], Mapping[str, Any]],
     ) -> None:
-        self._ask: Callable[[Trail], dict[str, Any]] = lambda trail: call(
-            client, resource, method, arguments(), trail
+        self._ask: Callable[[JournalHandle], dict[str, Any]] = lambda handle: call(
+            client, resource, method, arguments(), handle
         )
         self._failure: Error | None = None
-        self._lost: list[Entry] = []
+        self._lost: list[PendingCreate] = []
 
     def until_allowed(
         self,
@@ -259,14 +258,14 @@ class _Poll:
         """
         deadline, pause = time.monotonic() + seconds, interval
         while True:
-            trail, failed = Trail(), False
+            handle, failed = JournalHandle(), False
             try:
-                answer = self._ask(trail)
+                answer = self._ask(handle)
             except (APIError, RequestError, WaitTooLongError) as error:
                 added = longer(error) if isinstance(error, APIError) else None
                 failed = added is None
                 if added is None:
-                    self._remember(error, trail)
+                    self._remember(error, handle)
                     pause = max(interval, min(pause * 2, _LONGEST_INTERVAL))
                 else:
                     self._waits_on(error)
@@ -290,7 +289,7 @@ class _Poll:
         if not self._lost or getattr(error, "code", "") in _LONGER:
             self._none_lost()
 
-    def _remember(self, error: _Failure, trail: Trail) -> None:
+    def _remember(self, error: _Failure, handle: JournalHandle) -> None:
         """Remembers a failure that may pass; raises any other."""
         if not _may_pass(error):
             if self._lost and getattr(error, "code", "") != "access_denied":
@@ -301,8 +300,8 @@ class _Poll:
                 ) from None
             raise error
         self._failure = error
-        if trail.entry is not None and not is_unsent(error):
-            self._lost.append(trail.entry)
+        if handle.create is not None and not is_unsent(error):
+            self._lost.append(handle.create)
 
     def _too_late(self, nobody: str) -> OperationalError:
         if self._failure is None:
@@ -338,16 +337,16 @@ def _authorize_device(client: Client, arguments: Mapping[str, Any]) -> dict[str,
             "devices; without --device, a browser on this machine is used"
         )
     checked = check_arguments(method, arguments, "vercel.oauth.sign_in: authorize_device")
-    trail = Trail()
-    answer = client.send(build_request(method, checked), trail)
+    handle = JournalHandle()
+    answer = client.send(build_request(method, checked), handle)
     content = answer.json()
     if not isinstance(content, dict) or not isinstance(content.get("device_code"), str):
-        trail.lost("it names no device code")
+        handle.lost("it names no device code")
         raise answer.unusable("it names no device code")
     client.redactor.add(content["device_code"])
-    if trail.entry is not None:
+    if handle.create is not None:
         # Of no use to anybody before the person allows it, and for minutes only.
-        trail.entry.settled("asked")
+        handle.create.settled("asked")
     return content
 
 
@@ -398,7 +397,7 @@ def _revoked_on_failure(client: Client, app: App, tokens: Mapping[str, Any]) -> 
         with suppress(Error):
             revoked = {**app.credentials(client), "token": tokens["access_token"]}
             call(client, "oauth.tokens", "revoke_token", revoked)
-            client.receipts.release("revoked")
+            client.create_results.release("revoked")
         raise
 
 

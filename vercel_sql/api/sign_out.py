@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.calls import call
 from vercel_sql.api.client import Client
 from vercel_sql.api.credentials import Credential
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.api.refreshing import is_fresh, login_credentials
 from vercel_sql.errors import APIError, Error
+from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.manifest import Provider
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from vercel_sql.api.audit_log import AuditLog
 from vercel_sql.api.credentials import Credential, TokenSource, checked_token, given_credential
 from vercel_sql.api.logger import logger
-from vercel_sql.api.private_files import read_trusted
 from vercel_sql.api.saved_credential import SavedCredential
 from vercel_sql.api.transport import base_url
 from vercel_sql.errors import OperationalError
+from vercel_sql.files import read_trusted
+from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.manifest import Provider
 from vercel_sql.paths import named_path
 

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Callable
 
 from vercel_sql.api import Client, Credential
-from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.cli.exit_codes import FAILED, WRONG_USE
 from vercel_sql.errors import Error, ParameterError
+from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import vercel
 from vercel_sql.messages import complain
 

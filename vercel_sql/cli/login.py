@@ -126,9 +126,9 @@ def _login(arguments: argparse.Namespace) -> int:
             store.require_writable()
         with caused_by("login"):
             login = _signed_in(client, arguments)
-        with rescued(_secrets(login), _SECRETS, client.receipts), store.locked():
+        with rescued(_secrets(login), _SECRETS, client.create_results), store.locked():
             place = store.write(login)
-        client.receipts.release(f"saved in {place}")
+        client.create_results.release(f"saved in {place}")
     finally:
         client.close()
     who = _who(store, login, arguments.request_timeout)

@@ -12,9 +12,9 @@ from typing import TextIO
 
 import pyarrow as pa
 
-from vercel_sql.api.receipts import Receipts
 from vercel_sql.cli.streams import OutputError
 from vercel_sql.errors import Error
+from vercel_sql.ledger.journal import CreateResults
 from vercel_sql.messages import complain
 from vercel_sql.render import SEPARATORS, Options, render
 from vercel_sql.render.terminal import for_log
@@ -90,7 +90,7 @@ def rehearse(write: Callable[[TextIO], object]) -> None:
 
 
 @contextmanager
-def rescued(table: pa.Table, secrets: frozenset[str], receipts: Receipts) -> Iterator[None]:
+def rescued(table: pa.Table, secrets: frozenset[str], results: CreateResults) -> Iterator[None]:
     """Sees to it that no secret is lost where rows can't be written.
 
     One that is saved stays where it is. Others go to standard error, and where that fails as well,
@@ -99,7 +99,7 @@ def rescued(table: pa.Table, secrets: frozenset[str], receipts: Receipts) -> Ite
     Args:
         table: the rows.
         secrets: the columns that are shown this once.
-        receipts: knows what is saved.
+        results: knows what is saved.
 
     Raises:
         OutputError: in place of an error of the operating system.
@@ -108,7 +108,7 @@ def rescued(table: pa.Table, secrets: frozenset[str], receipts: Receipts) -> Ite
         yield
     except (Exception, KeyboardInterrupt) as error:
         at_stake = bool(secrets) and table.num_rows > 0
-        told = _rescue(table, receipts) if at_stake else ""
+        told = _rescue(table, results) if at_stake else ""
         if isinstance(error, OSError):
             reason = f"the result can't be written: {error.strerror or error}{told}"
             left = isinstance(error, BrokenPipeError) and not at_stake
@@ -118,12 +118,12 @@ def rescued(table: pa.Table, secrets: frozenset[str], receipts: Receipts) -> Ite
         raise
 
 
-def _rescue(table: pa.Table, receipts: Receipts) -> str:
+def _rescue(table: pa.Table, results: CreateResults) -> str:
     """Puts rows where somebody finds them; says where for a message, unless they are seen."""
-    saved = [answer for answer in receipts.answers if answer.saved_in is not None]
+    saved = [answer for answer in results.answers if answer.saved_in is not None]
     places = ", ".join(sorted({str(answer.saved_in) for answer in saved}))
     told = f". Its secrets are saved in {places}" if places else ""
-    if saved and len(saved) == len(receipts.answers):
+    if saved and len(saved) == len(results.answers):
         return told
     keys = {answer.key for answer in saved} - {None}
     unsaved = [keys.isdisjoint(map(str, row.values())) for row in table.to_pylist()]
@@ -131,7 +131,7 @@ def _rescue(table: pa.Table, receipts: Receipts) -> str:
     try:
         _show(rows)
     except OSError:
-        return f"{told}. {_kept(rows, receipts)}"
+        return f"{told}. {_kept(rows, results)}"
     return told
 
 
@@ -147,7 +147,7 @@ def _show(table: pa.Table) -> None:
     sys.stderr.flush()
 
 
-def _kept(table: pa.Table, receipts: Receipts) -> str:
+def _kept(table: pa.Table, results: CreateResults) -> str:
     """Puts rows into a file in the state directory; says where, or why not."""
     from vercel_sql.tables.writing import Keeping, saving
 
@@ -155,14 +155,14 @@ def _kept(table: pa.Table, receipts: Receipts) -> str:
     try:
         file = saving(Keeping()).secrets_file
         assert file is not None  # noqa: S101 - that is what `saving` is for
-        made_by = receipts.unsaved
+        made_by = results.unsaved
         for number, row in enumerate(rows):
             intent = made_by[min(number, len(made_by) - 1)] if made_by else None
             about = ("", "", "") if intent is None else (intent.resource, intent.method, intent.id)
             file.append(about[0], about[1], row, create=about[2])
     except Error as error:
         return f"Its secrets could not be kept: {error}"
-    receipts.kept_in(file.path)
+    results.kept_in(file.path)
     return f"Its secrets are kept in {file.path}"
 
 

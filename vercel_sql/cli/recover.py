@@ -36,16 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="format",
         choices=("table", "csv", "json", "ndjson", "markdown"),
         default="table",
-        help="how the creates are written (table)",
+        help="output format (default: table)",
     )
     add(
         "--revoke",
         nargs="*",
         metavar="ID",
-        help="revoke the tokens of these ids, which nobody uses; without an id, those that are "
+        help="revoke the tokens with these ids, which nobody uses; without an id, those that are "
         "proven to be yours and whose secret is lost; asks first",
     )
-    add("--yes", action="store_true", help="with --revoke: do not ask")
+    add("--yes", action="store_true", help="with --revoke: don't ask")
     add(
         "--any-token",
         action="store_true",
@@ -54,12 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--forget",
         action="store_true",
-        help="tell everything once more and then forget it; nothing is revoked",
+        help="report everything once more, then never again; nothing is revoked",
     )
     add_account(parser)
     parser.epilog = (
-        "Exit codes: 0 nothing is left to do, 1 the account could not be asked, 2 wrong use, 3 "
-        "somebody has to do something."
+        "Exit codes: 0 nothing left to do, 1 the account could not be read, 2 usage error, 3 "
+        "something has to be done."
     )
 
 
@@ -80,8 +80,8 @@ def _on_terminal() -> bool:
 
 
 def _recover(arguments: argparse.Namespace) -> int:
-    from vercel_sql.api.journal_files import journal_folder
     from vercel_sql.cli.waiting import waiting
+    from vercel_sql.ledger.journal_files import journal_folder
     from vercel_sql.manifest import vercel
     from vercel_sql.tables.recovery import examine
 
@@ -92,7 +92,7 @@ def _recover(arguments: argparse.Namespace) -> int:
         findings = list(examined.findings)
         if arguments.revoke is not None and examined.failure is None:
             findings = _revoked(client, examined, arguments)
-        return _told(client, arguments, replace(examined, findings=findings))
+        return _report(client, arguments, replace(examined, findings=findings))
     except OSError as error:
         if error.filename == STANDARD_OUTPUT:
             raise
@@ -105,7 +105,7 @@ def _recover(arguments: argparse.Namespace) -> int:
 
 def _client(arguments: argparse.Namespace) -> Client:
     from vercel_sql.api import Client, find_credential
-    from vercel_sql.api.audit_log import chosen_log
+    from vercel_sql.ledger.audit_log import chosen_log
     from vercel_sql.manifest import vercel
 
     provider = vercel().provider
@@ -140,11 +140,11 @@ def _revoked(client: Client, examined: Examination, arguments: argparse.Namespac
     from vercel_sql.tables.recovery import Fate
 
     findings = list(examined.findings)
-    chosen = {f.intent.id: f for f in findings if f.fate is Fate.ORPHAN}
+    chosen = {f.create.intent.id: f for f in findings if f.fate is Fate.ORPHAN}
     if arguments.revoke:
         chosen = _named_by_person(examined, arguments.revoke)
     orphans = {
-        row.key: (f.resource, f"{row}: {f.named or f.intent.method}")
+        row.key: (f.create.resource, f"{row}: {f.create.named or f.create.intent.method}")
         for f in chosen.values()
         for row in f.rows
         if not arguments.revoke or row.key in arguments.revoke
@@ -154,7 +154,7 @@ def _revoked(client: Client, examined: Examination, arguments: argparse.Namespac
     gone = {key for key, (resource, _) in orphans.items() if _is_revoked(client, resource, key)}
     return [
         replace(f, fate=Fate.REVOKED, rows=own)
-        if (own := [r for r in f.rows if r.key in gone]) and f.intent.id in chosen
+        if (own := [r for r in f.rows if r.key in gone]) and f.create.intent.id in chosen
         else replace(f, rows=[r for r in f.rows if r.key not in gone])
         for f in findings
     ]
@@ -169,11 +169,11 @@ def _named_by_person(examined: Examination, keys: Sequence[str]) -> dict[str, Fi
         found = [f for f in examined.findings if any(row.key == key for row in f.rows)]
         if not found:
             raise ParameterError(
-                f"{key} is none of the ids that are listed here, so nothing was revoked. Run "
-                "vercel-sql recover without --revoke to see them"
+                f"{key} is not one of the ids listed by vercel-sql recover; nothing was revoked. "
+                "Run it without --revoke to see them"
             )
-        first = next((f for f in found if f.intent.id not in chosen), found[0])
-        chosen[first.intent.id] = first
+        first = next((f for f in found if f.create.intent.id not in chosen), found[0])
+        chosen[first.create.intent.id] = first
     return chosen
 
 
@@ -202,14 +202,14 @@ def _asked(client: Client, orphans: Collection[tuple[Resource | None, str]]) -> 
     return ask(Plan("vercel-sql recover --revoke", len(shown), shown[: Plan.SHOWN], pace=pace))
 
 
-def _told(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:
+def _report(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:
     """Writes what was found, strikes off what is over, and gives the exit code."""
-    from vercel_sql.api.journal import journal, tidy
+    from vercel_sql.ledger.journal import journal, tidy
     from vercel_sql.tables.recovery import Fate, forget_damage, note_search, settle
 
     findings, folder = examined.findings, journal().folder
     _write(_table(client, examined), arguments.format)
-    _tell_damage(examined.damage)
+    _report_damage(examined.damage)
     if examined.under_way:
         say(f"Under way at this API: {examined.under_way}. Run this again when they have ended.")
     elif not findings and not examined.damage:
@@ -220,7 +220,7 @@ def _told(client: Client, arguments: argparse.Namespace, examined: Examination) 
         say(f"Others were cut off at {', '.join(examined.urls)}: --api-url URL looks into them.")
     if examined.failure is not None:
         settled = "" if arguments.forget else ", so nothing is settled"
-        complain(f"the account could not be looked into{settled}: {examined.failure}")
+        complain(f"the account could not be read{settled}: {examined.failure}")
         if not arguments.forget:
             return FAILED
     for finding in findings:
@@ -235,12 +235,12 @@ def _told(client: Client, arguments: argparse.Namespace, examined: Examination) 
     return FINE if arguments.forget or is_over else ORPHANS
 
 
-def _tell_damage(damage: Damage) -> None:
+def _report_damage(damage: Damage) -> None:
     """Says which files can't be read whole, and what that means."""
     for path in damage.files:
         complain(
-            f"{path} was part of the journal and can't be read whole: it is damaged, or of another "
-            "version. It was set aside, and what it tells counts as open"
+            f"{path} was part of the journal and can't be read whole: it is damaged, or another "
+            "version wrote it. It was set aside, and its creates count as open"
         )
     for path, problem in damage.secrets:
         complain(f"the secrets file {path}: {problem}. Secrets may be lost; it stays as it is")
@@ -250,7 +250,7 @@ def _tell_damage(damage: Damage) -> None:
             f"{_MOST_UNACCOUNTED} are listed."
         )
     if damage:
-        say("Once you have looked into it, vercel-sql recover --forget ends these reports.")
+        say("When you have dealt with it, vercel-sql recover --forget ends these reports.")
 
 
 def _write(table: pa.Table, form: str) -> None:
@@ -290,9 +290,9 @@ def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
 
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
-        intent = finding.intent
+        intent = finding.create.intent
         is_possible = finding.fate is Fate.POSSIBLE and intent.mark is None
-        alike = f"{intent.url} {intent.resource} {finding.named}"
+        alike = f"{intent.url} {intent.resource} {finding.create.named}"
         groups.setdefault(alike if is_possible else intent.id, []).append(finding)
     return list(groups.values())
 
@@ -301,36 +301,27 @@ def _lines(client: Client, group: Sequence[Finding]) -> list[dict[str, Any]]:
     """One line for each row that some creates made, or may have made, and at least one."""
     from vercel_sql.tables.orphans import in_words
 
-    first = min(group, key=lambda finding: finding.intent.at)
-    intent = first.intent
-    line: dict[str, Any] = {
-        "began": in_words(intent.at),
-        "method": f"{intent.resource}.{intent.method}",
-        "named": first.named or None,
-        "creates": len(group),
-        "outcome": first.fate.value,
-        "id": None,
-        "made": None,
-        "secret": first.saved_in,
-        "next": _next(client, first, None),
-    }
+    first = min(group, key=lambda finding: finding.create.intent.at)
+    intent = first.create.intent
     rows = {row.key: row for finding in group for row in finding.rows}
-    if not rows:
-        return [line]
     return [
         {
-            **line,
-            "id": row.key,
-            "made": in_words(row.made_at) if row.made_at else None,
-            "next": _next(client, first, row.key),
+            "began": in_words(intent.at),
+            "method": f"{intent.resource}.{intent.method}",
+            "named": first.create.named or None,
+            "creates": len(group),
+            "outcome": first.fate.value,
+            "id": row.key if row else None,
+            "made": in_words(row.made_at) if row and row.made_at else None,
+            "secret": first.saved_in,
+            "next": _next(client, first, row.key if row else None),
         }
-        for row in rows.values()
+        for row in rows.values() or [None]
     ]
 
 
 def _unaccounted(client: Client, damage: Damage) -> list[dict[str, Any]]:
-    from vercel_sql.tables.lost import deletion
-    from vercel_sql.tables.orphans import in_words
+    from vercel_sql.tables.orphans import deletion, in_words
 
     return [
         {
@@ -347,10 +338,11 @@ def _unaccounted(client: Client, damage: Damage) -> list[dict[str, Any]]:
 
 def _next(client: Client, finding: Finding, key: str | None) -> str | None:
     """What to do about it; None where nothing is left to do."""
-    from vercel_sql.tables.lost import deletion
+    from vercel_sql.tables.orphans import deletion
     from vercel_sql.tables.recovery import Fate
 
-    run = "" if key is None or finding.resource is None else deletion(client, finding.resource, key)
+    resource = finding.create.resource
+    run = "" if key is None or resource is None else deletion(client, resource, key)
     return {
         Fate.ORPHAN: run,
         Fate.POSSIBLE: f"only if nobody uses it: vercel-sql recover --revoke {key}",

@@ -222,7 +222,7 @@ class Runner:
         Raises:
             OutputError: they can't be written.
         """
-        with rescued(table, secrets, self._connection.client.receipts):
+        with rescued(table, secrets, self._connection.client.create_results):
             self._writer.write(table, secrets, whole=whole)
 
     def _approve(self, plan: Plan) -> bool:

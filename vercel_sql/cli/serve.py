@@ -104,9 +104,9 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error("--allow-writes needs --save-secrets FILE: a new token is shown only once")
     if arguments.save_secrets and not arguments.allow_writes:
         parser.error("--save-secrets is for --allow-writes")
-    from vercel_sql.api import os_files
+    from vercel_sql import files
 
-    if os_files.IS_WINDOWS:
+    if files.IS_WINDOWS:
         parser.error("it does not run on Windows. WSL runs it, on ports that Windows reaches")
     try:
         with ExitStack() as stack:
@@ -232,7 +232,7 @@ def _say(text: str) -> None:
 
 def _client(arguments: argparse.Namespace) -> Client:
     from vercel_sql.api import Client, find_credential
-    from vercel_sql.api.audit_log import chosen_log
+    from vercel_sql.ledger.audit_log import chosen_log
     from vercel_sql.manifest import vercel
 
     provider = vercel().provider
@@ -274,7 +274,7 @@ def _server_token(path: str | None) -> str | None:
     """
     if path is None:
         return None
-    from vercel_sql.api.private_files import read_trusted
+    from vercel_sql.files import read_trusted
 
     try:
         content, _ = read_trusted(named_path(path), forbidden=0o077)

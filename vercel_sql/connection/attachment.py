@@ -14,7 +14,6 @@ from typing import Any
 import duckdb
 
 from vercel_sql.api import Client, SecretsFile, find_credential
-from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.api.cancel_scope import checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.connection.closing import when_dropped
@@ -27,14 +26,15 @@ from vercel_sql.connection.live_catalog import (
     left,
 )
 from vercel_sql.errors import InterfaceError, ParameterError
+from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.sql.running.duck import in_transaction
 from vercel_sql.tables import Failures, Source
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import create_live_schema
 from vercel_sql.tables.functions import Functions
-from vercel_sql.tables.lost import OnOrphan
 from vercel_sql.tables.memo import Memo
+from vercel_sql.tables.orphans import OnOrphan
 from vercel_sql.tables.writing import Keeping, checked_on_orphan
 
 

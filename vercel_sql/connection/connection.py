@@ -344,7 +344,7 @@ class Connection(HoldsSecrets):
         # The time of the statement runs until its last row was read.
         scope = CancelScope(self.timeout, LimitWaits(self.max_wait))
         self._course = course = Course(scope, self.client, self.native)
-        self.client.receipts.settle()
+        self.client.create_results.settle()
         self._statement, self._parameters = Unshown(statement.text), parameters
         with course.running(), self._translated(), self._catalogs[0].acting():
             with course.stoppable():

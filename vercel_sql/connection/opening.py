@@ -8,14 +8,14 @@ from os import PathLike
 import duckdb
 
 from vercel_sql.api import MOST_CONNECTIONS, Client, SecretsFile, find_credential
-from vercel_sql.api.audit_log import chosen_log
 from vercel_sql.api.cancel_scope import checked_seconds
 from vercel_sql.connection.attachment import shared_attachment
 from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import ParameterError
+from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import vercel
-from vercel_sql.tables.lost import OnOrphan
+from vercel_sql.tables.orphans import OnOrphan
 from vercel_sql.tables.writing import Keeping, checked_on_orphan
 
 

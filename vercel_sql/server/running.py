@@ -144,7 +144,7 @@ class StatementRunner:
         statements = parse(text)
         if len(statements) != 1:
             raise ProgrammingError("one statement at a time, please")
-        self._attachment.client.receipts.settle()
+        self._attachment.client.create_results.settle()
         with self._cursor() as con:
             resolver = Resolver(con, [self._attachment])
             if self._judge is not None:

@@ -232,7 +232,7 @@ class Functions:
             return self._rotate(client, resource, method, checked)
         if method is resource.remover:
             refuse_own_key(client, resource, [str(v) for v in checked.values()])
-        client.receipts.settle()
+        client.create_results.settle()
         written = write_and_keep(client, resource, build_request(method, checked), self._keeping)
         # DuckDB takes exactly the declared columns, and cites the values where they differ.
         return written.select([column.name for column in result_columns(resource, method)])

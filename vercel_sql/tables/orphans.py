@@ -1,29 +1,48 @@
-"""Finds the rows that creates without an answer may have made: rows whose secret is lost."""
+"""Rows that creates without an answer may have made, so that their secrets are lost.
+
+A create is never sent again. What proves that a row is its own is a random mark at the end of the
+new row's name: it has 80 random bits and is drawn for one create, which is sent once. It is in the
+journal before the request goes out, and nobody else is told of it. So a row that ends with it was
+made by that create, or by somebody who copied the name of that very row. Where two rows have it,
+none is proven; and a rotation of ours does not carry marks over. (A copy whose original is gone
+can't be told from it.)
+
+Name, time and account prove nothing: another machine may make a row of the same name at any time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+import base64
+import re
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-from vercel_sql.api import Client, build_request, walk
-from vercel_sql.api.journal import now_ms
-from vercel_sql.api.journal_records import Intent, Story
+from vercel_sql.api import CancelScope, Client, Request, build_request, walk
 from vercel_sql.api.proofs import is_alike
-from vercel_sql.api.server_clock import ServerClock
-from vercel_sql.api.steady_clock import boot_id, steady_ms
-from vercel_sql.errors import NotSupportedError
-from vercel_sql.manifest import Resource, Trace
+from vercel_sql.api.server_clock import ServerClock, boot_id, steady_ms
+from vercel_sql.errors import Error, NotSupportedError, TransportError, UnknownOutcomeError
+from vercel_sql.ledger.journal import PendingCreate, now_ms
+from vercel_sql.ledger.journal_files import CreateHistory, Intent
+from vercel_sql.manifest import Method, Resource, Trace
 from vercel_sql.tables.calls import refuse_own_key
+from vercel_sql.tables.catalog import literal
 from vercel_sql.tables.deleting import delete_row
 from vercel_sql.tables.pages import field_reader, page_reader
 from vercel_sql.tables.shape import TableShape
 
+OnOrphan: TypeAlias = Literal["report", "revoke"]
+# How many seconds the account may be searched, and then may a row be revoked, each.
+SEARCH_SECONDS = 10.0
 # By so many milliseconds a row may seem older than the create that made it: the server's `Date`
 # and its rows may be told by machines of its own whose clocks differ.
 _SLACK_MS = 60_000
 _NO_KEY = "(unreadable"  # what is told in place of a key begins so
+_MARK_BITS = 80
+_MARK = re.compile(rf" ~[a-z2-7]{{{_MARK_BITS // 5}}}$")
+_LATER = "Run vercel-sql recover before you repeat the statement: it tells the outcome"
 
 
 class _Unread:
@@ -57,12 +76,190 @@ class Row:
         return f"{self.key} (made {in_words(self.made_at)})" if self.made_at else self.key
 
 
-def listed(client: Client, resource: Resource, trace: Trace) -> list[Row]:
-    """All rows of a resource, as far as creates can be found by them.
+@dataclass(frozen=True)
+class _Search:
+    """What was found out about a create.
 
-    Raises:
-        Error: it can't be listed to its end.
+    Attributes:
+        rows: those that it may have made.
+        is_proven: whether it surely made them.
+        since: no row that was made before is its own (ms since the epoch, by the server's clock).
+        server_at: the server's time when this was found out (ms since the epoch).
     """
+
+    rows: Sequence[Row]
+    is_proven: bool
+    since: int | None = None
+    server_at: int | None = None
+
+
+def marked(request: Request) -> tuple[Request, str | None]:
+    """A create with a mark of its own, and the mark; as it is where its method takes none."""
+    trace = request.method.trace
+    value = None if trace is None or trace.mark is None else request.argument(trace.mark)
+    if trace is None or trace.mark is None or not isinstance(value, str):
+        return request, None
+    drawn = base64.b32encode(secrets.token_bytes(_MARK_BITS // 8)).decode("ascii").lower()
+    mark = f" ~{drawn}"
+    parameter = request.method.parameter(trace.mark)
+    assert parameter is not None  # noqa: S101 - the manifest's check
+    key, new = parameter.key, f"{unmarked(value)}{mark}"
+    if parameter.location == "query":
+        query = tuple((name, new if name == key else text) for name, text in request.query)
+        return replace(request, query=query), mark
+    return replace(request, body={**(request.body or {}), key: new}), mark
+
+
+def unmarked(value: str) -> str:
+    """A value without its mark, if it ends with one."""
+    return _MARK.sub("", value)
+
+
+def without_mark(trace: Trace | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A creator's arguments without a mark: the row that they were read from keeps it alone."""
+    name = None if trace is None else trace.mark
+    return {
+        key: unmarked(value) if key == name and isinstance(value, str) else value
+        for key, value in arguments.items()
+    }
+
+
+def explained(
+    client: Client,
+    resource: Resource,
+    create: PendingCreate | None,
+    error: Error,
+    on_orphan: OnOrphan,
+) -> Error:
+    """The error of a write, which says what it may have made where nobody knows."""
+    outcome = None if create is None else create.outcome
+    if create is None or outcome is None or outcome.state != "unknown":
+        return error
+    method = resource.methods[create.intent.method]
+    if method.trace is None:
+        return error
+    scope = client.current_scope
+    late = f"{scope.timed_out()}: " if scope.is_over and not scope.is_cancelled else ""
+    text = f"{late}{str(error).rstrip('.')}"
+    if not isinstance(error, TransportError):
+        text += ". It may have been carried out all the same, and was not sent again"
+    if scope.is_cancelled:
+        return UnknownOutcomeError(f"{text}. {_LATER}", cause=error)
+    try:
+        with client.apart(CancelScope(SEARCH_SECONDS)):
+            search = _searched(client, resource, method, create)
+    except (Error, OSError) as failure:
+        reason = f"The account could not be searched for it: {failure}"
+        return UnknownOutcomeError(f"{text}. {reason}. {_LATER}", cause=error)
+    return _told(client, resource, create, search, error, text, on_orphan)
+
+
+def secretless(
+    client: Client,
+    resource: Resource,
+    create: PendingCreate | None,
+    error: Error,
+    on_orphan: OnOrphan,
+    *,
+    made: Row,
+) -> Error:
+    """The error of a write that was carried out, and whose answer names the row but no secret."""
+    if create is None:
+        return error
+    # Without a secret it may be the answer to anybody's question about a row of that name; but
+    # what it repeats of the request was checked, and so was a mark.
+    is_known = made.key in create.journal.known_keys() or made.key in create.intent.there
+    search = _Search([made], is_proven=create.intent.mark is not None and not is_known)
+    return _told(client, resource, create, search, error, str(error), on_orphan)
+
+
+def _searched(client: Client, resource: Resource, method: Method, create: PendingCreate) -> _Search:
+    assert method.trace is not None  # noqa: S101 - asked only for such methods
+    intent = create.intent
+    rows = listed(client, resource, method.trace)
+    clock = client.clock(method.server)
+    since, server_at = earliest(CreateHistory(intent), clock), clock.earliest_ms()
+    if intent.mark is not None:
+        found = [row for row in proven(rows, intent) if not row.is_gone]
+        # Somebody may have copied the name, mark and all.
+        return _Search(found, is_proven=len(found) == 1, since=since, server_at=server_at)
+    # The journal is read after the listing: who made a row of it has noted its answer before.
+    found = candidates(rows, intent, since, create.journal.known_keys())
+    return _Search(found, is_proven=False, since=since, server_at=server_at)
+
+
+def _told(
+    client: Client,
+    resource: Resource,
+    create: PendingCreate,
+    search: _Search,
+    error: Error,
+    text: str,
+    on_orphan: OnOrphan,
+) -> UnknownOutcomeError:
+    """The error that names what was found; where it was asked for and is proven, it is revoked."""
+    keys = [row.key for row in search.rows]
+    reason = client.redactor.mask(str(error))
+    create.unknown(reason, keys, since=search.since, server_at=search.server_at)
+    left = ""
+    if on_orphan == "revoke" and keys:
+        left = (
+            _revoked(client, resource, keys)
+            if search.is_proven
+            else "It was not revoked, since nothing proves that it is yours (see --mark-names)"
+        )
+        if not left:
+            create.settled("revoked")
+            found = f"{text}. The request created {named(search.rows)}, which was revoked"
+            return UnknownOutcomeError(
+                found, cause=error, orphans=keys, is_proven=True, revoked=keys[0]
+            )
+    advice = _advice(client, resource, create, search)
+    told = ". ".join(part for part in (text, left, advice) if part)
+    is_proven = search.is_proven and bool(keys)
+    return UnknownOutcomeError(told, cause=error, orphans=keys, is_proven=is_proven)
+
+
+def _revoked(client: Client, resource: Resource, keys: Sequence[str]) -> str:
+    """Revokes rows; gives what hindered it, or nothing."""
+    try:
+        with client.apart(CancelScope(SEARCH_SECONDS)):
+            for key in keys:
+                revoke(client, resource, key)
+    except Error as failure:
+        return f"It could not be revoked ({str(failure).rstrip('.')})"
+    return ""
+
+
+def _advice(client: Client, resource: Resource, create: PendingCreate, search: _Search) -> str:
+    """What was found, and what to run."""
+    values = " and ".join(f"{name} {value!r}" for name, value in create.intent.values.items())
+    if not values:
+        return "It can't be looked up by values that may be secret: list the table"
+    if not search.rows:
+        return (
+            f"There is nothing new with {values} so far, but the request may still arrive. Run "
+            "vercel-sql recover in some minutes, before you repeat the statement"
+        )
+    rows = named(search.rows)
+    if search.is_proven:
+        run = "; ".join(deletion(client, resource, row.key) for row in search.rows)
+        return f"The request created {rows}, and nobody has its secret: {run}"
+    run = deletion(client, resource, search.rows[0].key if len(search.rows) == 1 else "…")
+    return (
+        f"It may have created {rows}, or somebody else did: nothing proves whose it is. "
+        f"Find out whether anybody uses it, and if not: {run}"
+    )
+
+
+def deletion(client: Client, resource: Resource, key: str) -> str:
+    """The statement that revokes a row."""
+    table = f"{client.provider.name}.{resource.full_name}"
+    return f"DELETE FROM {table} WHERE {resource.key} = {literal(key)}"
+
+
+def listed(client: Client, resource: Resource, trace: Trace) -> list[Row]:
+    """All rows of a resource, as far as creates can be found by them."""
     lister, shape = resource.lister, TableShape(resource)
     assert lister is not None  # noqa: S101 - the manifest has one wherever there is a trace
     gone = [] if resource.gone is None else [resource.gone]
@@ -92,7 +289,7 @@ def _row(resource: Resource, trace: Trace, values: dict[str, Any], stand_in: str
 
 
 def proven(rows: Iterable[Row], intent: Intent) -> list[Row]:
-    """The rows that a create surely made: those that end with its mark (see `marks`)."""
+    """The rows that a create surely made: those that end with its mark."""
     mark = intent.mark
     return [row for row in rows if mark and any(_ends(v, mark) for v in row.values.values())]
 
@@ -106,11 +303,8 @@ def candidates(
 ) -> list[Row]:
     """The rows that a create may have made, as may anybody else.
 
-    Args:
-        rows: those that there are.
-        intent: the create; nothing is found where it does not say what its row is like.
-        since: the time at the server before which none of its rows was made, from `earliest`.
-        known: the keys of rows that other creates are known to have made.
+    Nothing is found where the intent does not say what its row is like. None of its rows was made
+    before ``since`` (from `earliest`), or has a key that other creates are ``known`` to have made.
     """
     if not intent.values:
         return []
@@ -132,17 +326,17 @@ def _is_alike(asked: Any, shown: Any) -> bool:
     return is_alike(asked, shown) if are_texts else bool(asked == shown)
 
 
-def earliest(story: Story, clock: ServerClock) -> int | None:
+def earliest(create: CreateHistory, clock: ServerClock) -> int | None:
     """The time at the server (ms since the epoch) before which no row of a create was made.
 
     The server tells it, by a `Date` from before the create, or by one from now and how long ago
     the create was. No moment of this machine's clock is compared with it. None where neither is
     known.
     """
-    told = [each.since for each in story.unknowns if each.since is not None]
-    if story.intent.server_at is not None:
-        told.append(story.intent.server_at - _SLACK_MS)
-    elapsed, now = elapsed_ms(story.intent), clock.earliest_ms()
+    told = [each.since for each in create.unknowns if each.since is not None]
+    if create.intent.server_at is not None:
+        told.append(create.intent.server_at - _SLACK_MS)
+    elapsed, now = elapsed_ms(create.intent), clock.earliest_ms()
     if elapsed is not None and now is not None:
         told.append(now - elapsed - _SLACK_MS)
     return min(told, default=None)
@@ -160,20 +354,8 @@ def elapsed_ms(intent: Intent) -> int | None:
     return elapsed if is_plausible else None
 
 
-def value_at(content: Any, path: Iterable[str]) -> Any:
-    """What stands at a path in decoded JSON; None where nothing does."""
-    for name in path:
-        content = content.get(name) if isinstance(content, dict) else None
-    return content
-
-
 def revoke(client: Client, resource: Resource, key: str) -> None:
-    """Revokes a row; one that is gone already is fine.
-
-    Raises:
-        ProgrammingError: it is the calling credential's own.
-        Error: it could not be done.
-    """
+    """Revokes a row, unless it is the calling credential's own; one that is gone is fine."""
     remover = resource.remover
     if remover is None:
         raise NotSupportedError(f"vercel.{resource.full_name} has no DELETE")
@@ -187,13 +369,13 @@ def revoke(client: Client, resource: Resource, key: str) -> None:
 
 
 def named(rows: Sequence[Row], most: int = 5) -> str:
-    """A few rows for people, and how many more there are."""
+    """A few rows in words, and how many more there are."""
     text = ", ".join(map(str, rows[:most]))
     return text if len(rows) <= most else f"{text} and {len(rows) - most} more"
 
 
 def in_words(milliseconds: int) -> str:
-    """A moment for people."""
+    """A moment in words."""
     try:
         moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (OverflowError, ValueError, OSError):

@@ -40,7 +40,7 @@ from vercel_sql.tables.calls import (
     send_or_missing,
 )
 from vercel_sql.tables.deleting import is_there
-from vercel_sql.tables.marks import without_mark
+from vercel_sql.tables.orphans import without_mark
 from vercel_sql.tables.reach import reach_arguments
 from vercel_sql.tables.rotation_state import RotationState
 from vercel_sql.tables.spelling import EXEC, Spelling

@@ -13,12 +13,7 @@ import pyarrow as pa
 
 from vercel_sql.api import Answer, Client, Request, SecretsFile
 from vercel_sql.api.cancel_scope import GRACE, AbandonedError
-from vercel_sql.api.journal import Entry
 from vercel_sql.api.logger import logger, warning_of
-from vercel_sql.api.noting import Trail
-from vercel_sql.api.receipts import Batch
-from vercel_sql.api.secrets_file import UNCLAIMED
-from vercel_sql.api.state_dir import made_state_dir
 from vercel_sql.errors import (
     AnswerMismatchError,
     Error,
@@ -27,11 +22,20 @@ from vercel_sql.errors import (
     PartialWriteError,
     UnknownOutcomeError,
 )
+from vercel_sql.ledger.journal import JournalHandle, PendingCreate
+from vercel_sql.ledger.journal_files import value_at
+from vercel_sql.ledger.secrets_file import UNCLAIMED
 from vercel_sql.manifest import Method, Resource
+from vercel_sql.paths import made_state_dir
 from vercel_sql.tables.calls import salvage
-from vercel_sql.tables.lost import SEARCH_SECONDS, OnOrphan, explained, secretless
-from vercel_sql.tables.marks import marked
-from vercel_sql.tables.orphans import Row, value_at
+from vercel_sql.tables.orphans import (
+    SEARCH_SECONDS,
+    OnOrphan,
+    Row,
+    explained,
+    marked,
+    secretless,
+)
 
 log = logger("tables")
 T = TypeVar("T")
@@ -49,7 +53,7 @@ class Keeping:
         secrets_file: where secrets that are shown once are saved first.
         on_orphan: what to do about a row that a write made whose answer was lost: name it in the
             error, or also revoke it, where it is proven whose it is.
-        mark_names: whether new names end with a random mark, which is that proof (see `marks`).
+        mark_names: whether new names end with a random mark, which is that proof (see `orphans`).
         is_shared: several callers share the credential of the calls, so that none of them may put
             another in its place.
     """
@@ -119,37 +123,35 @@ def write_and_keep(
     if keeping.mark_names:
         request, mark = marked(request)
     file = keeping.secrets_file
-    trail = Trail(None if file is None else file.path, mark, there)
-    client.receipts.begin(trail)
+    handle = JournalHandle(None if file is None else file.path, mark, there)
+    client.create_results.begin(handle)
     try:
-        answer = client.send(request, trail)
+        answer = client.send(request, handle)
         client.proofs.check_claims(answer)
         table, problem = salvage(resource, method, answer)
         problem = problem or answer.unnoted
     except Error as error:
         if isinstance(error, AnswerMismatchError) and error.unclaimed:
-            error.args = (
-                f"{error}. {_kept_aside(client, resource, method, error, keeping, trail.entry)}",
-            )
-        trail.lost(client.redactor.mask(str(error)))
-        raise explained(client, resource, trail.entry, error, keeping.on_orphan) from None
+            error.args = (f"{error}. {_kept_aside(client, resource, method, error, keeping)}",)
+        handle.lost(client.redactor.mask(str(error)))
+        raise explained(client, resource, handle.create, error, keeping.on_orphan) from None
     for column in method.returns:
         if column.secret:
             client.redactor.add(table.column(column.name)[0].as_py())
-    if trail.entry is None:
+    if handle.create is None:
         if problem is not None:
             raise kept_rows(f"{problem}. It was carried out all the same", problem, table)
         return table
     made = _made(method, answer)
     if problem is not None and _lacks_secret(method, table):
-        trail.lost(client.redactor.mask(str(problem)))
+        handle.lost(client.redactor.mask(str(problem)))
         report = explained if made is None else partial(secretless, made=made)
-        problem = report(client, resource, trail.entry, problem, keeping.on_orphan)
+        problem = report(client, resource, handle.create, problem, keeping.on_orphan)
         raise kept_rows(str(problem), problem, table)
-    unsaved = _saved(resource, method, table, keeping, trail.entry)
-    place = trail.saved_in if unsaved is None else None
-    _note_answer(trail.entry, made, place)
-    client.receipts.add(trail.entry)
+    unsaved = _saved(resource, method, table, keeping, handle.create)
+    place = handle.saved_in if unsaved is None else None
+    _note_answer(handle.create, made, place)
+    client.create_results.add(handle)
     problem = problem or unsaved
     if problem is not None:
         where = "kept in this error alone" if place is None else f"in {place}"
@@ -176,12 +178,12 @@ def _lacks_secret(method: Method, table: pa.Table) -> bool:
     return any(table.column(name)[0].as_py() is None for name in needed)
 
 
-def _note_answer(entry: Entry, made: Row | None, place: Path | None) -> None:
+def _note_answer(create: PendingCreate, made: Row | None, place: Path | None) -> None:
     saved_in = None if place is None else str(place.absolute())
     if made is None:
-        entry.answered(None, saved_in=saved_in)
+        create.answered(None, saved_in=saved_in)
     else:
-        entry.answered(made.key, made.made_at, saved_in)
+        create.answered(made.key, made.made_at, saved_in)
 
 
 def carried_out(client: Client, send: Callable[[], T], method: Method | None = None) -> T:
@@ -199,34 +201,42 @@ def carried_out(client: Client, send: Callable[[], T], method: Method | None = N
         UnknownOutcomeError: the statement ended while the request was under way.
         BaseException: what `send` raised.
     """
-    batch, scope = Batch(), client.current_scope
+    batch: list[JournalHandle] = []
+    scope = client.current_scope
 
     def act() -> T:
         # Whatever statement runs by then: this one's end is the end of all that it sends.
-        with client.apart(scope), client.receipts.gathered(batch):
+        with client.apart(scope), client.create_results.gathered(batch):
             return send()
 
     try:
         overtime = _OVERTIME if method is not None and method.trace is not None else GRACE
         result = scope.run_to_end(act, GRACE, overtime)
     except AbandonedError as error:
-        batch.give_up(str(error))
+        _give_up(batch, str(error))
         raise unknown_outcome(error, method) from None
     except Exception:
-        client.receipts.take(batch.answered)  # their rows are in the error
+        client.create_results.take(batch)  # their rows are in the error
         raise
     except KeyboardInterrupt:
-        batch.give_up("it was interrupted")
+        _give_up(batch, "it was interrupted")
         raise
-    client.receipts.take(batch.answered)
+    client.create_results.take(batch)
     return result
+
+
+def _give_up(batch: list[JournalHandle], reason: str) -> None:
+    """Notes that nobody waits for some writes any more: whatever comes, nobody is given it."""
+    for handle in batch:
+        if handle.create is not None:
+            handle.create.given_up(reason)
 
 
 def unknown_outcome(error: AbandonedError, method: Method | None = None) -> UnknownOutcomeError:
     """The error for a write that nobody waits for any more."""
     advice = "list the table before you repeat the statement"
     if method is not None and method.makes_secret:
-        advice = "vercel-sql recover tells what came of it, before you repeat the statement"
+        advice = "run vercel-sql recover to see the outcome, before you repeat the statement"
     return UnknownOutcomeError(
         f"{error} while a request was under way. It may have been carried out all the "
         f"same, and was not sent again: {advice}",
@@ -235,7 +245,7 @@ def unknown_outcome(error: AbandonedError, method: Method | None = None) -> Unkn
 
 
 def _saved(
-    resource: Resource, method: Method, table: pa.Table, keeping: Keeping, entry: Entry
+    resource: Resource, method: Method, table: pa.Table, keeping: Keeping, create: PendingCreate
 ) -> OperationalError | None:
     """Puts the secrets of an answer on disk; gives what hindered it."""
     if keeping.secrets_file is None:
@@ -244,10 +254,7 @@ def _saved(
     values = table.select(names).to_pylist()[0]
     given = {name: value for name, value in values.items() if value is not None}
     try:
-        length = keeping.secrets_file.append(
-            resource.full_name, method.name, given, create=entry.intent.id
-        )
-        entry.journal.note_length(keeping.secrets_file.path.absolute(), length)
+        keeping.secrets_file.append(resource.full_name, method.name, given, create=create.intent.id)
     except OperationalError as error:
         return error
     return None
@@ -259,7 +266,6 @@ def _kept_aside(
     method: Method,
     error: AnswerMismatchError,
     keeping: Keeping,
-    entry: Entry | None,
 ) -> str:
     """Saves a new secret that came in an answer to something else; says where it is."""
     for column in method.returns:
@@ -268,9 +274,7 @@ def _kept_aside(
     try:
         file = saving(keeping).secrets_file
         assert file is not None  # noqa: S101 - that is what `saving` is for
-        length = file.append(resource.full_name, method.name, error.unclaimed, create=UNCLAIMED)
-        if entry is not None:
-            entry.journal.note_length(file.path.absolute(), length)
+        file.append(resource.full_name, method.name, error.unclaimed, create=UNCLAIMED)
     except OperationalError as failure:
         return f"It had a new secret, which could not be kept: {failure}"
     finally:

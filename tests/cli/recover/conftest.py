@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from vercel_sql.api.journal_files import journal_folder
-from vercel_sql.api.journal_records import decode_record, encode_record
-from vercel_sql.tables.marks import unmarked
+from vercel_sql.ledger.journal_files import decode_record, encode_record, journal_folder
+from vercel_sql.tables.orphans import unmarked
 
-from ..conftest import PATIENCE, environment, started
+from ...chaos.conftest import Operator
+from ..conftest import PATIENCE, environment
 
 TABLE = "vercel.authentication.user_tokens"
 INSERT = f"INSERT INTO {TABLE} (name) VALUES ('ci')"
@@ -37,17 +38,29 @@ def until(condition: Callable[[], object]) -> None:
     raise AssertionError("it did not come to that")
 
 
+@pytest.fixture(scope="session")
+def operator(tmp_path_factory) -> Iterator[Operator]:
+    """Runs commands in processes of their own, none of which has to import anything."""
+    operator = Operator(tmp_path_factory.mktemp("operator"))
+    yield operator
+    operator.close()
+
+
 @pytest.fixture
-def killed(sim) -> Callable[..., None]:
+def killed(sim, operator) -> Callable[..., None]:
     """Kills the command in the middle of a create: ``killed(acts=True)``, before any answer."""
 
-    def kill(*options: str, sql: str = INSERT, method: str = "POST", **fault: Any) -> None:
+    def kill(*options: str, sql: str = INSERT, **fault: Any) -> None:
         sim.clear_requests()
-        sim.faults(**{"kind": "hang", "method": method, **fault})
-        with started([*options, "-c", sql], environment(sim)) as process:
-            until(lambda: any(request.method == method for request in sim.requests()))
-            until(lambda: not fault.get("acts") or named(sim))
-            process.kill()
+        sim.faults(kind="hang", method="POST", **fault)
+
+        def is_sent() -> bool:
+            sent = any(request.method == "POST" for request in sim.requests())
+            return sent and bool(named(sim) or not fault.get("acts"))
+
+        env = environment(sim)
+        ended = operator.run("killed", *options, "-c", sql, kill_when=is_sent, env=env)
+        assert ended.code == -signal.SIGKILL
 
     return kill
 

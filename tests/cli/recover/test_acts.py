@@ -5,7 +5,7 @@ from __future__ import annotations
 import pexpect
 import pytest
 
-from vercel_sql.api.journal_files import journal_folder
+from vercel_sql.ledger.journal_files import journal_folder
 
 from ..conftest import COMMAND, PATIENCE, environment, started
 from .conftest import (
@@ -176,7 +176,9 @@ def test_the_shell_says_that_something_was_cut_off(killed, sim):
         COMMAND[0], [*COMMAND[1:], "shell"], env=environment(sim, TERM="dumb"), timeout=PATIENCE
     )
     child.expect_exact(b"1 earlier create was cut off: vercel-sql recover")
-    child.close(force=True)
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.close()
 
 
 # Damage

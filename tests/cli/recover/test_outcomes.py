@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from vercel_sql.api.journal_records import decode_record
 from vercel_sql.errors import UnknownOutcomeError
+from vercel_sql.ledger.journal_files import decode_record
 
 from ..conftest import environment, started
 from .conftest import (
@@ -74,7 +74,7 @@ def test_what_nobody_listed_is_not_revoked(recover, killed, ids, exists):
     killed(acts=True)
     code, _ = recover("--revoke", ids[0], "--yes")
     assert code == WRONG_USE
-    assert f"{ids[0]} is none of the ids that are listed here" in recover.err
+    assert f"{ids[0]} is not one of the ids listed by vercel-sql recover" in recover.err
     assert exists(ids[0])
 
 

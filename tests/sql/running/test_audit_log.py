@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import duckdb
 import pytest
@@ -35,13 +34,14 @@ def full(monkeypatch):
     def after(count):
         written = []
 
-        def append(handle, line):
+        def append(path, line, **_options):
             if len(written) >= count:
                 raise OSError(28, "No space left on device")
             written.append(line)
-            os.write(handle, line.encode() + b"\n")
+            with path.open("a") as file:
+                file.write(f"{line}\n")
 
-        monkeypatch.setattr("vercel_sql.api.audit_log.append_line", append)
+        monkeypatch.setattr("vercel_sql.ledger.audit_log.append_line", append)
 
     return after
 

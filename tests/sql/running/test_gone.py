@@ -3,7 +3,8 @@
 import pytest
 
 import vercel_sql
-from vercel_sql.api.journal import journal, unfinished
+from vercel_sql.ledger.journal import journal
+from vercel_sql.ledger.journal_files import unfinished
 
 T = "vercel.authentication.user_tokens"
 INSERT = f"INSERT INTO {T} (name) VALUES ('ci')"

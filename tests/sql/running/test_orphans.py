@@ -14,9 +14,10 @@ import duckdb
 import pytest
 
 import vercel_sql
-from vercel_sql.api import journal as journals
-from vercel_sql.api.journal import journal, unfinished
-from vercel_sql.tables.marks import unmarked
+from vercel_sql.ledger import journal as journals
+from vercel_sql.ledger.journal import journal
+from vercel_sql.ledger.journal_files import read_all, unfinished
+from vercel_sql.tables.orphans import unmarked
 
 TABLE = "vercel.authentication.user_tokens"
 LOST = [
@@ -360,11 +361,33 @@ def test_nothing_is_left_of_what_was_given(db, monkeypatch):
     assert not list(journal().folder.glob("*"))
 
 
+def test_each_of_two_creates_at_once_is_settled(attached, sim, sent, tmp_path):
+    """The end of one, and the beginning of another, says nothing about a third under way."""
+    con = attached(sim, writes=True, secrets_file=tmp_path / "secrets")
+
+    def create(name):
+        call = f"vercel.authentication.create_auth_token('{name}', request_id := '{name}')"
+        con.cursor().execute(f"SELECT bearerToken FROM {call}").fetchall()
+
+    sim.faults(kind="latency", ms=1500, method="POST")
+    slow = threading.Thread(target=create, args=("slow",))
+    slow.start()
+    for _ in range(6000):
+        if sent("POST"):
+            break
+        time.sleep(0.01)
+    create("quick")
+    slow.join()
+    vercel_sql.detach(con)
+    creates = [each for file in read_all(journal().folder) for each in file.creates]
+    assert [each.last.state for each in creates] == ["settled", "settled"]
+
+
 def test_what_was_named_stays_until_it_is_settled(db, sim):
     sim.faults(kind="drop_after", method="POST")
     error = lost(db)
     db.close()
-    ((story,),) = (file.stories for file in unfinished(journal().folder))
+    ((story,),) = (file.creates for file in unfinished(journal().folder))
     assert story.last.candidates == error.orphans
 
 
@@ -382,6 +405,6 @@ def test_a_secret_that_nobody_waited_for_any_more_is_not_counted_as_given(connec
         time.sleep(0.01)
     create(db, "next")
     # Named though this process lives: nobody here goes on with it.
-    ((story,),) = (file.stories for file in unfinished(journal().folder))
+    ((story,),) = (file.creates for file in unfinished(journal().folder))
     assert story.is_given_up
     assert story.answer.key == made

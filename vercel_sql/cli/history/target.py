@@ -12,12 +12,12 @@ from pathlib import Path
 
 import duckdb
 
-from vercel_sql.api.private_files import READABLE, require_private, require_replaceable
 from vercel_sql.cli.exit_codes import FAILED
 from vercel_sql.cli.history.schema import CATALOG
 from vercel_sql.cli.history.turns import BusyError, holder
 from vercel_sql.cli.waiting import in_time
 from vercel_sql.errors import OperationalError, ParameterError
+from vercel_sql.files import READABLE, require_private, require_replaceable
 from vercel_sql.paths import named_path
 from vercel_sql.tables.catalog import literal
 

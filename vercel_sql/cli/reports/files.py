@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vercel_sql.api.os_files import replace, sync_file
-from vercel_sql.api.private_files import require_replaceable
+from vercel_sql.files import replace, require_replaceable, sync_file
 
 _PRIVATE = 0o600  # rows hold the ids of tokens
 

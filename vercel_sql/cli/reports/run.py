@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from vercel_sql import Connection
 from vercel_sql.api.logger import also_masking
-from vercel_sql.api.private_files import make_private
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.exit_codes import FAILED, FINE, ROWS, WRONG_USE
 from vercel_sql.cli.inputs import Inputs, read_inputs
@@ -22,6 +21,7 @@ from vercel_sql.cli.reports.report import Report, read_report
 from vercel_sql.cli.reports.running import Desk
 from vercel_sql.cli.streams import OutputError, is_closed
 from vercel_sql.errors import Error, ProgrammingError
+from vercel_sql.files import make_private
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain
 from vercel_sql.paths import named_path

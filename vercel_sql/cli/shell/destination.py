@@ -14,12 +14,11 @@ from typing import TextIO
 
 import pyarrow as pa
 
-from vercel_sql.api.os_files import permissions
-from vercel_sql.api.private_files import READABLE, open_private
 from vercel_sql.cli.output import SAMPLE, rehearse, terminal_width
 from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.cli.streams import OutputError
 from vercel_sql.escapes import visible
+from vercel_sql.files import READABLE, open_private, permissions
 from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 from vercel_sql.render import render_mode

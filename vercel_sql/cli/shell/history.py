@@ -11,9 +11,15 @@ from pathlib import Path
 
 from prompt_toolkit.history import FileHistory
 
-from vercel_sql.api.appending import open_for_appending
-from vercel_sql.api.os_files import make_unreadable, remove, replace
-from vercel_sql.api.private_files import READABLE, make_private, open_private
+from vercel_sql.files import (
+    READABLE,
+    make_private,
+    make_unreadable,
+    open_for_appending,
+    open_private,
+    remove,
+    replace,
+)
 from vercel_sql.sql.masking import masked_statement
 
 __all__ = ["MaskedHistory", "masked_statement"]

@@ -14,11 +14,6 @@ from prompt_toolkit.history import History, InMemoryHistory
 from vercel_sql import Connection
 from vercel_sql._version import __version__
 from vercel_sql.api import Client
-from vercel_sql.api.appending import open_for_appending
-from vercel_sql.api.journal import unfinished
-from vercel_sql.api.journal_files import damaged_files, journal_folder
-from vercel_sql.api.private_files import READABLE, make_private
-from vercel_sql.api.state_dir import state_dir
 from vercel_sql.cli.exit_codes import FINE, WRONG_USE
 from vercel_sql.cli.options import opened
 from vercel_sql.cli.shell.account_label import AccountLabel
@@ -37,7 +32,10 @@ from vercel_sql.cli.shell.prompting import (
 )
 from vercel_sql.cli.shell.session import Session
 from vercel_sql.errors import Error, JournalError
+from vercel_sql.files import READABLE, make_private, open_for_appending
+from vercel_sql.ledger.journal_files import damaged_files, journal_folder, unfinished
 from vercel_sql.messages import complain, say
+from vercel_sql.paths import state_dir
 
 _FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name
 _DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
@@ -145,8 +143,8 @@ def _cut_off(client: Client) -> int:
     """How many creates at this API have no end, and nobody who goes on with them."""
     try:
         folder, urls = journal_folder(), client.urls.values()
-        told = [story for file in unfinished(folder) for story in file.stories if story.is_open]
-        return sum(story.intent.url in urls for story in told) + len(damaged_files(folder))
+        told = [each for file in unfinished(folder) for each in file.creates if each.is_open]
+        return sum(each.intent.url in urls for each in told) + len(damaged_files(folder))
     except (OSError, JournalError):
         return 0
 

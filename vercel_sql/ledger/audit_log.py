@@ -1,32 +1,115 @@
-"""Notes in the audit log what a client sends, and what came of it."""
+"""The audit log: a line for each write that was sent, or that was about to be."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vercel_sql.api.account import ask_account
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.causes import cause
-from vercel_sql.api.decode import decode_json
-from vercel_sql.api.noting import fingerprint, is_unsent
+from vercel_sql.api.decode import decode_json, encode_any_json
+from vercel_sql.api.logger import logger
 from vercel_sql.api.redaction import MASK
 from vercel_sql.api.requests import Request
 from vercel_sql.errors import APIError, AuditLogError, Error, StatementCancelledError
+from vercel_sql.files import READABLE, append_line, require_appendable
+from vercel_sql.ledger.journal import fingerprint, is_unsent
+from vercel_sql.ledger.journal_files import value_at
 from vercel_sql.manifest import Method
+from vercel_sql.paths import named_path
 
 if TYPE_CHECKING:
-    from vercel_sql.api.audit_log import AuditLog
     from vercel_sql.api.client import Client
+
+log = logger("api")
+
+ENVIRONMENT = "VERCEL_SQL_AUDIT_LOG"
+"""The environment variable that names the file where no option does."""
 
 Outcome: TypeAlias = Literal["done", "refused", "unknown", "not sent"]
 
 _LONGEST = 200  # characters of a key
+
+
+class AuditLog:
+    """A file of mode 0600 to which a line of JSON is appended for each write; it holds no secret.
+
+    Processes and threads may share one. What it can't take stays in memory, and goes to the file
+    before the next write is sent; until then none is.
+
+    Args:
+        path: the file; it is made where it is missing.
+
+    Raises:
+        AuditLogError: it can't be written, or others may change or swap it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            self.path = named_path(path)
+        except OSError as error:
+            raise AuditLogError(self._unusable(error)) from None
+        self._lock = threading.Lock()
+        self._waiting: list[str] = []
+        self._problem: AuditLogError | None = None
+        # Found out now, before the first request, rather than with an answer in hand.
+        self.require()
+
+    def __repr__(self) -> str:
+        return f"<AuditLog {self.path}>"
+
+    @property
+    def problem(self) -> AuditLogError | None:
+        """Why a write that was sent is not in the file yet; None where all are."""
+        return self._problem if self._waiting else None
+
+    def require(self) -> None:
+        """Raises `AuditLogError` where the next line can't be taken, so that nothing is sent."""
+        with self._lock:
+            try:
+                self._append()
+            except OSError as error:
+                raise AuditLogError(f"{self._unusable(error)}. Nothing was sent") from None
+
+    def append(self, record: Mapping[str, Any]) -> AuditLogError | None:
+        """Writes a record without secrets, and syncs it; gives what hindered it."""
+        line = encode_any_json(dict(record))
+        with self._lock:
+            self._waiting.append(line)
+            try:
+                self._append()
+            except OSError as error:
+                self._problem = AuditLogError(
+                    f"{self._unusable(error)}: a write that was sent is not in it yet, and no "
+                    "other is sent before it is"
+                )
+                log.warning("%s", self._problem)
+        return self.problem
+
+    def _append(self) -> None:
+        """Writes what waits; what was written waits no more."""
+        require_appendable(self.path, forbidden=READABLE)
+        while self._waiting:
+            append_line(self.path, self._waiting[0], forbidden=READABLE)
+            del self._waiting[0]
+
+    def _unusable(self, error: OSError) -> str:
+        return f"the audit log {self.path} can't be used: {error.strerror or 'unknown error'}"
+
+
+def chosen_log(path: str | os.PathLike[str] | None) -> AuditLog | None:
+    """The log that an option names, else the environment variable; None where neither does."""
+    named = path or os.environ.get(ENVIRONMENT, "").strip()
+    return AuditLog(named) if named else None
 
 
 @dataclass
@@ -64,12 +147,7 @@ def _tallied() -> Iterator[Tally]:
 
 
 class Auditor:
-    """Notes the writes of one client.
-
-    Args:
-        client: the client.
-        log: where they are noted.
-    """
+    """Notes the writes of one client."""
 
     def __init__(self, client: Client, log: AuditLog) -> None:
         self.log = log
@@ -80,20 +158,11 @@ class Auditor:
     def __repr__(self) -> str:
         return f"<Auditor: {self.log!r}>"
 
-    def noted(self, request: Request, bearer: str | None, send: Callable[[], Answer]) -> Answer:
-        """Sends a write and notes it, whatever comes of it.
+    def audited(self, request: Request, bearer: str | None, send: Callable[[], Answer]) -> Answer:
+        """Sends a write and notes it, whatever its outcome.
 
-        Args:
-            request: the write.
-            bearer: the connection's token, where it goes along.
-            send: sends it.
-
-        Returns:
-            the answer; where it could not be noted, it says so.
-
-        Raises:
-            AuditLogError: the log can't be written, so nothing was sent.
-            BaseException: what `send` raised.
+        ``bearer`` is the connection's token, where it goes along. An answer that could not be noted
+        says so. Raises `AuditLogError` where the log can't be written and nothing was sent.
         """
         self.log.require()
         about = self._about(request, bearer)
@@ -190,9 +259,7 @@ def _content(answer: Answer) -> dict[str, Any] | None:
 def _made_key(request: Request, content: dict[str, Any] | None) -> str | None:
     """The key of the new row, where the answer says it."""
     trace = request.method.trace
-    found: Any = content
-    for name in trace.key if trace is not None else [""]:
-        found = found.get(name) if isinstance(found, dict) else None
+    found = None if trace is None else value_at(content, trace.key)
     return found if isinstance(found, str) else None
 
 

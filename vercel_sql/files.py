@@ -1,4 +1,4 @@
-"""Files that nobody but their user can read, change or swap for others, and folders for them.
+"""Files that only their user can read, change or swap for others, on each operating system.
 
 Whoever may write to a folder decides what is in it, so a path is walked from the root, each folder
 opened by way of the one before: nothing can be swapped between the look and the use.
@@ -9,8 +9,12 @@ opened by way of the one before: nothing can be swapped between the look and the
   on another disk), and refused in a folder that others may write to.
 - The file is the user's own, a regular one, without another name (hard link), and no link.
 
-Where files have no owners in this sense, as on Windows, what is left is that the file is a regular
-one without another name, and no link.
+Windows has no owners and modes in POSIX's sense, so there the file is a regular one without another
+name, and no link. It refuses to replace or remove a file that somebody has open, and syncs only
+what was opened for writing, so no folders either.
+
+Everything here raises `OSError`, with a readable reason where one of these rules is broken.
+``forbidden`` stands for the permissions that a file may not have.
 """
 
 from __future__ import annotations
@@ -20,19 +24,29 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
-from vercel_sql.api.logger import logger
-from vercel_sql.api.os_files import has_owners, permissions
 from vercel_sql.messages import SAID_AFTER
 
 if sys.platform != "win32":
+    import fcntl
     import grp
     import pwd
 
-log = logger("api")
+IS_WINDOWS = sys.platform == "win32"
+# For how many seconds a file is tried again that Windows says is in use: others have ours open for
+# an instant only, and virus scanners look at each new one.
+_IN_USE_SECONDS = 2.0
+_PROBED_SECONDS = 0.1
+_PAUSE = 0.01
+# Windows keeps others from reading what is locked, so that is a byte which no file of ours has.
+_LOCKED_BYTE = 2**30
+# How long another process is waited for at most: whoever holds a lock for longer writes no line.
+_TURN_SECONDS = 1.0
 
 READABLE = 0o022
 """What may be forbidden of a file: that others write it. Who reads it is its owner's choice."""
@@ -49,14 +63,7 @@ _LONGEST = 2**16
 def open_private(path: Path, flags: int, *, forbidden: int = 0o077) -> int:
     """Opens a file of the user's own, which is made with mode 0600 where the flags say so.
 
-    Args:
-        path: the file.
-        flags: those of `os.open`. Empty it with `os.ftruncate`: ``O_TRUNC`` acts before it is
-            known whose file it is.
-        forbidden: the permissions that the file may not have.
-
-    Raises:
-        OSError: it can't be opened, or somebody else may read, change or swap it.
+    Empty it with `os.ftruncate`: ``O_TRUNC`` acts before it is known whose file it is.
     """
     with _place(path) as (folder, name):
         _look(folder, name, forbidden)
@@ -73,25 +80,13 @@ def open_private(path: Path, flags: int, *, forbidden: int = 0o077) -> int:
 
 
 def read_private(path: Path) -> bytes:
-    """What a file of the user's own holds, which others may read.
-
-    Raises:
-        OSError: it can't be read, or somebody else may change or swap it.
-    """
+    """What a file of the user's own holds, which others may read."""
     with open(open_private(path, os.O_RDONLY, forbidden=READABLE), "rb") as file:
         return file.read()
 
 
 def require_replaceable(path: Path, *, forbidden: int = 0) -> None:
-    """Refuses a place for a file where somebody else has put something, or could swap it.
-
-    Args:
-        path: the file, which need not be there yet.
-        forbidden: the permissions that it may not have.
-
-    Raises:
-        OSError: it is so.
-    """
+    """Refuses a place for a file where somebody else has put something, or could swap it."""
     with _place(path) as (folder, name):
         _look(folder, name, forbidden)
 
@@ -101,9 +96,6 @@ def read_trusted(path: Path, *, forbidden: int = READABLE) -> tuple[bytes, int]:
 
     Links are followed, as what hands out secrets to containers makes them: nothing is written, and
     nobody else can have made the file. What the shell or the caller opened is theirs to choose.
-
-    Raises:
-        OSError: it can't be read, or others decide what is in it.
     """
     flags = os.O_RDONLY | (_FLAGS & ~_NO_LINK)
     with open(os.open(path, flags), "rb") as file:
@@ -125,19 +117,16 @@ def _await_writer(handle: int, path: Path) -> None:
     pipe = select.poll()
     pipe.register(handle, select.POLLIN)
     if not pipe.poll(SAID_AFTER * 1000):
-        log.warning("waiting for whoever writes to %s", path)
+        from vercel_sql.api.logger import logger  # above, it would load the client
+
+        logger("api").warning("waiting for whoever writes to %s", path)
         pipe.poll()
 
 
 def make_private(folder: Path, *, sticky: bool = False) -> None:
     """Makes a folder, and those that it is in, for the user alone, where they are missing.
 
-    Args:
-        folder: the folder.
-        sticky: whether others may put things into it that can't take the place of ours.
-
-    Raises:
-        OSError: it can't be made, or others may put things into it.
+    In a sticky folder, others may put things that can't take the place of ours.
     """
     if not has_owners():
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,11 +135,7 @@ def make_private(folder: Path, *, sticky: bool = False) -> None:
 
 
 def require_private(folder: Path) -> None:
-    """Refuses a folder that others may put things into.
-
-    Raises:
-        OSError: it is so, or there is no such folder.
-    """
+    """Refuses a folder that others may put things into."""
     if has_owners():
         _close_private(_walk(folder), folder)
     elif not stat.S_ISDIR(os.stat(folder).st_mode):
@@ -166,13 +151,68 @@ def _close_private(handle: int, folder: Path, *, sticky: bool = False) -> None:
         raise _refused(_shared(folder, found))
 
 
+def open_for_appending(path: Path, *, new: bool = False, forbidden: int = 0o077) -> int:
+    """Opens a file of the user's own to append to, which is made where it is missing."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (os.O_EXCL if new else 0)
+    return open_private(path, flags, forbidden=forbidden)
+
+
+def require_appendable(path: Path, *, forbidden: int = 0o077) -> None:
+    """Finds out whether a file can be appended to; a new one is made, and its name synced."""
+    is_new = not path.exists()
+    os.close(open_for_appending(path, forbidden=forbidden))
+    if is_new:
+        sync_folder(path.absolute().parent)
+
+
+def append_line(path: Path, line: str, *, forbidden: int = 0o077) -> int:
+    """Appends a line to a file that processes share; gives its length when that is on the disk."""
+    is_new = not path.exists()
+    handle = open_for_appending(path, forbidden=forbidden)
+    try:
+        _take_turn(handle)
+        write_line(handle, line)
+        os.fsync(handle)
+        length = os.fstat(handle).st_size
+    finally:
+        os.close(handle)
+    if is_new:
+        sync_folder(path.absolute().parent)
+    return length
+
+
+def write_line(handle: int, line: str) -> None:
+    """Writes a line, and its end, in one piece wherever the file system takes it so.
+
+    What a crash or a full disk cut off before is ended first: it must not swallow this line.
+    """
+    content = f"{'' if _ends_whole(handle) else chr(10)}{line}{chr(10)}".encode()
+    written = 0
+    while written < len(content):
+        written += os.write(handle, content[written:])
+
+
+def _take_turn(handle: int) -> None:
+    """Waits until no other process writes to a file, and keeps them waiting until it is closed.
+
+    While a line is written, others may see a part of it, and take it for one that was cut off.
+    """
+    end = time.monotonic() + _TURN_SECONDS
+    while lock(handle, shared=False) is False and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def _ends_whole(handle: int) -> bool:
+    """Whether a file is empty, or its last line has its end."""
+    if os.lseek(handle, 0, os.SEEK_END) == 0:
+        return True
+    os.lseek(handle, -1, os.SEEK_END)
+    return os.read(handle, 1) == b"\n"
+
+
 @contextmanager
 def _place(path: Path) -> Iterator[tuple[int | None, str]]:
-    """What the calls that take ``dir_fd`` need for a file: its folder's handle, and its name.
-
-    Raises:
-        OSError: others decide what is in the folder, or there is none.
-    """
+    """What the calls that take ``dir_fd`` need for a file: its folder's handle, and its name."""
     if not has_owners():
         yield None, str(path)
         return
@@ -184,11 +224,7 @@ def _place(path: Path) -> Iterator[tuple[int | None, str]]:
 
 
 def _walk(path: Path, *, make: bool = False) -> int:
-    """A handle of a folder, each step to which is safe.
-
-    Raises:
-        OSError: one is not, or is missing.
-    """
+    """A handle of a folder, each step to which is safe."""
     at, place = os.open("/", _FOLDER), Path("/")
     ahead = [*reversed(path.absolute().parts[1:])]
     links = 0
@@ -230,11 +266,7 @@ def _stepped(at: int, name: str) -> int:
 
 
 def _link(at: int, place: Path, found: os.stat_result, links: int) -> str:
-    """Where a link in a folder leads.
-
-    Raises:
-        OSError: others may have put it there.
-    """
+    """Where a link in a folder leads."""
     if links > _MOST_LINKS:
         raise OSError(errno.ELOOP, f"too many links lead to {place}")
     if found.st_uid not in _trusted() or _is_open(os.fstat(at)):
@@ -329,3 +361,90 @@ def _owner(uid: int) -> str:
 
 def _refused(reason: str) -> PermissionError:
     return PermissionError(errno.EACCES, reason)
+
+
+def has_owners() -> bool:
+    """Whether files have an owner and permissions that say who may use them."""
+    return not IS_WINDOWS
+
+
+def permissions(found: os.stat_result) -> int:
+    """The permissions of a file; 0600 where they say nothing."""
+    return stat.S_IMODE(found.st_mode) if has_owners() else 0o600
+
+
+def make_unreadable(handle: int) -> None:
+    """Keeps others from reading an open file, where permissions do that."""
+    if has_owners():
+        os.fchmod(handle, 0o600)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Puts a file in the place of another."""
+    _again(lambda: os.replace(source, target))
+
+
+def remove(path: Path) -> None:
+    """Removes a file, if it is there."""
+    _again(lambda: path.unlink(missing_ok=True))
+
+
+def _again(act: Callable[[], None]) -> None:
+    end = time.monotonic() + _IN_USE_SECONDS
+    while True:
+        try:
+            return act()
+        except PermissionError:
+            if not IS_WINDOWS or time.monotonic() > end:
+                raise
+        time.sleep(_PAUSE)
+
+
+def sync_file(path: Path) -> None:
+    """Returns when a file that others have written is on the disk."""
+    _sync(path, os.O_RDWR)
+
+
+def sync_folder(folder: Path) -> None:
+    """Returns when the names in a folder are on the disk: that of a file that was just made."""
+    if not IS_WINDOWS:
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def lock(handle: int, *, shared: bool) -> bool | None:
+    """Locks a file until it is closed; False where another has it, None where locks are unknown."""
+    if IS_WINDOWS:
+        return _lock_byte(handle, shared=shared)
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network file systems
+        return None
+    return True
+
+
+def _lock_byte(handle: int, *, shared: bool) -> bool | None:
+    """The same on Windows. It has no shared locks, so those who just look do it one by one."""
+    msvcrt = import_module("msvcrt")
+    end = time.monotonic() + (_PROBED_SECONDS if shared else 0)
+    while True:
+        os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            if time.monotonic() >= end:
+                return False
+        except OSError:
+            return None
+        else:
+            return True
+        time.sleep(_PAUSE)

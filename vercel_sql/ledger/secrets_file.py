@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vercel_sql.api.appending import append_line, open_for_appending, take_turn
 from vercel_sql.api.decode import decode_json, encode_json
-from vercel_sql.api.os_files import sync_folder
-from vercel_sql.api.private_files import read_private
-from vercel_sql.errors import OperationalError
+from vercel_sql.api.logger import logger
+from vercel_sql.errors import JournalError, OperationalError
+from vercel_sql.files import append_line, read_private, require_appendable
+from vercel_sql.ledger.journal_files import note_length
 from vercel_sql.paths import named_path
+
+log = logger("api")
 
 UNCLAIMED = "unclaimed"
 """In place of a create, for a secret that came in an answer which did not fit its request."""
@@ -40,7 +42,7 @@ class SecretsFile:
             self.path = named_path(path).absolute()
         except OSError as error:  # that is gone, or there is no home directory
             self.path = Path(path)
-            raise self._error(error.strerror or "unknown error") from None
+            raise self._error(error) from None
         self._lock = threading.Lock()
         # Found out now, before the first request, rather than with a secret in hand.
         self.require_writable()
@@ -49,15 +51,16 @@ class SecretsFile:
         return f"<SecretsFile {self.path}>"
 
     def require_writable(self) -> None:
-        """Finds out whether it can be written now.
+        """Raises `OperationalError` where the file can't be written now."""
+        try:
+            require_appendable(self.path)
+        except OSError as error:
+            raise self._error(error) from None
 
-        Raises:
-            OperationalError: it can't, or others may read, change or swap it.
-        """
-        os.close(self._open())
+    def append(self, resource: str, method: str, values: Mapping[str, Any], *, create: str) -> None:
+        """Writes what is saved of an answer as one line, and returns when it is on the disk.
 
-    def append(self, resource: str, method: str, values: Mapping[str, Any], *, create: str) -> int:
-        """Writes one line, and returns when it is on the disk, how many bytes the file has then.
+        The journal notes how long the file is then.
 
         Args:
             resource: service and resource of the method.
@@ -72,30 +75,18 @@ class SecretsFile:
         told = {"at": made, "resource": resource, "method": method, "create": create}
         text = encode_json({**told, **values})
         line = f'{text[:-1]},"checksum":"{zlib.crc32(text.encode()):08x}"}}'
+        with self._lock:
+            try:
+                length = append_line(self.path, line)
+            except OSError as error:
+                raise self._error(error) from None
         try:
-            with self._lock:
-                handle = self._open()
-                try:
-                    take_turn(handle)
-                    append_line(handle, line)
-                    os.fsync(handle)
-                    return os.fstat(handle).st_size
-                finally:
-                    os.close(handle)
-        except OSError as error:
-            raise self._error(error.strerror or "unknown error") from None
+            note_length(self.path, length)
+        except (OSError, JournalError) as error:
+            log.warning("the length of %s can't be noted in the journal: %s", self.path, error)
 
-    def _open(self) -> int:
-        try:
-            is_new = not self.path.exists()
-            handle = open_for_appending(self.path)
-            if is_new:
-                sync_folder(self.path.parent)
-        except OSError as error:
-            raise self._error(error.strerror or "unknown error") from None
-        return handle
-
-    def _error(self, why: str) -> OperationalError:
+    def _error(self, error: OSError) -> OperationalError:
+        why = error.strerror or "unknown error"
         return OperationalError(f"the secrets file {self.path} can't be used: {why}")
 
 
@@ -113,11 +104,9 @@ class SavedSecrets:
 
 
 def read_secrets(path: Path, length: int = 0) -> SavedSecrets:
-    """Reads a secrets file; one that is not there holds nothing, and somebody may have moved it.
+    """Reads a secrets file that had so many bytes when something was saved to it last.
 
-    Args:
-        path: the file.
-        length: how many bytes it had when something was saved to it last.
+    One that is not there holds nothing: somebody may have moved it.
     """
     try:
         content = read_private(path)

@@ -1,0 +1,420 @@
+"""The journal: before a create is sent it is on the disk that it will be, and then how it ended.
+
+So a crash can't make anybody forget a token: what was begun and has no end is looked for by
+``vercel-sql recover``. Each create is a file of its own, so that damage to one hides no other; a
+process keeps none where it makes nothing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vercel_sql.api.cancel_scope import AbandonedError
+from vercel_sql.api.logger import logger
+from vercel_sql.api.redaction import MASK, Redactor
+from vercel_sql.api.requests import Request
+from vercel_sql.api.server_clock import ServerClock, boot_id, steady_ms
+from vercel_sql.errors import APIError, JournalError, RequestError, StatementCancelledError
+from vercel_sql.files import remove
+from vercel_sql.ledger.journal_files import (
+    Intent,
+    LivingProcess,
+    Outcome,
+    State,
+    add_to,
+    begin,
+    journal_folder,
+    known_keys,
+    modified,
+    read_all,
+    remove_leftovers,
+)
+
+log = logger("api")
+
+# For so long after its end, in seconds, a file that tells of a row is kept: the row might be
+# listed for a create that comes soon after, and it is known to have come of another one.
+_KEPT_SECONDS = 120.0
+# For so long after a create was begun, in seconds, it may still take effect: something between here
+# and the server may keep a request, and pass it on late. As long, other rows are told from its own.
+LATEST_SECONDS = 3 * 3600
+_LONGEST_VALUE = 500  # characters
+
+
+def now_ms() -> int:
+    """The time of this machine, in milliseconds since the epoch: for people, and no decision."""
+    return time.time_ns() // 1_000_000
+
+
+class PendingCreate:
+    """One create of this process, from its intent to its end. What can't be noted is only logged.
+
+    Attributes:
+        journal: where it is noted.
+        intent: what is about to be sent.
+        outcome: what was noted last of how it ended, or None.
+    """
+
+    def __init__(self, journal: Journal, intent: Intent, path: Path) -> None:
+        self.journal = journal
+        self.intent = intent
+        self.outcome: Outcome | None = None
+        self._is_given_up = False
+        self._path = path
+
+    def answered(
+        self, key: str | None, made_at: int | None = None, saved_in: str | None = None
+    ) -> None:
+        """Notes that it was carried out, and where its secret is saved by now."""
+        # Its secret is still to be shown to somebody, unless nobody waits for it.
+        self._note("answered", ends=self._is_given_up, key=key, made_at=made_at, saved_in=saved_in)
+
+    def given_up(self, reason: str) -> None:
+        """Notes that nobody waits for the answer any more, which may come all the same."""
+        self._is_given_up = True
+        self._note("given up", ends=False, reason=reason)
+
+    def unsent(self, reason: str) -> None:
+        """Notes that it surely was not carried out."""
+        self._note("unsent", reason=reason)
+
+    def unknown(
+        self,
+        reason: str,
+        candidates: Sequence[str] = (),
+        *,
+        since: int | None = None,
+        server_at: int | None = None,
+    ) -> None:
+        """Notes that nobody knows whether it was carried out; `recover` may find out."""
+        keys = tuple(candidates)
+        self._note("unknown", reason=reason, candidates=keys, since=since, server_at=server_at)
+
+    def settled(self, how: str) -> None:
+        """Notes that nothing is left to be done about it."""
+        self._note("settled", how=how)
+
+    def _note(self, state: State, *, ends: bool = True, **more: Any) -> None:
+        self.outcome = Outcome(state=state, id=self.intent.id, at=now_ms(), **more)
+        self.journal.note(self.outcome, self._path, ends=ends)
+
+
+class Journal:
+    """What this process notes in one folder; threads may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._process: LivingProcess | None = None
+        self._lock = threading.Lock()
+        self._open: set[str] = set()
+        self._keys: set[str] = set()
+
+    def begin(self, **about: Any) -> PendingCreate:
+        """Notes that a create is about to be sent, and returns when that is on the disk.
+
+        ``about`` are the attributes of the `Intent` that this process and moment do not tell.
+        Raises `JournalError` where it can't be noted, so that nothing may be sent.
+        """
+        with self._lock:
+            try:
+                intent = Intent(
+                    id=uuid.uuid4().hex,
+                    at=now_ms(),
+                    steady_at=steady_ms(),
+                    boot=boot_id(),
+                    process=self._living().name,
+                    **about,
+                )
+                path = begin(self.folder, intent)
+            except OSError as error:
+                raise JournalError(
+                    f"the journal {self.folder} can't be written: "
+                    f"{error.strerror or 'unknown error'}. Without it a crash could lose a new "
+                    "secret, so nothing was sent (VERCEL_SQL_STATE_DIR names another folder)"
+                ) from None
+            self._open.add(intent.id)
+        return PendingCreate(self, intent, path)
+
+    def _living(self) -> LivingProcess:
+        if self._process is not None and not self._process.is_known:
+            self._process.close(remove=False)
+            self._process = None
+        if self._process is None:
+            self._process = LivingProcess(self.folder)
+        self._process.touch()
+        return self._process
+
+    def note(self, outcome: Outcome, path: Path, *, ends: bool) -> None:
+        """Notes how a create ended, and whether this process has nothing more to do with it.
+
+        A crash of the machine soon after may still lose the outcome; then the create is open.
+        """
+        with self._lock:
+            if outcome.key is not None:
+                self._keys.add(outcome.key)
+            try:
+                add_to(path, outcome, sync=False)
+            except OSError as error:
+                log.warning("the journal %s can't be written: %s", self.folder, error.strerror)
+            if ends:
+                self._open.discard(outcome.id)
+
+    def known_keys(self) -> frozenset[str]:
+        """The keys of all rows that a process is known to have made, by its answers."""
+        return known_keys(read_all(self.folder)) | self._keys
+
+    def release(self) -> None:
+        """Where nothing is under way: this process counts as gone, and what nobody needs goes."""
+        with self._lock:
+            if self._process is None or self._open:
+                return
+            process, self._process = self._process, None
+            try:
+                process.close(remove=True)
+                tidy(self.folder)
+            except OSError as error:
+                log.warning("the journal %s can't be tidied: %s", self.folder, error.strerror)
+
+    def forget_after_fork(self) -> None:
+        """In a child process: the locked file is the parent's."""
+        self._lock = threading.Lock()
+        self._open.clear()
+        if self._process is not None:
+            self._process.close(remove=False)
+            self._process = None
+
+
+def tidy(folder: Path) -> None:
+    """Removes the files that nobody needs: those that have ended, and tell of no row or are old.
+
+    While some other create has no end, they stay longer: their rows did not come of it.
+    """
+    remove_leftovers(folder)
+    files = read_all(folder)
+    is_waiting = any(file.is_open for file in files)
+    for file in files:
+        is_told = any(create.answer is not None for create in file.creates)
+        kept = LATEST_SECONDS if is_waiting else _KEPT_SECONDS
+        is_new = abs(time.time() - modified(file.path)) < kept
+        if not file.is_open and not (is_told and is_new):
+            remove(file.path)
+
+
+_journals: dict[Path, Journal] = {}
+_journals_lock = threading.Lock()
+
+
+def journal() -> Journal:
+    """The journal of this process, in the user's state directory as it is now."""
+    folder = journal_folder()
+    with _journals_lock:
+        return _journals.setdefault(folder, Journal(folder))
+
+
+@atexit.register
+def release_all() -> None:
+    """Lets go of what this process holds where nothing is under way."""
+    for each in list(_journals.values()):
+        each.release()
+
+
+def _forget_after_fork() -> None:
+    global _journals_lock  # another thread of the parent may have held it
+    _journals_lock = threading.Lock()
+    for each in _journals.values():
+        each.forget_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+@dataclass
+class JournalHandle:
+    """What the journal says about one write, for whoever sends it and keeps its secret.
+
+    Until that create has an end in the journal, `vercel-sql recover` looks into it.
+
+    Attributes:
+        saved_in: the file that its secret will be saved in.
+        mark: the random end of one of the new row's values, where it has one.
+        there: the keys of rows that are known to be there before: none of them is the new one.
+        create: what was noted when it was sent last; None where nothing was sent, or where its
+            method makes no secret.
+    """
+
+    saved_in: Path | None = None
+    mark: str | None = None
+    there: tuple[str, ...] = ()
+    create: PendingCreate | None = None
+
+    def lost(self, reason: str) -> None:
+        """Notes that an answer came which can't be used, unless something else was noted."""
+        if self.create is not None and self.create.outcome is None:
+            self.create.unknown(reason)
+
+
+_batch: ContextVar[list[JournalHandle] | None] = ContextVar("vercel_sql_batch", default=None)
+
+
+class CreateResults:
+    """The answered creates of one client whose ends are not noted yet; threads may share it.
+
+    A process that is killed before it could show a secret has lost it, though its answer came. So
+    the end of each such create is noted only when the next statement begins, or when the connection
+    is closed; what nobody took is never noted as taken.
+    """
+
+    def __init__(self) -> None:
+        self._taken: list[JournalHandle] = []
+        self._held: list[PendingCreate] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def gathered(self, batch: list[JournalHandle]) -> Iterator[None]:
+        """Puts what this thread begins into a batch, for somebody who waits for it."""
+        token = _batch.set(batch)
+        try:
+            yield
+        finally:
+            _batch.reset(token)
+
+    def begin(self, handle: JournalHandle) -> None:
+        """Takes a write that is about to be sent within `gathered`, for whoever waits for it."""
+        batch = _batch.get()
+        if batch is not None:
+            batch.append(handle)
+
+    def add(self, handle: JournalHandle) -> None:
+        """Takes a write that was answered, unless somebody waits for it."""
+        if _batch.get() is None:
+            self.take([handle])
+
+    def take(self, batch: list[JournalHandle]) -> None:
+        """Takes writes whose answers are with whoever asked for them."""
+        with self._lock:
+            self._taken += batch
+
+    @property
+    def answers(self) -> list[Outcome]:
+        """The answers of the statement that ran last which showed a secret."""
+        return [outcome for _, outcome in _answered(self._taken)]
+
+    @property
+    def unsaved(self) -> list[Intent]:
+        """The creates of the statement that ran last whose secrets are in no file."""
+        answers = _answered(self._taken)
+        return [create.intent for create, outcome in answers if outcome.saved_in is None]
+
+    def kept_in(self, path: Path) -> None:
+        """Notes that a file has what could not be shown; `recover` will say so."""
+        for create, outcome in _answered(self._all_taken()):
+            if outcome.saved_in is None:
+                create.answered(outcome.key, outcome.made_at, str(path))
+
+    def settle(self) -> None:
+        """Notes that all that was taken has surely reached whoever asked for it."""
+        for create, _ in _answered(self._all_taken()):
+            create.settled("given")
+
+    def _all_taken(self) -> list[JournalHandle]:
+        with self._lock:
+            handles, self._taken = self._taken, []
+        return handles
+
+    def hold(self, create: PendingCreate) -> None:
+        """Takes a create whose secret is not safe before somebody says so, by `release`."""
+        with self._lock:
+            self._held.append(create)
+
+    def release(self, how: str) -> None:
+        """Notes what became of the secrets that were held: where they are saved, for example."""
+        with self._lock:
+            creates, self._held = self._held, []
+        for create in creates:
+            create.settled(how)
+
+
+def _answered(handles: list[JournalHandle]) -> list[tuple[PendingCreate, Outcome]]:
+    creates = [handle.create for handle in list(handles) if handle.create is not None]
+    noted = [(create, create.outcome) for create in creates]
+    return [(create, last) for create, last in noted if last and last.state == "answered"]
+
+
+@contextmanager
+def journaled(
+    request: Request,
+    url: str,
+    clock: ServerClock,
+    bearer: str | None,
+    redactor: Redactor,
+    handle: JournalHandle,
+) -> Iterator[None]:
+    """Notes a write before it is sent to a base URL, and how it failed, where it did.
+
+    ``bearer`` is the connection's token, where it goes along; ``handle`` is given the create.
+    Raises `JournalError` where it can't be noted, so that nothing may be sent.
+    """
+    handle.create = journal().begin(
+        server_at=clock.earliest_ms(),
+        url=url,
+        account=None if bearer is None else fingerprint(bearer),
+        resource=request.method.resource,
+        method=request.method.name,
+        values=_values(request, redactor),
+        mark=handle.mark,
+        about=_about(request, redactor),
+        secrets_file=None if handle.saved_in is None else str(handle.saved_in.absolute()),
+        there=handle.there,
+    )
+    try:
+        yield
+    except BaseException as error:
+        reason = redactor.mask(str(error)) or type(error).__name__
+        (handle.create.unsent if is_unsent(error) else handle.create.unknown)(reason)
+        raise
+
+
+def fingerprint(bearer: str) -> str:
+    """What tells one account's token from another's without being of use to anybody."""
+    return hashlib.sha256(bearer.encode()).hexdigest()[:16]
+
+
+def is_unsent(error: BaseException) -> bool:
+    """Whether a write surely was not carried out that failed so."""
+    if isinstance(error, APIError):
+        # A redirect, a time-out or a failure may come from between here and the API.
+        return 400 <= error.status < 500 and error.status != 408
+    if isinstance(error, RequestError):
+        return not error.outcome_unknown
+    # What was given up goes on, and nobody knows how it ends.
+    return isinstance(error, StatementCancelledError) and not isinstance(error, AbandonedError)
+
+
+def _values(request: Request, redactor: Redactor) -> dict[str, Any]:
+    """The columns of the new row that are known; none where one of them may be secret."""
+    trace = request.method.trace
+    if trace is None:
+        return {}
+    found = {column: request.argument(name) for column, name in trace.matches.items()}
+    if any(value is None or redactor.mask(str(value)) != str(value) for value in found.values()):
+        return {}
+    return found
+
+
+def _about(request: Request, redactor: Redactor) -> dict[str, Any]:
+    """What else is sent, as far as it is no secret."""
+    shown = {**request.shown_query, **(request.shown_body or {})}
+    texts = {name: redactor.mask(str(value)) for name, value in shown.items() if value != MASK}
+    return {name: text[:_LONGEST_VALUE] for name, text in texts.items()}
