@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
@@ -107,16 +108,16 @@ def proxy_for(base: str) -> httpx.Proxy | None:
 
 
 def certificates() -> ssl.SSLContext:
-    """Whose certificates are trusted.
+    """Whose certificates are trusted: one context per process, while the files stay as they are.
 
-    Those of the environment (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), together where both are set,
-    else those that come with httpx.
+    They are those of the environment (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), together where both
+    are set, else those that come with httpx.
 
     Raises:
         TransportError: what the environment names can't be used.
     """
     named = {name: value for name in _CERTIFICATES if (value := os.environ.get(name, "").strip())}
-    file, folders = named.get("SSL_CERT_FILE"), named.get("SSL_CERT_DIR")
+    folders = named.get("SSL_CERT_DIR")
     said = ", ".join(f"{name} is {value}" for name, value in named.items())
     # OpenSSL takes a directory that is not there for an empty one.
     if folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
@@ -125,14 +126,37 @@ def certificates() -> ssl.SSLContext:
         for name, path in named.items():
             if Path(path).is_fifo():  # OpenSSL would wait for whoever has its other end
                 raise _unusable(f"{name} is {path}, which is a named pipe")
-        if file or folders:
-            return ssl.create_default_context(cafile=file, capath=folders)
-        return httpx.create_ssl_context(trust_env=False)
+        files = [*(folders or "").split(os.pathsep), named.get("SSL_CERT_FILE", "")]
+        return _context(tuple(named.items()), tuple(map(_changed_at, files)))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         if isinstance(error, ssl.SSLError):
             reason = "there is no certificate in it"
         raise _unusable(f"the certificates can't be loaded: {reason} ({said})") from None
+
+
+@lru_cache(maxsize=4)
+def _context(named: tuple[tuple[str, str], ...], _changed: tuple[int, ...]) -> ssl.SSLContext:
+    """The context for an environment: reading the CA bundle takes longer than many a request."""
+    settings = dict(named)
+    file, folders = settings.get("SSL_CERT_FILE"), settings.get("SSL_CERT_DIR")
+    if file or folders:
+        return ssl.create_default_context(cafile=file, capath=folders)
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _changed_at(path: str) -> int:
+    """When a file or directory changed last; 0 where it is not there."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=1)
+def no_certificates() -> ssl.SSLContext:
+    """A context for plain http, which never uses it."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _unusable(reason: str) -> TransportError:

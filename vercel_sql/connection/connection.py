@@ -149,7 +149,7 @@ class Connection(HoldsSecrets):
         self._dropped.detach()  # whoever has it may use it when this is gone
         with self._lock, translated(self._catalogs):
             self.client.leave_scope()
-            if not self._closed and any(catalog.missing for catalog in self._catalogs):
+            if not self._closed and not all(each.is_complete for each in self._catalogs):
                 self._free_for(Result())
                 self._engine.load_all()
         return self.native

@@ -5,22 +5,25 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 
 import duckdb
 
 from vercel_sql.errors import InterfaceError, ParameterError
-from vercel_sql.manifest import Manifest
+from vercel_sql.manifest import Manifest, Service
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import (
     LIVE,
+    comment_statements,
     create_catalog,
     create_service,
-    create_views,
     literal,
     quoted,
+    run_script,
+    view_statements,
 )
 from vercel_sql.tables.functions import Functions
 from vercel_sql.tables.memo import Memo
@@ -59,6 +62,7 @@ class LiveCatalog:
         self.sources = Sources()
         self._functions = functions(con, name, self.sources)
         self._services: set[str] = set()
+        self._described: set[str] = set()
         self._lock = threading.Lock()
         self._is_shared = False
 
@@ -79,25 +83,39 @@ class LiveCatalog:
         """The services whose tables have not been made yet."""
         return [name for name in self.manifest.service_names if name not in self._services]
 
-    def add(self, services: Iterable[str]) -> None:
-        """Makes the tables, views and functions of services, where they are not there yet."""
+    @property
+    def is_complete(self) -> bool:
+        """Whether all tables and all comments have been made."""
+        return len(self._described) == len(self.manifest.service_names)
+
+    def add(self, services: Iterable[str], *, described: bool = True) -> None:
+        """Makes the tables, views and functions of services, where they are not there yet.
+
+        Args:
+            services: their names.
+            described: whether all views that are there by then have their comments, which take
+                as long as the rest.
+        """
         with self._lock:
-            for name in services:
-                service = self.manifest.service(name)
-                if service.name in self._services:
-                    continue
+            script: list[str] = []
+            new = {self.manifest.service(name).name for name in services} - self._services
+            for service in map(self.manifest.service, sorted(new)):
                 create_service(self.con, self.name, service, self.sources)
-                create_views(self.con, self.name, service, self._session)
-                self._functions.create(service)
-                self._services.add(service.name)
+                macros = self._functions.create(service)
+                script += [*self._views(service), *macros]
+            bare = (self._services | new) - self._described if described else set()
+            run_script(self.con, [*script, *self._comments(bare)])
+            self._services |= new
+            self._described |= bare
 
     def share(self) -> None:
         """Makes each query name the connection that it is of, from now on."""
         with self._lock:
             if not self._is_shared:
                 self._is_shared = True
-                for name in sorted(self._services):
-                    create_views(self.con, self.name, self.manifest.service(name), self._session)
+                made = map(self.manifest.service, sorted(self._services))
+                views = chain.from_iterable(map(self._views, made))
+                run_script(self.con, [*views, *self._comments(self._described)])
 
     def come_to(self, con: duckdb.DuckDBPyConnection) -> None:
         """Makes the tables anew on another connection, where their own was closed."""
@@ -109,9 +127,13 @@ class LiveCatalog:
             for name in sorted(self._services):
                 create_service(con, self.name, self.manifest.service(name), self.sources)
 
-    @property
-    def _session(self) -> str | None:
-        return self._functions.session if self._is_shared else None
+    def _views(self, service: Service) -> Iterator[str]:
+        session = self._functions.session if self._is_shared else None
+        return view_statements(self.name, service, session)
+
+    def _comments(self, services: Iterable[str]) -> Iterator[str]:
+        for name in sorted(services):
+            yield from comment_statements(self.name, self.manifest.service(name))
 
     def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
         """Takes everything out of the database again.
@@ -166,8 +188,7 @@ def begin_catalog(con: duckdb.DuckDBPyConnection, name: str) -> str:
         raise ParameterError("name= is empty: it is what the catalog is called in SQL")
     _refuse_taken(con, name)
     key = str(uuid.uuid4())
-    create_catalog(con, name)
-    con.execute(f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
+    create_catalog(con, name, f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
     return key
 
 

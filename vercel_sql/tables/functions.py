@@ -86,14 +86,16 @@ class Functions:
         """SQL for the key of the source that a query is to ask."""
         return f"{quoted(self._session)}()"
 
-    def create(self, service: Service) -> None:
-        """Makes the functions of a service."""
+    def create(self, service: Service) -> list[str]:
+        """Makes the functions of a service; gives the statements that make its macros."""
+        macros = []
         for resource in service.resources.values():
             for method in resource.methods.values():
                 if method.reads:
-                    self._create_read(resource, method)
+                    macros.append(self._read_macro(resource, method))
                 elif self._keeping.secrets_file is not None:
-                    self._create_scalar(resource, method, writes=True)
+                    macros.append(self._scalar_macro(resource, method, writes=True))
+        return macros
 
     @property
     def _con(self) -> duckdb.DuckDBPyConnection:
@@ -131,25 +133,24 @@ class Functions:
         self._registered[name] = function
         return name
 
-    def _create_read(self, resource: Resource, method: Method) -> None:
+    def _read_macro(self, resource: Resource, method: Method) -> str:
         table = ".".join(quoted(part) for part in (self._catalog, resource.service, resource.name))
         if method is resource.lister and not method.given:
-            self._macro(method, resource, f"SELECT * FROM {table}")
-        elif method is resource.getter and method.required[0].name in resource.key_columns:
+            return self._macro(method, resource, f"SELECT * FROM {table}")
+        if method is resource.getter and method.required[0].name in resource.key_columns:
             parameter = quoted(method.required[0].name)
             query = f"SELECT live_row.* FROM {table} AS live_row WHERE live_row.{parameter}"
-            self._macro(method, resource, f"{query}{EXACTLY} = {parameter}")
-        else:
-            self._create_scalar(resource, method, writes=False)
+            return self._macro(method, resource, f"{query}{EXACTLY} = {parameter}")
+        return self._scalar_macro(resource, method, writes=False)
 
-    def _macro(self, method: Method, resource: Resource, query: str, extra: str = "") -> None:
+    def _macro(self, method: Method, resource: Resource, query: str, extra: str = "") -> str:
         name = ".".join(quoted(part) for part in (self._catalog, resource.service, method.name))
         parameters = [quoted(p.name) for p in method.required] + ([extra] if extra else [])
         parameters += [f"{quoted(p.name)} := NULL" for p in method.optional]
-        self._con.execute(f"CREATE MACRO {name}({', '.join(parameters)}) AS TABLE {query}")
+        return f"CREATE MACRO {name}({', '.join(parameters)}) AS TABLE {query}"
 
-    def _create_scalar(self, resource: Resource, method: Method, *, writes: bool) -> None:
-        """A Python function that gives a list of structs, and a macro that makes rows of it.
+    def _scalar_macro(self, resource: Resource, method: Method, *, writes: bool) -> str:
+        """Makes a Python function that gives a list of structs; the macro makes rows of it.
 
         The function gives its error as a value, which the macro raises: what a Python function
         raises, DuckDB shows with a traceback.
@@ -180,7 +181,7 @@ class Functions:
         outcome = f"SELECT unnest([{call_text}]) AS outcome"
         rows = "CASE WHEN outcome.error IS NULL THEN outcome.rows ELSE error(outcome.error) END"
         query = f"SELECT {shown} FROM (SELECT unnest({rows}) AS r FROM ({outcome}))"
-        self._macro(method, resource, query, "request_id" if writes else "")
+        return self._macro(method, resource, query, "request_id" if writes else "")
 
     def _python_function(
         self, resource: Resource, method: Method, names: list[str], writes: bool
