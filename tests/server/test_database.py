@@ -14,7 +14,7 @@ from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.writing import Keeping
+from vercel_sql.tables.keeping import Keeping
 
 
 @pytest.fixture

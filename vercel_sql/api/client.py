@@ -10,9 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
-
-import httpx
-import tenacity
+from typing import TYPE_CHECKING
 
 from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
@@ -21,7 +19,6 @@ from vercel_sql.api.auditing import Auditor, count_request
 from vercel_sql.api.cancel_scope import GRACE, CancelScope, LimitWaits, checked_seconds
 from vercel_sql.api.connections import Connections, close_when_dropped
 from vercel_sql.api.credentials import TokenSource
-from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
 from vercel_sql.api.discovery import located
 from vercel_sql.api.doubts import Doubts
 from vercel_sql.api.events import PageEvent, RequestEvent
@@ -51,6 +48,12 @@ from vercel_sql.errors import (
     UnauthorizedError,
 )
 from vercel_sql.manifest import Method, Provider
+
+if TYPE_CHECKING:
+    import httpx
+    import tenacity
+
+    from vercel_sql.api.diagnosis import Diagnosis
 
 log = logger("api")
 _own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", default=None)
@@ -317,6 +320,9 @@ class Client(HoldsSecrets):
             return self._send_retrying(request, bearer)
 
     def _send_retrying(self, request: Request, bearer: str | None) -> Answer:
+        # Imported here, as httpx is: most of what is run sends nothing.
+        import tenacity
+
         method = request.method
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: retries.may_retry(method, error)),
@@ -348,6 +354,8 @@ class Client(HoldsSecrets):
 
     def _send_once(self, request: Request, headers: httpx.Headers, attempt: int) -> Received:
         """Sends a request once, unless its server is left alone."""
+        import httpx
+
         circuit = self.servers.circuit(request.method.server)
         admitted = circuit.admit()
         if isinstance(admitted, str):
@@ -362,6 +370,8 @@ class Client(HoldsSecrets):
             # What our own time-out or pool cut short says nothing about the server.
             failure = None if found.own or self.current_scope.is_over else found.reason
             base = self.urls[request.method.server]
+            from vercel_sql.api.diagnosis import no_answer
+
             raise no_answer(request, base, found, self.redactor) from None
         finally:
             elapsed = time.perf_counter() - started
@@ -416,6 +426,8 @@ class Client(HoldsSecrets):
         return min(seconds, left + GRACE), min(longest(seconds), left + GRACE)
 
     def _diagnosed(self, request: Request, error: httpx.HTTPError) -> Diagnosis:
+        from vercel_sql.api.diagnosis import diagnose
+
         server, scope = request.method.server, self.current_scope
         return diagnose(
             error,
@@ -486,6 +498,8 @@ class Client(HoldsSecrets):
 
 
 def _headers(request: Request, bearer: str | None) -> httpx.Headers:
+    import httpx
+
     # httpx's own type, whose repr masks the authorization wherever our variables are shown.
     headers = httpx.Headers()
     if request.authorization is not None:

@@ -8,11 +8,13 @@ import weakref
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import httpx
+from typing import TYPE_CHECKING
 
 from vercel_sql.api.transport import certificates, make_http_client, no_certificates, proxy_for
 from vercel_sql.errors import InterfaceError
+
+if TYPE_CHECKING:
+    import httpx
 
 MOST_CONNECTIONS = 16
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import tenacity
+from typing import TYPE_CHECKING
 
 from vercel_sql.errors import AnswerMismatchError, APIError, RateLimitedError, TransportError
 from vercel_sql.manifest import Method
+
+if TYPE_CHECKING:
+    import tenacity
 
 _PASSING = (408, 429, 500, 502, 503, 504)
 # The network wants a login first; nobody logs in between two attempts.
 _LOGIN_FIRST = 511
 # How many seconds a request waits altogether for what may pass, but for rate limits.
 _MOST_WAIT = 120.0
-_backoff = tenacity.wait_random_exponential(multiplier=0.2, max=8)
 
 
 def may_retry(method: Method, error: BaseException) -> bool:
@@ -52,7 +53,10 @@ def pause(state: tenacity.RetryCallState) -> float:
     if is_over_limit(_failure(state)):
         return 0.0
     asked = getattr(_failure(state), "retry_after", None)
-    jittered = _backoff(state)
+    # Imported here, as httpx is: most of what is run sends nothing.
+    import tenacity
+
+    jittered = tenacity.wait_random_exponential(multiplier=0.2, max=8)(state)
     if asked is None:
         return jittered
     return float(asked) + min(jittered, 0.25)

@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 
+class _NoPandas:
+    """Has pandas count as not installed: pyarrow and DuckDB import it where it is.
+
+    That takes longer than most commands, and none of them needs it.
+    """
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 def entry_point() -> None:
     """What the installed command runs."""
     import signal
@@ -28,6 +40,7 @@ def entry_point() -> None:
     obeys = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if obeys:
         signal.signal(signal.SIGINT, _leave)
+    sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
     import atexit
 
     if obeys:

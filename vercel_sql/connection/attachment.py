@@ -33,9 +33,8 @@ from vercel_sql.tables import Failures, Source
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import live_schema
 from vercel_sql.tables.functions import Functions
-from vercel_sql.tables.lost import OnOrphan
+from vercel_sql.tables.keeping import Keeping, OnOrphan, checked_on_orphan
 from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.writing import Keeping, checked_on_orphan
 
 
 class Attachment(HoldsSecrets):

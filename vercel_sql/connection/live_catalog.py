@@ -26,9 +26,9 @@ from vercel_sql.tables.catalog import (
     view_statements,
 )
 from vercel_sql.tables.functions import Functions
+from vercel_sql.tables.keeping import Keeping
 from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.source import Sources
-from vercel_sql.tables.writing import Keeping
 
 
 class LiveCatalog:
@@ -145,15 +145,18 @@ class LiveCatalog:
         (con or self.con).execute(f"DETACH {quoted(self.name)}")
 
 
+# Literals, since DuckDB 1.5 imports pandas where it is given values.
 _TAKEN = {
-    "database": "SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower(?)",
+    "database": "SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower({name})",
     # With a catalog of that name beside it, DuckDB would call its tables ambiguous.
     "schema": (
         "SELECT 1 FROM duckdb_schemas() "
-        "WHERE database_name = current_database() AND lower(schema_name) = lower(?)"
+        "WHERE database_name = current_database() AND lower(schema_name) = lower({name})"
     ),
 }
-_OURS = "FROM duckdb_schemas() WHERE lower(database_name) = lower(?) AND schema_name = ?"
+_OURS = (
+    f"FROM duckdb_schemas() WHERE lower(database_name) = lower({{name}}) AND schema_name = '{LIVE}'"
+)
 _shared: dict[str, LiveCatalog] = {}
 """The catalogs of `connect`, by the key that stands in each."""
 joining = threading.RLock()
@@ -215,7 +218,7 @@ def _refuse_taken(con: duckdb.DuckDBPyConnection, name: str) -> None:
             "each of its connections: use those, or choose another name with name="
         )
     for kind, query in _TAKEN.items():
-        if con.execute(query, [name]).fetchall():
+        if con.execute(query.format(name=literal(name))).fetchall():
             raise InterfaceError(
                 f"the connection has a {kind} called {name} already: rename it, or choose another "
                 "name for Vercel's tables with name="
@@ -234,7 +237,7 @@ def key_of(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
     """
     try:
         # An error of the macro's would end the transaction that the connection may be in.
-        if not con.execute(_OURS, [name, LIVE]).fetchall():
+        if not con.execute(_OURS.format(name=literal(name))).fetchall():
             return None
         ((key,),) = con.execute(f"SELECT {_key_macro(name)}()").fetchall()
     except duckdb.ConnectionException:

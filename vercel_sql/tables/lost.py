@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from vercel_sql.api import CancelScope, Client
 from vercel_sql.api.journal import Entry
@@ -12,9 +11,9 @@ from vercel_sql.api.journal_records import Story, Unknown
 from vercel_sql.errors import Error, TransportError, UnknownOutcomeError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.tables.catalog import literal
+from vercel_sql.tables.keeping import OnOrphan
 from vercel_sql.tables.orphans import Row, candidates, earliest, listed, named, proven, revoke
 
-OnOrphan: TypeAlias = Literal["report", "revoke"]
 # How many seconds the account may be searched, and then may a row be revoked, each.
 SEARCH_SECONDS = 10.0
 _LATER = "Run vercel-sql recover before you repeat the statement: it tells the outcome"

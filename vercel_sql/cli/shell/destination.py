@@ -10,9 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TextIO
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, TextIO
 
 from vercel_sql.api.os_files import permissions
 from vercel_sql.api.private_files import READABLE, open_private
@@ -23,6 +21,9 @@ from vercel_sql.escapes import visible
 from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 from vercel_sql.render import render_mode
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Destination:

@@ -182,6 +182,20 @@ class Resolver:
             )
         return found
 
+    def method(self, name: Name) -> tuple[Target, Method]:
+        """The method that a name such as ``vercel.authentication.user_tokens.email_login`` means.
+
+        Raises:
+            ProgrammingError: there is no such resource or method.
+        """
+        if len(name.parts) < 2:
+            raise ProgrammingError(
+                f"{name.text} names no method: it takes a resource and a method, as in "
+                "vercel.authentication.user_tokens.email_login"
+            )
+        target = self.require(Name(name.parts[:-1], ".".join(name.parts[:-1])))
+        return target, target.method(name.parts[-1])
+
     def catalog(self, name: str) -> Catalog:
         """The catalog of that name.
 
