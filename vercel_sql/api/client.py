@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.audit_log import AuditLog
-from vercel_sql.api.auditing import Auditor, count_request
 from vercel_sql.api.cancel_scope import GRACE, CancelScope, LimitWaits, checked_seconds
 from vercel_sql.api.connections import Connections, close_when_dropped
 from vercel_sql.api.credentials import TokenSource
@@ -42,6 +41,7 @@ from vercel_sql.api.windows import Told
 from vercel_sql.errors import (
     APIError,
     CircuitOpenError,
+    Error,
     ForbiddenError,
     InterfaceError,
     ReadOnlyError,
@@ -51,8 +51,8 @@ from vercel_sql.manifest import Method, Provider
 
 if TYPE_CHECKING:
     import httpx
-    import tenacity
 
+    from vercel_sql.api.auditing import Auditor
     from vercel_sql.api.diagnosis import Diagnosis
 
 log = logger("api")
@@ -111,7 +111,11 @@ class Client(HoldsSecrets):
         self._scope: CancelScope | None = None
         self._idle = CancelScope(waits=LimitWaits(max_wait, adds_up=False))
         self._read_only = read_only
-        self.auditor = Auditor(self, audit_log) if audit_log is not None else None
+        self.auditor: Auditor | None = None
+        if audit_log is not None:
+            from vercel_sql.api.auditing import Auditor
+
+            self.auditor = Auditor(self, audit_log)
         self._guards = 0
         self.pages, self.doubts = Observers[PageEvent](), Doubts()
         self.receipts = Receipts()
@@ -216,11 +220,7 @@ class Client(HoldsSecrets):
         release_all()
 
     def refuse_if_read_only(self, method: Method) -> None:
-        """The guard that everything rests on that must not change anything.
-
-        Raises:
-            ReadOnlyError: the method is a write, and the client is read-only.
-        """
+        """The guard that everything rests on that must not change anything."""
         if self.read_only and not method.reads:
             raise ReadOnlyError(
                 f"vercel.{method.resource}: {method.name} changes something, "
@@ -230,12 +230,7 @@ class Client(HoldsSecrets):
     def refuse_unsendable(self, method: Method) -> None:
         """Finds out before the first request whether a method can be called at all.
 
-        A method that changes something passes under `guarded`, where it is only prepared.
-
-        Raises:
-            ReadOnlyError: the method is a write, and the client is read-only.
-            MissingTokenError: the method needs a token and there is none.
-        """
+        A method that changes something passes under `guarded`, where it is only prepared."""
         if not self._guards:
             self.refuse_if_read_only(method)
         if method.auth and self.credential.fresh is None:
@@ -258,15 +253,7 @@ class Client(HoldsSecrets):
 
         Args:
             request: what is sent.
-            trail: is given what the journal says of a secret that is made.
-
-        Raises:
-            ReadOnlyError: the method is a write, and the client is read-only.
-            MissingTokenError: the method needs a token and there is none.
-            JournalError: it makes a secret, and the journal can't be written; nothing was sent.
-            APIError: Vercel answered with an error.
-            TransportError: no answer came.
-        """
+            trail: is given what the journal says of a secret that is made."""
         request = self.complete(request)
         self.refuse_if_read_only(request.method)
         for secret in request.secrets:
@@ -320,25 +307,23 @@ class Client(HoldsSecrets):
             return self._send_retrying(request, bearer)
 
     def _send_retrying(self, request: Request, bearer: str | None) -> Answer:
-        # Imported here, as httpx is: most of what is run sends nothing.
-        import tenacity
+        ask = partial(self._ask, request, _headers(request, bearer))
+        return self.proofs.believed(request.method, ask)
 
-        method = request.method
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: retries.may_retry(method, error)),
-            stop=retries.stop(self._attempts),
-            wait=retries.pause,
-            # What is waited for is known before the sleep alone.
-            before_sleep=self._pause,
-            sleep=lambda _seconds: None,
-            reraise=True,
-        )
-        ask = partial(retrying, self._send_in_turn, request, _headers(request, bearer), retrying)
-        return self.proofs.believed(method, ask)
+    def _ask(self, request: Request, headers: httpx.Headers) -> Answer:
+        """Sends a request, again where that is safe."""
+        attempts = retries.Attempts(request.method, self._attempts)
+        while True:
+            try:
+                return self._send_in_turn(request, headers, attempts.number)
+            except Error as error:
+                seconds = attempts.next_after(error)
+                if seconds is None:
+                    raise
+                status = error.status if isinstance(error, APIError) else None
+            self._pause(request, status, seconds)
 
-    def _send_in_turn(
-        self, request: Request, headers: httpx.Headers, retrying: tenacity.Retrying
-    ) -> Answer:
+    def _send_in_turn(self, request: Request, headers: httpx.Headers, attempt: int) -> Answer:
         """Sends a request once the rate limit allows it."""
         method, clock = request.method, self.clock(request.method.server)
         authorization = headers.get("Authorization")
@@ -347,7 +332,7 @@ class Client(HoldsSecrets):
         received: Received | None = None
         began = time.monotonic()
         try:
-            received = self._send_once(request, headers, retrying.statistics["attempt_number"])
+            received = self._send_once(request, headers, attempt)
         finally:
             budgets.end(method, turn, clock, received)
         return self._judged(request, received, authorization, began)
@@ -467,14 +452,13 @@ class Client(HoldsSecrets):
             budgets.refused(request.method, error.retry_after)
         raise error
 
-    def _pause(self, state: tenacity.RetryCallState) -> None:
+    def _pause(self, request: Request, status: int | None, seconds: float) -> None:
         """Waits before a request is sent again."""
-        failure = state.outcome.exception() if state.outcome else None
-        self.connections.drop(state.args[0].line)
-        if state.upcoming_sleep:
-            reason = f"status {failure.status}" if isinstance(failure, APIError) else "no answer"
-            log.info("%s: sent again in %.1f s", reason, state.upcoming_sleep)
-            self.current_scope.sleep(state.upcoming_sleep, what="the request is to be sent again")
+        self.connections.drop(request.line)
+        if seconds:
+            reason = f"status {status}" if status is not None else "no answer"
+            log.info("%s: sent again in %.1f s", reason, seconds)
+            self.current_scope.sleep(seconds, what="the request is to be sent again")
 
     def budgets(self, method: Method) -> RateBudgets:
         """The rate budgets of the connection's own token at a method's server."""
@@ -486,7 +470,10 @@ class Client(HoldsSecrets):
     ) -> None:
         """Counts a write that was sent, and tells observers and the log of any request."""
         status = received.status if received is not None else None
-        count_request(request.method, status)
+        if not request.method.reads:
+            from vercel_sql.api.auditing import count_request
+
+            count_request(request.method, status)
         is_logged = log.isEnabledFor(logging.DEBUG)
         if not self._observers and not is_logged:
             return

@@ -18,29 +18,31 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 
-class _NoPandas:
-    """Has pandas count as not installed: pyarrow and DuckDB import it where it is.
+class _Unneeded:
+    """Has libraries count as not installed that others import where they are, and never use here.
 
-    That takes longer than most commands, and none of them needs it.
+    pyarrow and DuckDB import pandas, and httpcore trio, which takes longer than most commands.
     """
 
     @staticmethod
     def find_spec(name: str, _path: object = None, _target: object = None) -> None:
-        if name == "pandas":
+        if name in ("pandas", "trio"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def entry_point() -> None:
     """What the installed command runs."""
+    import gc
     import signal
 
+    gc.disable()  # nothing that imports make is garbage
     from vercel_sql.cli.streams import discard, flushed, prepare_streams
 
     # A shell has what it starts in the background ignore Ctrl-C.
     obeys = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if obeys:
         signal.signal(signal.SIGINT, _leave)
-    sys.meta_path.insert(0, _NoPandas)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Unneeded)  # type: ignore[arg-type]
     import atexit
 
     if obeys:
@@ -50,6 +52,8 @@ def entry_point() -> None:
     prepare_streams()
 
     def ready() -> None:
+        gc.freeze()
+        gc.enable()
         if obeys:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
