@@ -43,6 +43,8 @@ def entry_point() -> None:
     if obeys:
         signal.signal(signal.SIGINT, _leave)
     sys.meta_path.insert(0, _Unneeded)  # type: ignore[arg-type]
+    # numpy, which DuckDB and pyarrow import, starts threads that nothing here has a use for.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import atexit
 
     if obeys:
