@@ -49,9 +49,13 @@ def test_help_needs_no_library(imported, arguments):
     ],
 )
 def test_a_statement_of_duckdb_s_needs_duckdb_alone(imported, statement):
-    for form in ("table", "csv", "json"):
-        assert imported(COMMAND.format(["-o", form, "-c", statement])) == {"duckdb"}
+    assert imported(COMMAND.format(["-c", statement])) == {"duckdb"}
     assert imported(PYTHON.format(statement)) == {"duckdb"}
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "ndjson", "markdown"])
+def test_no_format_needs_more(imported, form):
+    assert imported(COMMAND.format(["-o", form, "-c", "SELECT 1 AS one"])) == {"duckdb"}
 
 
 def test_a_listing_needs_no_pandas(imported, monkeypatch):
