@@ -230,7 +230,8 @@ class Client(HoldsSecrets):
     def refuse_unsendable(self, method: Method) -> None:
         """Finds out before the first request whether a method can be called at all.
 
-        A method that changes something passes under `guarded`, where it is only prepared."""
+        A method that changes something passes under `guarded`, where it is only prepared.
+        """
         if not self._guards:
             self.refuse_if_read_only(method)
         if method.auth and self.credential.fresh is None:
@@ -253,7 +254,8 @@ class Client(HoldsSecrets):
 
         Args:
             request: what is sent.
-            trail: is given what the journal says of a secret that is made."""
+            trail: is given what the journal says of a secret that is made.
+        """
         request = self.complete(request)
         self.refuse_if_read_only(request.method)
         for secret in request.secrets:

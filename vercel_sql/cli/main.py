@@ -42,7 +42,7 @@ def entry_point() -> None:
     obeys = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if obeys:
         signal.signal(signal.SIGINT, _leave)
-    sys.meta_path.insert(0, _Unneeded)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Unneeded)
     # numpy, which DuckDB and pyarrow import, starts threads that nothing here has a use for.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import atexit

@@ -19,7 +19,7 @@ from vercel_sql.tables.catalog import (
     LIVE,
     comment_statements,
     create_catalog,
-    create_service,
+    create_tables,
     literal,
     quoted,
     run_script,
@@ -99,10 +99,10 @@ class LiveCatalog:
         with self._lock:
             script: list[str] = []
             new = {self.manifest.service(name).name for name in services} - self._services
-            for service in map(self.manifest.service, sorted(new)):
-                create_service(self.con, self.name, service, self.sources)
-                macros = self._functions.create(service)
-                script += [*self._views(service), *macros]
+            added = [self.manifest.service(name) for name in sorted(new)]
+            create_tables(self.con, self.name, added, self.sources)
+            for service in added:
+                script += [*self._views(service), *self._functions.create(service)]
             bare = (self._services | new) - self._described if described else set()
             run_script(self.con, [*script, *self._comments(bare)])
             self._services |= new
@@ -124,8 +124,8 @@ class LiveCatalog:
                 return
             self._con = weakref.ref(con)
             self._functions.come_to(con)
-            for name in sorted(self._services):
-                create_service(con, self.name, self.manifest.service(name), self.sources)
+            made = [self.manifest.service(name) for name in sorted(self._services)]
+            create_tables(con, self.name, made, self.sources)
 
     def _views(self, service: Service) -> Iterator[str]:
         session = self._functions.session if self._is_shared else None

@@ -33,8 +33,8 @@ class Result:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        is_plain = isinstance(rows, PlainRows)
-        self.names: list[str] = list(rows.column_names if is_plain else rows.schema.names)
+        named = rows.column_names if isinstance(rows, PlainRows) else rows.schema.names
+        self.names: list[str] = list(named)
         # Columns go by position: names may be equal, or empty, or need quotes.
         self._columns = [f"c{position}" for position in range(len(self.names))]
         self._con = own_duckdb()
@@ -58,7 +58,7 @@ class Result:
             self._con.register("batch", batch.rename_columns(self._columns))
 
     def _batches(self) -> Iterator[Batch]:
-        if hasattr(self._rows, "num_rows"):
+        if isinstance(self._rows, PlainRows) or hasattr(self._rows, "num_rows"):
             yield self._rows
             return
         import pyarrow as pa

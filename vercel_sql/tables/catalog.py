@@ -6,7 +6,7 @@ columns the short names and leave the hidden ones out; the views for people look
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import duckdb
@@ -46,26 +46,29 @@ def live_schema(catalog: str) -> str:
     return f"CREATE SCHEMA {quoted(catalog)}.{quoted(LIVE)}"
 
 
-def create_service(
-    con: duckdb.DuckDBPyConnection, catalog: str, service: Service, sources: Sources
+def create_tables(
+    con: duckdb.DuckDBPyConnection, catalog: str, services: Sequence[Service], sources: Sources
 ) -> None:
-    """Makes the live tables of one service; `view_statements` make what people see of them.
+    """Makes the live tables of services; `view_statements` make what people see of them.
 
     Args:
         con: the connection that the tables belong to. It has to stay open: DuckDB 1.5 fails on
             functions of the ICU extension over a table whose own connection is closed.
         catalog: the name of the catalog.
-        service: the manifest's service.
+        services: the manifest's services.
         sources: what the live tables are made from.
     """
+    if not services:
+        return
     # Imported here: see the package.
     from vercel_sql.tables.dataset import LiveTable
 
     with _kept_search_path(con):
         # create_view takes a plain name only, so the schema is chosen by USE.
         con.execute(f"USE {quoted(catalog)}.{quoted(LIVE)}")
-        for resource in service.resources.values():
-            con.from_arrow(LiveTable(resource, sources)).create_view(resource.full_name)
+        for service in services:
+            for resource in service.resources.values():
+                con.from_arrow(LiveTable(resource, sources)).create_view(resource.full_name)
 
 
 def view_statements(catalog: str, service: Service, session: str | None = None) -> Iterator[str]:

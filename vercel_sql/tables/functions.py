@@ -124,7 +124,7 @@ class Functions:
         the process crashes when another connection of the database calls it then: so it is held.
         """
         try:
-            given = [self._con.type(each) for each in types]
+            given: list[Any] = [self._con.type(each) for each in types]
             self._con.create_function(name, function, given, self._con.type(gives), **options)
         except duckdb.CatalogException:
             return self._register(f"{name}_", function, types, gives, **options)
@@ -162,7 +162,7 @@ class Functions:
         members = ", ".join(f"{quoted(c.name)} {_udf_type(c.type)}" for c in columns)
         hidden = {_CALLER: self._caller, _STATEMENT: CURRENT_STATEMENT, _SESSION: self.session}
         given = [p.name for p in method.given] + (["request_id", *hidden] if writes else [_SESSION])
-        types = [p.type for p in method.given]
+        types: list[str] = [p.type for p in method.given]
         types += ["VARCHAR", "UBIGINT", "VARCHAR"] if writes else []
         types.append("VARCHAR")
         name = self._register(
