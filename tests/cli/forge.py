@@ -42,7 +42,7 @@ def _import() -> None:
     from vercel_sql.api import retries
 
     # What is tried again is tried again at once: how long is waited is no matter here.
-    retries.pause = lambda _state: 0.0
+    retries.pause = lambda *_: 0.0
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:

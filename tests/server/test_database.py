@@ -13,8 +13,8 @@ from vercel_sql.manifest import vercel
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock
 from vercel_sql.tables.allowance import Allowances
+from vercel_sql.tables.keeping import Keeping
 from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.writing import Keeping
 
 
 @pytest.fixture

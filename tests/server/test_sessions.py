@@ -20,8 +20,8 @@ from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock, results_database
 from vercel_sql.server.sessions import Sessions
 from vercel_sql.tables.allowance import Allowances
+from vercel_sql.tables.keeping import Keeping
 from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.writing import Keeping
 
 ENDLESS = "SELECT sum(a.range * b.range) FROM range(10000000) AS a, range(10000000) AS b"
 

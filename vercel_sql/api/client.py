@@ -10,16 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
-
-import httpx
-import tenacity
+from typing import TYPE_CHECKING
 
 from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.cancel_scope import GRACE, CancelScope, LimitWaits, checked_seconds
 from vercel_sql.api.connections import Connections, close_when_dropped
 from vercel_sql.api.credentials import TokenSource
-from vercel_sql.api.diagnosis import Diagnosis, diagnose, no_answer
 from vercel_sql.api.discovery import located
 from vercel_sql.api.doubts import Doubts
 from vercel_sql.api.events import PageEvent, RequestEvent
@@ -40,6 +37,7 @@ from vercel_sql.api.windows import Told
 from vercel_sql.errors import (
     APIError,
     CircuitOpenError,
+    Error,
     ForbiddenError,
     InterfaceError,
     ReadOnlyError,
@@ -48,6 +46,11 @@ from vercel_sql.errors import (
 from vercel_sql.ledger.audit_log import AuditLog, Auditor, count_request
 from vercel_sql.ledger.journal import CreateResults, JournalHandle, journaled, release_all
 from vercel_sql.manifest import Method, Provider
+
+if TYPE_CHECKING:
+    import httpx
+
+    from vercel_sql.api.diagnosis import Diagnosis
 
 log = logger("api")
 _own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", default=None)
@@ -210,11 +213,7 @@ class Client(HoldsSecrets):
         release_all()
 
     def refuse_if_read_only(self, method: Method) -> None:
-        """The guard that everything rests on that must not change anything.
-
-        Raises:
-            ReadOnlyError: the method is a write, and the client is read-only.
-        """
+        """The guard that everything rests on that must not change anything."""
         if self.read_only and not method.reads:
             raise ReadOnlyError(
                 f"vercel.{method.resource}: {method.name} changes something, "
@@ -225,10 +224,6 @@ class Client(HoldsSecrets):
         """Finds out before the first request whether a method can be called at all.
 
         A method that changes something passes under `guarded`, where it is only prepared.
-
-        Raises:
-            ReadOnlyError: the method is a write, and the client is read-only.
-            MissingTokenError: the method needs a token and there is none.
         """
         if not self._guards:
             self.refuse_if_read_only(method)
@@ -253,13 +248,6 @@ class Client(HoldsSecrets):
         Args:
             request: what is sent.
             handle: is given what the journal says of a secret that is made.
-
-        Raises:
-            ReadOnlyError: the method is a write, and the client is read-only.
-            MissingTokenError: the method needs a token and there is none.
-            JournalError: it makes a secret, and the journal can't be written; nothing was sent.
-            APIError: Vercel answered with an error.
-            TransportError: no answer came.
         """
         request = self.complete(request)
         self.refuse_if_read_only(request.method)
@@ -314,22 +302,23 @@ class Client(HoldsSecrets):
             return self._send_retrying(request, bearer)
 
     def _send_retrying(self, request: Request, bearer: str | None) -> Answer:
-        method = request.method
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: retries.may_retry(method, error)),
-            stop=retries.stop(self._attempts),
-            wait=retries.pause,
-            # What is waited for is known before the sleep alone.
-            before_sleep=self._pause,
-            sleep=lambda _seconds: None,
-            reraise=True,
-        )
-        ask = partial(retrying, self._send_in_turn, request, _headers(request, bearer), retrying)
-        return self.proofs.believed(method, ask)
+        ask = partial(self._ask, request, _headers(request, bearer))
+        return self.proofs.believed(request.method, ask)
 
-    def _send_in_turn(
-        self, request: Request, headers: httpx.Headers, retrying: tenacity.Retrying
-    ) -> Answer:
+    def _ask(self, request: Request, headers: httpx.Headers) -> Answer:
+        """Sends a request, again where that is safe."""
+        attempts = retries.Attempts(request.method, self._attempts)
+        while True:
+            try:
+                return self._send_in_turn(request, headers, attempts.number)
+            except Error as error:
+                seconds = attempts.next_after(error)
+                if seconds is None:
+                    raise
+                status = error.status if isinstance(error, APIError) else None
+            self._pause(request, status, seconds)
+
+    def _send_in_turn(self, request: Request, headers: httpx.Headers, attempt: int) -> Answer:
         """Sends a request once the rate limit allows it."""
         method, clock = request.method, self.clock(request.method.server)
         authorization = headers.get("Authorization")
@@ -338,13 +327,15 @@ class Client(HoldsSecrets):
         received: Received | None = None
         began = time.monotonic()
         try:
-            received = self._send_once(request, headers, retrying.statistics["attempt_number"])
+            received = self._send_once(request, headers, attempt)
         finally:
             budgets.end(method, turn, clock, received)
         return self._judged(request, received, authorization, began)
 
     def _send_once(self, request: Request, headers: httpx.Headers, attempt: int) -> Received:
         """Sends a request once, unless its server is left alone."""
+        import httpx
+
         circuit = self.servers.circuit(request.method.server)
         admitted = circuit.admit()
         if isinstance(admitted, str):
@@ -359,6 +350,8 @@ class Client(HoldsSecrets):
             # What our own time-out or pool cut short says nothing about the server.
             failure = None if found.own or self.current_scope.is_over else found.reason
             base = self.urls[request.method.server]
+            from vercel_sql.api.diagnosis import no_answer
+
             raise no_answer(request, base, found, self.redactor) from None
         finally:
             elapsed = time.perf_counter() - started
@@ -413,6 +406,8 @@ class Client(HoldsSecrets):
         return min(seconds, left + GRACE), min(longest(seconds), left + GRACE)
 
     def _diagnosed(self, request: Request, error: httpx.HTTPError) -> Diagnosis:
+        from vercel_sql.api.diagnosis import diagnose
+
         server, scope = request.method.server, self.current_scope
         return diagnose(
             error,
@@ -452,14 +447,13 @@ class Client(HoldsSecrets):
             budgets.refused(request.method, error.retry_after)
         raise error
 
-    def _pause(self, state: tenacity.RetryCallState) -> None:
+    def _pause(self, request: Request, status: int | None, seconds: float) -> None:
         """Waits before a request is sent again."""
-        failure = state.outcome.exception() if state.outcome else None
-        self.connections.drop(state.args[0].line)
-        if state.upcoming_sleep:
-            reason = f"status {failure.status}" if isinstance(failure, APIError) else "no answer"
-            log.info("%s: sent again in %.1f s", reason, state.upcoming_sleep)
-            self.current_scope.sleep(state.upcoming_sleep, what="the request is to be sent again")
+        self.connections.drop(request.line)
+        if seconds:
+            reason = f"status {status}" if status is not None else "no answer"
+            log.info("%s: sent again in %.1f s", reason, seconds)
+            self.current_scope.sleep(seconds, what="the request is to be sent again")
 
     def budgets(self, method: Method) -> RateBudgets:
         """The rate budgets of the connection's own token at a method's server."""
@@ -471,7 +465,8 @@ class Client(HoldsSecrets):
     ) -> None:
         """Counts a write that was sent, and tells observers and the log of any request."""
         status = received.status if received is not None else None
-        count_request(request.method, status)
+        if not request.method.reads:
+            count_request(request.method, status)
         is_logged = log.isEnabledFor(logging.DEBUG)
         if not self._observers and not is_logged:
             return
@@ -483,6 +478,8 @@ class Client(HoldsSecrets):
 
 
 def _headers(request: Request, bearer: str | None) -> httpx.Headers:
+    import httpx
+
     # httpx's own type, whose repr masks the authorization wherever our variables are shown.
     headers = httpx.Headers()
     if request.authorization is not None:

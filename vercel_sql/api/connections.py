@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import httpx
-
-from vercel_sql.api.transport import certificates, make_http_client, proxy_for
+from vercel_sql.api.transport import certificates, make_http_client, no_certificates, proxy_for
 from vercel_sql.errors import InterfaceError
+
+if TYPE_CHECKING:
+    import httpx
 
 MOST_CONNECTIONS = 16
 
@@ -62,7 +63,6 @@ class Connections:
         self._lock = threading.Lock()
         self._single: defaultdict[str, _SingleUse] = defaultdict(_SingleUse)
         self._open: set[_Pool] = set()
-        self._context: ssl.SSLContext | None = None
         self.closed = False
 
     @contextmanager
@@ -166,10 +166,7 @@ class Connections:
 
     def _made(self, url: str, line: Line) -> _Pool:
         proxy = proxy_for(url)
-        if url.startswith("https:") and self._context is None:
-            # Made once: reading the CA bundle takes longer than many a request.
-            self._context = certificates()
-        context = self._context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = certificates() if url.startswith("https:") else no_certificates()
         return _Pool(url, make_http_client(url, proxy, context, line.most, line.kept))
 
 

@@ -6,12 +6,13 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.transport import unlogged
+
+if TYPE_CHECKING:
+    import httpx
 
 # The largest page of the API is some hundred kilobytes.
 MOST_BYTES = 32 * 2**20
@@ -64,6 +65,8 @@ def exchange(
     Raises:
         httpx.HTTPError: no whole answer came.
     """
+    import httpx
+
     limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
     end = time.monotonic() + longest(timeout)
     with (
@@ -110,6 +113,8 @@ def longest(timeout: float) -> float:
 
 def not_whole(seconds: float) -> httpx.ReadTimeout:
     """The error for an answer that trickles in, when it has taken so long altogether."""
+    import httpx
+
     return httpx.ReadTimeout(f"the answer was not whole after {seconds:.3g} s")
 
 

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from html import unescape
 
-import httpx
-
 _TITLE = re.compile(rb"<title[^>]{0,200}>(.{0,2000}?)</title", re.IGNORECASE | re.DOTALL)
 _BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,200}<(?:!doctype html|html)", re.IGNORECASE)
 _HOST = re.compile(r"[\w.:-]+")
@@ -59,6 +57,8 @@ def leads_elsewhere(status: int, headers: Mapping[str, str], host: str) -> str |
     """The other host that a redirect leads to; the rest of the address may hold secrets."""
     if not 300 <= status < 400:
         return None
+    import httpx
+
     try:
         location = httpx.URL(headers.get("location", ""))
     except httpx.InvalidURL:

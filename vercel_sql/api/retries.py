@@ -1,10 +1,8 @@
-"""When a request is sent again, and after how long: the rules, carried out by tenacity."""
+"""When a request is sent again, and after how long."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import tenacity
+import random
 
 from vercel_sql.errors import AnswerMismatchError, APIError, RateLimitedError, TransportError
 from vercel_sql.manifest import Method
@@ -14,7 +12,7 @@ _PASSING = (408, 429, 500, 502, 503, 504)
 _LOGIN_FIRST = 511
 # How many seconds a request waits altogether for what may pass, but for rate limits.
 _MOST_WAIT = 120.0
-_backoff = tenacity.wait_random_exponential(multiplier=0.2, max=8)
+_FIRST_BACKOFF, _MOST_BACKOFF = 0.2, 8.0
 
 
 def may_retry(method: Method, error: BaseException) -> bool:
@@ -44,40 +42,50 @@ def is_over_limit(error: BaseException) -> bool:
     return error.code == "rate_limited" or error.retry_after is not None
 
 
-def pause(state: tenacity.RetryCallState) -> float:
+def pause(error: BaseException, attempt: int) -> float:
     """Seconds until the next attempt: what the server asked for, else a jittered backoff.
 
     0 after a rate limit's refusal: that is waited for in line with other requests.
-    """
-    if is_over_limit(_failure(state)):
-        return 0.0
-    asked = getattr(_failure(state), "retry_after", None)
-    jittered = _backoff(state)
-    if asked is None:
-        return jittered
-    return float(asked) + min(jittered, 0.25)
-
-
-def stop(attempts: int) -> Callable[[tenacity.RetryCallState], bool]:
-    """Stops one request after so many attempts; what a rate limit put off is none.
 
     Args:
-        attempts: how often a request is sent at most.
+        error: how the attempt failed.
+        attempt: its number, counted from 1.
     """
-    put_off = 0
-
-    def over(state: tenacity.RetryCallState) -> bool:
-        nonlocal put_off
-        if is_over_limit(_failure(state)):
-            put_off += 1
-            return False
-        too_long = state.idle_for + state.upcoming_sleep > _MOST_WAIT
-        return too_long or state.attempt_number - put_off >= attempts
-
-    return over
+    if is_over_limit(error):
+        return 0.0
+    longest = min(_FIRST_BACKOFF * 2.0 ** min(attempt - 1, 10), _MOST_BACKOFF)
+    jittered = random.uniform(0, longest)  # noqa: S311 - no secret hangs on it
+    asked = getattr(error, "retry_after", None)
+    return jittered if asked is None else float(asked) + min(jittered, 0.25)
 
 
-def _failure(state: tenacity.RetryCallState) -> BaseException:
-    failure = state.outcome.exception() if state.outcome else None
-    assert failure is not None  # noqa: S101 - only failures are followed by another attempt
-    return failure
+class Attempts:
+    """The attempts of one request.
+
+    Args:
+        method: what is called.
+        most: how often it is sent at most, but for what a rate limit put off.
+
+    Attributes:
+        number: the number of the attempt that is under way, counted from 1.
+    """
+
+    def __init__(self, method: Method, most: int) -> None:
+        self.number = 1
+        self._method = method
+        self._most = most
+        self._put_off = 0
+        self._waited = 0.0
+
+    def next_after(self, error: BaseException) -> float | None:
+        """Seconds until the next attempt after one that failed; None where there is none."""
+        if not may_retry(self._method, error):
+            return None
+        seconds = pause(error, self.number)
+        if is_over_limit(error):
+            self._put_off += 1
+        elif self._waited + seconds > _MOST_WAIT or self.number - self._put_off >= self._most:
+            return None
+        self._waited += seconds
+        self.number += 1
+        return seconds

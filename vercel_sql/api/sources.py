@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from vercel_sql.api.credentials import Credential, TokenSource, checked_token, given_credential
 from vercel_sql.api.logger import logger
-from vercel_sql.api.saved_credential import SavedCredential
 from vercel_sql.api.transport import base_url
 from vercel_sql.errors import OperationalError
 from vercel_sql.files import read_trusted
@@ -56,6 +55,8 @@ def find_credential(
         return Credential(checked_token(value, environment), environment)
     sought = ("the argument token", "a token file", f"the environment variable {environment}")
     api_url = base_url(provider.servers["api"], (urls or {}).get("api"))
+    from vercel_sql.api.saved_credential import SavedCredential
+
     is_own = api_url == provider.servers["api"].url
     return SavedCredential(
         provider,

@@ -6,19 +6,22 @@ import ipaddress
 import logging
 import os
 import platform
-import ssl
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import lru_cache
 from pathlib import Path
-from urllib.request import getproxies, proxy_bypass
-
-import httpx
+from typing import TYPE_CHECKING
 
 from vercel_sql._version import __version__
 from vercel_sql.errors import ParameterError, TransportError
 from vercel_sql.manifest import Server
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
 
 USER_AGENT = f"vercel-sql/{__version__} (Python {platform.python_version()})"
 
@@ -42,6 +45,10 @@ def make_http_client(
     Raises:
         TransportError: the proxy needs a package that is not installed.
     """
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+    import httpx
+
     limits = httpx.Limits(max_connections=most, max_keepalive_connections=kept)
     try:
         transport = httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy)
@@ -76,6 +83,10 @@ def _named_proxy(base: str) -> tuple[str, str] | None:
 
     Requests to loopback never go through one: a plain-text request would take its token there.
     """
+    from urllib.request import getproxies, proxy_bypass
+
+    import httpx
+
     url, proxies = httpx.URL(base), getproxies()
     if is_loopback(url.host) or proxy_bypass(url.netloc.decode("ascii")):
         return None
@@ -95,6 +106,8 @@ def proxy_for(base: str) -> httpx.Proxy | None:
     found = _named_proxy(base)
     if found is None:
         return None
+    import httpx
+
     name, text = found
     try:
         proxy = httpx.Proxy(text if "://" in text else f"http://{text}")
@@ -107,16 +120,18 @@ def proxy_for(base: str) -> httpx.Proxy | None:
 
 
 def certificates() -> ssl.SSLContext:
-    """Whose certificates are trusted.
+    """Whose certificates are trusted: one context per process, while the files stay as they are.
 
-    Those of the environment (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), together where both are set,
-    else those that come with httpx.
+    They are those of the environment (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), together where both
+    are set, else those that come with httpx.
 
     Raises:
         TransportError: what the environment names can't be used.
     """
+    import ssl
+
     named = {name: value for name in _CERTIFICATES if (value := os.environ.get(name, "").strip())}
-    file, folders = named.get("SSL_CERT_FILE"), named.get("SSL_CERT_DIR")
+    folders = named.get("SSL_CERT_DIR")
     said = ", ".join(f"{name} is {value}" for name, value in named.items())
     # OpenSSL takes a directory that is not there for an empty one.
     if folders and not any(map(os.path.isdir, folders.split(os.pathsep))):
@@ -125,14 +140,43 @@ def certificates() -> ssl.SSLContext:
         for name, path in named.items():
             if Path(path).is_fifo():  # OpenSSL would wait for whoever has its other end
                 raise _unusable(f"{name} is {path}, which is a named pipe")
-        if file or folders:
-            return ssl.create_default_context(cafile=file, capath=folders)
-        return httpx.create_ssl_context(trust_env=False)
+        files = [*(folders or "").split(os.pathsep), named.get("SSL_CERT_FILE", "")]
+        return _context(tuple(named.items()), tuple(map(_changed_at, files)))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         if isinstance(error, ssl.SSLError):
             reason = "there is no certificate in it"
         raise _unusable(f"the certificates can't be loaded: {reason} ({said})") from None
+
+
+@lru_cache(maxsize=4)
+def _context(named: tuple[tuple[str, str], ...], _changed: tuple[int, ...]) -> ssl.SSLContext:
+    """The context for an environment: reading the CA bundle takes longer than many a request."""
+    import ssl
+
+    import httpx
+
+    settings = dict(named)
+    file, folders = settings.get("SSL_CERT_FILE"), settings.get("SSL_CERT_DIR")
+    if file or folders:
+        return ssl.create_default_context(cafile=file, capath=folders)
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _changed_at(path: str) -> int:
+    """When a file or directory changed last; 0 where it is not there."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=1)
+def no_certificates() -> ssl.SSLContext:
+    """A context for plain http, which never uses it."""
+    import ssl
+
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _unusable(reason: str) -> TransportError:
@@ -161,6 +205,12 @@ def unlogged() -> Iterator[None]:
 logging.getLogger("httpx").addFilter(lambda _record: not _ours.get())
 
 
+_PLAIN_URL = re.compile(
+    r"https://(?:[a-z][a-z0-9]*\.)+[a-z]{2,}/?|http://127\.0\.0\.1:[1-9][0-9]{3,4}/?"
+)
+"""URLs that are fine as they are, which httpx need not be imported to find out."""
+
+
 def base_url(server: Server, given: str | None) -> str:
     """The base URL of a server: the argument, else its environment variable, else the manifest's.
 
@@ -170,6 +220,10 @@ def base_url(server: Server, given: str | None) -> str:
     """
     source = "the argument" if given else server.environment
     text = given or os.environ.get(server.environment, "").strip() or server.url
+    if _PLAIN_URL.fullmatch(text):
+        return text.rstrip("/")
+    import httpx
+
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:

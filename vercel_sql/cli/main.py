@@ -18,16 +18,33 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 
+class _Unneeded:
+    """Has libraries count as not installed that others import where they are, and never use here.
+
+    pyarrow and DuckDB import pandas, and httpcore trio, which takes longer than most commands.
+    """
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        if name in ("pandas", "trio"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 def entry_point() -> None:
     """What the installed command runs."""
+    import gc
     import signal
 
+    gc.disable()  # nothing that imports make is garbage
     from vercel_sql.cli.streams import discard, flushed, prepare_streams
 
     # A shell has what it starts in the background ignore Ctrl-C.
     obeys = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if obeys:
         signal.signal(signal.SIGINT, _leave)
+    sys.meta_path.insert(0, _Unneeded)
+    # numpy, which DuckDB and pyarrow import, starts threads that nothing here has a use for.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import atexit
 
     if obeys:
@@ -37,6 +54,8 @@ def entry_point() -> None:
     prepare_streams()
 
     def ready() -> None:
+        gc.freeze()
+        gc.enable()
         if obeys:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -8,19 +8,21 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, TextIO
 
 from vercel_sql.cli.streams import OutputError
 from vercel_sql.errors import Error
 from vercel_sql.ledger.journal import CreateResults
 from vercel_sql.messages import complain
+from vercel_sql.plain_rows import PlainRows
 from vercel_sql.render import SEPARATORS, Options, render
 from vercel_sql.render.terminal import for_log
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _UNKNOWN_WIDTH = 80
-SAMPLE = pa.table({"name": ["é"], "count": [1], "secret": ["s"]})
+SAMPLE = PlainRows(["name", "count", "secret"], ["VARCHAR", "BIGINT", "VARCHAR"], [("é", 1, "s")])
 """What results are made of: text of any characters, a number, and a secret."""
 
 
@@ -43,7 +45,9 @@ class Printer:
         """
         rehearse(lambda out: self._render(SAMPLE, out, _UNKNOWN_WIDTH, frozenset(["secret"])))
 
-    def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
+    def write(
+        self, table: pa.Table | PlainRows, secrets: frozenset[str], *, whole: bool = False
+    ) -> None:
         """Writes rows.
 
         Args:
@@ -65,7 +69,7 @@ class Printer:
 
     def _render(
         self,
-        table: pa.Table,
+        table: pa.Table | PlainRows,
         out: TextIO,
         width: int | None,
         secrets: frozenset[str],
@@ -90,7 +94,9 @@ def rehearse(write: Callable[[TextIO], object]) -> None:
 
 
 @contextmanager
-def rescued(table: pa.Table, secrets: frozenset[str], results: CreateResults) -> Iterator[None]:
+def rescued(
+    table: pa.Table | PlainRows, secrets: frozenset[str], results: CreateResults
+) -> Iterator[None]:
     """Sees to it that no secret is lost where rows can't be written.
 
     One that is saved stays where it is. Others go to standard error, and where that fails as well,
@@ -127,6 +133,8 @@ def _rescue(table: pa.Table, results: CreateResults) -> str:
         return told
     keys = {answer.key for answer in saved} - {None}
     unsaved = [keys.isdisjoint(map(str, row.values())) for row in table.to_pylist()]
+    import pyarrow as pa
+
     rows = table.filter(pa.array(unsaved, pa.bool_()))
     try:
         _show(rows)
@@ -149,7 +157,8 @@ def _show(table: pa.Table) -> None:
 
 def _kept(table: pa.Table, results: CreateResults) -> str:
     """Puts rows into a file in the state directory; says where, or why not."""
-    from vercel_sql.tables.writing import Keeping, saving
+    from vercel_sql.tables.keeping import Keeping
+    from vercel_sql.tables.writing import saving
 
     rows = [{n: None if v is None else str(v) for n, v in r.items()} for r in table.to_pylist()]
     try:

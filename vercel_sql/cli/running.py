@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Protocol
 
 from vercel_sql import Connection, Cursor
 from vercel_sql.api.redaction import Redactor
@@ -26,9 +24,13 @@ from vercel_sql.errors import (
 )
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain
+from vercel_sql.plain_rows import PlainRows
 from vercel_sql.progress import Progress, progress
 from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.running import Plan, what_is_left
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SETTINGS = (
     # The renderers write every type exactly, and for that have to be given it exactly.
@@ -50,7 +52,9 @@ class Writer(Protocol):
             OutputError: they can't.
         """
 
-    def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
+    def write(
+        self, table: pa.Table | PlainRows, secrets: frozenset[str], *, whole: bool = False
+    ) -> None:
         """Writes rows; the secret columns are shown this once.
 
         Args:
@@ -209,14 +213,16 @@ class Runner:
                 return
             secrets = cursor.secret_columns
             if not secrets:
-                table = cursor.arrow()
+                table = cursor.plain_rows() or cursor.arrow()
         if not secrets:
             self._put(table, secrets)
             return
         with self._interrupts.held_back():
             self._put(cursor.arrow(), secrets)
 
-    def _put(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
+    def _put(
+        self, table: pa.Table | PlainRows, secrets: frozenset[str], *, whole: bool = False
+    ) -> None:
         """Writes rows; what can't be written and is shown this once is put elsewhere.
 
         Raises:

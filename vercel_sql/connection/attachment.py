@@ -31,11 +31,10 @@ from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.sql.running.duck import in_transaction
 from vercel_sql.tables import Failures, Source
 from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import create_live_schema
+from vercel_sql.tables.catalog import live_schema
 from vercel_sql.tables.functions import Functions
+from vercel_sql.tables.keeping import Keeping, OnOrphan, checked_on_orphan
 from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.orphans import OnOrphan
-from vercel_sql.tables.writing import Keeping, checked_on_orphan
 
 
 class Attachment(HoldsSecrets):
@@ -79,9 +78,14 @@ class Attachment(HoldsSecrets):
         """The services whose tables have not been made yet."""
         return self.live.missing
 
-    def add(self, services: Iterable[str]) -> None:
-        """Makes the tables, views and functions of services, where they are not there yet."""
-        self.live.add(services)
+    @property
+    def is_complete(self) -> bool:
+        """Whether all tables and all comments have been made."""
+        return self.live.is_complete
+
+    def add(self, services: Iterable[str], *, described: bool = True) -> None:
+        """Makes the tables, views and functions of services, as `LiveCatalog.add` does."""
+        self.live.add(services, described=described)
 
     def acting(self) -> AbstractContextManager[None]:
         """What this thread has DuckDB plan meanwhile is for this one."""
@@ -352,7 +356,7 @@ def occupy(
 
     Quack's clients see the server's own database, and no other that is attached to it.
     """
-    create_live_schema(con, name)
+    con.execute(live_schema(name))
     # A function that makes a secret may be called by many; each is given only its own.
     functions = partial(
         Functions,

@@ -12,7 +12,7 @@ from types import FrameType
 
 from vercel_sql.errors import PartialWriteError
 
-_USED = ["duckdb", "h11", "httpcore", "httpx", "keyring", "pyarrow", "sqlglot", "tenacity"]
+_USED = ["duckdb", "h11", "httpcore", "httpx", "keyring", "pyarrow", "sqlglot"]
 _FRAMES_OF = sys.stdlib_module_names | {"vercel_sql", *_USED}
 """The packages whose variables are cleared; a caller's own functions keep theirs."""
 

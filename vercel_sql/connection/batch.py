@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, ClassVar
 
 from vercel_sql.errors import Error, PartialWriteError, TooManyWritesError
 from vercel_sql.sql import Statement
 from vercel_sql.sql.running import Outcome
 from vercel_sql.tables.allowance import SETTING, Allowance, Pace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Batch:
@@ -79,6 +80,8 @@ class Batch:
             tables.append(partly.table)
             done += partly.done
         # A script may have several statements, which need not give the same columns.
+        import pyarrow as pa
+
         table = pa.concat_tables(tables, promote_options="default")
         reason = (str(error) or type(error).__name__).removesuffix(PartialWriteError.KEPT)
         return PartialWriteError(

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
@@ -42,11 +41,12 @@ from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import Copies
 from vercel_sql.sql.running.duck import as_caller, for_caller
 from vercel_sql.tables.allowance import Allowance, Pace
-from vercel_sql.tables.writing import Keeping, kept_rows
+from vercel_sql.tables.keeping import Keeping, kept_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
 _DROPPED = "a script drops the rows of all its statements but the last"
 
@@ -149,7 +149,7 @@ class Connection(HoldsSecrets):
         self._dropped.detach()  # whoever has it may use it when this is gone
         with self._lock, translated(self._catalogs):
             self.client.leave_scope()
-            if not self._closed and any(catalog.missing for catalog in self._catalogs):
+            if not self._closed and not all(each.is_complete for each in self._catalogs):
                 self._free_for(Result())
                 self._engine.load_all()
         return self.native
@@ -423,6 +423,8 @@ class Connection(HoldsSecrets):
 
     def _masked_plan(self, statement: str, parameters: Parameters) -> DuckDBPyConnection:
         """Takes what is secret out of a plan of DuckDB's, which repeats literals and values."""
+        import pyarrow as pa
+
         described = self.native.description or []
         rows = self.native.fetchall()
         texts = [[mask_plan(str(each), statement, parameters) for each in row] for row in rows]

@@ -7,6 +7,7 @@ connection, what is still unread is set aside in memory.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
@@ -14,17 +15,17 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.held import Description, Result
 from vercel_sql.errors import InterfaceError
+from vercel_sql.plain_rows import PlainRows, is_plain
 from vercel_sql.sql import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
     from vercel_sql.connection.connection import Connection
 
@@ -212,9 +213,29 @@ class Cursor(HoldsSecrets):
     def arrow(self) -> pa.Table:
         """The rows that are left as a pyarrow Table; of a write without rows, their number."""
         if self._held.counts:
+            import pyarrow as pa
+
             return pa.table({"Count": pa.array([self._held.rowcount], pa.int64())})
         with self._using(to_end=True), _no_copy_warning():
             return self._held.whole(self._held.unparked().to_arrow_table())
+
+    def plain_rows(self) -> PlainRows | None:
+        """The rows that are left, where DuckDB has computed them and their types are plain.
+
+        It is for who shows them: nothing is lost, and nothing of Arrow is needed. None stands for
+        all other rows, of which none was taken.
+        """
+        if self._held.counts:
+            return PlainRows(["Count"], ["BIGINT"], [(self._held.rowcount,)])
+        description = self._held.description or []
+        types = [str(kind) for _, kind, *_ in description]
+        if "pyarrow" in sys.modules or not self._held.reads_natively:
+            return None
+        if not all(map(is_plain, types)):
+            return None
+        with self._using(to_end=True):
+            rows = self._held.source().fetchall()
+        return PlainRows([str(name) for name, *_ in description], types, rows)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The rows that are left, for whatever takes Arrow: polars, pandas, pyarrow, DuckDB, ….

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
-import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import DataError, Error, InterfaceError, ProgrammingError
 from vercel_sql.sql import Native, Statement
 from vercel_sql.sql.running import Outcome
-from vercel_sql.tables.writing import kept_rows
+from vercel_sql.tables.keeping import kept_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Statements whose rows are what was asked for, and never DuckDB's word for what it did.
 _QUERIES = frozenset(["FROM", "SELECT", "TABLE", "VALUES", "WITH"])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from typing import TYPE_CHECKING
+
 from duckdb import DuckDBPyConnection
 
 from vercel_sql.tables.catalog import quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NAME = "__vercel_sql_result"
 

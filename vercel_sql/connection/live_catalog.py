@@ -5,27 +5,30 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 
 import duckdb
 
 from vercel_sql.errors import InterfaceError, ParameterError
-from vercel_sql.manifest import Manifest
+from vercel_sql.manifest import Manifest, Service
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import (
     LIVE,
+    comment_statements,
     create_catalog,
-    create_service,
-    create_views,
+    create_tables,
     literal,
     quoted,
+    run_script,
+    view_statements,
 )
 from vercel_sql.tables.functions import Functions
+from vercel_sql.tables.keeping import Keeping
 from vercel_sql.tables.memo import Memo
 from vercel_sql.tables.source import Sources
-from vercel_sql.tables.writing import Keeping
 
 
 class LiveCatalog:
@@ -59,6 +62,7 @@ class LiveCatalog:
         self.sources = Sources()
         self._functions = functions(con, name, self.sources)
         self._services: set[str] = set()
+        self._described: set[str] = set()
         self._lock = threading.Lock()
         self._is_shared = False
 
@@ -79,25 +83,39 @@ class LiveCatalog:
         """The services whose tables have not been made yet."""
         return [name for name in self.manifest.service_names if name not in self._services]
 
-    def add(self, services: Iterable[str]) -> None:
-        """Makes the tables, views and functions of services, where they are not there yet."""
+    @property
+    def is_complete(self) -> bool:
+        """Whether all tables and all comments have been made."""
+        return len(self._described) == len(self.manifest.service_names)
+
+    def add(self, services: Iterable[str], *, described: bool = True) -> None:
+        """Makes the tables, views and functions of services, where they are not there yet.
+
+        Args:
+            services: their names.
+            described: whether all views that are there by then have their comments, which take
+                as long as the rest.
+        """
         with self._lock:
-            for name in services:
-                service = self.manifest.service(name)
-                if service.name in self._services:
-                    continue
-                create_service(self.con, self.name, service, self.sources)
-                create_views(self.con, self.name, service, self._session)
-                self._functions.create(service)
-                self._services.add(service.name)
+            script: list[str] = []
+            new = {self.manifest.service(name).name for name in services} - self._services
+            added = [self.manifest.service(name) for name in sorted(new)]
+            create_tables(self.con, self.name, added, self.sources)
+            for service in added:
+                script += [*self._views(service), *self._functions.create(service)]
+            bare = (self._services | new) - self._described if described else set()
+            run_script(self.con, [*script, *self._comments(bare)])
+            self._services |= new
+            self._described |= bare
 
     def share(self) -> None:
         """Makes each query name the connection that it is of, from now on."""
         with self._lock:
             if not self._is_shared:
                 self._is_shared = True
-                for name in sorted(self._services):
-                    create_views(self.con, self.name, self.manifest.service(name), self._session)
+                made = map(self.manifest.service, sorted(self._services))
+                views = chain.from_iterable(map(self._views, made))
+                run_script(self.con, [*views, *self._comments(self._described)])
 
     def come_to(self, con: duckdb.DuckDBPyConnection) -> None:
         """Makes the tables anew on another connection, where their own was closed."""
@@ -106,12 +124,16 @@ class LiveCatalog:
                 return
             self._con = weakref.ref(con)
             self._functions.come_to(con)
-            for name in sorted(self._services):
-                create_service(con, self.name, self.manifest.service(name), self.sources)
+            made = [self.manifest.service(name) for name in sorted(self._services)]
+            create_tables(con, self.name, made, self.sources)
 
-    @property
-    def _session(self) -> str | None:
-        return self._functions.session if self._is_shared else None
+    def _views(self, service: Service) -> Iterator[str]:
+        session = self._functions.session if self._is_shared else None
+        return view_statements(self.name, service, session)
+
+    def _comments(self, services: Iterable[str]) -> Iterator[str]:
+        for name in sorted(services):
+            yield from comment_statements(self.name, self.manifest.service(name))
 
     def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
         """Takes everything out of the database again.
@@ -123,15 +145,18 @@ class LiveCatalog:
         (con or self.con).execute(f"DETACH {quoted(self.name)}")
 
 
+# Literals, since DuckDB 1.5 imports pandas where it is given values.
 _TAKEN = {
-    "database": "SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower(?)",
+    "database": "SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower({name})",
     # With a catalog of that name beside it, DuckDB would call its tables ambiguous.
     "schema": (
         "SELECT 1 FROM duckdb_schemas() "
-        "WHERE database_name = current_database() AND lower(schema_name) = lower(?)"
+        "WHERE database_name = current_database() AND lower(schema_name) = lower({name})"
     ),
 }
-_OURS = "FROM duckdb_schemas() WHERE lower(database_name) = lower(?) AND schema_name = ?"
+_OURS = (
+    f"FROM duckdb_schemas() WHERE lower(database_name) = lower({{name}}) AND schema_name = '{LIVE}'"
+)
 _shared: dict[str, LiveCatalog] = {}
 """The catalogs of `connect`, by the key that stands in each."""
 joining = threading.RLock()
@@ -166,8 +191,7 @@ def begin_catalog(con: duckdb.DuckDBPyConnection, name: str) -> str:
         raise ParameterError("name= is empty: it is what the catalog is called in SQL")
     _refuse_taken(con, name)
     key = str(uuid.uuid4())
-    create_catalog(con, name)
-    con.execute(f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
+    create_catalog(con, name, f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
     return key
 
 
@@ -194,7 +218,7 @@ def _refuse_taken(con: duckdb.DuckDBPyConnection, name: str) -> None:
             "each of its connections: use those, or choose another name with name="
         )
     for kind, query in _TAKEN.items():
-        if con.execute(query, [name]).fetchall():
+        if con.execute(query.format(name=literal(name))).fetchall():
             raise InterfaceError(
                 f"the connection has a {kind} called {name} already: rename it, or choose another "
                 "name for Vercel's tables with name="
@@ -213,7 +237,7 @@ def key_of(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
     """
     try:
         # An error of the macro's would end the transaction that the connection may be in.
-        if not con.execute(_OURS, [name, LIVE]).fetchall():
+        if not con.execute(_OURS.format(name=literal(name))).fetchall():
             return None
         ((key,),) = con.execute(f"SELECT {_key_macro(name)}()").fetchall()
     except duckdb.ConnectionException:

@@ -15,8 +15,7 @@ from vercel_sql.connection.translate import translated
 from vercel_sql.errors import ParameterError
 from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import vercel
-from vercel_sql.tables.orphans import OnOrphan
-from vercel_sql.tables.writing import Keeping, checked_on_orphan
+from vercel_sql.tables.keeping import Keeping, OnOrphan, checked_on_orphan
 
 
 def connect(

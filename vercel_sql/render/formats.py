@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from vercel_sql.render import csv_lines, grid, json_lines, markdown, records, secret, table
 from vercel_sql.render.options import Options
-from vercel_sql.render.result import Arrow, Result
+from vercel_sql.render.result import Result
 from vercel_sql.render.terminal import for_terminal
+
+if TYPE_CHECKING:
+    from vercel_sql.render.result import Rows
 
 _MODE_OF: Mapping[str, str] = MappingProxyType(
     {
@@ -42,7 +45,7 @@ SEPARATORS: Mapping[str, str] = MappingProxyType(
 
 
 def render(
-    result: Arrow,
+    result: Rows,
     fmt: str,
     out: TextIO,
     *,
@@ -70,7 +73,7 @@ def render(
 
 
 def render_mode(
-    result: Arrow,
+    result: Rows,
     mode: str,
     out: TextIO,
     *,

@@ -1,17 +1,21 @@
-"""An Arrow result as lines of text, made by DuckDB: nobody casts DuckDB's values more exactly."""
+"""A result as lines of text, made by DuckDB: nobody casts DuckDB's values more exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
 from vercel_sql.own_duckdb import own_duckdb
+from vercel_sql.plain_rows import PlainRows
 
-Arrow: TypeAlias = pa.RecordBatchReader | pa.Table
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    Batch: TypeAlias = pa.Table | PlainRows
+    Rows: TypeAlias = pa.RecordBatchReader | Batch
 
 _CHUNK = 2048  # rows of text in memory at a time: DuckDB's own vector size
 
@@ -27,9 +31,10 @@ class Result:
         types: the columns' DuckDB types.
     """
 
-    def __init__(self, arrow: Arrow) -> None:
-        self._arrow = arrow
-        self.names: list[str] = list(arrow.schema.names)
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        named = rows.column_names if isinstance(rows, PlainRows) else rows.schema.names
+        self.names: list[str] = list(named)
         # Columns go by position: names may be equal, or empty, or need quotes.
         self._columns = [f"c{position}" for position in range(len(self.names))]
         self._con = own_duckdb()
@@ -39,17 +44,26 @@ class Result:
     def _types(self) -> list[DuckDBPyType]:
         if not self.names:
             return []
-        self._load(pa.Table.from_batches([], self._arrow.schema))
+        if isinstance(self._rows, PlainRows):
+            self._load(PlainRows(self.names, self._rows.types, ()))
+        else:
+            self._load(self._rows.schema.empty_table())
         return list(self._con.sql("FROM batch").types)
 
-    def _load(self, table: pa.Table) -> None:
-        self._con.register("batch", table.rename_columns(self._columns))
+    def _load(self, batch: Batch) -> None:
+        if isinstance(batch, PlainRows):
+            source = batch.source(self._con.register)
+            self._con.execute(f"CREATE OR REPLACE TEMP TABLE batch AS {source}")
+        else:
+            self._con.register("batch", batch.rename_columns(self._columns))
 
-    def _batches(self) -> Iterator[pa.Table]:
-        if isinstance(self._arrow, pa.Table):
-            yield self._arrow
+    def _batches(self) -> Iterator[Batch]:
+        if isinstance(self._rows, PlainRows) or hasattr(self._rows, "num_rows"):
+            yield self._rows
             return
-        for batch in self._arrow:
+        import pyarrow as pa
+
+        for batch in self._rows:
             yield pa.Table.from_batches([batch])
 
     def columns(self) -> list[tuple[str, DuckDBPyType]]:
@@ -67,10 +81,8 @@ class Result:
         """
         for table in self._batches():
             self._load(table)
-            relation = self._con.sql(f"SELECT {expression} FROM batch")
-            for chunk in relation.to_arrow_reader(_CHUNK):
-                if chunk.num_rows:
-                    yield chunk.column(0).to_pylist()
+            for chunk in self._chunks(f"SELECT {expression} FROM batch"):
+                yield [line for (line,) in chunk]
 
     def texts(
         self,
@@ -93,15 +105,18 @@ class Result:
             self._load(table)
             total = table.num_rows
             if ends is None or total <= 2 * ends:
-                relation = self._con.sql(f"SELECT {casts} FROM batch")
-                for chunk in relation.to_arrow_reader(_CHUNK):
-                    columns = [column.to_pylist() for column in chunk.columns]
-                    yield chunk.num_rows, list(zip(*columns, strict=True))
+                for chunk in self._chunks(f"SELECT {casts} FROM batch"):
+                    yield len(chunk), chunk
                 continue
             query = f"SELECT {casts} FROM batch LIMIT {ends}"
             first = self._con.sql(query).fetchall()
             last = self._con.sql(f"{query} OFFSET {total - ends}").fetchall()
             yield total, first + last
+
+    def _chunks(self, query: str) -> Iterator[list[tuple[Any, ...]]]:
+        found = self._con.execute(query)
+        while chunk := found.fetchmany(_CHUNK):
+            yield chunk
 
     def keywords(self) -> frozenset[str]:
         """The words of DuckDB's SQL, which are no names unless they are quoted."""

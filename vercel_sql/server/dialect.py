@@ -20,7 +20,6 @@ from vercel_sql.sql import (
     Write,
 )
 from vercel_sql.sql.running import Resolver
-from vercel_sql.sql.running.call import find_method
 
 
 class DialectJudge:
@@ -88,7 +87,7 @@ def changes(resolver: Resolver, statement: Statement) -> bool:
         ProgrammingError: it names a method that is not there.
     """
     if isinstance(statement, Exec):
-        return not find_method(resolver, statement.name)[1].reads
+        return not resolver.method(statement.name)[1].reads
     return isinstance(statement, Write)
 
 

@@ -16,7 +16,7 @@ from vercel_sql.server.database import lock, settle
 from vercel_sql.sql import NO_PARAMETERS, Explain
 from vercel_sql.sql.running import Engine, Limits, Outcome
 from vercel_sql.tables.catalog import quoted
-from vercel_sql.tables.writing import Keeping
+from vercel_sql.tables.keeping import Keeping
 
 
 class Rehearsal:

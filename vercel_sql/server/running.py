@@ -36,8 +36,8 @@ from vercel_sql.sql import NO_PARAMETERS, Exec, Explain, Statement, Write, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Resolver
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.functions import CURRENT_STATEMENT
+from vercel_sql.tables.keeping import Keeping
 from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.writing import Keeping
 
 NAME = "run"
 """What clients call it by."""

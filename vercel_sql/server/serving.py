@@ -29,9 +29,8 @@ from vercel_sql.server.sessions import Sessions, failing
 from vercel_sql.server.tree import Refusal
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import LIVE, literal
+from vercel_sql.tables.keeping import Keeping, OnOrphan
 from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.orphans import OnOrphan
-from vercel_sql.tables.writing import Keeping
 
 log = logger("server")
 

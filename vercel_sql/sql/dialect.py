@@ -1,59 +1,16 @@
-"""Our dialect of SQL for sqlglot: DuckDB's, tokenized the way DuckDB itself does it."""
+"""The tokens of a text, as DuckDB reads them."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import ClassVar
-
-from sqlglot.dialects.duckdb import DuckDB
-from sqlglot.errors import TokenError
-from sqlglot.tokenizer_core import Token, TokenType
 
 from vercel_sql.sql.quoting import begins_word, scan
 
-_NOT_DUCKDB = frozenset(
-    {"?::", "??", "-|-", "USER-DEFINED"}
-    | {key for key in DuckDB.Tokenizer.KEYWORDS if "{" in key or "}" in key}
-)
-"""Keywords of sqlglot that join what DuckDB reads apart, such as ``?::INT`` and Jinja's ``{{-``."""
 
-
-class Vercel(DuckDB):
-    """DuckDB's SQL, in which every statement gives ordinary tokens."""
-
-    class Tokenizer(DuckDB.Tokenizer):
-        """DuckDB's tokenizer without commands that swallow the rest of the text."""
-
-        COMMANDS: ClassVar[set[TokenType]] = set()
-        HEREDOC_STRINGS: ClassVar[list[str | tuple[str, str]]] = []
-        IDENTIFIERS: ClassVar[list[str | tuple[str, str]]] = ['"', "`"]
-        KEYWORDS: ClassVar[dict[str, TokenType]] = {
-            key: value for key, value in DuckDB.Tokenizer.KEYWORDS.items() if key not in _NOT_DUCKDB
-        }
-
-        def tokenize(self, sql: str) -> list[Token]:
-            """Tokenize a text.
-
-            Raises:
-                TokenError: a quote or comment is not closed, or sqlglot cannot read the text.
-            """
-            quoting = scan(sql)
-            if quoting.unfinished:
-                raise TokenError(f"{quoting.unfinished} is not closed")
-            tokens = super().tokenize(quoting.masked)
-            for token in tokens:
-                if token.start in quoting.dollars:
-                    token.token_type = TokenType.HEREDOC_STRING
-                    token.text = quoting.dollars[token.start]
-            return tokens
-
-
-# Every dialect of sqlglot's has Jinja's comments; in DuckDB a brace is only ever a brace.
-Vercel.Tokenizer._COMMENTS.pop("{#", None)
-
-
-_DIALECT = Vercel()
+class TokenError(ValueError):
+    """A quote or comment is not closed."""
 
 
 class Kind(Enum):
@@ -69,15 +26,6 @@ class Kind(Enum):
 
 
 STRINGS = frozenset({Kind.STRING, Kind.DOLLAR, Kind.PREFIXED})
-
-_KINDS = {
-    TokenType.STRING: Kind.STRING,
-    TokenType.HEREDOC_STRING: Kind.DOLLAR,
-    TokenType.BYTE_STRING: Kind.PREFIXED,
-    TokenType.NATIONAL_STRING: Kind.PREFIXED,
-    TokenType.IDENTIFIER: Kind.QUOTED,
-    TokenType.NUMBER: Kind.NUMBER,
-}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -101,28 +49,73 @@ class Lexeme:
     end: int
 
 
+_SYMBOLS = """
+<<->> <=> <-> ->> #>> ~~~ ~~* &< &> == :: || |> >= <= <> != := -> => #> && ~~ ~* // ** ^@ @> <@
+"""
+_SINGLE = re.escape("!\"#%&'()*+,-./:;<=>?@[\\]^`{|}~")
+_TOKEN = re.compile(
+    rf"""
+      (?P<dollar>\0[^\0]*\0)
+    | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
+    | (?P<national>[nN]'(?:[^']|'')*')
+    | (?P<string>'(?:[^']|'')*')
+    | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`)
+    | (?P<phrase>(?:GROUP|ORDER|PARTITION)\s+BY(?![^\s{_SINGLE}])
+        |SIMILAR\s+TO(?![^\s{_SINGLE}]))
+    | (?P<number>(?<=\$)[0-9]+
+        |[0-9]+(?:_[0-9]+)*(?:\.(?:[0-9]+(?:_[0-9]+)*)?)?(?:[eE](?:[+-]?[0-9]+)?)?)
+    | (?P<symbol>{"|".join(map(re.escape, _SYMBOLS.split()))}|[${_SINGLE}])
+    | (?P<word>[^\s{_SINGLE}]+)
+    """,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"''|\\(.)", re.DOTALL)
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_KINDS = {
+    "dollar": Kind.DOLLAR,
+    "escaped": Kind.PREFIXED,
+    "national": Kind.PREFIXED,
+    "string": Kind.STRING,
+    "quoted": Kind.QUOTED,
+    "phrase": Kind.WORD,
+    "number": Kind.NUMBER,
+    "symbol": Kind.SYMBOL,
+}
+
+
 def tokenize(text: str) -> list[Lexeme]:
     """The tokens of a text.
 
     Raises:
-        TokenError: the text is not made of DuckDB's tokens.
+        TokenError: a quote or comment is not closed.
     """
+    quoting = scan(text)
+    if quoting.unfinished:
+        raise TokenError(f"{quoting.unfinished} is not closed")
     lexemes: list[Lexeme] = []
-    for token in Vercel.tokenizer_class(dialect=_DIALECT).tokenize(text):
-        lexemes.append(_lexeme(text, token, lexemes))
+    for found in _TOKEN.finditer(quoting.masked):
+        start, end = found.span()
+        raw, group = text[start:end], found.lastgroup or ""
+        kind = _KINDS.get(group) or (Kind.WORD if begins_word(raw[0]) else Kind.SYMBOL)
+        if kind is Kind.STRING and _has_prefix(start, lexemes):
+            kind = Kind.PREFIXED
+        upper = " ".join(found[0].upper().split()) if kind is Kind.WORD else ""
+        value = quoting.dollars[start] if kind is Kind.DOLLAR else _value(raw, group)
+        lexemes.append(Lexeme(kind, raw, value, upper, start, end))
     return lexemes
 
 
-def _lexeme(text: str, token: Token, before: list[Lexeme]) -> Lexeme:
-    raw = text[token.start : token.end + 1]
-    kind = _KINDS.get(token.token_type)
-    if kind is None:
-        kind = Kind.WORD if begins_word(raw[0]) else Kind.SYMBOL
-    if kind is Kind.STRING and _has_prefix(token.start, before):
-        kind = Kind.PREFIXED
-    value = token.text if kind in STRINGS or kind is Kind.QUOTED else raw
-    upper = " ".join(token.text.upper().split()) if kind is Kind.WORD else ""
-    return Lexeme(kind, raw, value, upper, token.start, token.end + 1)
+def _value(raw: str, group: str) -> str:
+    """What a token reads as."""
+    match group:
+        case "escaped":
+            return _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1] or "'"), raw[2:-1])
+        case "national":
+            return raw[2:-1].replace("''", "'")
+        case "string" | "quoted":
+            return raw[1:-1].replace(raw[0] * 2, raw[0])
+        case _:
+            return raw
 
 
 def _has_prefix(start: int, before: list[Lexeme]) -> bool:

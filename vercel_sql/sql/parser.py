@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from sqlglot.errors import TokenError
-
 from vercel_sql.errors import ParameterError, SQLSyntaxError
-from vercel_sql.sql.dialect import Lexeme, tokenize
+from vercel_sql.sql.dialect import Lexeme, TokenError, tokenize
 from vercel_sql.sql.fragments import Fragment, Script
 from vercel_sql.sql.grammar.calls import read_exec
 from vercel_sql.sql.grammar.looking import read_describe, read_show

@@ -1,10 +1,7 @@
 """Where DuckDB's quotes and comments begin and end.
 
-sqlglot's tokenizer differs from DuckDB's lexer in a few places that decide where a statement
-ends: it takes ``$1,$2`` for the opening of a dollar quote, lets a block comment go unclosed, and
-reads ``-|-`` over the start of a comment. So quotes and comments are found here first, by
-DuckDB's rules, and the tokenizer is given a text in which what it would misread is masked by
-something of the same length: every offset stays true.
+They are found by DuckDB's rules, and masked by something of the same length, so that the tokens
+can be found by a pattern and every offset stays true.
 """
 
 from __future__ import annotations
@@ -32,7 +29,7 @@ _DOLLAR_TAG = re.compile(r"\$([a-zA-Z_\x80-\U0010ffff][a-zA-Z0-9_\x80-\U0010ffff
 _LINE_END = re.compile(r"[\r\n]")
 
 _LETTER = "\xaa"
-"""Stands for what DuckDB takes for a part of a word and the tokenizer for a blank or symbol."""
+"""Stands for what DuckDB takes for a part of a word and Python for a blank."""
 
 
 @dataclass(repr=False)
@@ -40,7 +37,7 @@ class Quoting:
     """A text with its comments and dollar quotes masked.
 
     Attributes:
-        masked: as long as the text; comments are blanks, dollar quotes are plain ones.
+        masked: as long as the text; comments are blanks, and dollar quotes are blanks between NULs.
         dollars: the content of each dollar-quoted string, by the offset where it starts.
         unfinished: what is still open where the text ends, such as ``a comment``, or None.
         opened: the offset where that was opened.
@@ -175,7 +172,7 @@ class _Scanner:
             return
         self.result.dollars[self.position] = self.text[opening.end() : close]
         end = close + len(tag)
-        self.pieces.append("'" + _blank(self.text[self.position + 1 : end - 1]) + "'")
+        self.pieces.append("\0" + _blank(self.text[self.position + 1 : end - 1]) + "\0")
         self.position = end
 
     def blank(self) -> None:

@@ -11,25 +11,24 @@ import hashlib
 import inspect
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
-from duckdb import sqltypes
-from duckdb.func import FunctionNullHandling
 
 from vercel_sql.api import Client, build_request, check_arguments, encode_json
 from vercel_sql.api.causes import caused_by
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Method, Resource, Service
 from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.calls import call, refuse_own_key, result_columns
 from vercel_sql.tables.catalog import EXACTLY, quoted
+from vercel_sql.tables.keeping import Keeping
 from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.rotation import Rotation
 from vercel_sql.tables.source import Source, Sources
 from vercel_sql.tables.spelling import FUNCTION
-from vercel_sql.tables.writing import Keeping, write_and_keep
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _CALLER, _STATEMENT, _SESSION = "__caller", "__statement", "__session"
 CURRENT_STATEMENT = "concat(txid_current(), '/', current_query_id())"
@@ -77,23 +76,23 @@ class Functions:
         self._memo = memo
         self._allowances = allowances
         self._registered: dict[str, Callable[..., Any]] = {}
-        self._session = self._register(
-            f"__{catalog}_session", sources.current, [], sqltypes.VARCHAR
-        )
 
-    @property
+    @cached_property
     def session(self) -> str:
         """SQL for the key of the source that a query is to ask."""
-        return f"{quoted(self._session)}()"
+        name, current = f"__{self._catalog}_session", self._sources.current
+        return f"{quoted(self._register(name, current, [], 'VARCHAR'))}()"
 
-    def create(self, service: Service) -> None:
-        """Makes the functions of a service."""
+    def create(self, service: Service) -> list[str]:
+        """Makes the functions of a service; gives the statements that make its macros."""
+        macros = []
         for resource in service.resources.values():
             for method in resource.methods.values():
                 if method.reads:
-                    self._create_read(resource, method)
+                    macros.append(self._read_macro(resource, method))
                 elif self._keeping.secrets_file is not None:
-                    self._create_scalar(resource, method, writes=True)
+                    macros.append(self._scalar_macro(resource, method, writes=True))
+        return macros
 
     @property
     def _con(self) -> duckdb.DuckDBPyConnection:
@@ -117,7 +116,7 @@ class Functions:
         self._registered.clear()
 
     def _register(
-        self, name: str, function: Callable[..., Any], types: list[Any], gives: Any, **options: Any
+        self, name: str, function: Callable[..., Any], types: list[str], gives: str, **options: Any
     ) -> str:
         """Makes a function known to DuckDB; gives its name, which may have been taken.
 
@@ -125,48 +124,52 @@ class Functions:
         the process crashes when another connection of the database calls it then: so it is held.
         """
         try:
-            self._con.create_function(name, function, types, gives, **options)
+            given: list[Any] = [self._con.type(each) for each in types]
+            self._con.create_function(name, function, given, self._con.type(gives), **options)
         except duckdb.CatalogException:
             return self._register(f"{name}_", function, types, gives, **options)
         self._registered[name] = function
         return name
 
-    def _create_read(self, resource: Resource, method: Method) -> None:
+    def _read_macro(self, resource: Resource, method: Method) -> str:
         table = ".".join(quoted(part) for part in (self._catalog, resource.service, resource.name))
         if method is resource.lister and not method.given:
-            self._macro(method, resource, f"SELECT * FROM {table}")
-        elif method is resource.getter and method.required[0].name in resource.key_columns:
+            return self._macro(method, resource, f"SELECT * FROM {table}")
+        if method is resource.getter and method.required[0].name in resource.key_columns:
             parameter = quoted(method.required[0].name)
             query = f"SELECT live_row.* FROM {table} AS live_row WHERE live_row.{parameter}"
-            self._macro(method, resource, f"{query}{EXACTLY} = {parameter}")
-        else:
-            self._create_scalar(resource, method, writes=False)
+            return self._macro(method, resource, f"{query}{EXACTLY} = {parameter}")
+        return self._scalar_macro(resource, method, writes=False)
 
-    def _macro(self, method: Method, resource: Resource, query: str, extra: str = "") -> None:
+    def _macro(self, method: Method, resource: Resource, query: str, extra: str = "") -> str:
         name = ".".join(quoted(part) for part in (self._catalog, resource.service, method.name))
         parameters = [quoted(p.name) for p in method.required] + ([extra] if extra else [])
         parameters += [f"{quoted(p.name)} := NULL" for p in method.optional]
-        self._con.execute(f"CREATE MACRO {name}({', '.join(parameters)}) AS TABLE {query}")
+        return f"CREATE MACRO {name}({', '.join(parameters)}) AS TABLE {query}"
 
-    def _create_scalar(self, resource: Resource, method: Method, *, writes: bool) -> None:
-        """A Python function that gives a list of structs, and a macro that makes rows of it.
+    def _scalar_macro(self, resource: Resource, method: Method, *, writes: bool) -> str:
+        """Makes a Python function that gives a list of structs; the macro makes rows of it.
 
         The function gives its error as a value, which the macro raises: what a Python function
         raises, DuckDB shows with a traceback.
         """
+        from duckdb.func import FunctionNullHandling
+
+        from vercel_sql.tables.calls import result_columns
+
         name = f"__{self._catalog}_{resource.service}_{resource.name}_{method.name}"
         columns = result_columns(resource, method)
         members = ", ".join(f"{quoted(c.name)} {_udf_type(c.type)}" for c in columns)
         hidden = {_CALLER: self._caller, _STATEMENT: CURRENT_STATEMENT, _SESSION: self.session}
         given = [p.name for p in method.given] + (["request_id", *hidden] if writes else [_SESSION])
-        types = [_parameter_type(p.type) for p in method.given]
-        types += [sqltypes.VARCHAR, sqltypes.UBIGINT, sqltypes.VARCHAR] if writes else []
-        types.append(sqltypes.VARCHAR)
+        types: list[str] = [p.type for p in method.given]
+        types += ["VARCHAR", "UBIGINT", "VARCHAR"] if writes else []
+        types.append("VARCHAR")
         name = self._register(
             name,
             self._python_function(resource, method, given, writes),
             types,
-            self._con.type(f"STRUCT(rows STRUCT({members})[], error VARCHAR)"),
+            f"STRUCT(rows STRUCT({members})[], error VARCHAR)",
             null_handling=FunctionNullHandling.SPECIAL,
             side_effects=True,
         )
@@ -180,11 +183,13 @@ class Functions:
         outcome = f"SELECT unnest([{call_text}]) AS outcome"
         rows = "CASE WHEN outcome.error IS NULL THEN outcome.rows ELSE error(outcome.error) END"
         query = f"SELECT {shown} FROM (SELECT unnest({rows}) AS r FROM ({outcome}))"
-        self._macro(method, resource, query, "request_id" if writes else "")
+        return self._macro(method, resource, query, "request_id" if writes else "")
 
     def _python_function(
         self, resource: Resource, method: Method, names: list[str], writes: bool
     ) -> Callable[..., dict[str, Any]]:
+        from vercel_sql.tables.calls import call
+
         def run(*values: Any) -> dict[str, Any]:
             given = dict(zip(names, values, strict=True))
             source = self._sources.of(given.pop(_SESSION))
@@ -230,6 +235,9 @@ class Functions:
     ) -> pa.Table:
         if method.rotation is not None:
             return self._rotate(client, resource, method, checked)
+        from vercel_sql.tables.calls import refuse_own_key, result_columns
+        from vercel_sql.tables.writing import write_and_keep
+
         if method is resource.remover:
             refuse_own_key(client, resource, [str(v) for v in checked.values()])
         client.create_results.settle()
@@ -240,6 +248,8 @@ class Functions:
     def _rotate(
         self, client: Client, resource: Resource, method: Method, checked: Mapping[str, Any]
     ) -> pa.Table:
+        from vercel_sql.tables.rotation import Rotation
+
         where, table = (
             f"{resource.service}.{method.name}()",
             f"{self._catalog}.{resource.full_name}",
@@ -272,7 +282,3 @@ def _outcome(rows: list[dict[str, Any]], error: str | None = None) -> dict[str, 
 
 def _udf_type(column_type: str) -> str:
     return "VARCHAR" if column_type == "JSON" else column_type
-
-
-def _parameter_type(name: str) -> Any:
-    return getattr(sqltypes, name)

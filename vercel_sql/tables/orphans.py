@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from vercel_sql.api import CancelScope, Client, Request, build_request, walk
 from vercel_sql.api.proofs import is_alike
@@ -30,10 +30,10 @@ from vercel_sql.manifest import Method, Resource, Trace
 from vercel_sql.tables.calls import refuse_own_key
 from vercel_sql.tables.catalog import literal
 from vercel_sql.tables.deleting import delete_row
+from vercel_sql.tables.keeping import OnOrphan
 from vercel_sql.tables.pages import field_reader, page_reader
 from vercel_sql.tables.shape import TableShape
 
-OnOrphan: TypeAlias = Literal["report", "revoke"]
 # How many seconds the account may be searched, and then may a row be revoked, each.
 SEARCH_SECONDS = 10.0
 # By so many milliseconds a row may seem older than the create that made it: the server's `Date`

@@ -40,11 +40,12 @@ from vercel_sql.tables.calls import (
     send_or_missing,
 )
 from vercel_sql.tables.deleting import is_there
+from vercel_sql.tables.keeping import Keeping, rows_of
 from vercel_sql.tables.orphans import without_mark
 from vercel_sql.tables.reach import reach_arguments
 from vercel_sql.tables.rotation_state import RotationState
 from vercel_sql.tables.spelling import EXEC, Spelling
-from vercel_sql.tables.writing import Keeping, carried_out, rows_of, saving, write_and_keep
+from vercel_sql.tables.writing import carried_out, saving, write_and_keep
 
 # How many seconds it may take to find out what became of a revocation whose answer was lost.
 _LOOK_SECONDS = 10.0

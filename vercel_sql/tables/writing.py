@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, TypeVar
 
 from vercel_sql.api import Answer, Client, Request, SecretsFile
 from vercel_sql.api.cancel_scope import GRACE, AbandonedError
@@ -18,7 +16,6 @@ from vercel_sql.errors import (
     AnswerMismatchError,
     Error,
     OperationalError,
-    ParameterError,
     PartialWriteError,
     UnknownOutcomeError,
 )
@@ -28,14 +25,11 @@ from vercel_sql.ledger.secrets_file import UNCLAIMED
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.paths import made_state_dir
 from vercel_sql.tables.calls import salvage
-from vercel_sql.tables.orphans import (
-    SEARCH_SECONDS,
-    OnOrphan,
-    Row,
-    explained,
-    marked,
-    secretless,
-)
+from vercel_sql.tables.keeping import Keeping, kept_rows
+from vercel_sql.tables.orphans import SEARCH_SECONDS, Row, explained, marked, secretless
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logger("tables")
 T = TypeVar("T")
@@ -43,32 +37,6 @@ T = TypeVar("T")
 # is looked up then, and may be revoked.
 _OVERTIME = GRACE + 2 * SEARCH_SECONDS + 1
 _SECRETS_FILE = "secrets.jsonl"
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """What becomes of a write's secret, and of a row whose secret was lost.
-
-    Attributes:
-        secrets_file: where secrets that are shown once are saved first.
-        on_orphan: what to do about a row that a write made whose answer was lost: name it in the
-            error, or also revoke it, where it is proven whose it is.
-        mark_names: whether new names end with a random mark, which is that proof (see `orphans`).
-        is_shared: several callers share the credential of the calls, so that none of them may put
-            another in its place.
-    """
-
-    secrets_file: SecretsFile | None = None
-    on_orphan: OnOrphan = "report"
-    mark_names: bool = False
-    is_shared: bool = False
-
-    def note(self, method: Method) -> str | None:
-        """What a request of a method does not show before it is sent, for EXPLAIN."""
-        trace = method.trace
-        if not self.mark_names or trace is None or trace.mark is None:
-            return None
-        return f"{trace.mark} ends with a random mark"
 
 
 def saving(keeping: Keeping) -> Keeping:
@@ -81,17 +49,6 @@ def saving(keeping: Keeping) -> Keeping:
         return replace(keeping, secrets_file=SecretsFile(made_state_dir() / _SECRETS_FILE))
     keeping.secrets_file.require_writable()
     return keeping
-
-
-def checked_on_orphan(on_orphan: str) -> OnOrphan:
-    """What to do about lost rows, where somebody who is not type-checked said it.
-
-    Raises:
-        ParameterError: it is none of what can be done.
-    """
-    if on_orphan not in ("report", "revoke"):
-        raise ParameterError(f"on_orphan is {on_orphan!r}, and takes 'report' or 'revoke'")
-    return "report" if on_orphan == "report" else "revoke"
 
 
 @warning_of(log, UnknownOutcomeError, PartialWriteError)
@@ -280,16 +237,3 @@ def _kept_aside(
     finally:
         error.unclaimed = {}
     return f"It had a new secret, which is kept in {file.path} in case it is yours"
-
-
-def kept_rows(text: str, cause: BaseException, table: pa.Table | None) -> PartialWriteError:
-    """The error that carries the rows of what was carried out before something failed."""
-    if table is None:
-        return PartialWriteError(text, cause=cause)
-    names, rows = table.column_names, rows_of(table)
-    return PartialWriteError(text, cause=cause, columns=names, rows=rows, table=table)
-
-
-def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
-    """The rows of a table as PEP 249 has them."""
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlglot.errors import TokenError
-
 from vercel_sql.api.redaction.names import word_set
 from vercel_sql.sql.brackets import flat
-from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme, tokenize
+from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme, TokenError, tokenize
 from vercel_sql.sql.quoting import scan
 
 _NAMES = (Kind.WORD, Kind.QUOTED)

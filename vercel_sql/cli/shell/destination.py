@@ -10,9 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TextIO
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, TextIO
 
 from vercel_sql.cli.output import SAMPLE, rehearse, terminal_width
 from vercel_sql.cli.shell.settings import Settings
@@ -22,6 +20,9 @@ from vercel_sql.files import READABLE, open_private, permissions
 from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 from vercel_sql.render import render_mode
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Destination:

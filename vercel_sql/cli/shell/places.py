@@ -147,7 +147,7 @@ def read_catalog(con: duckdb.DuckDBPyConnection) -> Catalog:
 
 
 def _with_manifest(catalog: Catalog, manifest: Manifest) -> Catalog:
-    """Adds what the manifest has and no table was made of yet."""
+    """Adds what the manifest has: tables that were not made yet, and what each column is."""
     provider = manifest.provider
     if provider.name not in catalog.databases:
         return catalog
@@ -164,16 +164,22 @@ def _with_manifest(catalog: Catalog, manifest: Manifest) -> Catalog:
     for schema, services in provider.views.items():
         for service in services:
             for view in manifest.service(service).views[schema].values():
-                columns = tuple(Named(name, text) for name, text in view.comments.items())
-                table = Place((provider.name, schema, view.name), view.description, columns)
-                catalog.tables.setdefault(table.key, table)
+                path = (provider.name, schema, view.name)
+                made = catalog.tables.get(folded(path))
+                kinds = {c.name: c.about.partition(":")[0] for c in made.columns} if made else {}
+                columns = tuple(
+                    Named(name, f"{kinds[name]}: {text}" if name in kinds else text)
+                    for name, text in view.comments.items()
+                )
+                table = Place(path, view.description, columns)
+                catalog.tables[table.key] = table
     return catalog
 
 
 def _add_resource(catalog: Catalog, name: str, resource: Resource) -> None:
     columns = tuple(Named(c.name, _about(c.type, c.description)) for c in resource.public_columns)
     place = Place((name, resource.service, resource.name), resource.description, columns)
-    catalog.tables.setdefault(place.key, place)
+    catalog.tables[place.key] = place
     for method in resource.methods.values():
         if method.reads:
             given = tuple(

@@ -11,15 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 
-from sqlglot.errors import TokenError
-
 from vercel_sql.api.redaction import MASK
 from vercel_sql.api.redaction.names import sensitive, word_set
 from vercel_sql.api.redaction.shapes import assigns_secret, mask_shapes, masked_line
 from vercel_sql.api.redaction.structures import texts_in
 from vercel_sql.errors import Error
 from vercel_sql.manifest import vercel
-from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme, tokenize
+from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme, TokenError, tokenize
 from vercel_sql.sql.masking.arguments import exec_arguments, kept_values, secret_definition
 from vercel_sql.sql.masking.values import (
     Edit,

@@ -10,35 +10,19 @@ import pyarrow as pa
 
 from vercel_sql.api import build_request, check_arguments
 from vercel_sql.api.arguments import nearest
-from vercel_sql.errors import DataError, ParameterError, ProgrammingError
+from vercel_sql.errors import DataError, ParameterError
 from vercel_sql.manifest import Method
-from vercel_sql.sql.fragments import Fragment, Name
+from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.delete import looked_up
 from vercel_sql.sql.running.duck import refuse_transaction, table_of
 from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
-from vercel_sql.sql.running.resolve import Resolver, Target
+from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.rotate import PreparedRotation, prepare_rotation
 from vercel_sql.sql.running.values import column_values, refuse_moment, require_parameter
 from vercel_sql.sql.statements import Exec
 from vercel_sql.tables.calls import call, refuse_own_key, result_columns, written_schema
 from vercel_sql.tables.writing import write_and_keep
-
-
-def find_method(resolver: Resolver, name: Name) -> tuple[Target, Method]:
-    """The method that a name such as ``vercel.authentication.user_tokens.email_login`` means.
-
-    Raises:
-        ProgrammingError: there is no such resource or method.
-    """
-    if len(name.parts) < 2:
-        raise ProgrammingError(
-            f"{name.text} names no method: it takes a resource and a method, as in "
-            "vercel.authentication.user_tokens.email_login"
-        )
-    resource_name = Name(name.parts[:-1], ".".join(name.parts[:-1]))
-    target = resolver.require(resource_name)
-    return target, target.method(name.parts[-1])
 
 
 def exec_arguments(

@@ -13,12 +13,14 @@ from contextvars import ContextVar
 from functools import partial
 from operator import methodcaller
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from vercel_sql.errors import NotSupportedError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _caller: ContextVar[FrameType | None] = ContextVar("vercel_sql_caller", default=None)
 # Calls what stands under names that no SQL and no Python can write.

@@ -1,10 +1,13 @@
-"""Runs one statement: ours here, everything else is handed to DuckDB untouched."""
+"""Runs one statement: ours here, everything else is handed to DuckDB untouched.
+
+What runs a statement of ours is imported when one comes: most are DuckDB's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -13,16 +16,9 @@ from vercel_sql.api.doubts import refused
 from vercel_sql.manifest import Method
 from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
-from vercel_sql.sql.running.call import exec_arguments, find_method, prepare_call, run_read
 from vercel_sql.sql.running.copying import copies, read_first
-from vercel_sql.sql.running.delete import prepare_delete
-from vercel_sql.sql.running.explain import Explained, explain_query, explain_write
-from vercel_sql.sql.running.insert import prepare_insert
-from vercel_sql.sql.running.look import describe, show
 from vercel_sql.sql.running.prepared import Limits, Outcome, Prepared
-from vercel_sql.sql.running.refusals import refuse
 from vercel_sql.sql.running.resolve import Catalog, Resolver, Target, any_made
-from vercel_sql.sql.running.rotate import PreparedRotation
 from vercel_sql.sql.statements import (
     Delete,
     Describe,
@@ -34,7 +30,11 @@ from vercel_sql.sql.statements import (
     Statement,
     Write,
 )
-from vercel_sql.tables.writing import kept_rows
+from vercel_sql.tables.keeping import kept_rows
+
+if TYPE_CHECKING:
+    from vercel_sql.sql.running.explain import Explained
+    from vercel_sql.sql.running.rotate import PreparedRotation
 
 __all__ = ["Engine", "Limits", "NativeQuery", "Outcome"]
 
@@ -105,7 +105,7 @@ class Engine:
         """
         self._resolver.load_services(statement.fragment)
         if isinstance(statement, Exec):
-            target, method = find_method(self._resolver, statement.name)
+            target, method = self._resolver.method(statement.name)
             resource = target.resource
             called = [method] if method.rotation is None else [resource.creator, resource.remover]
         elif isinstance(statement, Write) and (found := self._resolver.resource(statement.target)):
@@ -143,8 +143,12 @@ class Engine:
         elif isinstance(statement, Exec):
             return self._exec(statement, parameters, limits)
         elif isinstance(statement, Show):
+            from vercel_sql.sql.running.look import show
+
             found = show(self._resolver, statement)
         elif isinstance(statement, Describe):
+            from vercel_sql.sql.running.look import describe
+
             found = describe(self._resolver, statement)
         elif isinstance(statement, Explain):
             found = self._explain(statement, parameters, limits)
@@ -154,15 +158,23 @@ class Engine:
         self, target: Target, statement: Write, parameters: Parameters, limits: Limits
     ) -> Prepared:
         if not isinstance(statement, Insert | Delete):
+            from vercel_sql.sql.running.refusals import refuse
+
             raise refuse(target, statement)
         verb = "INSERT INTO" if isinstance(statement, Insert) else "DELETE FROM"
         with refused(target.catalog.client.doubts, f"{verb} {target.full_name}"):
             if isinstance(statement, Insert):
+                from vercel_sql.sql.running.insert import prepare_insert
+
                 return prepare_insert(self._con, target, statement, parameters, limits)
+            from vercel_sql.sql.running.delete import prepare_delete
+
             return prepare_delete(self._con, target, statement, parameters, limits)
 
     def _exec(self, statement: Exec, parameters: Parameters, limits: Limits) -> Outcome:
-        target, method = find_method(self._resolver, statement.name)
+        from vercel_sql.sql.running.call import exec_arguments, run_read
+
+        target, method = self._resolver.method(statement.name)
         if method.reads:
             arguments = exec_arguments(self._con, target, method, statement, parameters)
             return run_read(target, method, arguments)
@@ -176,6 +188,8 @@ class Engine:
         parameters: Parameters,
         limits: Limits,
     ) -> Prepared | PreparedRotation:
+        from vercel_sql.sql.running.call import exec_arguments, prepare_call
+
         with refused(target.catalog.client.doubts, f"EXEC {target.full_name}.{method.name}"):
             arguments = exec_arguments(self._con, target, method, statement, parameters)
             return prepare_call(self._con, target, method, arguments, limits)
@@ -183,10 +197,12 @@ class Engine:
     def _explain(
         self, statement: Explain, parameters: Parameters, limits: Limits
     ) -> Outcome | None:
+        from vercel_sql.sql.running.explain import explain_query, explain_write
+
         # What would be refused is shown all the same, with a note.
         inner, freely = statement.inner, replace(limits, max_wait=None)
         if isinstance(inner, Exec):
-            target, _ = find_method(self._resolver, inner.name)
+            target, _ = self._resolver.method(inner.name)
             prepare = self._prepare_exec(inner, parameters, freely)
             return explain_write(target.catalog.client, prepare, statement, limits)
         if isinstance(inner, Write):
@@ -204,8 +220,10 @@ class Engine:
     def _prepare_exec(
         self, statement: Exec, parameters: Parameters, limits: Limits
     ) -> Callable[[], Explained | None]:
+        from vercel_sql.sql.running.call import exec_arguments, run_read
+
         def prepare() -> Explained | None:
-            target, method = find_method(self._resolver, statement.name)
+            target, method = self._resolver.method(statement.name)
             if not method.reads:
                 return self._prepare_call(target, method, statement, parameters, limits)
             arguments = exec_arguments(self._con, target, method, statement, parameters)

@@ -10,7 +10,6 @@ from vercel_sql.api.arguments import nearest
 from vercel_sql.errors import ProgrammingError
 from vercel_sql.manifest import Column, Method, Parameter, Resource, Service, Step
 from vercel_sql.sql.fragments import Name
-from vercel_sql.sql.running.call import find_method
 from vercel_sql.sql.running.prepared import Outcome
 from vercel_sql.sql.running.resolve import Catalog, Resolver, Target
 from vercel_sql.sql.statements import Describe, Show
@@ -44,7 +43,7 @@ def describe(resolver: Resolver, statement: Describe) -> Outcome | None:
         ProgrammingError: EXTENDED or METHOD is asked of what is none of ours.
     """
     if statement.method:
-        target, method = find_method(resolver, statement.name)
+        target, method = resolver.method(statement.name)
         service = target.catalog.manifest.service(target.resource.service)
         return _describe_method(service, target.resource, method)
     found = resolver.resource(statement.name)

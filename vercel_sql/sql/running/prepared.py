@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeAlias
-
-import duckdb
-import pyarrow as pa
+from typing import TYPE_CHECKING, TypeAlias
 
 from vercel_sql.api import Request, SecretsFile
 from vercel_sql.api.cancel_scope import GRACE
@@ -28,9 +25,12 @@ from vercel_sql.sql.running.plan import Match, Plan, in_words, warning
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.tally import Tally, tally_of, what_is_left
 from vercel_sql.tables.allowance import Allowance, Pace
-from vercel_sql.tables.writing import Keeping, carried_out
+from vercel_sql.tables.keeping import Keeping
 
-_Ended: TypeAlias = tuple[list[Ended[pa.Table | None] | None], BaseException | None]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_Ended: TypeAlias = "tuple[list[Ended[pa.Table | None] | None], BaseException | None]"
 """How each request ended, None where it was not sent; and what stopped the statement, if known."""
 
 
@@ -247,6 +247,8 @@ class Prepared(HoldsSecrets):
         ended: list[Ended[pa.Table | None] | None] = [None] * len(self.requests)
         for number in range(len(ended)):
             try:
+                from vercel_sql.tables.writing import carried_out
+
                 sent = carried_out(client, partial(self.send, number), self.requests[number].method)
                 ended[number] = Ended(sent)
             except (Exception, KeyboardInterrupt) as error:
@@ -306,6 +308,8 @@ class Prepared(HoldsSecrets):
         # Of a row with something wrong, all that is known is given: its secret may be in no file.
         is_sound = not {each.row for each in tally.failed} & set(tally.done)
         if self.keep is None or not is_sound:
+            import pyarrow as pa
+
             return pa.concat_tables(tally.tables)
         return self.keep(tally.tables)
 
@@ -320,6 +324,8 @@ class Prepared(HoldsSecrets):
 
     def _masked(self, error: Exception) -> Exception:
         """The error; DuckDB's without the values in it, which may be secrets."""
+        import duckdb
+
         if not isinstance(error, duckdb.Error):
             return error
         error.args = (self.target.catalog.client.redactor.mask(str(error)),)

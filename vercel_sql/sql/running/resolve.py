@@ -42,8 +42,8 @@ class Catalog(Protocol):
     def missing(self) -> list[str]:
         """The services whose tables have not been made yet."""
 
-    def add(self, services: Iterable[str]) -> None:
-        """Makes the tables of services."""
+    def add(self, services: Iterable[str], *, described: bool = True) -> None:
+        """Makes the tables of services; all views have their comments then, or need not."""
 
 
 def any_made(catalogs: Iterable[Catalog]) -> bool:
@@ -108,18 +108,19 @@ class Resolver:
         """Makes the tables of the services that a statement names, where they are missing.
 
         A transaction sees what was there when it first looked into the catalog, so all are made
-        then.
+        then. The comments are made when a statement may show them.
         """
         opening = fragment.lexemes[0].upper if fragment.lexemes else ""
         self._is_begun = opening in _BEGINS or (self._is_begun and opening not in _ENDS)
         for catalog in self._catalogs:
-            missing = catalog.missing
-            if missing:
-                views = catalog.manifest.provider.views
-                named = Mentions(fragment.lexemes, catalog.name, self._has_moved)
-                wanted = missing if named.everything else named.services(missing, views)
-                catalog.add(missing if wanted and self._is_begun else wanted)
-                self._has_moved |= named.moves
+            missing, views = catalog.missing, catalog.manifest.provider.views
+            named = Mentions(fragment.lexemes, catalog.name, self._has_moved)
+            wanted = missing if named.everything else named.services(missing, views)
+            if self._is_begun and (wanted or opening in _BEGINS):
+                catalog.add(missing if wanted else [])
+            elif wanted or named.everything:
+                catalog.add(wanted, described=named.everything)
+            self._has_moved |= named.moves
 
     def names_live(self, fragment: Fragment) -> bool:
         """Whether a statement names a table, view or function of ours."""
@@ -146,11 +147,11 @@ class Resolver:
         )
 
     def load_all(self) -> bool:
-        """Makes all tables; False where there were none to make."""
-        left = [catalog for catalog in self._catalogs if catalog.missing]
-        for catalog in left:
+        """Makes all tables and their comments; False where there were no tables to make."""
+        left = any(catalog.missing for catalog in self._catalogs)
+        for catalog in self._catalogs:
             catalog.add(catalog.missing)
-        return bool(left)
+        return left
 
     def resource(self, name: Name) -> Target | None:
         """The resource that a table name means, or None where it is another table or nothing."""
@@ -180,6 +181,20 @@ class Resolver:
                 f"there are {', '.join(known)}"
             )
         return found
+
+    def method(self, name: Name) -> tuple[Target, Method]:
+        """The method that a name such as ``vercel.authentication.user_tokens.email_login`` means.
+
+        Raises:
+            ProgrammingError: there is no such resource or method.
+        """
+        if len(name.parts) < 2:
+            raise ProgrammingError(
+                f"{name.text} names no method: it takes a resource and a method, as in "
+                "vercel.authentication.user_tokens.email_login"
+            )
+        target = self.require(Name(name.parts[:-1], ".".join(name.parts[:-1])))
+        return target, target.method(name.parts[-1])
 
     def catalog(self, name: str) -> Catalog:
         """The catalog of that name.

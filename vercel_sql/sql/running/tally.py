@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from vercel_sql.api.cancel_scope import AbandonedError
 from vercel_sql.api.side_by_side import Ended
@@ -17,7 +16,10 @@ from vercel_sql.errors import (
     StatementCancelledError,
     UnknownOutcomeError,
 )
-from vercel_sql.tables.writing import rows_of, unknown_outcome
+from vercel_sql.tables.keeping import rows_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # How many of many are named in a message; the attributes of the error have them all.
 _NAMED = 3
@@ -112,6 +114,8 @@ def _add_failure(tally: Tally, name: str, error: BaseException) -> None:
         tally.done.append(name)
         tally.failed.append(FailedWrite(name, error.cause))
     elif isinstance(error, AbandonedError):
+        from vercel_sql.tables.writing import unknown_outcome
+
         tally.unknown.append(FailedWrite(name, unknown_outcome(error)))
     elif isinstance(error, UnknownOutcomeError) or (
         isinstance(error, RequestError | APIError) and error.outcome_unknown
