@@ -17,12 +17,7 @@ _MOST_WAIT = 120.0
 
 
 def anonymous_client(arguments: argparse.Namespace) -> Client:
-    """A client without a token, for the servers of the options.
-
-    Raises:
-        ParameterError: a URL is not acceptable.
-        OperationalError: the audit log can't be used.
-    """
+    """A client without a token, for the servers of the options."""
     given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
     urls = {name: url for name, url in given.items() if url}
     return Client(

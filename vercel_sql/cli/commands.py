@@ -57,11 +57,7 @@ exit codes: 0 fine, 1 a statement failed, 2 wrong use, 3 a report's rows
 
 
 def prepared(argv: Sequence[str]) -> Callable[[], int]:
-    """Reads the arguments and imports what the command needs; gives the command, ready to run.
-
-    Raises:
-        SystemExit: the arguments are wrong, or ask for help.
-    """
+    """Reads the arguments and imports what the command needs; gives the command, ready to run."""
     if argv and argv[0] in _COMMANDS:
         return _command(argv[0], argv[1:])
     return _query(argv)

@@ -107,11 +107,7 @@ def run_demo(out: TextIO) -> int:
 
 @contextmanager
 def _state_dir_of_its_own() -> Iterator[None]:
-    """Keeps the demo's journal out of the user's: its tokens are gone when it ends.
-
-    Raises:
-        OperationalError: there is no place for one.
-    """
+    """Keeps the demo's journal out of the user's: its tokens are gone when it ends."""
     before = os.environ.get(STATE_DIR_VARIABLE)
     try:
         folder = tempfile.TemporaryDirectory(prefix="vercel-sql-demo-", ignore_cleanup_errors=True)

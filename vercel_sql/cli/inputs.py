@@ -52,11 +52,7 @@ def read_inputs(arguments: argparse.Namespace, parser: argparse.ArgumentParser) 
 
 
 class _Reader:
-    """Reads what options name.
-
-    Args:
-        parser: its `error` ends the command.
-    """
+    """Reads what options name."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._fail = parser.error

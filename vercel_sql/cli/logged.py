@@ -15,10 +15,6 @@ def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
     """Runs a command and gives its exit code.
 
     Warnings go to standard error in any case.
-
-    Args:
-        arguments: what `vercel_sql.cli.options.add_logging` reads.
-        run: the command.
     """
     # Imported here: the help of a command does not wait for what there is to log.
     import logging

@@ -173,11 +173,7 @@ def _secrets(login: SavedLogin) -> pa.Table:
 
 
 def _tell(*lines: str) -> None:
-    """Tells the person what to do.
-
-    Raises:
-        OperationalError: nobody would see it.
-    """
+    """Tells the person what to do."""
     try:
         say(*lines)
     except OSError as error:

@@ -77,12 +77,7 @@ def _unwritable(error: OSError) -> int:
 
 
 def main(argv: Sequence[str], ready: Callable[[], None] = lambda: None) -> int:
-    """Runs the command and gives its exit code: 0 fine, 1 a statement failed, 2 wrong use.
-
-    Args:
-        argv: the arguments.
-        ready: called when everything is imported and the command is about to begin.
-    """
+    """Runs the command and gives its exit code: 0 fine, 1 a statement failed, 2 wrong use."""
     from vercel_sql.cli.commands import prepared
     from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED
     from vercel_sql.cli.streams import OutputError

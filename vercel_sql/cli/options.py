@@ -11,16 +11,7 @@ if TYPE_CHECKING:
 
 
 def opened(arguments: argparse.Namespace, token: str | None = None) -> Connection:
-    """The connection that the options ask for.
-
-    Args:
-        arguments: the options.
-        token: a token that comes before them.
-
-    Raises:
-        ParameterError: the token or a URL is not acceptable.
-        OperationalError: a file can't be opened.
-    """
+    """The connection that the options ask for."""
     # Imported here: the help of the command does not wait for DuckDB.
     from vercel_sql import connect
 
@@ -106,12 +97,7 @@ def add_servers(parser: argparse.ArgumentParser) -> None:
 
 
 def add_parameters(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds the option that gives values to placeholders or parameters.
-
-    Args:
-        parser: the parser.
-        what: what a value is given to, for the help.
-    """
+    """Adds the option that gives values to placeholders or parameters."""
     parser.add_argument(
         "--param",
         dest="parameters",
@@ -239,11 +225,7 @@ def _parallel(text: str) -> int:
 
 
 def seconds(text: str, most: float = math.inf) -> float:
-    """A number of seconds above 0, for an option.
-
-    Raises:
-        ArgumentTypeError: it is none, or more than `most`.
-    """
+    """A number of seconds above 0, for an option."""
     try:
         value = float(text)
     except ValueError:

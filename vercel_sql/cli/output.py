@@ -25,35 +25,18 @@ SAMPLE = pa.table({"name": ["é"], "count": [1], "secret": ["s"]})
 
 
 class Printer:
-    """Writes results to standard output, one after the other.
-
-    Args:
-        fmt: one of the renderers' formats.
-    """
+    """Writes results to standard output, one after the other."""
 
     def __init__(self, fmt: str) -> None:
         self._format = fmt
         self._first = True
 
     def require_ready(self, *, has_secrets: bool) -> None:  # noqa: ARG002 - all are tried alike
-        """Finds out whether a result can be shown, before anything makes one.
-
-        Raises:
-            OutputError: it can't.
-        """
+        """Finds out whether a result can be shown, before anything makes one."""
         rehearse(lambda out: self._render(SAMPLE, out, _UNKNOWN_WIDTH, frozenset(["secret"])))
 
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
-        """Writes rows.
-
-        Args:
-            table: the rows.
-            secrets: the columns that are shown this once.
-            whole: whether no row is left out on a terminal either.
-
-        Raises:
-            OSError: standard output does not take them.
-        """
+        """Writes rows."""
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         if not self._first:
             sys.stdout.write(SEPARATORS[self._format])
@@ -75,11 +58,7 @@ class Printer:
 
 
 def rehearse(write: Callable[[TextIO], object]) -> None:
-    """Has a sample written to nowhere: what writing needs is there, or is found out to be missing.
-
-    Raises:
-        OutputError: it can't be written.
-    """
+    """Has a sample written to nowhere: what writing needs is there, or is found out to be missing."""
     try:
         write(io.StringIO())
     except Exception as error:
@@ -95,14 +74,6 @@ def rescued(table: pa.Table, secrets: frozenset[str], receipts: Receipts) -> Ite
 
     One that is saved stays where it is. Others go to standard error, and where that fails as well,
     to a file in the state directory.
-
-    Args:
-        table: the rows.
-        secrets: the columns that are shown this once.
-        receipts: knows what is saved.
-
-    Raises:
-        OutputError: in place of an error of the operating system.
     """
     try:
         yield

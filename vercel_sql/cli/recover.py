@@ -132,11 +132,7 @@ def _client(arguments: argparse.Namespace) -> Client:
 
 
 def _revoked(client: Client, examined: Examination, arguments: argparse.Namespace) -> list[Finding]:
-    """The findings after what is proven, or what the person named, was revoked.
-
-    Raises:
-        ParameterError: an id was named that is not among what was found.
-    """
+    """The findings after what is proven, or what the person named, was revoked."""
     from vercel_sql.tables.recovery import Fate
 
     findings = list(examined.findings)

@@ -41,26 +41,10 @@ class Writer(Protocol):
     """Where results go."""
 
     def require_ready(self, *, has_secrets: bool) -> None:
-        """Finds out whether rows can be written, before anything is sent that gives them.
-
-        Args:
-            has_secrets: whether they are shown this once.
-
-        Raises:
-            OutputError: they can't.
-        """
+        """Finds out whether rows can be written, before anything is sent that gives them."""
 
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
-        """Writes rows; the secret columns are shown this once.
-
-        Args:
-            table: the rows.
-            secrets: the secret columns.
-            whole: whether no row is left out on a terminal either.
-
-        Raises:
-            OSError: it could not.
-        """
+        """Writes rows; the secret columns are shown this once."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +73,7 @@ class Manner:
 
 
 class Runner:
-    """Runs scripts on one connection: each stops at its first error, after its rows were written.
-
-    Args:
-        connection: the connection; the runner answers its `approve`.
-        writer: where results go.
-        manner: how.
-        hidden: values that no message repeats. What came from files may be secret, but only here:
-            results and requests may show it.
-    """
+    """Runs scripts on one connection: each stops at its first error, after its rows were written."""
 
     def __init__(
         self,
@@ -217,20 +193,12 @@ class Runner:
             self._put(cursor.arrow(), secrets)
 
     def _put(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
-        """Writes rows; what can't be written and is shown this once is put elsewhere.
-
-        Raises:
-            OutputError: they can't be written.
-        """
+        """Writes rows; what can't be written and is shown this once is put elsewhere."""
         with rescued(table, secrets, self._connection.client.receipts):
             self._writer.write(table, secrets, whole=whole)
 
     def _approve(self, plan: Plan) -> bool:
-        """Asks whoever has to be asked, and has the progress count towards what is coming.
-
-        Raises:
-            OutputError: the result could not be shown, so nothing is to be sent.
-        """
+        """Asks whoever has to be asked, and has the progress count towards what is coming."""
         self._writer.require_ready(has_secrets=plan.makes_secret)
         if self._manner.approve is not None:
             self._progress.clear()

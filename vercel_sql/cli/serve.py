@@ -267,11 +267,7 @@ def _client(arguments: argparse.Namespace) -> Client:
 
 
 def _server_token(path: str | None) -> str | None:
-    """The token that clients need, from its file.
-
-    Raises:
-        ParameterError: the file can't be read, or others may read it.
-    """
+    """The token that clients need, from its file."""
     if path is None:
         return None
     from vercel_sql.api.private_files import read_trusted

@@ -14,14 +14,7 @@ from vercel_sql.messages import SAID_AFTER
 
 @contextmanager
 def waiting(what: str) -> Iterator[Callable[[], None]]:
-    """Says to a person who watches what is waited for, where that takes more than two seconds.
-
-    Args:
-        what: a server's name, for example.
-
-    Yields:
-        what to call where something else is waited for before the context ends.
-    """
+    """Says to a person who watches what is waited for, where that takes more than two seconds."""
     out = watched()
     if out is None:
         yield lambda: None
@@ -37,14 +30,7 @@ def waiting(what: str) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def in_time(what: str, code: int, failure: str, seconds: float) -> Iterator[None]:
-    """Says what DuckDB waits for, and ends the command where that takes too long.
-
-    Args:
-        what: a database of the user's, which DuckDB reaches and nothing can stop that.
-        code: the exit code then.
-        failure: what has failed then.
-        seconds: how long it may take.
-    """
+    """Says what DuckDB waits for, and ends the command where that takes too long."""
     reason = f"{failure}: there was no answer within {seconds:.0f} s"
     timer = threading.Timer(seconds, leave, [code, reason])
     timer.daemon = True

@@ -77,11 +77,7 @@ def _whoami(arguments: argparse.Namespace) -> int:
 
 
 def account(connection: Connection) -> Row:
-    """Who the connection's token stands for, which teams, which token, and whence it came.
-
-    Raises:
-        Error: the user can't be asked for, and not because of what the token may do.
-    """
+    """Who the connection's token stands for, which teams, which token, and whence it came."""
     untold: dict[str, str] = {}
     users = _allowed(connection, _USER, "who it stands for", untold)
     if users is None:

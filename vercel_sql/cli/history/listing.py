@@ -38,11 +38,7 @@ class Listing:
 
 
 def read_listing(connection: Connection) -> Listing:
-    """Asks for the user and for all tokens.
-
-    Raises:
-        Error: any of it can't be had; part of a listing is never given.
-    """
+    """Asks for the user and for all tokens."""
     requests: list[str] = []
     with connection.observed(lambda event: requests.append(event.path)):
         [user] = connection.execute(_USER).arrow().to_pylist()

@@ -76,11 +76,7 @@ def _stored(column: Column) -> StoredColumn:
 
 
 def prepare(con: duckdb.DuckDBPyConnection) -> None:
-    """Makes the tables of an attached history, or adds what a newer manifest knows to them.
-
-    Raises:
-        OperationalError: what is there is no history, or one of a newer version.
-    """
+    """Makes the tables of an attached history, or adds what a newer manifest knows to them."""
     tables = _tables()
     for table, columns in tables.items():
         declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
@@ -94,11 +90,7 @@ def prepare(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def check(con: duckdb.DuckDBPyConnection) -> None:
-    """Finds out whether runs can be appended to what is attached; it may be empty.
-
-    Raises:
-        OperationalError: it is no history, or one of a newer version.
-    """
+    """Finds out whether runs can be appended to what is attached; it may be empty."""
     names = {table: _names(con, table) for table in _NEEDED}
     if not any(names.values()):
         return
@@ -115,11 +107,7 @@ def check(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def read_whole(con: duckdb.DuckDBPyConnection) -> None:
-    """Reads all that an attached history holds: nothing is added to one that is damaged.
-
-    Raises:
-        duckdb.Error: some of it can't be read.
-    """
+    """Reads all that an attached history holds: nothing is added to one that is damaged."""
     for table in _NEEDED:
         if _names(con, table):
             con.execute(f"SELECT bit_xor(hash(whole)) FROM {CATALOG}.{table} AS whole").fetchall()

@@ -22,12 +22,7 @@ _UNKNOWN = "it is not known whether a snapshot was added to"
 
 
 def check_target(target: Target) -> None:
-    """Finds out, before the first request, whether a run can be appended.
-
-    Raises:
-        BusyError: another process has it open.
-        OperationalError: it can't; the message says why.
-    """
+    """Finds out, before the first request, whether a run can be appended."""
     with target.waited_for(_LOOKED_AT, _NOTHING), target.looked_at() as con:
         if con is not None:
             check(con)
@@ -36,12 +31,7 @@ def check_target(target: Target) -> None:
 
 
 def append(target: Target, listing: Listing) -> int:
-    """Appends a run and gives its number; on any error the history is as it was.
-
-    Raises:
-        BusyError: another process has it open, or has just made it.
-        OperationalError: it could not be written.
-    """
+    """Appends a run and gives its number; on any error the history is as it was."""
     with target.waited_for(_WRITTEN, _UNKNOWN), target.written() as con, _transaction(con):
         prepare(con)
         ((run_id,),) = con.execute(_NEXT).fetchall()

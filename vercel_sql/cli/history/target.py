@@ -33,15 +33,7 @@ _LACKING = re.compile(
 
 
 class Target:
-    """What ``--to`` or ``--history`` names.
-
-    Args:
-        text: a file's name, or what DuckDB's ATTACH takes, such as ``ducklake:history.ducklake``.
-        option: the option's name.
-
-    Raises:
-        ParameterError: it names nothing.
-    """
+    """What ``--to`` or ``--history`` names."""
 
     def __init__(self, text: str, option: str = "--to") -> None:
         if not text.strip() or "\0" in text:
@@ -68,24 +60,14 @@ class Target:
         return self._path is not None
 
     def waited_for(self, seconds: float, failure: str) -> AbstractContextManager[None]:
-        """Ends the command where what is far away is silent for longer; says what is waited for.
-
-        Args:
-            seconds: how long all that is done with it meanwhile may take.
-            failure: what is said then, before its name.
-        """
+        """Ends the command where what is far away is silent for longer; says what is waited for."""
         if self.is_file:
             return nullcontext()
         return in_time(self._shown, FAILED, f"{failure} {self._shown}", seconds)
 
     @contextmanager
     def looked_at(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """A connection with what is there attached, to be read; None where nothing is there yet.
-
-        Raises:
-            BusyError: another process has it open.
-            OperationalError: it can't be attached, or a file can't be made there.
-        """
+        """A connection with what is there attached, to be read; None where nothing is there yet."""
         with self._explained(), _owner_only():  # some targets are made when they are attached
             file = self._file()
             if file is None:
@@ -103,10 +85,6 @@ class Target:
 
         A file that is missing is made beside its place and put there when all of it is written.
         Only its owner may read what is made.
-
-        Raises:
-            BusyError: another process has it open, or has just made it.
-            OperationalError: it can't be attached or written.
         """
         with self._explained(), _owner_only():
             file = self._file()
@@ -126,9 +104,6 @@ class Target:
         """The file, where it is one; DuckDB opens it by its name, and another file beside it.
 
         So nobody else may put anything into its folder. A link that is there is the user's own.
-
-        Raises:
-            OSError: somebody else could read, change or swap it.
         """
         if self._path is None:
             return None
@@ -187,12 +162,7 @@ def _attached(place: str, options: str = "") -> Iterator[duckdb.DuckDBPyConnecti
 
 @contextmanager
 def _made_whole(path: Path) -> Iterator[Path]:
-    """A place for a new file, which is moved to its own when the context ends without an error.
-
-    Raises:
-        BusyError: somebody else has made the file meanwhile.
-        OSError: it can't be made.
-    """
+    """A place for a new file, which is moved to its own when the context ends without an error."""
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
         made = Path(folder) / path.name
         yield made

@@ -31,11 +31,7 @@ def holder(said: str) -> str | None:
 
 
 def in_turn(act: Callable[[], T]) -> T:
-    """Does something with a history, again while it raises `BusyError`.
-
-    Raises:
-        OperationalError: others had it open for longer than anything takes.
-    """
+    """Does something with a history, again while it raises `BusyError`."""
     began = time.monotonic()
     is_told = False
     while True:

@@ -42,11 +42,6 @@ def row_cells(columns: Sequence[Column], looks: Sequence[str], row: Row) -> Mark
 
     They are put together as plain strings, whose parts are escaped one by one: markup that knows
     of itself that it is takes twenty times as long.
-
-    Args:
-        columns: what the row has.
-        looks: the class of each column.
-        row: its texts.
     """
     cells = [
         f'<td class="null {look}">{_NOTHING}</td>'

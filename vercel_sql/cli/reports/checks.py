@@ -33,11 +33,7 @@ class Ready:
 
 
 def check(report: Report, given: Parameters, connection: Connection) -> Ready:
-    """Checks a report as far as that can be done without a request.
-
-    Raises:
-        ReportError: it is no report, or a value does not fit its parameter.
-    """
+    """Checks a report as far as that can be done without a request."""
     statements = _statements(report)
     _check_parameters_used(report, statements)
     ready = Ready(report, _values(report, given), statements)
@@ -53,11 +49,7 @@ def check(report: Report, given: Parameters, connection: Connection) -> Ready:
 
 
 def refuse_unknown(given: Parameters, reports: Sequence[Report]) -> None:
-    """Refuses parameters that no report has.
-
-    Raises:
-        ParameterError: there is one; the message names the nearest.
-    """
+    """Refuses parameters that no report has."""
     known = {each.name.lower(): each.name for report in reports for each in report.parameters}
     for name in given:
         if name.lower() in known:

@@ -21,9 +21,6 @@ def replaced(path: Path) -> Iterator[Path]:
     Until then the file stays as it is, and so it does where the context ends with an error. The
     path is in a directory of its own beside the file, which nobody else may enter: what writes
     there may make files of any mode. A process that is killed leaves that directory behind.
-
-    Raises:
-        OSError: it can't be written, or somebody else has put something there.
     """
     require_replaceable(path)
     beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))

@@ -36,15 +36,6 @@ def write_page(report: Report, table: pa.Table, facts: RunFacts, out: TextIO) ->
     It loads nothing, and its content policy lets nothing be loaded or run but the style and the
     script that are in it. All that comes from the account or the report is text. Without scripts it
     is the same page, in the report's own order.
-
-    Args:
-        report: what was run.
-        table: its rows.
-        facts: how they came to be.
-        out: where to write, which has to be UTF-8.
-
-    Raises:
-        ProgrammingError: the result does not have what the report's chart needs.
     """
     rows = Rows(table)
     lines = list(rows)

@@ -48,21 +48,11 @@ class Output(Protocol):
     """Where reports go."""
 
     def write(self, outcome: Outcome) -> str:
-        """Writes a report, and says where for a message: empty, or ``written to …``.
-
-        Raises:
-            OutputError: it could not.
-        """
+        """Writes a report, and says where for a message: empty, or ``written to …``."""
 
 
 class StandardOutput:
-    """Writes reports one after the other to standard output.
-
-    Args:
-        fmt: one of `SUFFIXES`, and none of `BINARY`.
-        raw: whether values stay as they are where a spreadsheet would compute them.
-        titled: whether each begins with its title, where people read the format.
-    """
+    """Writes reports one after the other to standard output."""
 
     def __init__(self, fmt: str, *, raw: bool, titled: bool) -> None:
         self._format = fmt
@@ -95,13 +85,7 @@ class StandardOutput:
 
 
 class Directory:
-    """Writes each report to a file in a directory; its name is the report's.
-
-    Args:
-        path: the directory.
-        fmt: one of `SUFFIXES`.
-        raw: whether values stay as they are where a spreadsheet would compute them.
-    """
+    """Writes each report to a file in a directory; its name is the report's."""
 
     def __init__(self, path: Path, fmt: str, *, raw: bool) -> None:
         self._path = path

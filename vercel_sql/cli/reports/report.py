@@ -125,11 +125,7 @@ class RunFacts:
 
 
 def read_report(path: str | Path) -> Report:
-    """Reads a report from its file.
-
-    Raises:
-        ReportError: the file can't be read, or its header is malformed.
-    """
+    """Reads a report from its file."""
     path = Path(path)
     try:
         with waiting(str(path)):  # it may be a named pipe
@@ -241,11 +237,7 @@ class _Header:
 
 
 def _default(text: str, kind: str) -> Value | None:
-    """The value of an SQL literal.
-
-    Raises:
-        ValueError: it is none of that type.
-    """
+    """The value of an SQL literal."""
     if text.upper() == "NULL":
         return None
     if kind == "VARCHAR":

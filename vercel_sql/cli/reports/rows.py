@@ -45,9 +45,6 @@ Row = Sequence[str | None]
 class Rows:
     """All rows of a result.
 
-    Args:
-        table: the result.
-
     Attributes:
         columns: what each column holds.
         number: how many rows there are.

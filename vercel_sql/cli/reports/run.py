@@ -34,12 +34,7 @@ _SETTINGS = (
 
 
 def run_reports(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
-    """Runs the command and gives its exit code.
-
-    Args:
-        parser: the command's, with the options that say which account is meant.
-        argv: the command's arguments.
-    """
+    """Runs the command and gives its exit code."""
     add_options(parser)
     arguments, unknown = parser.parse_known_intermixed_args(argv)
     if unknown:
@@ -98,14 +93,7 @@ def _masking(inputs: Inputs) -> Redactor:
 
 
 class _Run:
-    """One run: all reports are checked, then each is run, and a failure stops none of the others.
-
-    Args:
-        connection: the connection, which only reads.
-        arguments: the command's options.
-        inputs: the parameters.
-        output: where the reports go.
-    """
+    """One run: all reports are checked, then each is run, and a failure stops none of the others."""
 
     def __init__(
         self,

@@ -26,12 +26,7 @@ _USER = "SELECT coalesce(name, username), email FROM vercel.user.user"
 
 
 class Desk:
-    """Runs reports one after the other.
-
-    Args:
-        connection: the connection.
-        with_account: whether somebody wants to know whose tokens they are, which is a request.
-    """
+    """Runs reports one after the other."""
 
     def __init__(self, connection: Connection, *, with_account: bool) -> None:
         self._connection = connection
@@ -39,14 +34,7 @@ class Desk:
         self._account: str | None = None
 
     def attach_history(self, target: str) -> None:
-        """Puts the database of a history in, as ``history``, to be read only.
-
-        Args:
-            target: a file, or what DuckDB's ATTACH takes.
-
-        Raises:
-            ParameterError: it can't be attached.
-        """
+        """Puts the database of a history in, as ``history``, to be read only."""
         named = Target(target, "--history")
         try:
             in_turn(lambda: self._attach(target))
@@ -63,11 +51,7 @@ class Desk:
             raise
 
     def run(self, ready: Ready) -> Outcome:
-        """Runs a report.
-
-        Raises:
-            Error: it could not be run to its last row.
-        """
+        """Runs a report."""
         account = self._account_name() if self._with_account else ""
         requests = 0
 

@@ -15,9 +15,6 @@ def value_of(text: str, kind: str) -> Value:
     """The value that a text stands for, as one of `TYPES`.
 
     DuckDB's own casts are too kind for this: they round 1.5 to the INTEGER 2.
-
-    Raises:
-        ValueError: it stands for none; the message says what would.
     """
     return TYPES[kind](text)
 

@@ -47,16 +47,6 @@ def write_workbook(
     would turn into a formula by editing its cell is marked as text besides. Times are dates in UTC;
     what Excel has no value for (a number of more than 15 digits, a time before 1900, infinity) is
     text, and so are lists and structs, as JSON.
-
-    Args:
-        report: what was run.
-        table: its rows.
-        facts: how they came to be.
-        out: where to write.
-        raw: leave that mark out.
-
-    Raises:
-        DataError: Excel has no room for so many rows or columns.
     """
     rows = Rows(table)
     if rows.number > _MOST_ROWS or len(rows.columns) > _MOST_COLUMNS:

@@ -31,11 +31,6 @@ class AccountLabel:
 
     It has a client of its own, so that no statement's requests, limits or progress are mixed up
     with the one request that it makes.
-
-    Args:
-        client: the connection's client.
-        is_simulated: whether its API is known to be a simulated one.
-        changed: called, in another thread, when there is more to say than before.
     """
 
     def __init__(
@@ -64,11 +59,7 @@ class AccountLabel:
         return self._account == _NO_ACCOUNT
 
     def refresh(self, seconds: float = 0.0) -> None:
-        """Asks, where nobody was asked yet about this token, or nobody answered.
-
-        Args:
-            seconds: how long to wait for the answer at most.
-        """
+        """Asks, where nobody was asked yet about this token, or nobody answered."""
         credential = self._client.credential
         is_known = credential is self._credential and self._account != _OFFLINE
         if not is_known and (self._thread is None or not self._thread.is_alive()):

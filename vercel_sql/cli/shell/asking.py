@@ -13,9 +13,6 @@ def ask(plan: Plan) -> bool:
     """Whether the person says yes; Enter alone and Ctrl-D are no.
 
     What was typed before the question could be read is no answer to it, and is dropped.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C, which is never a yes either.
     """
     _drop_typed_ahead()
     sys.stdout.write(question(plan, terminal_width()))

@@ -120,12 +120,7 @@ DOT_COMMANDS: tuple[DotCommand, ...] = (
 
 
 def run_command(session: Session, line: str) -> None:
-    """Carries out a line that begins with a dot.
-
-    Raises:
-        LeaveShell: that is what it says.
-        CommandError: it can't be carried out; the message says why, and what the usage is.
-    """
+    """Carries out a line that begins with a dot."""
     name, *arguments = words(line)
     command = find_command(name)
     try:
@@ -135,11 +130,7 @@ def run_command(session: Session, line: str) -> None:
 
 
 def find_command(name: str) -> DotCommand:
-    """The command of that name, or the one that it is the beginning of.
-
-    Raises:
-        CommandError: there is none, or more than one.
-    """
+    """The command of that name, or the one that it is the beginning of."""
     wanted = name.casefold()
     found = [command for command in DOT_COMMANDS if command.name.startswith(wanted)]
     exact = [command for command in found if command.name == wanted]

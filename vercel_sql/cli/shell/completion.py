@@ -33,12 +33,7 @@ class DotCommand(Protocol):
 
 
 class ShellCompleter(Completer):
-    """Completes statements and dot commands; it may be asked from any thread.
-
-    Args:
-        connection: the connection whose catalog is completed from.
-        dot_commands: the commands of the shell.
-    """
+    """Completes statements and dot commands; it may be asked from any thread."""
 
     def __init__(self, connection: Connection, dot_commands: Sequence[DotCommand]) -> None:
         self._vocabulary = Vocabulary(connection.native)

@@ -26,11 +26,7 @@ from vercel_sql.render import render_mode
 
 
 class Destination:
-    """Writes results as the settings say.
-
-    Args:
-        settings: the session's.
-    """
+    """Writes results as the settings say."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -38,11 +34,7 @@ class Destination:
         self._is_for_one = False
 
     def redirect(self, path: str, *, once: bool = False) -> None:
-        """Sends what follows, or just the next result, to a file, which is emptied.
-
-        Raises:
-            OSError: the file can't be opened, or others may change or swap it.
-        """
+        """Sends what follows, or just the next result, to a file, which is emptied."""
         if path == os.devnull:  # nobody's, and what is written there is to be lost
             handle = os.open(path, os.O_WRONLY)
         else:
@@ -60,14 +52,7 @@ class Destination:
             file.close()
 
     def require_ready(self, *, has_secrets: bool) -> None:
-        """Finds out whether a result can be written, before anything is sent that gives it.
-
-        Args:
-            has_secrets: whether it is shown this once.
-
-        Raises:
-            OutputError: it can't.
-        """
+        """Finds out whether a result can be written, before anything is sent that gives it."""
         if self._file is not None and not os.fstat(self._file.fileno()).st_nlink:
             raise OutputError(
                 "the output file was deleted: .output names another. Nothing was sent",
@@ -78,17 +63,7 @@ class Destination:
         rehearse(lambda out: self._render(SAMPLE, out, terminal_width(), frozenset(["secret"])))
 
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
-        """Writes a result.
-
-        Args:
-            table: its rows.
-            secrets: the columns that are shown this once.
-            whole: whether no row is left out, whatever ``.maxrows`` says.
-
-        Raises:
-            OSError: it can't be written.
-            OutputError: others may read the file, and there are secrets.
-        """
+        """Writes a result."""
         if self._file is None:
             self._to_terminal(table, secrets, whole)
             return
@@ -99,11 +74,7 @@ class Destination:
                 self.reset()
 
     def write_lines(self, *lines: str) -> None:
-        """Writes lines that are not a result, such as the names of tables.
-
-        Raises:
-            OSError: they can't be written.
-        """
+        """Writes lines that are not a result, such as the names of tables."""
         say(*lines, out=self._file or sys.stdout)
         if self._is_for_one:
             self.reset()
@@ -153,11 +124,7 @@ class Destination:
 
 
 def _require_own(file: TextIO) -> None:
-    """Refuses a file for secrets that others may read.
-
-    Raises:
-        OutputError: they may.
-    """
+    """Refuses a file for secrets that others may read."""
     mode = permissions(os.fstat(file.fileno()))
     if mode & 0o077:
         raise OutputError(

@@ -51,11 +51,7 @@ class DotCommand:
 
 
 def words(text: str) -> list[str]:
-    """The words of a line; one in quotes may hold blanks. A semicolon at the end is dropped.
-
-    Raises:
-        CommandError: a quote is not closed.
-    """
+    """The words of a line; one in quotes may hold blanks. A semicolon at the end is dropped."""
     reader = shlex.shlex(text.rstrip().rstrip(";"), posix=True, punctuation_chars=False)
     reader.whitespace_split, reader.commenters, reader.escape = True, "", ""
     try:
@@ -65,11 +61,7 @@ def words(text: str) -> list[str]:
 
 
 def switch(arguments: Sequence[str]) -> bool:
-    """The one argument of a command that turns something on or off.
-
-    Raises:
-        UsageError: it is something else.
-    """
+    """The one argument of a command that turns something on or off."""
     choices = {"on": True, "yes": True, "true": True, "1": True}
     choices |= {"off": False, "no": False, "false": False, "0": False}
     if len(arguments) != 1 or arguments[0].casefold() not in choices:
@@ -78,11 +70,7 @@ def switch(arguments: Sequence[str]) -> bool:
 
 
 def at_most(count: int, arguments: Sequence[str]) -> str | None:
-    """The first argument, or None where there is none.
-
-    Raises:
-        UsageError: there are more arguments than that.
-    """
+    """The first argument, or None where there is none."""
     if len(arguments) > count:
         raise UsageError
     return arguments[0] if arguments else None

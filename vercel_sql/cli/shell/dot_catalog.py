@@ -66,11 +66,7 @@ def show_schema(session: Session, arguments: Sequence[str]) -> None:
 
 
 def _matching(session: Session, pattern: str | None) -> list[_Relation]:
-    """The relations whose name, with or without its place, is LIKE a pattern or holds it.
-
-    Raises:
-        CommandError: there are none.
-    """
+    """The relations whose name, with or without its place, is LIKE a pattern or holds it."""
     ours = session.connection.client.provider.name
     relations = [_Relation(*row) for row in session.rows(_RELATIONS, {"ours": ours})]
     if pattern is not None:

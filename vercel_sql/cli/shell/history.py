@@ -30,10 +30,6 @@ class MaskedHistory(FileHistory):
     screen. A file that can't be read or written is no error: the shell goes on without it. Any
     number of shells may share one file. It holds the last 10,000 entries; a text of more than
     50,000 characters is not kept at all.
-
-    Args:
-        path: the file; it is made at the first entry, in a folder of mode 0700.
-        mask: masks the secrets that are known, such as `Redactor.mask`.
     """
 
     def __init__(self, path: str | os.PathLike[str], mask: Callable[[str], str]) -> None:
@@ -90,11 +86,7 @@ class MaskedHistory(FileHistory):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keeps other shells away from the file meanwhile.
-
-        Raises:
-            OSError: there can be no lock, or another shell holds it for too long.
-        """
+        """Keeps other shells away from the file meanwhile."""
         from filelock import FileLock
 
         make_private(self._path.parent)

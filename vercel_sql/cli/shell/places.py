@@ -91,11 +91,7 @@ def folded(parts: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_catalog(con: duckdb.DuckDBPyConnection) -> Catalog:
-    """What a connection sees: its temporary tables and its search path too.
-
-    Raises:
-        duckdb.Error: the connection is closed or busy.
-    """
+    """What a connection sees: its temporary tables and its search path too."""
     schemas = rows_of(
         con,
         "SELECT database_name, schema_name FROM duckdb_schemas() "

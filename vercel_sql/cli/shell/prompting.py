@@ -30,28 +30,14 @@ class Reader(Protocol):
     """Where entries come from."""
 
     def read(self) -> str:
-        """The next entry.
-
-        Raises:
-            EOFError: there are no more.
-            KeyboardInterrupt: what was typed is to be forgotten.
-            LeaveShell: the shell was told to end.
-        """
+        """The next entry."""
 
     def redraw(self) -> None:
         """Shows the prompt again, which may say something else by now; from any thread."""
 
 
 class EditingReader:
-    """Reads with editing of several lines, history and completion.
-
-    Args:
-        prompt: gives the prompt's text.
-        history: what was entered before.
-        completer: completes.
-        lexer: highlights.
-        style: the colours for that.
-    """
+    """Reads with editing of several lines, history and completion."""
 
     def __init__(
         self,
@@ -101,11 +87,7 @@ class EditingReader:
 
 
 class PlainReader:
-    """Reads line by line, for terminals that can't move their cursor.
-
-    Args:
-        prompt: gives the prompt's text.
-    """
+    """Reads line by line, for terminals that can't move their cursor."""
 
     def __init__(self, prompt: Callable[[], str]) -> None:
         self._prompt = prompt

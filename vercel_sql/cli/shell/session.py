@@ -34,11 +34,6 @@ _NESTING = 20  # files that .read one another
 class Session:
     """What a person has open: a connection, the settings, and what the last statement did.
 
-    Args:
-        connection: the connection.
-        ask: asks the person whether a write may be sent.
-        watched: whether a line says how far a long statement is.
-
     Attributes:
         connection: the connection.
         settings: what is set.
@@ -72,20 +67,11 @@ class Session:
         self._runner = Runner(connection, self.destination, manner)
 
     def enter(self, text: str) -> bool:
-        """Carries out what was entered, and says whether all of it went well.
-
-        Raises:
-            LeaveShell: the shell is to end.
-        """
+        """Carries out what was entered, and says whether all of it went well."""
         return self._carry_out(text, "")
 
     def read(self, text: str, source: str) -> None:
-        """Carries out the text of a file, up to its first error.
-
-        Raises:
-            CommandError: something in it failed, and was told.
-            LeaveShell: the shell is to end.
-        """
+        """Carries out the text of a file, up to its first error."""
         if self._depth >= _NESTING:
             raise CommandError(f"{source} is read by itself, or files are nested too deeply")
         self._depth += 1
@@ -100,11 +86,7 @@ class Session:
         say(*map(self._runner.mask, lines), out=sys.stdout)
 
     def rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """The rows of a query of the shell's own.
-
-        Raises:
-            Error: it failed.
-        """
+        """The rows of a query of the shell's own."""
         return self.connection.execute(query, dict(parameters)).fetchall()
 
     def close(self) -> None:

@@ -78,9 +78,6 @@ class Vocabulary:
     What every connection sees is read on a connection of its own, so that neither a transaction
     nor an unread result of the user's is touched. What the user's alone sees (the search path,
     temporary tables, what an open transaction made) is known from `refresh`.
-
-    Args:
-        con: the user's connection.
     """
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:

@@ -43,14 +43,7 @@ def upright_lines(scale: Scale, ticks: Sequence[Tick], top: float, bottom: float
 
 
 def labels_below(scale: Scale, ticks: Sequence[Tick], base: float, width: float) -> Markup:
-    """The labels of the ticks of a level axis; one that has no room is left out.
-
-    Args:
-        scale: where a value is.
-        ticks: in ascending order.
-        base: the base line of the text.
-        width: the width of the drawing, which no label leaves.
-    """
+    """The labels of the ticks of a level axis; one that has no room is left out."""
     drawn = Markup("")
     free = 0.0
     for tick in ticks:
@@ -63,14 +56,7 @@ def labels_below(scale: Scale, ticks: Sequence[Tick], base: float, width: float)
 
 
 def time_axis(first: float, last: float, start: float, end: float) -> tuple[Scale, list[Tick]]:
-    """A level axis of time between two pixels, and its ticks.
-
-    Args:
-        first: the first moment on it, in seconds since the epoch.
-        last: the last; where it is the first too, that stands in the middle.
-        start: the left pixel.
-        end: the right pixel.
-    """
+    """A level axis of time between two pixels, and its ticks."""
     if first == last:
         first, last = first - _DAY, last + _DAY
     ticks = time_ticks(first, last, max(int((end - start) / _APART), 2))
@@ -78,15 +64,7 @@ def time_axis(first: float, last: float, start: float, end: float) -> tuple[Scal
 
 
 def levels(values: Sequence[float], width: float) -> tuple[Scale, float, Markup]:
-    """An upright axis that has zero and some values on it.
-
-    Args:
-        values: at least one.
-        width: of the drawing, over which the levels go.
-
-    Returns:
-        the axis, which starts below; where its labels end at the left; and its drawing.
-    """
+    """An upright axis that has zero and some values on it."""
     low, high = min(0.0, *values), max(0.0, *values)
     whole = all(value.is_integer() for value in values)
     ticks = number_ticks(low, high if high > low else low + 1, 5, whole=whole)

@@ -39,13 +39,7 @@ def bars_of(points: Sequence[Point], series: Series) -> tuple[list[Stack], int]:
 
 
 def draw_bars(bars: Sequence[Stack], series: Series, width: float) -> tuple[Markup, float]:
-    """The drawing, and its height.
-
-    Args:
-        bars: at least one.
-        series: what their parts are.
-        width: in pixels.
-    """
+    """The drawing, and its height."""
     values = [number_text(bar.total) for bar in bars]
     beside = max(map(text_width, values)) + _BESIDE
     lanes = Lanes([bar.name for bar in bars], width, beside)

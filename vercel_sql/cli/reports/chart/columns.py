@@ -26,13 +26,7 @@ _FILLED = 0.8  # of the place between two columns
 
 
 def draw_columns(points: Sequence[Point], series: Series, width: float) -> tuple[Markup, float]:
-    """The drawing, and its height; the values of one time and series are added.
-
-    Args:
-        points: at least one, each with a time.
-        series: which parts there are.
-        width: in pixels.
-    """
+    """The drawing, and its height; the values of one time and series are added."""
     stacks: dict[float, Stack] = {}
     for point in points:
         if point.time is not None:

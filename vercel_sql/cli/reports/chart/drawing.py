@@ -46,17 +46,7 @@ class Picture:
 def draw(
     chart: Chart, columns: Sequence[Column], rows: Iterable[Row], now: datetime
 ) -> Picture | None:
-    """Draws a chart; None where no row has anything to draw.
-
-    Args:
-        chart: which one.
-        columns: what the result has.
-        rows: its rows.
-        now: when the report ran, which a timeline shows.
-
-    Raises:
-        ProgrammingError: the result does not have what the chart needs.
-    """
+    """Draws a chart; None where no row has anything to draw."""
     points = points_of(chart, columns, rows)
     if not points.points:
         return None

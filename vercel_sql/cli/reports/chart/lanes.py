@@ -19,12 +19,6 @@ _GAP = 14.0
 class Lanes:
     """Lanes of equal height.
 
-    Args:
-        names: what the lanes are called.
-        width: of the drawing, in pixels.
-        beside: what stays free at the right.
-        top: what stays free above.
-
     Attributes:
         left: where the lanes begin.
         right: where they end.

@@ -24,13 +24,7 @@ _CROWDED = 16.0  # pixels between two marks; with less, some are left out
 
 
 def draw_lines(points: Points, series: Series, width: float) -> tuple[Markup, float]:
-    """The drawing, and its height; the values of one place and series are added.
-
-    Args:
-        points: at least one.
-        series: which lines there are; those without a colour are not drawn.
-        width: in pixels.
-    """
+    """The drawing, and its height; the values of one place and series are added."""
     lines = _lines(points, series)
     up, left, drawn = levels([v for line in lines.values() for v in line.values()], width)
     along, ticks = _along(points, left + _MARGIN, width - _MARGIN)

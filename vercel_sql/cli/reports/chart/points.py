@@ -50,11 +50,7 @@ class Points:
 
 
 def points_of(chart: Chart, columns: Sequence[Column], rows: Iterable[Row]) -> Points:
-    """The points of a chart.
-
-    Raises:
-        ProgrammingError: a column is not there, or holds what can't be drawn so.
-    """
+    """The points of a chart."""
     x, y = _position(chart.x, columns), _position(chart.y, columns)
     series = _position(chart.series, columns) if chart.series else None
     is_timed = columns[x].kind in (Kind.TIME, Kind.DATE)

@@ -53,15 +53,7 @@ def fitted(text: str, width: float) -> str:
 
 
 def label(text: str, x: float, y: float, width: float, anchor: str = "start") -> Markup:
-    """A line of text that never leaves its place, `…` standing for what does not fit.
-
-    Args:
-        text: what it says.
-        x: the left end of its place.
-        y: the base line.
-        width: how wide its place is.
-        anchor: at which end of its place it stands: `start`, `middle` or `end`.
-    """
+    """A line of text that never leaves its place, `…` standing for what does not fit."""
     shift = {"start": 0.0, "middle": width / 2, "end": width}[anchor]
     shown = fitted(text, width)
     whole = [element("title", text)] if shown != text else []

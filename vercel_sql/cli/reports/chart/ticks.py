@@ -23,14 +23,7 @@ class Tick:
 
 
 def number_ticks(low: float, high: float, most: int, *, whole: bool) -> list[Tick]:
-    """Ticks at round numbers, from at or below the lowest to at or above the highest value.
-
-    Args:
-        low: the lowest value.
-        high: the highest value, above the lowest.
-        most: about how many ticks there may be, at least two.
-        whole: whether a tick between two whole numbers would make no sense.
-    """
+    """Ticks at round numbers, from at or below the lowest to at or above the highest value."""
     step = _round_step((high - low) / max(most - 1, 1))
     if whole:
         step = max(step, 1.0)
@@ -54,13 +47,7 @@ def number_text(value: float) -> str:
 
 
 def time_ticks(low: float, high: float, most: int) -> list[Tick]:
-    """Ticks at round moments in UTC that lie within a span.
-
-    Args:
-        low: the first moment, in seconds since the epoch.
-        high: the last moment, after the first.
-        most: how many ticks there may be at most, at least one.
-    """
+    """Ticks at round moments in UTC that lie within a span."""
     for seconds in _SECONDS:
         if (high - low) / seconds < most + 1:
             ticks = _even_ticks(low, high, seconds)

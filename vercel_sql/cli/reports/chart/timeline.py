@@ -29,14 +29,7 @@ def lanes_of(points: Sequence[Point]) -> tuple[dict[str, list[Point]], int]:
 def draw_timeline(
     lanes: dict[str, list[Point]], series: Series, now: float, width: float
 ) -> tuple[Markup, float]:
-    """The drawing, and its height.
-
-    Args:
-        lanes: at least one.
-        series: how the marks are told apart.
-        now: when the report ran, in seconds since the epoch.
-        width: in pixels.
-    """
+    """The drawing, and its height."""
     sides = Lanes(list(lanes), width, top=_TOP)
     times = [point.time for lane in lanes.values() for point in lane if point.time is not None]
     first, last = min(now, *times), max(now, *times)
