@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vercel_sql.cli.history.turns import holder
+from vercel_sql.cli.history.target import holder
 
 TABLE = "vercel.authentication.user_tokens"
 CREATE = f"INSERT INTO {TABLE} (name) SELECT 'made' RETURNING bearerToken, id"

@@ -12,8 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vercel_sql.cli.reports import chart
-from vercel_sql.cli.reports.chart.svg import fitted, text_width
-from vercel_sql.cli.reports.chart.ticks import number_ticks, seconds_of, time_ticks
+from vercel_sql.cli.reports.chart.axes import (
+    fitted,
+    number_ticks,
+    seconds_of,
+    text_width,
+    time_ticks,
+)
 from vercel_sql.cli.reports.report import Chart
 from vercel_sql.cli.reports.rows import Column, Kind, Rows
 from vercel_sql.errors import ProgrammingError

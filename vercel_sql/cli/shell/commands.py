@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vercel_sql.cli.shell import dot_account, dot_catalog, dot_output
 from vercel_sql.cli.shell.dot import SWITCH, CommandError, DotCommand, UsageError, at_most, words
-from vercel_sql.cli.waiting import waiting
+from vercel_sql.cli.terminal import waiting
 from vercel_sql.paths import named_path
 from vercel_sql.render import MODES
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from vercel_sql.api import RequestEvent
-from vercel_sql.cli.output import terminal_width
 from vercel_sql.cli.shell.dot import UsageError, at_most
-from vercel_sql.cli.waiting import waiting
+from vercel_sql.cli.terminal import terminal_width, waiting
 from vercel_sql.cli.whoami import account, account_lines
 from vercel_sql.manifest import Method, vercel
 

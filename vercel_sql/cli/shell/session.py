@@ -12,9 +12,9 @@ from typing import Any
 
 from vercel_sql import Connection
 from vercel_sql.api import RequestEvent
-from vercel_sql.cli.exit_codes import FINE
+from vercel_sql.cli import FINE
 from vercel_sql.cli.inputs import ScriptText
-from vercel_sql.cli.running import Manner, Runner
+from vercel_sql.cli.runner import Manner, Runner
 from vercel_sql.cli.shell.commands import LeaveShell, run_command
 from vercel_sql.cli.shell.destination import Destination
 from vercel_sql.cli.shell.dot import CommandError

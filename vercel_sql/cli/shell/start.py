@@ -19,10 +19,9 @@ from vercel_sql.api.journal import unfinished
 from vercel_sql.api.journal_files import damaged_files, journal_folder
 from vercel_sql.api.private_files import READABLE, make_private
 from vercel_sql.api.state_dir import state_dir
-from vercel_sql.cli.exit_codes import FINE, WRONG_USE
+from vercel_sql.cli import FINE, WRONG_USE
 from vercel_sql.cli.options import opened
 from vercel_sql.cli.shell.account_label import AccountLabel
-from vercel_sql.cli.shell.asking import ask
 from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell
 from vercel_sql.cli.shell.completion import ShellCompleter
 from vercel_sql.cli.shell.highlighting import lexer, style
@@ -36,6 +35,7 @@ from vercel_sql.cli.shell.prompting import (
     unechoed_controls,
 )
 from vercel_sql.cli.shell.session import Session
+from vercel_sql.cli.terminal import ask
 from vercel_sql.errors import Error, JournalError
 from vercel_sql.messages import complain, say
 
