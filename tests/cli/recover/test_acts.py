@@ -201,7 +201,7 @@ def test_a_damaged_journal_never_gives_the_all_clear(recover, killed, sim, damag
         code, lines = recover()
         assert code == ORPHANS
         assert named(sim)[0] in [line["id"] for line in lines]
-        assert "can't be read whole" in recover.err
+        assert "can't be read completely" in recover.err
         (kept,) = journal_folder().glob("*.damaged")
         assert kept.read_bytes() == damaged
     assert recover("--forget")[0] == FINE

@@ -74,7 +74,7 @@ def test_what_nobody_listed_is_not_revoked(recover, killed, ids, exists):
     killed(acts=True)
     code, _ = recover("--revoke", ids[0], "--yes")
     assert code == WRONG_USE
-    assert f"{ids[0]} is none of the ids that are listed here" in recover.err
+    assert f"{ids[0]} is not one of the ids listed here" in recover.err
     assert exists(ids[0])
 
 
@@ -257,7 +257,7 @@ def test_what_is_under_way_is_not_cut_off(recover, sim):
     with started(["-c", INSERT], environment(sim)):
         until(lambda: named(sim))
         assert recover() == (FINE, [])
-        assert "Under way at this API: 1." in recover.err
+        assert "In progress at this API: 1." in recover.err
     assert recover()[0] == ORPHANS
 
 

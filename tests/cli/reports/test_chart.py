@@ -170,8 +170,8 @@ def test_what_can_not_be_drawn_is_said():
     [
         (Chart("bar", "nobody", "n"), "names the column nobody"),
         (Chart("bar", "name", "n", "part"), "names the column part"),
-        (Chart("bar", "n", "name"), "draws name, which is no number"),
-        (Chart("timeline", "name", "n"), "name along its axis of time, which is no time"),
+        (Chart("bar", "n", "name"), "draws name, which is not a number"),
+        (Chart("timeline", "name", "n"), "needs a time, and name is not a time"),
     ],
 )
 def test_charts_that_the_result_can_not_fill(what, words):

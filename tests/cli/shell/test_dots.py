@@ -6,8 +6,7 @@ import stat
 
 import pytest
 
-from vercel_sql.cli.shell.commands import DOT_COMMANDS, find_command
-from vercel_sql.cli.shell.dot import CommandError
+from vercel_sql.cli.shell.commands import DOT_COMMANDS, CommandError, find_command
 
 TABLE = "vercel.authentication.user_tokens"
 TESTED = """
@@ -35,8 +34,8 @@ def test_unknown_commands_and_wrong_arguments(shell):
     screen = shell.enter(
         ".tabels", ".zebra", ".h", ".", ".timer", ".timer perhaps", ".maxrows many"
     )
-    assert "there is no command .tabels; did you mean .tables?" in screen
-    assert "there is no command .zebra; .help lists them all" in screen
+    assert "unknown command .tabels; did you mean .tables?" in screen
+    assert "unknown command .zebra; .help lists them all" in screen
     assert ".h may be .headers or .help" in screen
     assert screen.count("usage: .timer on|off") == 2
     assert "usage: .maxrows [COUNT]" in screen
@@ -84,7 +83,7 @@ def test_mode(shell):
     screen = shell.enter(".mode").rsplit(".mode", 1)[1]
     assert "current output mode: csv" in screen
     assert "jsonlines" in screen
-    assert "there is no mode jsno; did you mean json?" in shell.enter(".mode jsno")
+    assert "unknown mode jsno; did you mean json?" in shell.enter(".mode jsno")
     shell.enter(".mode json", "SELECT 1 AS a;")
     assert shell.shows('[{"a":1}]')
 

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_account(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
     """Run the command, and return its exit code."""
     return guarded(lambda: _snapshot(arguments))
 

@@ -24,7 +24,7 @@ from vercel_sql.cli.options import (
     guard_defaults,
     opened,
 )
-from vercel_sql.cli.output import LOSSLESS, watched
+from vercel_sql.cli.output import LOSSLESS
 from vercel_sql.cli.reports.checks import CheckedReport, check, refuse_unknown
 from vercel_sql.cli.reports.facts import RunFacts
 from vercel_sql.cli.reports.outputs import (
@@ -38,7 +38,7 @@ from vercel_sql.cli.reports.outputs import (
 )
 from vercel_sql.cli.reports.report import Report, read_report
 from vercel_sql.cli.streams import OutputError, is_closed
-from vercel_sql.cli.terminal import in_time
+from vercel_sql.cli.terminal import in_time, watched
 from vercel_sql.errors import Error, ParameterError, ProgrammingError
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain
