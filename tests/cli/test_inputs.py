@@ -76,7 +76,10 @@ def test_a_file_with_a_byte_order_mark_and_crlf(here, tmp_path):
         (["-c", "SELECT $aa", "--param", "ab=1"], ["$aa has no value"]),
         (["-c", "SELECT 1", "-o", "xml"], ["-o", "'xml'", "ndjson"]),
         (["-c", "SELECT 1", "-c"], ["-c"]),
-        (["-c", "SELECT 1", "--expect-rows", "x"], ["--expect-rows", "must be an integer ≥ 0, not x"]),
+        (
+            ["-c", "SELECT 1", "--expect-rows", "x"],
+            ["--expect-rows", "must be an integer ≥ 0, not x"],
+        ),
         (["-c", "SELECT 1", "--expect-rows", "-1"], ["--expect-rows"]),
         (["-c", "SELECT 1", "--timeout", "0"], ["--timeout", "above 0"]),
         (["-c", "SELECT 1", "--timeout", "soon"], ["--timeout", "soon is no number"]),

@@ -7,9 +7,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from importlib.resources import files
 from typing import TextIO
 
 from vercel_sql import Connection, connect
@@ -21,6 +22,7 @@ from vercel_sql.errors import Error, OperationalError
 from vercel_sql.render import render
 from vercel_sql.simulator import Simulator
 
+_SQL = files("vercel_sql.cli") / "demo.sql"
 _NARROWEST = 80
 _PIPED = 120  # columns if not on a terminal: people read the demo all the same
 
@@ -32,74 +34,23 @@ class Step:
     Attributes:
         text: what it shows.
         sql: the statement.
-        parameters: what later steps need of the first row: a parameter's name by column.
         fails: whether the statement is meant to be refused.
     """
 
     text: str
     sql: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    fails: bool = False
+    fails: bool
 
 
-STEPS = (
-    Step(
-        "The newest tokens of the account. LIMIT makes one request, not the whole listing.",
-        "SELECT id, name, origin, scopes[1].type AS scope\n"
-        "FROM vercel.authentication.user_tokens\nLIMIT 5;",
-    ),
-    Step(
-        "One token. A filter on its id, or on tokenId = 'current', becomes one request.",
-        "SELECT name, type, tokenId\nFROM vercel.authentication.user_tokens\n"
-        "WHERE tokenId = 'current';",
-    ),
-    Step(
-        "An audit: how many working tokens never expire, have leaked, or are idle?\n"
-        "   Browser sessions are left out: revoking one logs a person out.",
-        "SELECT count(*) AS working,\n"
-        "       count(*) FILTER (never_expires) AS never_expire,\n"
-        "       count(*) FILTER (is_leaked) AS leaked,\n"
-        "       count(*) FILTER (never_used) AS never_used,\n"
-        "       count(*) FILTER (idle_days > 180) AS idle_half_a_year\n"
-        "FROM vercel.audit.user_tokens\nWHERE is_working AND NOT is_session;",
-    ),
-    Step(
-        "The leaked ones, with the team that each can reach: tables join like any others.",
-        "SELECT u.name, u.leaked_at, coalesce(t.slug, 'the whole account') AS reaches\n"
-        "FROM vercel.audit.user_tokens AS u, unnest(u.scopes) AS s(scope)\n"
-        "LEFT JOIN vercel.teams.teams AS t ON t.id = s.scope.teamId\n"
-        "WHERE u.is_leaked AND u.is_working AND NOT u.is_session\nORDER BY u.leaked_at;",
-    ),
-    Step(
-        "What would an INSERT send? EXPLAIN shows it, and changes nothing.",
-        "EXPLAIN INSERT INTO vercel.authentication.user_tokens (name, expiresAt)\n"
-        "SELECT 'nightly report', DATE '2099-01-01';",
-    ),
-    Step(
-        "INSERT creates the token. Its secret, bearerToken, is shown only this once.",
-        "INSERT INTO vercel.authentication.user_tokens (name, expiresAt)\n"
-        "SELECT 'nightly report', DATE '2099-01-01'\nRETURNING bearerToken, id;",
-        parameters={"id": "made"},
-    ),
-    Step(
-        "DELETE revokes. EXPLAIN first: which rows, which requests?",
-        "EXPLAIN DELETE FROM vercel.authentication.user_tokens\nWHERE id = $made;",
-    ),
-    Step(
-        "Then for real.",
-        "DELETE FROM vercel.authentication.user_tokens\nWHERE id = $made\nRETURNING name, id;",
-    ),
-    Step(
-        "A predicate that matches the token of these very calls does not delete it.",
-        "DELETE FROM vercel.authentication.user_tokens\nWHERE name LIKE 'simulated%';",
-        fails=True,
-    ),
-    Step(
-        "EXEC calls any method of the API: this one starts a login by email.",
-        "EXEC vercel.authentication.user_tokens.email_login @email = 'ada@example.com';",
-    ),
-    Step("All methods.", "SHOW METHODS IN vercel.authentication.user_tokens;"),
-)
+def _step(block: str) -> Step:
+    lines = block.strip().splitlines()
+    comment = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
+    text = "\n   ".join(line for line in comment if line != "refused")
+    sql = "\n".join(line for line in lines if not line.startswith("-- "))
+    return Step(text, sql, fails="refused" in comment)
+
+
+STEPS = [_step(block) for block in _SQL.read_text("utf-8").split("\n\n")]
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
@@ -170,8 +121,8 @@ def _show(
         out.write(f"refused: {error}\n")
         return
     render(table, "table", out, width=width, secret_columns=secrets)
-    for column, name in step.parameters.items():
-        parameters[name] = table.column(column)[0].as_py()
+    if "bearerToken" in table.column_names:  # the new token, which is revoked later
+        parameters["made"] = table.column("id")[0].as_py()
 
 
 def _indented(sql: str) -> str:

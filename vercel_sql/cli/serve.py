@@ -33,6 +33,16 @@ if TYPE_CHECKING:
     from vercel_sql.server.child import Link
 
 _PORT = 9494
+_BOUNDS = {
+    "statement_seconds": ("--statement-timeout", "how long a client's statement may run"),
+    "memory": ("--memory-limit", "MiB of memory that DuckDB's process may take"),
+    "temp": ("--temp-limit", "MiB of temporary files"),
+    "threads": ("--threads", "threads that compute, besides one per statement"),
+    "rows": ("--max-rows", "rows that a statement may return"),
+    "statements": ("--max-statements", "statements at the same time"),
+    "connections": ("--max-connections", "connections that have not sent a request yet"),
+}
+"""The fields of `Bounds`, with their options and help."""
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
@@ -84,24 +94,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_bounds(parser: argparse.ArgumentParser) -> None:
     """Add the limits of one client, with the defaults of `Bounds`."""
-    bounds = Bounds()
-    parser.add_argument(
-        "--statement-timeout",
-        type=seconds,
-        default=bounds.statement_seconds,
-        metavar="SECONDS",
-        help=f"how long a client's statement may run ({bounds.statement_seconds:g})",
-    )
-    for option, default, what in (
-        ("--memory-limit", bounds.memory, "MiB of memory that DuckDB's process may take"),
-        ("--temp-limit", bounds.temp, "MiB of temporary files"),
-        ("--threads", bounds.threads, "threads that compute, besides one per statement"),
-        ("--max-rows", bounds.rows, "rows that a statement may return"),
-        ("--max-statements", bounds.statements, "statements at the same time"),
-        ("--max-connections", bounds.connections, "connections that have not sent a request yet"),
-    ):
+    for name, (option, what) in _BOUNDS.items():
+        default = getattr(Bounds(), name)
+        is_time = isinstance(default, float)
         parser.add_argument(
-            option, type=integer(1), default=default, metavar="N", help=f"{what} ({default})"
+            option,
+            dest=name,
+            type=seconds if is_time else integer(1),
+            default=default,
+            metavar="SECONDS" if is_time else "N",
+            help=f"{what} ({default:g})" if is_time else f"{what} ({default})",
         )
 
 
@@ -174,15 +176,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _bounds(arguments: argparse.Namespace) -> Bounds:
-    return Bounds(
-        statement_seconds=arguments.statement_timeout,
-        statements=arguments.max_statements,
-        rows=arguments.max_rows,
-        memory=arguments.memory_limit,
-        temp=arguments.temp_limit,
-        threads=arguments.threads,
-        connections=arguments.max_connections,
-    )
+    return Bounds(**{name: getattr(arguments, name) for name in _BOUNDS})
 
 
 def database_process() -> NoReturn:

@@ -62,6 +62,11 @@ def in_time(what: str, code: int, failure: str, seconds: float) -> Iterator[None
         timer.cancel()
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 row`, `5 rows`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def ask(plan: Plan) -> bool:
     """Ask whether a write may be sent. Only an explicit yes counts: not Enter, not Ctrl-D.
 
@@ -92,11 +97,7 @@ def question(plan: Plan, width: int) -> str:
         lines.append(f"  … {more} more")
     cut = [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
     rows = plan.count if plan.rows is None else plan.rows
-    count = f"{_count(plan.count, 'request')}, {_count(rows, 'row')}"
+    count = f"{counted(plan.count, 'request')}, {counted(rows, 'row')}"
     notes = [plan.caution(), str(plan.pace) if plan.pace.forecasts else ""]
     notes = [f"{visible(each)}." for each in notes if each]
     return "\n".join([f"{visible(plan.what)}: {count}.", *cut, *notes, "Go on? [y/N] "])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -13,7 +13,7 @@ from vercel_sql.cli import FINE
 from vercel_sql.cli.history.store import IS_CURRENT, Listing, append, check_target, stored_columns
 from vercel_sql.cli.history.target import Target, in_turn
 from vercel_sql.cli.options import add_account, add_timeout, guarded, opened
-from vercel_sql.cli.terminal import watched
+from vercel_sql.cli.terminal import counted, watched
 from vercel_sql.errors import DataError, Error
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain, say
@@ -97,11 +97,7 @@ def read_listing(connection: Connection) -> Listing:
 
 
 def _summary(run_id: int, listing: Listing) -> str:
-    tokens = _count(listing.tokens.num_rows, "token")
+    tokens = counted(listing.tokens.num_rows, "token")
     return (
-        f"run {run_id}: {tokens} of {listing.account}, {_count(listing.request_count, 'request')}"
+        f"run {run_id}: {tokens} of {listing.account}, {counted(listing.request_count, 'request')}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

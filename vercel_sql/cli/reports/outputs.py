@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
 import duckdb
 import pyarrow as pa
@@ -50,63 +50,32 @@ class ReportResult:
     facts: RunFacts
 
 
-class Output(Protocol):
-    """Where reports go."""
-
-    def write(self, result: ReportResult) -> str:
-        """Write a report, or raise `OutputError`; say where: empty, or ``written to …``."""
-
-
-class StandardOutput:
-    """Writes reports one after the other to standard output.
+class ReportWriter:
+    """Writes each report to a file of its name in a directory, or to standard output.
 
     Args:
-        fmt: one of `SUFFIXES`, but not of `BINARY`.
+        fmt: one of `SUFFIXES`; those in `BINARY` need a directory.
+        directory: the directory, or None for standard output.
         raw: keep values that a spreadsheet would compute.
-        titled: begin each report with its title in the readable formats.
+        titled: on standard output, begin each report with its title in the readable formats.
     """
 
-    def __init__(self, fmt: str, *, raw: bool, titled: bool) -> None:
+    def __init__(self, fmt: str, directory: Path | None, *, raw: bool, titled: bool) -> None:
         self._format = fmt
+        self._directory = directory
         self._raw = raw
-        self._titled = titled
+        self._titled = titled and fmt in ("table", "markdown")
         self._first = True
 
     def write(self, result: ReportResult) -> str:
-        """Write a report; a failure half-way is an error."""
-        try:
-            self._write(result)
-            sys.stdout.flush()
-        except OSError as error:
-            left = isinstance(error, BrokenPipeError)
-            reason = f"the result can't be written: {error.strerror or error}"
-            raise OutputError(reason, reader_left=left) from None
-        return ""
+        """Write a report, or raise `OutputError`; say where: empty, or ``written to …``.
 
-    def _write(self, result: ReportResult) -> None:
-        if self._format == "html":
-            _write_page(result, sys.stdout)
-            return
-        if not self._first:
-            sys.stdout.write(SEPARATORS[self._format])
-        self._first = False
-        if self._titled and self._format in ("table", "markdown"):
-            mark = "## " if self._format == "markdown" else ""
-            say(f"{mark}{result.report.title}", "", out=sys.stdout)
-        Printer(self._format).write(_safe(result.table, self._format, self._raw), frozenset())
-
-
-class Directory:
-    """Writes each report to a file of its name in a directory; see `StandardOutput`."""
-
-    def __init__(self, path: Path, fmt: str, *, raw: bool) -> None:
-        self._path = path
-        self._format = fmt
-        self._raw = raw
-
-    def write(self, result: ReportResult) -> str:
-        """Write a report; the file is complete, or as it was before."""
-        target = self._path / f"{result.report.name}.{SUFFIXES[self._format]}"
+        A file is complete, or as it was before.
+        """
+        if self._directory is None:
+            self._print(result)
+            return ""
+        target = self._directory / f"{result.report.name}.{SUFFIXES[self._format]}"
         try:
             with replaced(target) as part:
                 self._write(result, part)
@@ -114,6 +83,23 @@ class Directory:
             reason = getattr(error, "strerror", None) or "the disk refuses it"
             raise OutputError(f"{target} can't be written: {reason}", reader_left=False) from None
         return f"written to {target}"
+
+    def _print(self, result: ReportResult) -> None:
+        try:
+            if self._format == "html":
+                _write_page(result, sys.stdout)
+            else:
+                sys.stdout.write("" if self._first else SEPARATORS[self._format])
+                self._first = False
+                if self._titled:
+                    mark = "## " if self._format == "markdown" else ""
+                    say(f"{mark}{result.report.title}", "", out=sys.stdout)
+                Printer(self._format).write(self._safe(result.table), frozenset())
+            sys.stdout.flush()
+        except OSError as error:
+            left = isinstance(error, BrokenPipeError)
+            reason = f"the result can't be written: {error.strerror or error}"
+            raise OutputError(reason, reader_left=left) from None
 
     def _write(self, result: ReportResult, path: Path) -> None:
         if self._format == "parquet":
@@ -129,8 +115,15 @@ class Directory:
                 if self._format == "html":
                     _write_page(result, text)
                 else:
-                    rows = _safe(result.table, self._format, self._raw)
-                    render(rows, self._format, text, width=None)
+                    render(self._safe(result.table), self._format, text, width=None)
+
+    def _safe(self, table: pa.Table) -> pa.Table:
+        """The rows as they may be written: spreadsheets compute formulas in CSV files."""
+        if self._format != "csv" or self._raw:
+            return table
+        from vercel_sql.cli.reports import spreadsheet
+
+        return spreadsheet.guarded(table)
 
 
 @contextmanager
@@ -174,12 +167,3 @@ def _write_workbook(result: ReportResult, path: Path, *, raw: bool) -> None:
     except FileCreateError as error:  # its temporary files
         raise OSError(*error.args[0].args) from None
     path.write_bytes(book.getbuffer())
-
-
-def _safe(table: pa.Table, fmt: str, raw: bool) -> pa.Table:
-    """The rows as they may be written: spreadsheets compute formulas in CSV files."""
-    if fmt != "csv" or raw:
-        return table
-    from vercel_sql.cli.reports import spreadsheet
-
-    return spreadsheet.guarded(table)

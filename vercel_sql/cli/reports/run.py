@@ -31,14 +31,12 @@ from vercel_sql.cli.reports.outputs import (
     BINARY,
     SUFFIXES,
     WITH_FACTS,
-    Directory,
-    Output,
     ReportResult,
-    StandardOutput,
+    ReportWriter,
 )
 from vercel_sql.cli.reports.report import Report, read_report
 from vercel_sql.cli.streams import OutputError, is_closed
-from vercel_sql.cli.terminal import in_time, watched
+from vercel_sql.cli.terminal import counted, in_time, watched
 from vercel_sql.errors import Error, ParameterError, ProgrammingError
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain
@@ -112,25 +110,25 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     try:
         reports = [read_report(path) for path in arguments.files]
         refuse_unknown(inputs.parameters, reports)
-        output = _output(arguments, reports, parser)
+        writer = _writer(arguments, reports, parser)
         connection = opened(arguments)
     except Error as error:
         complain(hidden.mask(str(error)))
         return WRONG_USE
     with connection, also_masking(hidden.mask):
-        return ReportRunner(connection, arguments, hidden, output).run(reports, inputs.parameters)
+        return ReportRunner(connection, arguments, hidden, writer).run(reports, inputs.parameters)
 
 
-def _output(
+def _writer(
     arguments: argparse.Namespace, reports: Sequence[Report], parser: argparse.ArgumentParser
-) -> Output:
+) -> ReportWriter:
     several = len(reports) > 1
     if arguments.out is None:
         if arguments.format in BINARY:
             parser.error(f"{arguments.format} is not text: --out DIR says where the files go")
         if several and arguments.format == "html":
             parser.error("several html pages need several files: --out DIR says where they go")
-        return StandardOutput(arguments.format, raw=arguments.raw, titled=several)
+        return ReportWriter(arguments.format, None, raw=arguments.raw, titled=several)
     names: dict[str, Report] = {}
     for report in reports:
         other = names.setdefault(report.name.lower(), report)  # some file systems ignore case
@@ -141,7 +139,7 @@ def _output(
         make_private(directory, sticky=True)
     except OSError as error:
         parser.error(f"--out {arguments.out}: {error.strerror or 'it can not be used'}")
-    return Directory(directory, arguments.format, raw=arguments.raw)
+    return ReportWriter(arguments.format, directory, raw=arguments.raw, titled=False)
 
 
 class ReportRunner:
@@ -151,7 +149,7 @@ class ReportRunner:
         connection: the connection, which only reads.
         arguments: the command's options.
         hidden: masks the values that no message may repeat.
-        output: where the reports go.
+        writer: writes the reports.
     """
 
     def __init__(
@@ -159,12 +157,12 @@ class ReportRunner:
         connection: Connection,
         arguments: argparse.Namespace,
         hidden: Redactor,
-        output: Output,
+        writer: ReportWriter,
     ) -> None:
         self._connection = connection
         self._arguments = arguments
         self._hidden = hidden
-        self._output = output
+        self._writer = writer
         self._interrupts = Interrupts(connection.interrupt, leaves=1)
         self._account: str | None = None
         self._code = FINE
@@ -217,7 +215,7 @@ class ReportRunner:
             broken = self._broken_rule(rows)
             where = ""
             if broken or not (self._arguments.quiet and self._arguments.out is None):
-                where = self._output.write(result)
+                where = self._writer.write(result)
         except OutputError as error:
             if error.reader_left:
                 raise BrokenPipeError from None
@@ -231,8 +229,8 @@ class ReportRunner:
         if broken and self._code == FINE:
             self._code = ROWS
         if broken or (where and not self._arguments.quiet):
-            count = f"{rows} {'row' if rows == 1 else 'rows'}"
-            complain(", ".join(filter(None, [f"{path}: {count}", where, broken])))
+            told = [f"{path}: {counted(rows, 'row')}", where, broken]
+            complain(", ".join(filter(None, told)))
 
     def _result(self, checked: CheckedReport) -> ReportResult:
         """Run a report to its last row."""

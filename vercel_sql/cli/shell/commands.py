@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from vercel_sql.api import RequestEvent
-from vercel_sql.cli.terminal import terminal_width, waiting
+from vercel_sql.cli.terminal import counted, terminal_width, waiting
 from vercel_sql.cli.whoami import account, account_lines
 from vercel_sql.manifest import vercel
 from vercel_sql.paths import named_path
@@ -194,39 +194,29 @@ def _redirect_once(session: Session, path: str) -> None:
     _redirect(session, path, once=True)
 
 
-def _set_headers(session: Session, value: str) -> None:
-    session.settings.options = replace(session.settings.options, headers=_switch(value))
-
-
 def _set_max_rows(session: Session, count: str | None = None) -> None:
-    settings = session.settings
     if count is None:
-        rows = settings.options.max_rows
-        session.say(f"current max rows: {'all' if rows is None else rows}")
+        session.say(f"current max rows: {session.settings.max_rows or 'all'}")
         return
-    settings.options = replace(settings.options, max_rows=_number(count) or None)
+    session.settings.max_rows = _number(count) or None
 
 
 def _set_widths(session: Session, *words: str) -> None:
     try:
-        widths = tuple(int(word) for word in words)
+        session.settings.widths = tuple(int(word) for word in words)
     except ValueError:
         raise UsageError from None
-    session.settings.options = replace(session.settings.options, widths=widths)
 
 
-def _set_timer(session: Session, value: str) -> None:
-    session.settings.timer = _switch(value)
+def _switch(name: str) -> Callable[[Session, str], None]:
+    """The function of a command that turns a setting on or off."""
 
+    def run(session: Session, value: str) -> None:
+        if value.casefold() not in _SWITCH:
+            raise UsageError
+        setattr(session.settings, name, _SWITCH[value.casefold()])
 
-def _set_confirm(session: Session, value: str) -> None:
-    session.settings.confirm = _switch(value)
-
-
-def _switch(text: str) -> bool:
-    if text.casefold() not in _SWITCH:
-        raise UsageError
-    return _SWITCH[text.casefold()]
+    return run
 
 
 def _number(text: str) -> int:
@@ -262,7 +252,7 @@ def _show_requests(session: Session) -> None:
         more = f"… {len(lines) - 2 * _MAX_REQUESTS} more …"
         lines = [*lines[:_MAX_REQUESTS], more, *lines[-_MAX_REQUESTS:]]
     total = sum(event.milliseconds for event in events)
-    count = f"{len(events)} {'request' if len(events) == 1 else 'requests'}"
+    count = counted(len(events), "request")
     session.say(*lines, f"{count}, {total:.1f} ms in total", *_rate_limits(session))
 
 
@@ -367,9 +357,11 @@ def _in_one_line(text: str | None) -> str:
 _ON_OFF = ("on", "off")
 DOT_COMMANDS = (
     DotCommand(".account", "", "whose token is used, and until when", _show_account),
-    DotCommand(".confirm", "on|off", "ask before a write is sent (on)", _set_confirm, _ON_OFF),
+    DotCommand(
+        ".confirm", "on|off", "ask before a write is sent (on)", _switch("confirm"), _ON_OFF
+    ),
     DotCommand(".exit", "", "leave the shell", _leave),
-    DotCommand(".headers", "on|off", "show the columns' names (on)", _set_headers, _ON_OFF),
+    DotCommand(".headers", "on|off", "show the columns' names (on)", _switch("headers"), _ON_OFF),
     DotCommand(".help", "[PATTERN]", "the commands, or those like a pattern", _help),
     DotCommand(".maxrows", "[COUNT]", "how many rows a box shows, 0 for all (40)", _set_max_rows),
     DotCommand(
@@ -385,7 +377,9 @@ DOT_COMMANDS = (
     DotCommand(".requests", "", "the HTTP requests of the last statement", _show_requests),
     DotCommand(".schema", "[PATTERN]", "the definitions of tables like a pattern", _show_schema),
     DotCommand(".tables", "[PATTERN]", "the tables like a pattern", _list_tables),
-    DotCommand(".timer", "on|off", "show how long each statement took (off)", _set_timer, _ON_OFF),
+    DotCommand(
+        ".timer", "on|off", "show how long each statement took (off)", _switch("timer"), _ON_OFF
+    ),
     DotCommand(".width", "[NUM1 NUM2 …]", "the minimum width of each column", _set_widths),
 )
 """In the order of their names."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from vercel_sql import Connection
+from vercel_sql.cli.shell.commands import DotCommand
 from vercel_sql.cli.shell.context import Context, Mention, is_operand_next, name_at, read_context
 from vercel_sql.cli.shell.names import (
     Catalog,
@@ -39,17 +39,6 @@ _PHRASES = ["GROUP BY", "ORDER BY", "PARTITION BY"]
 _SHOWS = ["SERVICES IN", "RESOURCES IN", "METHODS IN", "INSERT INTO", "EXTENDED"]
 _SHOWS += ["TABLES", "ALL TABLES", "DATABASES"]  # DuckDB's
 _SYSTEM = frozenset(["information_schema", "pg_catalog"])
-
-
-class DotCommand(Protocol):
-    """What is completed of a dot command: its name, description, and first arguments."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def help(self) -> str: ...  # noqa: D102
-    @property
-    def choices(self) -> Sequence[str]: ...  # noqa: D102
 
 
 class ShellCompleter(Completer):

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TextIO
 
 import pyarrow as pa
@@ -23,6 +23,25 @@ from vercel_sql.escapes import visible
 from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 from vercel_sql.render import Options, render_mode
+
+
+@dataclass
+class Settings:
+    """The settings of a session, which dot commands change.
+
+    Attributes:
+        mode: one of the renderers' modes.
+        headers, max_rows, widths: see `Options`.
+        timer: whether to show how long each statement took.
+        confirm: whether to ask before a write is sent.
+    """
+
+    mode: str = "duckbox"
+    headers: bool = True
+    max_rows: int | None = 40
+    widths: tuple[int, ...] = ()
+    timer: bool = False
+    confirm: bool = True
 
 
 class Destination:
@@ -112,15 +131,9 @@ class Destination:
         whole: bool = False,
     ) -> None:
         settings = self._settings
-        options = replace(settings.options, max_rows=None) if whole else settings.options
-        render_mode(
-            table,
-            settings.mode,
-            out,
-            width=width,
-            secret_columns=secrets,
-            options=options,
-        )
+        max_rows = None if whole else settings.max_rows
+        options = Options(max_rows=max_rows, headers=settings.headers, widths=settings.widths)
+        render_mode(table, settings.mode, out, width=width, secret_columns=secrets, options=options)
 
 
 def _require_own(file: TextIO) -> None:
@@ -150,20 +163,3 @@ def _write_missing(table: pa.Table, secrets: frozenset[str], shown: str) -> None
 
 def _texts(column: pa.ChunkedArray) -> Iterator[str | None]:
     return (None if value is None else visible(str(value)) for value in column.to_pylist())
-
-
-@dataclass
-class Settings:
-    """The settings of a session, which dot commands change.
-
-    Attributes:
-        mode: one of the renderers' modes.
-        options: further options of the renderers.
-        timer: whether to show how long each statement took.
-        confirm: whether to ask before a write is sent.
-    """
-
-    mode: str = "duckbox"
-    options: Options = field(default_factory=Options)
-    timer: bool = False
-    confirm: bool = True

@@ -16,8 +16,6 @@ from vercel_sql.api.os_files import make_unreadable, remove, replace
 from vercel_sql.api.private_files import READABLE, make_private, open_private
 from vercel_sql.sql.masking import masked_statement
 
-__all__ = ["MaskedHistory", "masked_statement"]
-
 _ENTRIES = 10_000
 _LONGEST = 50_000
 _LOCK_SECONDS = 2.0

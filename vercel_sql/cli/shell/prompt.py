@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import Completer
@@ -27,16 +27,6 @@ from vercel_sql.cli.shell.commands import LeaveShell
 from vercel_sql.cli.shell.reading import is_finished
 
 TERMINATED = 128 + signal.SIGTERM
-
-
-class Reader(Protocol):
-    """A source of entries."""
-
-    def read(self) -> str:
-        """The next entry; EOFError at the end, KeyboardInterrupt to discard what was typed."""
-
-    def redraw(self) -> None:
-        """Show the prompt again, which may have changed; from any thread."""
 
 
 class EditingReader:
@@ -70,7 +60,7 @@ class EditingReader:
         )
 
     def read(self) -> str:
-        """The next entry; see `Reader`."""
+        """The next entry; EOFError at the end, KeyboardInterrupt to discard what was typed."""
         before = signal.signal(signal.SIGTERM, self._end)
         try:
             return self._session.prompt()
@@ -96,7 +86,7 @@ class PlainReader:
         self._prompt = prompt
 
     def read(self) -> str:
-        """The next entry; see `Reader`."""
+        """The next entry; EOFError at the end, KeyboardInterrupt to discard what was typed."""
         prompt, lines = self._prompt(), list[str]()
         while True:
             sys.stdout.write(_continuation(len(prompt)) if lines else prompt)
@@ -107,9 +97,6 @@ class PlainReader:
             lines.append(line.rstrip("\r\n"))
             if is_finished("\n".join(lines)):
                 return "\n".join(lines)
-
-    def redraw(self) -> None:
-        """Do nothing: what was written stays."""
 
 
 @contextmanager

@@ -34,7 +34,6 @@ from vercel_sql.cli.shell.prompt import (
     TERMINATED,
     EditingReader,
     PlainReader,
-    Reader,
     can_edit,
     lexer,
     style,
@@ -122,7 +121,9 @@ def _loop(session: Session, label: AccountLabel, *, is_demo: bool) -> int:
         label.changed = lambda: None
 
 
-def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) -> Reader:
+def _reader(
+    session: Session, label: AccountLabel, completer: ShellCompleter
+) -> EditingReader | PlainReader:
     client = session.connection.client
     mark = " (read-only)" if client.read_only else ""
 

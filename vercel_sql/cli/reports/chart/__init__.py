@@ -12,16 +12,9 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from vercel_sql.cli.reports.chart import plots
 from vercel_sql.cli.reports.chart.axes import element, marker, number_text, seconds_of
 from vercel_sql.cli.reports.chart.data import Points, Series, points_of, series_of
-from vercel_sql.cli.reports.chart.plots import (
-    bars_of,
-    draw_bars,
-    draw_columns,
-    draw_lines,
-    draw_timeline,
-    lanes_of,
-)
 from vercel_sql.cli.reports.facts import count_text
 from vercel_sql.cli.reports.report import Chart
 from vercel_sql.cli.reports.rows import Column, Row
@@ -76,15 +69,15 @@ def _bars(points: Points, series: Series, _: float) -> tuple[_Plot, str, list[st
     if points.is_timed:
         columns = count_text(len({point.time for point in points.points}), "column")
         return (
-            lambda width: draw_columns(points.points, series, width),
+            lambda width: plots.draw_columns(points.points, series, width),
             f"{columns} over time",
             [],
         )
-    bars, more = bars_of(points.points, series)
+    bars, more = plots.bars_of(points.points, series)
     largest = sorted(bars, key=lambda bar: -bar.total)[:3]
     description = ", ".join(f"{bar.name} {number_text(bar.total)}" for bar in largest)
     notes = [f"The {len(bars)} largest, and {more:,} more in the table."] if more else []
-    return lambda width: draw_bars(bars, series, width), f"Largest: {description}", notes
+    return lambda width: plots.draw_bars(bars, series, width), f"Largest: {description}", notes
 
 
 def _lines(points: Points, series: Series, _: float) -> tuple[_Plot, str, list[str]]:
@@ -93,14 +86,14 @@ def _lines(points: Points, series: Series, _: float) -> tuple[_Plot, str, list[s
     notes = []
     if series.others:
         notes.append(f"The {len(series.names)} largest, and {series.others_name} in the table.")
-    return lambda width: draw_lines(points, series, width), description, notes
+    return lambda width: plots.draw_lines(points, series, width), description, notes
 
 
 def _timeline(points: Points, series: Series, now: float) -> tuple[_Plot, str, list[str]]:
-    lanes, more = lanes_of(points.points)
+    lanes, more = plots.lanes_of(points.points)
     description = f"{count_text(len(lanes), 'name')}: {', '.join(lanes)}"
     notes = [f"The first {len(lanes)}, and {more:,} more in the table."] if more else []
-    return lambda width: draw_timeline(lanes, series, now, width), description, notes
+    return lambda width: plots.draw_timeline(lanes, series, now, width), description, notes
 
 
 _KINDS = {"bar": _bars, "line": _lines, "timeline": _timeline}
