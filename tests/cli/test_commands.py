@@ -90,7 +90,7 @@ def test_help_of_each_command(here):
     ],
 )
 def test_help_waits_for_no_library(command, arguments):
-    ended = command(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    ended = command(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"}, forked=False)
     imported = {line.rpartition("|")[2].strip() for line in ended.err.splitlines()}
     assert "vercel_sql.cli.commands" in imported
     assert not imported & {"duckdb", "httpx", "msgspec", "numpy", "pyarrow", "sqlglot", "starlette"}

@@ -129,6 +129,8 @@ def _command(name: str, argv: Sequence[str]) -> Callable[[], int]:
         description=f"{command.help[0].upper()}{command.help[1:]}.",
         allow_abbrev=False,
     )
+    if name == "demo":  # which has no options: its help needs no imports
+        parser.parse_args(argv)
     module = import_module(command.module)
     module.add_arguments(parser)
     if not command.is_logged:

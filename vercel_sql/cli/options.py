@@ -61,6 +61,16 @@ def make_client(
     return client
 
 
+def simulated(arguments: argparse.Namespace, stack: ExitStack) -> str:
+    """Simulate an account of 250 tokens until the stack is closed; returns its token."""
+    from vercel_sql.simulator import Simulator
+
+    simulator = stack.enter_context(Simulator(tokens=250, seed=7))
+    arguments.api_url = arguments.oauth_url = simulator.url
+    arguments.marketplace_url = simulator.marketplace_url
+    return simulator.token
+
+
 def guarded(run: Callable[[], int]) -> int:
     """Run a command; report its error on standard error, and return the exit code."""
     try:

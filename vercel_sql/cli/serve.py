@@ -21,6 +21,7 @@ from vercel_sql.cli.options import (
     integer,
     make_client,
     seconds,
+    simulated,
 )
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
@@ -120,20 +121,11 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     try:
         with ExitStack() as stack:
             if arguments.demo:
-                _simulated(arguments, stack)
+                arguments.token = simulated(arguments, stack)
             return _serve(arguments)
     except Error as error:
         complain(str(error))
         return FAILED
-
-
-def _simulated(arguments: argparse.Namespace, stack: ExitStack) -> None:
-    from vercel_sql.simulator import Simulator
-
-    simulator = stack.enter_context(Simulator())
-    arguments.api_url = arguments.oauth_url = simulator.url
-    arguments.marketplace_url = simulator.marketplace_url
-    arguments.token = simulator.token
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -181,9 +181,7 @@ def test_requests(shell, sim):
     assert re.fullmatch(r"GET /v6/user/tokens\?limit=\d+ +500 +[\d.]+ ms", first)
     assert re.fullmatch(r"GET /v6/user/tokens\?limit=\d+ +200 +[\d.]+ ms, attempt 2", second)
     assert re.fullmatch(r"2 requests, [\d.]+ ms in total", total)
-    assert re.search(
-        r"rate limit of list_auth_tokens: \d+ of \d+ left, reset in \d+ s", screen
-    )
+    assert re.search(r"rate limit of list_auth_tokens: \d+ of \d+ left, reset in \d+ s", screen)
     shell.enter("SELECT 1 AS a;")
     assert "made no request" in shell.enter(".requests")
 

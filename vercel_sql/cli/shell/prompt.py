@@ -33,13 +33,7 @@ class EditingReader:
     """Reads with multi-line editing, history and completion."""
 
     def __init__(
-        self,
-        prompt: Callable[[], str],
-        *,
-        history: History,
-        completer: Completer,
-        lexer: Lexer,
-        style: BaseStyle,
+        self, prompt: Callable[[], str], *, history: History, completer: Completer
     ) -> None:
         self._session: PromptSession[str] = PromptSession(
             message=prompt,
@@ -51,8 +45,8 @@ class EditingReader:
             completer=completer,
             complete_while_typing=False,
             complete_in_thread=True,
-            lexer=lexer,
-            style=style,
+            lexer=lexer(),
+            style=style(),
             include_default_pygments_style=False,
             key_bindings=_bindings(),
             enable_suspend=True,

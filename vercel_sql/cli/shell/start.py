@@ -14,7 +14,6 @@ from types import FrameType
 import httpx
 from prompt_toolkit.history import History, InMemoryHistory
 
-from vercel_sql import Connection
 from vercel_sql._version import __version__
 from vercel_sql.api import Client
 from vercel_sql.api.account import ask_account
@@ -26,7 +25,7 @@ from vercel_sql.api.private_files import READABLE, make_private
 from vercel_sql.api.state_dir import state_dir
 from vercel_sql.api.transport import is_loopback
 from vercel_sql.cli import FINE, WRONG_USE
-from vercel_sql.cli.options import opened
+from vercel_sql.cli.options import opened, simulated
 from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell
 from vercel_sql.cli.shell.completion import ShellCompleter
 from vercel_sql.cli.shell.history import MaskedHistory
@@ -35,8 +34,6 @@ from vercel_sql.cli.shell.prompt import (
     EditingReader,
     PlainReader,
     can_edit,
-    lexer,
-    style,
     unechoed_controls,
 )
 from vercel_sql.cli.shell.session import Session
@@ -72,7 +69,8 @@ def run_shell(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     try:
-        connection = stack.enter_context(_opened(arguments, stack))
+        token = simulated(arguments, stack) if arguments.demo else None
+        connection = stack.enter_context(opened(arguments, token))
     except Error as error:
         complain(str(error))
         return WRONG_USE
@@ -82,18 +80,6 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     stack.enter_context(unechoed_controls())
     label = AccountLabel(connection.client, is_simulated=arguments.demo)
     return _loop(session, label, is_demo=arguments.demo)
-
-
-def _opened(arguments: argparse.Namespace, stack: ExitStack) -> Connection:
-    if not arguments.demo:
-        return opened(arguments)
-    # Imported here: the shell on a real account starts without it.
-    from vercel_sql.simulator import Simulator
-
-    simulator = stack.enter_context(Simulator(tokens=250, seed=7))
-    arguments.api_url = arguments.oauth_url = simulator.url
-    arguments.marketplace_url = simulator.marketplace_url
-    return opened(arguments, simulator.token)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -132,13 +118,7 @@ def _reader(
 
     if not can_edit():
         return PlainReader(prompt)
-    reader = EditingReader(
-        prompt,
-        history=_history(client),
-        completer=completer,
-        lexer=lexer(),
-        style=style(),
-    )
+    reader = EditingReader(prompt, history=_history(client), completer=completer)
     label.changed = reader.redraw
     return reader
 
