@@ -51,20 +51,22 @@ def environment(sim: Simulator | None = None, **more: str) -> dict[str, str]:
     return env | more
 
 
+def popen(
+    arguments: Sequence[str], env: Mapping[str, str], *, forked: bool = FORKS, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Starts the command: a fork, unless a test is about what Python does when it starts."""
+    if forked and "preexec_fn" not in options:
+        return Popen(["vercel-sql", *arguments], env=env, **options)
+    return subprocess.Popen([*COMMAND, *arguments], env=env, **options)
+
+
 @contextmanager
 def started(
-    arguments: Sequence[str], env: Mapping[str, str], *, forked: bool = FORKS, **options: Any
+    arguments: Sequence[str], env: Mapping[str, str], **options: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A running command, which is ended with the context.
-
-    It is a fork, unless a test is about what Python does when it starts.
-    """
+    """A running command, which is ended with the context; see `popen`."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    options = {**pipes, **options}
-    if forked and "preexec_fn" not in options:
-        process: Any = Popen(["vercel-sql", *arguments], env=env, **options)
-    else:
-        process = subprocess.Popen([*COMMAND, *arguments], env=env, **options)
+    process = popen(arguments, env, **{**pipes, **options})
     try:
         yield process
     finally:

@@ -63,7 +63,10 @@ class _Server:
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        from ..absent_tools import without_tools
+
         env = {name: value for name, value in os.environ.items() if "VERCEL" not in name}
+        env |= without_tools()
         self._process = subprocess.Popen([sys.executable, __file__], stdin=theirs, env=env)
         theirs.close()
         self._lock = threading.Lock()
