@@ -82,7 +82,10 @@ def test_a_file_with_a_byte_order_mark_and_crlf(here, tmp_path):
         ),
         (["-c", "SELECT 1", "--expect-rows", "-1"], ["--expect-rows"]),
         (["-c", "SELECT 1", "--timeout", "0"], ["--timeout", "above 0"]),
-        (["-c", "SELECT 1", "--timeout", "soon"], ["--timeout", "must be a number of seconds above 0, not soon"]),
+        (
+            ["-c", "SELECT 1", "--timeout", "soon"],
+            ["--timeout", "must be a number of seconds above 0, not soon"],
+        ),
         (["-c", "SELECT 1", "--timeout", "nan"], ["--timeout"]),
         (["-c", "SELECT 1", "--read"], ["unknown option --read"]),
         (["SELECT 1"], ["after -c", 'vercel-sql -c "SELECT 1"']),
