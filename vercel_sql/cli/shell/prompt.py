@@ -35,6 +35,7 @@ class EditingReader:
     def __init__(
         self, prompt: Callable[[], str], *, history: History, completer: Completer
     ) -> None:
+        self._is_terminated = False
         self._session: PromptSession[str] = PromptSession(
             message=prompt,
             multiline=True,
@@ -57,9 +58,12 @@ class EditingReader:
         """The next entry; EOFError at the end, KeyboardInterrupt to discard what was typed."""
         before = signal.signal(signal.SIGTERM, self._end)
         try:
-            return self._session.prompt()
+            entry = self._session.prompt()
         finally:
             signal.signal(signal.SIGTERM, before)
+        if self._is_terminated:
+            raise LeaveShell(TERMINATED)
+        return entry
 
     def redraw(self) -> None:
         """Show the prompt again; from any thread."""
@@ -69,8 +73,14 @@ class EditingReader:
         app = self._session.app
         if app.loop is None or not app.is_running:
             raise LeaveShell(TERMINATED)
-        # The application's own end restores the terminal.
-        app.loop.call_soon_threadsafe(lambda: app.exit(exception=LeaveShell(TERMINATED)))
+        self._is_terminated = True
+        app.loop.call_soon_threadsafe(self._exit)
+
+    def _exit(self) -> None:
+        """End the application, which restores the terminal, unless an entry has ended it."""
+        app = self._session.app
+        if app.is_running and not app.is_done:
+            app.exit(exception=LeaveShell(TERMINATED))
 
 
 class PlainReader:
