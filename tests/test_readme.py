@@ -155,7 +155,7 @@ def test_commands(account: Simulator, tmp_path: Path) -> None:
         done = run(words, tmp_path)
         assert done.returncode == 0
         if words == ["recover"]:
-            assert done.stderr == "Nothing was cut off: all creates at this API have an end.\n"
+            assert done.stderr == "Nothing was cut off: all creates at this API have ended.\n"
         else:
             assert done.stdout
             assert not done.stderr

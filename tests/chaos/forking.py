@@ -20,7 +20,7 @@ from vercel_sql.manifest import vercel
 # All that a command imports, so that no child spends its time on it.
 for _name in (
     "httpcore",
-    "vercel_sql.cli.query",
+    "vercel_sql.cli.runner",
     "vercel_sql.cli.recover",
     "vercel_sql.connection",
     "vercel_sql.render.table",

@@ -103,4 +103,4 @@ def test_ctrl_c_while_the_server_hangs_tells_what_is_unknown(others):
 def test_how_many_at_a_time_has_bounds(here, wrong):
     ended = here("--parallel-deletes", wrong, "-c", "SELECT 1")
     assert (ended.code, ended.out) == (2, "")
-    assert f"--parallel-deletes: {wrong} is no number from 1 to 16" in ended.err
+    assert f"--parallel-deletes: must be an integer from 1 to 16, not {wrong}" in ended.err

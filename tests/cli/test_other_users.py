@@ -244,8 +244,7 @@ def test_reports_are_not_written_into_what_is_another_s(here, sim, tmp_path, sha
 @as_root
 @pytest.mark.parametrize("kind", FILES)
 def test_output_of_the_shell_spares_what_was_planted(tmp_path, shared, plant, kind):
-    from vercel_sql.cli.shell.destination import Destination
-    from vercel_sql.cli.shell.settings import Settings
+    from vercel_sql.cli.shell.destination import Destination, Settings
 
     planted = plant(kind, shared / "out")
     with pytest.raises(OSError, match=r"uid 65534|hard link"):

@@ -85,7 +85,7 @@ def test_a_locale_without_box_characters(command, empty):
     env = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     sql = f"INSERT INTO {TABLE} (name) SELECT 'é' RETURNING name, bearerToken"
     for fmt in ("table", "json"):
-        ended = command("-o", fmt, "-c", sql, sim=empty, env=env)
+        ended = command("-o", fmt, "-c", sql, sim=empty, env=env, forked=False)
         assert (ended.code, ended.err) == (0, "")
         assert "é" in ended.out
     assert len(bearers(empty)) == 2

@@ -241,8 +241,8 @@ SHORT = """
 import sys
 from vercel_sql.cli.history import store
 from vercel_sql.cli.main import entry_point
-from vercel_sql.cli.reports import running
-store._LOOKED_AT = running._ATTACHED_IN = 0.3
+from vercel_sql.cli.reports import run
+store._CHECK_SECONDS = run._ATTACH_SECONDS = 0.3
 entry_point()
 """
 

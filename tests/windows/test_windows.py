@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vercel_sql.cli.history.turns import holder
+from vercel_sql.cli.history.target import holder
 
 TABLE = "vercel.authentication.user_tokens"
 CREATE = f"INSERT INTO {TABLE} (name) SELECT 'made' RETURNING bearerToken, id"
@@ -271,7 +271,7 @@ def test_the_shells_history_and_output(machine, tmp_path):
         print(list(history.MaskedHistory("history", str).load_history_strings()))
         import pyarrow as pa
         from vercel_sql.cli.shell.destination import Destination
-        from vercel_sql.cli.shell.settings import Settings
+        from vercel_sql.cli.shell.destination import Settings
         destination = Destination(Settings())
         destination.redirect("out.txt")
         destination.require_ready(has_secrets=True)

@@ -1,4 +1,4 @@
-"""What the command line gives: scripts and the values of their placeholders, read from anywhere."""
+"""The inputs of the command line: scripts, and the values of their placeholders."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vercel_sql.cli.waiting import waiting
+from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import ParameterError
 from vercel_sql.paths import named_path
 from vercel_sql.sql import Parameters
 
-_UTF8 = "utf-8-sig"  # a byte order mark is no part of the text
+_UTF8 = "utf-8-sig"  # a byte order mark is not part of the text
 
 
 @dataclass(frozen=True)
 class ScriptText:
-    """A script, and what to call it in an error.
+    """A script, and its name in an error.
 
     Attributes:
-        source: where it came from; empty where there is only one place to look.
+        source: where it came from; empty if it is the only script.
         text: the statements.
     """
 
@@ -34,9 +34,9 @@ class Inputs:
     """All that is read before the first statement runs.
 
     Attributes:
-        scripts: in the order in which they are to run.
+        scripts: in the order in which they run.
         parameters: the values of the placeholders.
-        hidden: values that came from files, which no message repeats.
+        hidden: values from files, which no message repeats.
     """
 
     scripts: Sequence[ScriptText]
@@ -45,18 +45,14 @@ class Inputs:
 
 
 def read_inputs(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> Inputs:
-    """Reads everything; what can't be read ends the command as wrong use."""
+    """Read everything; what can't be read is a usage error."""
     reader = _Reader(parser)
     parameters, hidden = reader.parameters(arguments.parameters)
     return Inputs(reader.scripts(arguments.scripts), parameters, hidden)
 
 
 class _Reader:
-    """Reads what options name.
-
-    Args:
-        parser: its `error` ends the command.
-    """
+    """Reads what the options name; the parser's `error` ends the command."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._fail = parser.error
@@ -74,10 +70,8 @@ class _Reader:
             else:
                 scripts.append(ScriptText(text, self._file(text, "-f")))
         for script in scripts:
-            if "\0" in script.text:  # DuckDB 1.5 would take what a power cut left for nothing
-                self._fail(
-                    f"{script.source or '-c'} is damaged, or not text: it has NUL characters"
-                )
+            if "\0" in script.text:  # DuckDB 1.5 ignores it; a power cut leaves such files
+                self._fail(f"{script.source or '-c'} is damaged, or not text: it contains NUL")
         return scripts
 
     def parameters(self, given: Sequence[str]) -> tuple[Parameters, list[str]]:
@@ -101,10 +95,9 @@ class _Reader:
             return Parameters(values, text=True), hidden
         except ParameterError as error:
             self._fail(str(error))
-            raise
 
     def _checked(self, text: str, option: str) -> str:
-        """An argument. In a locale that is not UTF-8, Python keeps its bytes as surrogates."""
+        """An argument, which Python decodes with surrogates if the locale is not UTF-8."""
         try:
             return text if text.isascii() else os.fsencode(text).decode("utf-8")
         except UnicodeError:
@@ -117,14 +110,13 @@ class _Reader:
         if sys.stdin is None:
             self._fail("standard input is closed")
         try:
-            # The bytes, since the locale's decoding lets through what is no text.
+            # The bytes, since the locale's decoding accepts what is not text.
             with waiting("statements on standard input"):
                 return sys.stdin.buffer.read().decode(_UTF8)
         except OSError as error:
             self._fail(f"standard input can't be read: {error.strerror or 'unknown error'}")
         except UnicodeDecodeError:
             self._fail("standard input is not UTF-8 text")
-        raise AssertionError
 
     def _file(self, path: str, option: str) -> str:
         try:
@@ -134,4 +126,3 @@ class _Reader:
             self._fail(f"{option}: {path} can't be read: {error.strerror or 'unknown error'}")
         except UnicodeDecodeError:
             self._fail(f"{option}: {path} is not UTF-8 text")
-        raise AssertionError

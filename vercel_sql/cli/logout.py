@@ -8,26 +8,25 @@ import os
 from vercel_sql.api.causes import caused_by
 from vercel_sql.api.login_store import LoginStore
 from vercel_sql.api.sign_out import sign_out
-from vercel_sql.cli.accounts import anonymous_client, guarded
-from vercel_sql.cli.exit_codes import FAILED, FINE
-from vercel_sql.cli.options import add_servers
-from vercel_sql.cli.waiting import waiting
+from vercel_sql.cli import FAILED, FINE
+from vercel_sql.cli.options import add_servers, guarded, make_client
+from vercel_sql.cli.terminal import waiting
 from vercel_sql.manifest import vercel
 from vercel_sql.messages import complain, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options to a parser."""
+    """Add the command's options to a parser."""
     add_servers(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Runs the command and gives its exit code: 1 where the login could not be revoked."""
+def run(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
+    """Run the command; the exit code is 1 if the login could not be revoked."""
     return guarded(lambda: _logout(arguments))
 
 
 def _logout(arguments: argparse.Namespace) -> int:
-    client = anonymous_client(arguments)
+    client = make_client(arguments, anonymous=True)
     client.close()
     provider = vercel().provider
     audit_log = client.auditor.log if client.auditor is not None else None
@@ -42,8 +41,8 @@ def _logout(arguments: argparse.Namespace) -> int:
         return FINE
     if ended.failure is not None:
         complain(
-            f"the login is forgotten here ({ended.place}), but could not be revoked, and may still "
-            f"work for whoever has it: {ended.failure}"
+            f"the login could not be revoked, and may still work for whoever has it: "
+            f"{ended.failure}. It is forgotten here ({ended.place})"
         )
         return FAILED
     say("Logged out: the login is revoked and forgotten.")

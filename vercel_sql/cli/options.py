@@ -1,53 +1,115 @@
-"""The options of everything that runs statements, and the connection that they ask for."""
+"""The options that commands share, and what is made from them: connections, clients, the log."""
 
 from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from vercel_sql.cli import FAILED, WRONG_USE
+from vercel_sql.errors import DataWarning, Error, OperationalError, ParameterError
+from vercel_sql.messages import complain
 
 if TYPE_CHECKING:
     from vercel_sql import Connection
+    from vercel_sql.api import Client
+
+_OPTIONS = {
+    **{name: name for name in ("api_url", "oauth_url", "marketplace_url", "database")},
+    **{name: name for name in ("token_file", "read_only", "on_orphan", "mark_names", "audit_log")},
+    **{name: name for name in ("expect_rows", "max_writes", "parallel_deletes", "timeout")},
+    **{name: name for name in ("max_wait", "request_timeout", "strict")},
+    "secrets_file": "save_secrets",
+}
+"""The parameters of `connect`, and the options that give them."""
+
+# Modules that help does not need are imported in the functions.
 
 
-def opened(arguments: argparse.Namespace, token: str | None = None) -> Connection:
-    """The connection that the options ask for.
-
-    Args:
-        arguments: the options.
-        token: a token that comes before them.
-
-    Raises:
-        ParameterError: the token or a URL is not acceptable.
-        OperationalError: a file can't be opened.
-    """
-    # Imported here: the help of the command does not wait for DuckDB.
+def opened(arguments: argparse.Namespace, token: str | None = None, **more: Any) -> Connection:
+    """The connection that the options ask for; a token comes before them, and so does `more`."""
     from vercel_sql import connect
 
-    return connect(
-        token,
-        api_url=arguments.api_url,
-        oauth_url=arguments.oauth_url,
-        marketplace_url=arguments.marketplace_url,
-        database=arguments.database,
-        token_file=arguments.token_file,
-        read_only=arguments.read_only,
-        secrets_file=arguments.save_secrets,
-        on_orphan=arguments.on_orphan,
-        mark_names=arguments.mark_names,
-        audit_log=arguments.audit_log,
-        expect_rows=arguments.expect_rows,
-        max_writes=arguments.max_writes,
-        parallel_deletes=arguments.parallel_deletes,
-        timeout=arguments.timeout,
-        max_wait=arguments.max_wait,
-        request_timeout=arguments.request_timeout,
-        strict=arguments.strict,
-    )
+    given = vars(arguments)
+    options = {name: given[option] for name, option in _OPTIONS.items() if option in given}
+    return connect(token, **(options | more))
+
+
+def make_client(
+    arguments: argparse.Namespace, token: str | None = None, *, anonymous: bool = False, **more: Any
+) -> Client:
+    """The client that the options ask for; an anonymous one has no token."""
+    from vercel_sql.api import Client, Credential, find_credential
+    from vercel_sql.ledger.audit_log import chosen_log
+    from vercel_sql.manifest import vercel
+
+    provider = vercel().provider
+    given = {name: getattr(arguments, f"{name}_url") for name in ("api", "oauth", "marketplace")}
+    shared: dict[str, Any] = {
+        "urls": {name: url for name, url in given.items() if url},
+        "request_timeout": arguments.request_timeout,
+        "audit_log": chosen_log(arguments.audit_log),
+    }
+    if anonymous:
+        return Client(provider, Credential(None, "nowhere"), **shared, **more)
+    credential = find_credential(provider, token, arguments.token_file, **shared)
+    client = Client(provider, credential, **shared, **more)
+    client.doubts.strict = arguments.strict
+    return client
+
+
+def simulated(arguments: argparse.Namespace, stack: ExitStack) -> str:
+    """Simulate an account of 250 tokens until the stack is closed; returns its token."""
+    from vercel_sql.simulator import Simulator
+
+    simulator = stack.enter_context(Simulator(tokens=250, seed=7))
+    arguments.api_url = arguments.oauth_url = simulator.url
+    arguments.marketplace_url = simulator.marketplace_url
+    return simulator.token
+
+
+def guarded(run: Callable[[], int]) -> int:
+    """Run a command; report its error on standard error, and return the exit code."""
+    try:
+        return run()
+    except Error as error:
+        complain(str(error))
+        return WRONG_USE if isinstance(error, ParameterError) else FAILED
+
+
+def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
+    """Run a command with the log that its options ask for, and return the exit code.
+
+    Warnings always go to standard error.
+    """
+    import logging
+    import warnings
+
+    from vercel_sql.logs import LogFile, heard_by, on_standard_error
+
+    with ExitStack() as stack:
+        if arguments.log_file is not None:
+            try:
+                file = LogFile(arguments.log_file)
+            except OperationalError as error:
+                complain(str(error))
+                return WRONG_USE
+            stack.callback(file.close)
+            stack.enter_context(heard_by(file, logging.DEBUG))
+        level = logging.DEBUG if arguments.verbose else None
+        # What Python would show of them is in the log.
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", DataWarning)
+        handler = on_standard_error(verbose=arguments.verbose)
+        stack.enter_context(heard_by(handler, level))
+        return run()
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say which account and which database are meant."""
+    """Add the options that choose the account and the database."""
     add_account(parser)
     parser.add_argument(
         "--database",
@@ -58,60 +120,46 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 
 
 def add_account(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say which account of which API is meant."""
+    """Add the options that choose the account and the API."""
     parser.add_argument(
         "--token-file",
         metavar="FILE",
-        help="a file that holds the Vercel token; without it, VERCEL_TOKEN or a login is used",
+        help="a file with the Vercel token; by default VERCEL_TOKEN or a login is used",
     )
     add_strict(parser)
     add_servers(parser)
 
 
 def add_strict(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that says what becomes of values that can't be read."""
+    """Add the option for values that can't be read."""
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="fail where a value of a row can't be read exactly, in place of NULL and a warning",
+        help="fail if a value can't be read exactly, instead of NULL and a warning",
     )
 
 
 def add_servers(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say which servers are meant, and how long to wait for them."""
+    """Add the options that choose the servers, and how long to wait for them."""
     add = parser.add_argument
-    add(
-        "--api-url",
-        metavar="URL",
-        help="the API's base URL; without it, VERCEL_API_URL, else Vercel's own",
-    )
-    add(
-        "--oauth-url",
-        metavar="URL",
-        help="the authorization server's base URL; without it, VERCEL_OAUTH_URL, else Vercel's own",
-    )
-    add(
-        "--marketplace-url",
-        metavar="URL",
-        help="the base URL of the issuer of SSO ID tokens; without it, VERCEL_MARKETPLACE_URL, "
-        "else Vercel's own",
-    )
+    for name, what in (
+        ("api", "the API's base URL"),
+        ("oauth", "the authorization server's base URL"),
+        ("marketplace", "the base URL of the issuer of SSO ID tokens"),
+    ):
+        default = f"by default VERCEL_{name.upper()}_URL, else Vercel's own"
+        add(f"--{name}-url", metavar="URL", help=f"{what}; {default}")
     add(
         "--request-timeout",
         type=seconds,
         default=30.0,
         metavar="SECONDS",
-        help="how long to wait for a connection, and for each piece of an answer (30)",
+        help="how long to wait for a connection, and for each part of a response (30)",
     )
 
 
 def add_parameters(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds the option that gives values to placeholders or parameters.
-
-    Args:
-        parser: the parser.
-        what: what a value is given to, for the help.
-    """
+    """Add the option that gives values to placeholders or parameters."""
     parser.add_argument(
         "--param",
         dest="parameters",
@@ -124,13 +172,13 @@ def add_parameters(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def add_guards(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say what statements may do, and what becomes of secrets."""
+    """Add the options that limit statements, and those for secrets."""
     add = parser.add_argument
     add(
         "--expect-rows",
-        type=_count,
+        type=integer(0),
         metavar="N",
-        help="fail where an INSERT, DELETE or writing EXEC changes another number of rows",
+        help="fail if an INSERT, DELETE or writing EXEC changes another number of rows",
     )
     add_max_writes(parser)
     add(
@@ -138,7 +186,7 @@ def add_guards(parser: argparse.ArgumentParser) -> None:
         type=_parallel,
         default=8,
         metavar="N",
-        help="how many rows a DELETE takes away at a time, 1 to 16 (8)",
+        help="how many rows a DELETE removes at a time, 1 to 16 (8)",
     )
     add_timeout(parser)
     add(
@@ -150,14 +198,22 @@ def add_guards(parser: argparse.ArgumentParser) -> None:
     add("--read-only", action="store_true", help="refuse everything that changes something")
 
 
+def guard_defaults() -> dict[str, Any]:
+    """The defaults of the options of `add_guards`."""
+    parser = argparse.ArgumentParser()
+    add_guards(parser)
+    return vars(parser.parse_args([]))
+
+
 def add_on_orphan(parser: argparse.ArgumentParser) -> None:
-    """Adds the options about a token whose secret was lost on its way here."""
+    """Add the options for a token whose secret was lost on its way here."""
     parser.add_argument(
         "--on-orphan",
         choices=("report", "revoke"),
         default="report",
-        help="what to do about a token that a create may have made whose answer was lost: name it "
-        "in the error (report), or also revoke it where it is proven to be yours (revoke)",
+        help="what to do about a token that a create may have made although its response was "
+        "lost: name it in the error (report), or also revoke it if it is proven to be yours "
+        "(revoke)",
     )
     parser.add_argument(
         "--mark-names",
@@ -167,8 +223,38 @@ def add_on_orphan(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_max_writes(parser: argparse.ArgumentParser) -> None:
+    """Add the option that limits the writes of a statement."""
+    parser.add_argument(
+        "--max-writes",
+        type=integer(0),
+        default=100,
+        metavar="N",
+        help="refuse a statement that would send more writes, before its first (100)",
+    )
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    """Add the options that limit the time of a statement."""
+    parser.add_argument(
+        "--timeout", type=seconds, metavar="SECONDS", help="how long a statement may take in total"
+    )
+    add_max_wait(parser)
+
+
+def add_max_wait(parser: argparse.ArgumentParser) -> None:
+    """Add the option that limits waiting for rate limits."""
+    parser.add_argument(
+        "--max-wait",
+        type=lambda text: 0.0 if text == "0" else seconds(text),
+        metavar="SECONDS",
+        help="how long a statement may wait for rate limits; a write that would wait longer is "
+        "refused before its first request (no limit)",
+    )
+
+
 def add_logging(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say where the log goes, and the audit log."""
+    """Add the options for the log and the audit log."""
     add = parser.add_argument
     add("-v", "--verbose", action="store_true", help="log each request to standard error")
     add(
@@ -180,75 +266,35 @@ def add_logging(parser: argparse.ArgumentParser) -> None:
         "--audit-log",
         metavar="FILE",
         help="append a line of JSON for each write, without secrets, to a file of mode 0600; "
-        "without it, to the one that VERCEL_SQL_AUDIT_LOG names",
+        "by default to the file that VERCEL_SQL_AUDIT_LOG names",
     )
 
 
-def guard_defaults() -> dict[str, Any]:
-    """What the options of `add_guards` are where nobody gives them."""
-    parser = argparse.ArgumentParser()
-    add_guards(parser)
-    return vars(parser.parse_args([]))
-
-
-def add_max_writes(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that says how many writes a statement may send."""
-    parser.add_argument(
-        "--max-writes",
-        type=_count,
-        default=100,
-        metavar="N",
-        help="refuse a statement that would send more writes, before its first (100)",
-    )
-
-
-def add_timeout(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that says how long a statement may take."""
-    parser.add_argument(
-        "--timeout",
-        type=seconds,
-        metavar="SECONDS",
-        help="how long a statement may take altogether",
-    )
-    add_max_wait(parser)
-
-
-def add_max_wait(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that says how long a statement may wait for rate limits."""
-    parser.add_argument(
-        "--max-wait",
-        type=lambda text: 0.0 if text == "0" else seconds(text),
-        metavar="SECONDS",
-        help="how long a statement may wait for rate limits; a write that would wait longer is "
-        "refused before its first request (as long as it takes)",
-    )
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text} is no whole number, 0 or more")
+def _integer(text: str, least: int, most: float) -> int:
+    if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
+        allowed = f"≥ {least}" if most == math.inf else f"from {least} to {most}"
+        raise argparse.ArgumentTypeError(f"must be an integer {allowed}, not {text}")
     return int(text)
+
+
+def integer(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """The type of an option that takes an integer."""
+    return partial(_integer, least=least, most=most)
 
 
 def _parallel(text: str) -> int:
     from vercel_sql.api import MOST_CONNECTIONS
 
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_CONNECTIONS):
-        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to {MOST_CONNECTIONS}")
-    return int(text)
+    return _integer(text, 1, MOST_CONNECTIONS)
 
 
 def seconds(text: str, most: float = math.inf) -> float:
-    """A number of seconds above 0, for an option.
-
-    Raises:
-        ArgumentTypeError: it is none, or more than `most`.
-    """
+    """The type of an option that takes a number of seconds above 0."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not 0 < value <= most or value == math.inf:
         allowed = "above 0" if most == math.inf else f"from 0 to {most:g}"
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds {allowed}")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds {allowed}, not {text}")
     return value

@@ -1,4 +1,4 @@
-"""The standard streams, made to take any text, and to fail in words where they are closed."""
+"""The standard streams: they take any text, and report errors in words."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ class OutputError(Exception):
     """A result could not be written.
 
     Attributes:
-        reader_left: whether that is because whoever read standard output has read enough, and
-            nothing was lost that can't be had again.
+        reader_left: the reader of standard output has stopped, and nothing irretrievable was lost.
     """
 
     def __init__(self, message: str, *, reader_left: bool) -> None:
@@ -26,13 +25,17 @@ class OutputError(Exception):
 
 
 def prepare_streams() -> None:
-    """Makes the streams take any text: files are UTF-8, and a terminal may show less than that.
+    """Make the streams take any text: files as UTF-8, terminals as far as they can.
 
-    A stream that was closed before the command began fails at each write, like a full one: no
-    other file, such as a journal, may take its number, since libraries write to that.
+    A stream that was closed before the command began fails at each write, like a full one. No
+    other file, such as a journal, may get its number, because libraries write to that.
     """
     for number in range(3):
-        _occupy(number)
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one; writing to it fails.
+            os.open(os.devnull, os.O_RDONLY)
     if sys.stderr is None:
         sys.stderr = _opened(2, "standard error", line_buffering=True)
     if sys.stdout is not None and sys.stdout.isatty():
@@ -43,9 +46,9 @@ def prepare_streams() -> None:
 
 
 def flushed(stream: TextIO, number: int) -> OSError | None:
-    """Writes what is left in a stream, and gives what hindered it.
+    """Flush a stream, and return its error.
 
-    Python would complain once more about a stream that fails when it closes it.
+    Python itself would report the error once more when it closes the stream.
     """
     try:
         stream.flush()
@@ -56,27 +59,19 @@ def flushed(stream: TextIO, number: int) -> OSError | None:
 
 
 def discard(number: int) -> None:
-    """Sends what is written to a stream from now on, and what is left in it, to nowhere."""
+    """Discard what is written to a stream from now on, and what is left in it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def is_closed(stream: TextIO | None) -> bool:
-    """Whether a stream was closed before the command began; nothing is written to find out."""
+    """Whether a stream was closed before the command began; writes nothing."""
     if stream is None:
         return True
     try:
         os.write(stream.fileno(), b"")
-    except (OSError, ValueError) as error:  # a stream of Python's own has no number
+    except (OSError, ValueError) as error:  # a Python stream has no number
         return getattr(error, "errno", None) == errno.EBADF
     return False
-
-
-def _occupy(number: int) -> None:
-    try:
-        os.fstat(number)
-    except OSError:
-        # The lowest number that is free is this one. What is written to it fails.
-        os.open(os.devnull, os.O_RDONLY)
 
 
 def _opened(number: int, name: str, *, line_buffering: bool = False) -> io.TextIOWrapper:
@@ -84,20 +79,20 @@ def _opened(number: int, name: str, *, line_buffering: bool = False) -> io.TextI
         io.BufferedWriter(_Stream(number, name)),
         encoding="utf-8",
         errors="backslashreplace",
-        newline="\n",  # a value of several lines stays as it is on Windows, too
+        newline="\n",  # values of several lines stay as they are on Windows, too
         line_buffering=line_buffering,
     )
 
 
 class _Stream(io.FileIO):
-    """A standard stream whose errors say which it is, in their `filename`."""
+    """A standard stream whose errors have its name as their `filename`."""
 
     def __init__(self, number: int, name: str) -> None:
         super().__init__(number, "wb", closefd=False)
         self._called = name
 
     def write(self, content: object) -> int:
-        """Writes, and waits where the other end of a pipe was made not to wait."""
+        """Write, and wait for a pipe that is set to be non-blocking."""
         try:
             while (count := super().write(content)) is None:  # type: ignore[arg-type]
                 select.select([], [self], [])

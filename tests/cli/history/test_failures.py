@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import duckdb
 import pytest
 
-from vercel_sql.cli.history import turns
+from vercel_sql.cli.history import target
 
 from ..conftest import environment, started
 from .conftest import CHANGES, altered, rows
@@ -88,7 +88,7 @@ def test_no_request_is_sent_where_nothing_could_be_kept(sim, here, file, tmp_pat
 def test_tables_of_somebody_else_are_left_alone(sim, here, file):
     altered(file, "CREATE TABLE history.tokens AS SELECT 1 AS number")
     before = content(file)
-    assert "no history" in failed(here, sim, file)
+    assert "it is not a history" in failed(here, sim, file)
     assert content(file) == before
 
 
@@ -123,8 +123,8 @@ def held(sim, snapshot, file):
 
 
 def test_a_history_that_is_open_elsewhere_for_long(sim, here, file, held, monkeypatch):
-    monkeypatch.setattr(turns, "_LIMIT", 0.3)
-    monkeypatch.setattr(turns, "SAID_AFTER", 0.1)
+    monkeypatch.setattr(target, "_BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(target, "SAID_AFTER", 0.1)
     requests = len(sim.requests())
     here_said = here("snapshot", "--to", str(file), sim=sim)
     told, failure = here_said.err.splitlines()

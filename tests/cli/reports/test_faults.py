@@ -150,7 +150,7 @@ def test_a_run_that_is_ended_in_the_middle(simulate, before, number):
 _HALF = """
 import os, signal, sys
 from pathlib import Path
-from vercel_sql.cli.reports.files import replaced
+from vercel_sql.cli.reports.outputs import replaced
 with replaced(Path(sys.argv[1])) as part:
     part.write_text("half of it")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vercel_sql.api.redaction import Redactor
-from vercel_sql.cli.shell.history import MaskedHistory, masked_statement
+from vercel_sql.cli.shell.history import MaskedHistory
 from vercel_sql.manifest import Method, Parameter, vercel
+from vercel_sql.sql.masking import masked_statement
 
 
 def entries(history: MaskedHistory) -> list[str]:

@@ -4,38 +4,42 @@ from __future__ import annotations
 
 import argparse
 import signal
+from datetime import UTC, datetime
 
-from vercel_sql import connect
-from vercel_sql.cli.accounts import guarded
-from vercel_sql.cli.exit_codes import FINE
-from vercel_sql.cli.history.listing import Listing, read_listing
-from vercel_sql.cli.history.store import append, check_target
-from vercel_sql.cli.history.target import Target
-from vercel_sql.cli.history.turns import in_turn
-from vercel_sql.cli.options import add_account, add_timeout
-from vercel_sql.cli.output import watched
-from vercel_sql.errors import Error
+import pyarrow as pa
+
+from vercel_sql import Connection
+from vercel_sql.cli import FINE
+from vercel_sql.cli.history.store import IS_CURRENT, Listing, append, check_target, stored_columns
+from vercel_sql.cli.history.target import Target, in_turn
+from vercel_sql.cli.options import add_account, add_timeout, guarded, opened
+from vercel_sql.cli.terminal import counted, watched
+from vercel_sql.errors import DataError, Error
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain, say
 from vercel_sql.progress import progress
 
+_USER = "SELECT id, username, email, name FROM vercel.user.user"
+_CURRENT = "SELECT id FROM vercel.authentication.user_tokens WHERE tokenId = 'current'"
+_TOKENS = "SELECT {columns} FROM vercel.authentication.user_tokens"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's own options to a parser."""
+    """Add the command's options to a parser."""
     parser.add_argument(
         "--to",
         required=True,
         metavar="FILE.duckdb",
-        help="the history: a file, which is made with mode 0600 where it is missing, or what else "
+        help="the history: a file, created with mode 0600 if it is missing, or anything else "
         "DuckDB can attach, such as ducklake:FILE.ducklake",
     )
-    parser.add_argument("--quiet", action="store_true", help="say nothing where all went well")
+    parser.add_argument("--quiet", action="store_true", help="print nothing on success")
     add_timeout(parser)
     add_account(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Runs the command and gives its exit code."""
+def run(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
+    """Run the command, and return its exit code."""
     return guarded(lambda: _snapshot(arguments))
 
 
@@ -43,27 +47,17 @@ def _snapshot(arguments: argparse.Namespace) -> int:
     target = Target(arguments.to)
     with Interrupts(lambda: None, [signal.SIGINT], leaves=1).listening():
         in_turn(lambda: check_target(target))
-    with connect(
-        api_url=arguments.api_url,
-        oauth_url=arguments.oauth_url,
-        token_file=arguments.token_file,
-        audit_log=arguments.audit_log,
-        read_only=True,
-        timeout=arguments.timeout,
-        max_wait=arguments.max_wait,
-        request_timeout=arguments.request_timeout,
-        strict=arguments.strict,
-    ) as connection:
+    with opened(arguments, read_only=True) as connection:
         interrupts = Interrupts(connection.interrupt, leaves=1)
 
         def write() -> None:
             if interrupts.came:
                 raise KeyboardInterrupt
-            # A run that was written is also told of.
+            # Whatever is written is also reported.
             with interrupts.held_back():
                 run_id = append(target, listing)
                 if not arguments.quiet:
-                    say(_told(run_id, listing))
+                    say(_summary(run_id, listing))
 
         try:
             with interrupts.listening():
@@ -71,7 +65,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
                     listing = read_listing(connection)
                 in_turn(write)
         except (KeyboardInterrupt, Error):
-            # DuckDB has words of its own for being stopped.
+            # DuckDB has its own message for being stopped.
             if not interrupts.came:
                 raise
             complain("interrupted")
@@ -79,11 +73,31 @@ def _snapshot(arguments: argparse.Namespace) -> int:
     return FINE
 
 
-def _told(run_id: int, listing: Listing) -> str:
-    tokens = _counted(listing.tokens.num_rows, "token")
-    requests = _counted(listing.request_count, "request")
-    return f"run {run_id}: {tokens} of {listing.account}, {requests}"
+def read_listing(connection: Connection) -> Listing:
+    """Request the user and all tokens; part of a listing is never returned."""
+    requests: list[str] = []
+    with connection.observed(lambda event: requests.append(event.path)):
+        [user] = connection.execute(_USER).arrow().to_pylist()
+        taken_at = datetime.fromtimestamp(connection.client.clock("api").now_ms() / 1000, UTC)
+        if user["id"] is None:
+            raise DataError("no snapshot was taken: the owner of the tokens can't be read")
+        current = connection.execute(_CURRENT).arrow().column("id").to_pylist()
+        columns = ", ".join(f"{each.expression} AS {each.quoted}" for each in stored_columns())
+        tokens = connection.execute(_TOKENS.format(columns=columns)).arrow()
+    ids = tokens.column("id").to_pylist()
+    is_current = pa.array([None if i is None else i in current for i in ids], pa.bool_())
+    return Listing(
+        taken_at,
+        user["id"],
+        user["username"] or user["email"] or user["name"] or user["id"],
+        connection.client.urls["api"],
+        len(requests),
+        tokens.append_column(IS_CURRENT, is_current),
+    )
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _summary(run_id: int, listing: Listing) -> str:
+    tokens = counted(listing.tokens.num_rows, "token")
+    return (
+        f"run {run_id}: {tokens} of {listing.account}, {counted(listing.request_count, 'request')}"
+    )

@@ -1,1 +1,1 @@
-"""Reports: SQL files with a header for people, run on a schedule into files that are whole."""
+"""Reports: SQL files with a readable header, run on a schedule into complete files."""

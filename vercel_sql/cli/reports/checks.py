@@ -1,4 +1,4 @@
-"""What is checked of each report before the first request: statements, parameters, chart."""
+"""Checks each report before the first request: its statements, parameters and chart."""
 
 from __future__ import annotations
 
@@ -10,54 +10,69 @@ from typing import Any
 import duckdb
 
 from vercel_sql import Connection
-from vercel_sql.cli.reports.report import Parameter, Report, ReportError
-from vercel_sql.cli.reports.values import value_of
-from vercel_sql.cli.reports.variables import set_variables
+from vercel_sql.cli.reports.report import Report, ReportError, value_of
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.sql import NO_PARAMETERS, Native, Parameters, Statement, parse
+from vercel_sql.tables.catalog import quoted
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A report that was checked.
+class CheckedReport:
+    """A report that can be run.
 
     Attributes:
         report: the report.
-        values: the value of each of its parameters.
-        statements: its statements; the last one gives the rows.
+        values: the value of each parameter.
+        statements: its statements; the last one returns the rows.
     """
 
     report: Report
     values: Mapping[str, Any]
     statements: Sequence[Statement]
 
+    def prepare(self, connection: Connection) -> Statement:
+        """Set the variables, run all statements but the last, and return that one."""
+        native = connection.duckdb
+        for (name,) in native.execute("SELECT name FROM duckdb_variables()").fetchall():
+            native.execute(f"RESET VARIABLE {quoted(name)}")  # of another report
+        for each in self.report.parameters:
+            variable = f"SET VARIABLE {quoted(each.name)} = CAST($1 AS {each.type})"
+            native.execute(variable, [self.values[each.name]])
+        *before, query = self.statements
+        for _ in connection.run(before, NO_PARAMETERS):
+            pass
+        return query
 
-def check(report: Report, given: Parameters, connection: Connection) -> Ready:
-    """Checks a report as far as that can be done without a request.
 
-    Raises:
-        ReportError: it is no report, or a value does not fit its parameter.
-    """
+def check(report: Report, given: Parameters, connection: Connection) -> CheckedReport:
+    """Check a report as far as possible without a request."""
     statements = _statements(report)
-    _check_parameters_used(report, statements)
-    ready = Ready(report, _values(report, given), statements)
-    columns = _columns(ready, connection)
+    used = {lexeme.value.lower() for each in statements for lexeme in each.fragment.lexemes}
+    for name in (parameter.name for parameter in report.parameters):
+        if name.lower() not in used:
+            raise ReportError(
+                f"{report.path}: the parameter {name} is not used; "
+                f"its value is getvariable('{name}')"
+            )
+    checked = CheckedReport(report, _values(report, given), statements)
+    try:
+        query = checked.prepare(connection)
+        described = connection.execute(f"DESCRIBE {query.text}").fetchall()
+    except Error as error:
+        raise ReportError(f"{report.path}: {error}") from None
+    columns = [name for name, *_ in described]
     if report.chart is not None:
         for column in (report.chart.x, report.chart.y, report.chart.series):
             if column is not None and column not in columns:
                 raise ReportError(
-                    f"{report.path}: the chart names the column {column}, which the report does "
-                    f"not have; there are {', '.join(columns)}"
+                    f"{report.path}: the chart names the column {column}, but the report only has "
+                    + ", ".join(columns)
                 )
-    return ready
+    return checked
 
 
 def refuse_unknown(given: Parameters, reports: Sequence[Report]) -> None:
-    """Refuses parameters that no report has.
-
-    Raises:
-        ParameterError: there is one; the message names the nearest.
-    """
+    """Raise `ParameterError` for a parameter that no report has."""
     known = {each.name.lower(): each.name for report in reports for each in report.parameters}
     for name in given:
         if name.lower() in known:
@@ -66,7 +81,7 @@ def refuse_unknown(given: Parameters, reports: Sequence[Report]) -> None:
         if near:
             hint = f"did you mean {known[near[0]]}?"
         elif known:
-            hint = f"there are {', '.join(known.values())}"
+            hint = f"the parameters are {', '.join(known.values())}"
         else:
             hint = "a header declares one as 'Parameter: name TYPE = default -- what it means'"
         raise ParameterError(f"no report has a parameter {name}; {hint}")
@@ -77,8 +92,8 @@ def _statements(report: Report) -> list[Statement]:
         statements = parse(report.text)
         if any(need for statement in statements for need in statement.needs()):
             raise ReportError(
-                "a report takes its parameters by getvariable('name') and a line 'Parameter: …' "
-                "in its header, and not by placeholders"
+                "a report reads its parameters with getvariable('name') and declares them in its "
+                "header as 'Parameter: …'; it can't have placeholders"
             )
         kinds = [_kind(statement) for statement in statements]
     except (Error, duckdb.Error) as error:
@@ -91,15 +106,14 @@ def _statements(report: Report) -> list[Statement]:
             )
     if kinds.count("SELECT") != 1 or kinds[-1] != "SELECT":
         raise ReportError(
-            f"{report.path}: a report is one SELECT, after SET VARIABLE where it needs that"
+            f"{report.path}: a report is one SELECT, with SET VARIABLE before it if needed"
         )
     return statements
 
 
 def _kind(statement: Statement) -> str:
-    """SELECT for what only reads, SET VARIABLE, or something else; DuckDB knows best."""
-    words = [lexeme.upper for lexeme in statement.fragment.lexemes[:2]]
-    if words == ["SET", "VARIABLE"]:
+    """SELECT for what only reads, SET VARIABLE, or empty; DuckDB's own parser decides."""
+    if [lexeme.upper for lexeme in statement.fragment.lexemes[:2]] == ["SET", "VARIABLE"]:
         return "SET VARIABLE"
     if not isinstance(statement, Native):
         return ""
@@ -108,39 +122,16 @@ def _kind(statement: Statement) -> str:
     return "SELECT" if kinds == [duckdb.StatementType.SELECT] else ""
 
 
-def _check_parameters_used(report: Report, statements: Sequence[Statement]) -> None:
-    used = {lexeme.value.lower() for each in statements for lexeme in each.fragment.lexemes}
-    for parameter in report.parameters:
-        if parameter.name.lower() not in used:
-            raise ReportError(
-                f"{report.path}: the parameter {parameter.name} is used nowhere; its value is "
-                f"getvariable('{parameter.name}')"
-            )
-
-
 def _values(report: Report, given: Parameters) -> dict[str, Any]:
-    return {each.name: _value(report, each, given) for each in report.parameters}
-
-
-def _value(report: Report, parameter: Parameter, given: Parameters) -> Any:
-    if parameter.name not in given:
-        return parameter.default
-    try:
-        return value_of(str(given[parameter.name]), parameter.type)
-    except ValueError as error:
-        raise ReportError(
-            f"--param {parameter.name}: {error}; {report.path} has it as {parameter.type}"
-        ) from None
-
-
-def _columns(ready: Ready, connection: Connection) -> list[str]:
-    """The columns that the report gives; DuckDB finds most mistakes of its text on the way."""
-    set_variables(connection, ready.report, ready.values)
-    *before, query = ready.statements
-    try:
-        for _ in connection.run(before, NO_PARAMETERS):
-            pass
-        described = connection.execute(f"DESCRIBE {query.text}").fetchall()
-    except Error as error:
-        raise ReportError(f"{ready.report.path}: {error}") from None
-    return [name for name, *_ in described]
+    values: dict[str, Any] = {}
+    for each in report.parameters:
+        try:
+            default = each.default
+            values[each.name] = (
+                value_of(str(given[each.name]), each.type) if each.name in given else default
+            )
+        except ValueError as error:
+            raise ReportError(
+                f"--param {each.name}: {error}; {report.path} declares it as {each.type}"
+            ) from None
+    return values

@@ -1,4 +1,4 @@
-"""The rows of a result as exact texts, with what each column holds, for pages and sheets."""
+"""The rows of a result as exact texts, and the kind of each column, for pages and workbooks."""
 
 from __future__ import annotations
 
@@ -32,26 +32,18 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a result: its name, which may occur twice, and what it holds."""
+    """A column of a result: its name, which may occur twice, and its kind."""
 
     name: str
     kind: Kind
 
 
 Row = Sequence[str | None]
-"""A value's text a column, as DuckDB casts it in UTC; JSON where it is nested; None for NULL."""
+"""The texts of a row's values as DuckDB casts them in UTC; nested ones as JSON, NULL as None."""
 
 
 class Rows:
-    """All rows of a result.
-
-    Args:
-        table: the result.
-
-    Attributes:
-        columns: what each column holds.
-        number: how many rows there are.
-    """
+    """The columns, and on iteration all rows, of a result."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table

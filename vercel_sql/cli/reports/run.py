@@ -4,179 +4,269 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from vercel_sql import Connection
+from vercel_sql.api import RequestEvent
+from vercel_sql.api.doubts import Doubt
 from vercel_sql.api.logger import also_masking
 from vercel_sql.api.redaction import Redactor
-from vercel_sql.cli.exit_codes import FAILED, FINE, ROWS, WRONG_USE
-from vercel_sql.cli.inputs import Inputs, read_inputs
-from vercel_sql.cli.logged import logged
-from vercel_sql.cli.options import opened
-from vercel_sql.cli.output import watched
-from vercel_sql.cli.reports.checks import Ready, check, refuse_unknown
-from vercel_sql.cli.reports.options import add_options
-from vercel_sql.cli.reports.outputs import BINARY, WITH_FACTS, Directory, Output, StandardOutput
+from vercel_sql.cli import FAILED, FINE, ROWS, WRONG_USE
+from vercel_sql.cli.history.target import BusyError, Target, holder, in_turn
+from vercel_sql.cli.inputs import read_inputs
+from vercel_sql.cli.options import (
+    add_connection,
+    add_parameters,
+    add_timeout,
+    guard_defaults,
+    opened,
+)
+from vercel_sql.cli.output import LOSSLESS
+from vercel_sql.cli.reports.checks import CheckedReport, check, refuse_unknown
+from vercel_sql.cli.reports.facts import RunFacts
+from vercel_sql.cli.reports.outputs import (
+    BINARY,
+    SUFFIXES,
+    WITH_FACTS,
+    ReportResult,
+    ReportWriter,
+)
 from vercel_sql.cli.reports.report import Report, read_report
-from vercel_sql.cli.reports.running import Desk
 from vercel_sql.cli.streams import OutputError, is_closed
-from vercel_sql.errors import Error, ProgrammingError
+from vercel_sql.cli.terminal import counted, in_time, watched
+from vercel_sql.errors import Error, ParameterError, ProgrammingError
 from vercel_sql.files import make_private
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain
 from vercel_sql.paths import named_path
 from vercel_sql.progress import progress
+from vercel_sql.sql import NO_PARAMETERS, Parameters
+from vercel_sql.tables.catalog import literal
 
-_SETTINGS = (
-    # The renderers write every type exactly, and for that have to be given it exactly.
-    "SET arrow_lossless_conversion = true",
-)
+_EPILOG = """\
+exit codes: 0 success, 1 a report failed, 2 usage error (no request was sent),
+3 a report has rows (--fail-if-rows) or none (--fail-if-empty), 130 interrupted;
+1 takes precedence over 3. A report that fails leaves the file of the last run as it was.
+"""
+_UNATTACHED = "--history can't be attached"
+_ATTACH_SECONDS = 60.0
+_USER = "SELECT coalesce(name, username), email FROM vercel.user.user"
 
 
-def run_reports(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
-    """Runs the command and gives its exit code.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to a parser."""
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="a report: an SQL file with one SELECT")
+    add_parameters(parser, "the value of a parameter, for each report that has it")
+    add(
+        "-o",
+        dest="format",
+        choices=tuple(SUFFIXES),
+        default="table",
+        help="the output format (table)",
+    )
+    add(
+        "--out",
+        metavar="DIR",
+        help="write each report to a file of its name in this directory, readable by its owner "
+        f"only; {' and '.join(BINARY)} need it",
+    )
+    add(
+        "--raw",
+        action="store_true",
+        help="in csv and xlsx, keep values that a spreadsheet would compute exactly as they are",
+    )
+    rule = parser.add_mutually_exclusive_group()
+    rule.add_argument("--fail-if-rows", action="store_true", help="exit code 3 if there are rows")
+    rule.add_argument("--fail-if-empty", action="store_true", help="exit code 3 if there are none")
+    add(
+        "--quiet",
+        action="store_true",
+        help="print nothing on success; reports that break a rule are printed",
+    )
+    add(
+        "--history",
+        metavar="FILE",
+        help="a database written by vercel-sql snapshot, for reports that read history",
+    )
+    add_timeout(parser)
+    add_connection(parser)
+    # A report only reads.
+    parser.set_defaults(scripts=[], **{**guard_defaults(), "read_only": True, "max_writes": 0})
 
-    Args:
-        parser: the command's, with the options that say which account is meant.
-        argv: the command's arguments.
-    """
-    add_options(parser)
-    arguments, unknown = parser.parse_known_intermixed_args(argv)
-    if unknown:
-        # What follows the = may be a secret.
-        parser.error(f"there is no option {unknown[0].partition('=')[0]}")
+
+def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run the command, and return its exit code."""
     if is_closed(sys.stdout) and arguments.out is None:
         parser.error("standard output is closed, and --out names no directory; nothing was run")
-    return logged(arguments, lambda: _run_reports(arguments, parser))
-
-
-def _run_reports(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     inputs = read_inputs(arguments, parser)
+    hidden = Redactor()  # values from files may be secret
+    for value in inputs.hidden:
+        hidden.add(value)
     try:
         reports = [read_report(path) for path in arguments.files]
         refuse_unknown(inputs.parameters, reports)
-        output = _output(arguments, reports, parser)
+        writer = _writer(arguments, reports, parser)
         connection = opened(arguments)
     except Error as error:
-        complain(_masking(inputs).mask(str(error)))
+        complain(hidden.mask(str(error)))
         return WRONG_USE
-    with connection, also_masking(_masking(inputs).mask):
-        return _Run(connection, arguments, inputs, output).run(reports)
+    with connection, also_masking(hidden.mask):
+        return ReportRunner(connection, arguments, hidden, writer).run(reports, inputs.parameters)
 
 
-def _output(
+def _writer(
     arguments: argparse.Namespace, reports: Sequence[Report], parser: argparse.ArgumentParser
-) -> Output:
+) -> ReportWriter:
     several = len(reports) > 1
     if arguments.out is None:
         if arguments.format in BINARY:
-            parser.error(f"{arguments.format} is no text: --out DIR says where the files go")
+            parser.error(f"{arguments.format} is not text: --out DIR says where the files go")
         if several and arguments.format == "html":
-            parser.error("several html pages are several files: --out DIR says where they go")
-        return StandardOutput(arguments.format, raw=arguments.raw, titled=several)
+            parser.error("several html pages need several files: --out DIR says where they go")
+        return ReportWriter(arguments.format, None, raw=arguments.raw, titled=several)
     names: dict[str, Report] = {}
     for report in reports:
-        if report.name.lower() in names:  # there are file systems that ignore case
-            parser.error(
-                f"{names[report.name.lower()].path} and {report.path} would be written to one file"
-            )
-        names[report.name.lower()] = report
+        other = names.setdefault(report.name.lower(), report)  # some file systems ignore case
+        if other is not report:
+            parser.error(f"{other.path} and {report.path} would be written to the same file")
     try:
         directory = named_path(arguments.out)
         make_private(directory, sticky=True)
     except OSError as error:
         parser.error(f"--out {arguments.out}: {error.strerror or 'it can not be used'}")
-    return Directory(directory, arguments.format, raw=arguments.raw)
+    return ReportWriter(arguments.format, directory, raw=arguments.raw, titled=False)
 
 
-def _masking(inputs: Inputs) -> Redactor:
-    """What hides values that came from files: they may be secret."""
-    redactor = Redactor()
-    for value in inputs.hidden:
-        redactor.add(value)
-    return redactor
-
-
-class _Run:
-    """One run: all reports are checked, then each is run, and a failure stops none of the others.
+class ReportRunner:
+    """Checks all reports, then runs each; one that fails does not stop the others.
 
     Args:
         connection: the connection, which only reads.
         arguments: the command's options.
-        inputs: the parameters.
-        output: where the reports go.
+        hidden: masks the values that no message may repeat.
+        writer: writes the reports.
     """
 
     def __init__(
         self,
         connection: Connection,
         arguments: argparse.Namespace,
-        inputs: Inputs,
-        output: Output,
+        hidden: Redactor,
+        writer: ReportWriter,
     ) -> None:
         self._connection = connection
         self._arguments = arguments
-        self._parameters = inputs.parameters
-        self._hidden = _masking(inputs)
-        self._output = output
-        self._desk = Desk(connection, with_account=arguments.format in WITH_FACTS)
+        self._hidden = hidden
+        self._writer = writer
         self._interrupts = Interrupts(connection.interrupt, leaves=1)
+        self._account: str | None = None
         self._code = FINE
 
-    def run(self, reports: Sequence[Report]) -> int:
-        """Runs all reports and gives the worst of their exit codes."""
+    def run(self, reports: Sequence[Report], parameters: Parameters) -> int:
+        """Run all reports, and return the worst of their exit codes."""
         try:
             with self._interrupts.listening():
-                return self._run(reports)
+                return self._run(reports, parameters)
         except KeyboardInterrupt:
             complain("interrupted")
             return self._interrupts.exit_code
 
-    def _run(self, reports: Sequence[Report]) -> int:
+    def _run(self, reports: Sequence[Report], parameters: Parameters) -> int:
         try:
-            self._prepare()
-            checked = [check(each, self._parameters, self._connection) for each in reports]
+            self._connection.execute(LOSSLESS)
+            if self._arguments.history is not None:
+                self._attach_history(self._arguments.history)
+            checked = [check(each, parameters, self._connection) for each in reports]
         except Error as error:
             self._complain(str(error))
             return WRONG_USE
-        for ready in checked:
-            self._run_one(ready)
+        for each in checked:
+            self._run_one(each)
         return self._code
 
-    def _prepare(self) -> None:
-        for setting in _SETTINGS:
-            self._connection.execute(setting)
-        if self._arguments.history is not None:
-            self._desk.attach_history(self._arguments.history)
+    def _attach_history(self, target: str) -> None:
+        """Attach the database of a history as ``history``, read-only."""
+        named = Target(target, "--history")
+        try:
+            in_turn(lambda: self._attach(target))
+        except Error as error:
+            raise ParameterError(f"{_UNATTACHED}: {named.reason(str(error))}") from None
 
-    def _run_one(self, ready: Ready) -> None:
-        report = ready.report
+    def _attach(self, target: str) -> None:
+        try:
+            with in_time("the database of --history", WRONG_USE, _UNATTACHED, _ATTACH_SECONDS):
+                self._connection.execute(f"ATTACH {literal(target)} AS history (READ_ONLY)")
+        except Error as error:
+            if (other := holder(str(error))) is not None:
+                raise BusyError(f"{other} has it open") from None
+            raise
+
+    def _run_one(self, checked: CheckedReport) -> None:
+        path = checked.report.path
         try:
             with progress(self._connection, None if self._arguments.verbose else watched()):
-                outcome = self._desk.run(ready)
-            rows = outcome.table.num_rows
+                result = self._result(checked)
+            rows = result.table.num_rows
             broken = self._broken_rule(rows)
             where = ""
             if broken or not (self._arguments.quiet and self._arguments.out is None):
-                where = self._output.write(outcome)
+                where = self._writer.write(result)
         except OutputError as error:
             if error.reader_left:
                 raise BrokenPipeError from None
-            self._fail(report, str(error))
+            self._fail(checked.report, str(error))
             return
         except Error as error:
             if self._interrupts.came:
                 raise KeyboardInterrupt from None
-            self._fail(report, _in_one_line(error))
+            self._fail(checked.report, _in_one_line(error))
             return
         if broken and self._code == FINE:
             self._code = ROWS
         if broken or (where and not self._arguments.quiet):
-            counted = f"{rows} {'row' if rows == 1 else 'rows'}"
-            complain(", ".join(filter(None, [f"{report.path}: {counted}", where, broken])))
+            told = [f"{path}: {counted(rows, 'row')}", where, broken]
+            complain(", ".join(filter(None, told)))
+
+    def _result(self, checked: CheckedReport) -> ReportResult:
+        """Run a report to its last row."""
+        account = self._account_name() if self._arguments.format in WITH_FACTS else ""
+        client = self._connection.client
+        requests, doubts = list[RequestEvent](), list[Doubt]()
+        start = time.monotonic()
+        with (
+            self._connection.observed(requests.append),
+            client.doubts.observers.told(doubts.append),
+        ):
+            query = checked.prepare(self._connection)
+            _, cursor = next(self._connection.run([query], NO_PARAMETERS))
+            table = cursor.arrow()
+        seconds = time.monotonic() - start
+        note = client.servers.origin("api").clock_note if requests else ""
+        facts = RunFacts(
+            at=datetime.fromtimestamp(client.clock("api").now_ms() / 1000 - seconds, UTC),
+            account=account,
+            api=client.urls["api"],
+            parameters=checked.values,
+            requests=len(requests),
+            seconds=seconds,
+            warnings=[*([note] if note else []), *dict.fromkeys(map(str, doubts))],
+        )
+        return ReportResult(checked.report, table, facts)
+
+    def _account_name(self) -> str:
+        """The owner of the account, such as ``Ada Lovelace (ada@example.com)``."""
+        if self._account is None:
+            row = self._connection.execute(_USER).fetchone()
+            name, email = row or (None, None)
+            self._account = f"{name} ({email})" if name and email else name or email or "unknown"
+        return self._account
 
     def _broken_rule(self, rows: int) -> str:
-        """What the number of rows breaks; empty if nothing."""
         if rows and self._arguments.fail_if_rows:
             return "which --fail-if-rows makes a failure"
         if not rows and self._arguments.fail_if_empty:
@@ -192,6 +282,6 @@ class _Run:
 
 
 def _in_one_line(error: Error) -> str:
-    """What went wrong; where SQL is wrong, DuckDB shows the place in lines of its own."""
+    """The message; for wrong SQL, DuckDB shows the place on lines of its own."""
     text = str(error)
     return text if isinstance(error, ProgrammingError) else " ".join(text.split())

@@ -1,6 +1,6 @@
 """Where the shell's results go: to the terminal, or to the file of ``.output`` or ``.once``.
 
-A secret is shown once: where the chosen mode cut it or left it out, it follows in full.
+A secret is shown only once: if the chosen mode cuts it or leaves it out, it follows in full.
 """
 
 from __future__ import annotations
@@ -9,28 +9,43 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from vercel_sql.cli.output import SAMPLE, rehearse, terminal_width
-from vercel_sql.cli.shell.settings import Settings
+from vercel_sql.cli.output import SAMPLE, rehearse
 from vercel_sql.cli.streams import OutputError
+from vercel_sql.cli.terminal import terminal_width
 from vercel_sql.escapes import visible
 from vercel_sql.files import READABLE, open_private, permissions
 from vercel_sql.messages import say
 from vercel_sql.paths import named_path
-from vercel_sql.render import render_mode
+from vercel_sql.render import Options, render_mode
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Destination:
-    """Writes results as the settings say.
+@dataclass
+class Settings:
+    """The settings of a session, which dot commands change.
 
-    Args:
-        settings: the session's.
+    Attributes:
+        mode: one of the renderers' modes.
+        headers, max_rows, widths: see `Options`.
+        timer: whether to show how long each statement took.
+        confirm: whether to ask before a write is sent.
     """
+
+    mode: str = "duckbox"
+    headers: bool = True
+    max_rows: int | None = 40
+    widths: tuple[int, ...] = ()
+    timer: bool = False
+    confirm: bool = True
+
+
+class Destination:
+    """Writes results according to the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -38,39 +53,28 @@ class Destination:
         self._is_for_one = False
 
     def redirect(self, path: str, *, once: bool = False) -> None:
-        """Sends what follows, or just the next result, to a file, which is emptied.
-
-        Raises:
-            OSError: the file can't be opened, or others may change or swap it.
-        """
-        if path == os.devnull:  # nobody's, and what is written there is to be lost
+        """Send the next result, or all that follow, to a file, which is emptied first."""
+        if path == os.devnull:  # nobody's
             handle = os.open(path, os.O_WRONLY)
         else:
             flags = os.O_WRONLY | os.O_CREAT
             handle = open_private(named_path(path), flags, forbidden=READABLE)
             os.ftruncate(handle, 0)
-        file = open(handle, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until told
+        file = open(handle, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - stays open
         self.reset()
         self._file, self._is_for_one = file, once
 
     def reset(self) -> None:
-        """Sends what follows to the terminal."""
+        """Send what follows to the terminal."""
         file, self._file = self._file, None
         if file is not None:
             file.close()
 
     def require_ready(self, *, has_secrets: bool) -> None:
-        """Finds out whether a result can be written, before anything is sent that gives it.
-
-        Args:
-            has_secrets: whether it is shown this once.
-
-        Raises:
-            OutputError: it can't.
-        """
+        """Raise `OutputError` if a result can't be written, before anything makes one."""
         if self._file is not None and not os.fstat(self._file.fileno()).st_nlink:
             raise OutputError(
-                "the output file was deleted: .output names another. Nothing was sent",
+                "the output file was deleted: choose another with .output. Nothing was sent",
                 reader_left=False,
             )
         if self._file is not None and has_secrets:
@@ -78,17 +82,7 @@ class Destination:
         rehearse(lambda out: self._render(SAMPLE, out, terminal_width(), frozenset(["secret"])))
 
     def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
-        """Writes a result.
-
-        Args:
-            table: its rows.
-            secrets: the columns that are shown this once.
-            whole: whether no row is left out, whatever ``.maxrows`` says.
-
-        Raises:
-            OSError: it can't be written.
-            OutputError: others may read the file, and there are secrets.
-        """
+        """Write a result; `whole` shows all rows, whatever ``.maxrows`` says."""
         if self._file is None:
             self._to_terminal(table, secrets, whole)
             return
@@ -99,11 +93,7 @@ class Destination:
                 self.reset()
 
     def write_lines(self, *lines: str) -> None:
-        """Writes lines that are not a result, such as the names of tables.
-
-        Raises:
-            OSError: they can't be written.
-        """
+        """Write lines that are not a result, such as the names of tables."""
         say(*lines, out=self._file or sys.stdout)
         if self._is_for_one:
             self.reset()
@@ -141,34 +131,24 @@ class Destination:
         whole: bool = False,
     ) -> None:
         settings = self._settings
-        options = replace(settings.options, max_rows=None) if whole else settings.options
-        render_mode(
-            table,
-            settings.mode,
-            out,
-            width=width,
-            secret_columns=secrets,
-            options=options,
-        )
+        max_rows = None if whole else settings.max_rows
+        options = Options(max_rows=max_rows, headers=settings.headers, widths=settings.widths)
+        render_mode(table, settings.mode, out, width=width, secret_columns=secrets, options=options)
 
 
 def _require_own(file: TextIO) -> None:
-    """Refuses a file for secrets that others may read.
-
-    Raises:
-        OutputError: they may.
-    """
+    """Refuse to write secrets to a file that others may read."""
     mode = permissions(os.fstat(file.fileno()))
     if mode & 0o077:
         raise OutputError(
-            f"the output file may be read by others (mode {mode:04o}), and the rows hold "
-            "secrets: run chmod 600 on it",
+            f"others can read the output file (mode {mode:04o}), and the rows contain secrets: "
+            "run chmod 600 on it",
             reader_left=False,
         )
 
 
 def _write_missing(table: pa.Table, secrets: frozenset[str], shown: str) -> None:
-    """Writes the secrets that stand nowhere in what was shown to the terminal, in full."""
+    """Write the secrets that were not shown in full to the terminal."""
     wanted = {name.casefold() for name in secrets}
     names = [name for name in table.column_names if name.casefold() in wanted]
     rows = list(zip(*(_texts(table.column(name)) for name in names), strict=True))

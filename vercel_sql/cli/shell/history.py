@@ -1,4 +1,4 @@
-"""The shell's history in a file, which never holds a secret."""
+"""The shell's history in a file that never contains a secret."""
 
 from __future__ import annotations
 
@@ -22,24 +22,21 @@ from vercel_sql.files import (
 )
 from vercel_sql.sql.masking import masked_statement
 
-__all__ = ["MaskedHistory", "masked_statement"]
-
 _ENTRIES = 10_000
 _LONGEST = 50_000
 _LOCK_SECONDS = 2.0
 
 
 class MaskedHistory(FileHistory):
-    """What was entered, in a file of mode 0600, with what is secret in it masked.
+    """The entries in a file of mode 0600, with their secrets masked.
 
-    The entries of the running session are masked as well, so that none can be called back to the
-    screen. A file that can't be read or written is no error: the shell goes on without it. Any
-    number of shells may share one file. It holds the last 10,000 entries; a text of more than
-    50,000 characters is not kept at all.
+    The entries of the current session are masked as well, so that no secret can be recalled to the
+    screen. If the file can't be read or written, the shell continues without it. Shells may share
+    a file. It keeps the last 10,000 entries, and none of more than 50,000 characters.
 
     Args:
-        path: the file; it is made at the first entry, in a folder of mode 0700.
-        mask: masks the secrets that are known, such as `Redactor.mask`.
+        path: the file; it is created at the first entry, in a folder of mode 0700.
+        mask: masks known secrets, such as `Redactor.mask`.
     """
 
     def __init__(self, path: str | os.PathLike[str], mask: Callable[[str], str]) -> None:
@@ -48,18 +45,18 @@ class MaskedHistory(FileHistory):
         self._mask = mask
 
     def append_string(self, string: str) -> None:
-        """Keeps an entry for this session and the next ones."""
+        """Keep an entry for this session and later ones."""
         if len(string) > _LONGEST:
             return
         try:
             masked = self._masked(string)
         except Exception:
-            # What can't be masked is not kept; to tell of it would end the shell's prompt.
+            # What can't be masked is not kept; an error here would end the prompt.
             return
         super().append_string(masked)
 
     def store_string(self, string: str) -> None:
-        """Appends an entry to the file."""
+        """Append an entry to the file."""
         lines = "".join(f"+{line}\n" for line in self._masked(string).split("\n"))
         entry = f"\n# {datetime.now()}\n{lines}".encode("utf-8", "replace")
         with suppress(OSError), self._locked():
@@ -79,7 +76,7 @@ class MaskedHistory(FileHistory):
         return self._mask(masked_statement(string))
 
     def _drop_oldest(self) -> None:
-        """Writes the file anew, without its oldest entries, if it has more than it is to hold."""
+        """Rewrite the file without its oldest entries if it has too many."""
         if not self._path.exists():
             return
         with self._locked():
@@ -96,16 +93,12 @@ class MaskedHistory(FileHistory):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keeps other shells away from the file meanwhile.
-
-        Raises:
-            OSError: there can be no lock, or another shell holds it for too long.
-        """
+        """Lock out other shells; OSError if one holds the lock for too long."""
         from filelock import FileLock
 
         make_private(self._path.parent)
         lock = self._path.with_name(f"{self._path.name}.lock")
-        # The library opens whatever is there, and empties it.
+        # The library opens any file there, and empties it.
         os.close(open_for_appending(lock, forbidden=READABLE))
         with FileLock(lock, timeout=_LOCK_SECONDS, mode=0o600):
             yield

@@ -1,4 +1,4 @@
-"""What is entered, read into dot commands and SQL: when it is finished, and what is which."""
+"""Splits entries into dot commands and SQL, and tells when an entry is complete."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from vercel_sql.sql.quoting import scan
 _BARE: Mapping[str, str] = MappingProxyType(
     {"exit": ".exit", "quit": ".quit", "help": ".help", "\\q": ".quit", "\\?": ".help"}
 )
-"""What people type who know other shells, where it is all that they type."""
+"""Habits from other shells, accepted as a whole entry."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A dot command, or SQL that stands between two of them.
+    """A dot command, or the SQL between two of them.
 
     Attributes:
-        text: what is written; SQL has empty lines before it, so that its lines keep their numbers.
+        text: the text; SQL begins with empty lines, so that its lines keep their numbers.
         is_command: whether it is a dot command.
     """
 
@@ -29,15 +29,15 @@ class Entry:
 
 
 def is_finished(text: str) -> bool:
-    """Whether nothing is missing: the last statement has its semicolon, and no quote is open."""
+    """Whether the last statement has its semicolon, and no quote is open."""
     entries = split(text)
     return not entries or entries[-1].is_command or _is_whole(entries[-1].text)
 
 
 def split(text: str) -> list[Entry]:
-    """Reads a text into its dot commands and SQL, in order; blank SQL is left out.
+    """Split a text into its dot commands and SQL, in order, without blank SQL.
 
-    A line that begins with a dot is a command where no statement is under way.
+    A line that begins with a dot is a command unless it is inside a statement.
     """
     bare = _BARE.get(text.strip().rstrip(";").casefold())
     if bare is not None:
@@ -66,7 +66,7 @@ def _is_whole(sql: str) -> bool:
 
 
 def _is_blank(sql: str) -> bool:
-    """Whether there is nothing but blanks and comments."""
+    """Whether there are only blanks and comments."""
     if not sql.strip():
         return True
     quoting = scan(sql)

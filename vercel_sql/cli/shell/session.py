@@ -1,4 +1,4 @@
-"""A session of the shell: carries out what is entered, and knows nothing of how it is entered."""
+"""A session of the shell: runs entries, wherever they come from."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from typing import Any
 
 from vercel_sql import Connection
 from vercel_sql.api import RequestEvent
-from vercel_sql.cli.exit_codes import FINE
+from vercel_sql.cli import FINE
 from vercel_sql.cli.inputs import ScriptText
-from vercel_sql.cli.running import Manner, Runner
-from vercel_sql.cli.shell.commands import LeaveShell, run_command
-from vercel_sql.cli.shell.destination import Destination
-from vercel_sql.cli.shell.dot import CommandError
+from vercel_sql.cli.runner import Runner, RunnerOptions
+from vercel_sql.cli.shell.commands import CommandError, LeaveShell, run_command
+from vercel_sql.cli.shell.destination import Destination, Settings
 from vercel_sql.cli.shell.reading import split
-from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError, WaitTooLongError
 from vercel_sql.messages import complain, say
 from vercel_sql.sql import NO_PARAMETERS
@@ -27,23 +25,17 @@ from vercel_sql.sql.running import Plan
 
 _TERMINATED = 128 + signal.SIGTERM
 _WITHOUT_LOGIN = "To try things out without an account, run vercel-sql shell --demo."
-_UNBOUND = "In the shell, write the value itself in its place."
+_UNBOUND = "In the shell, write the value in its place."
 _NESTING = 20  # files that .read one another
 
 
 class Session:
-    """What a person has open: a connection, the settings, and what the last statement did.
+    """A connection, the settings, and the requests of the last statement.
 
     Args:
         connection: the connection.
         ask: asks the person whether a write may be sent.
-        watched: whether a line says how far a long statement is.
-
-    Attributes:
-        connection: the connection.
-        settings: what is set.
-        destination: where results go.
-        events: the requests of the last statement.
+        watched: whether to show the progress of a long statement.
     """
 
     def __init__(
@@ -55,7 +47,7 @@ class Session:
         self.events: list[RequestEvent] = []
         self._ask = ask
         self._depth = 0
-        manner = Manner(
+        options = RunnerOptions(
             prefix="",
             locate_sole=False,
             watched=watched,
@@ -66,52 +58,39 @@ class Session:
             },
             unbound=_UNBOUND,
             approve=self._approve,
-            around=self._noted,
+            around=self._observed,
             leaves=2,
         )
-        self._runner = Runner(connection, self.destination, manner)
+        self._runner = Runner(connection, self.destination, options)
 
     def enter(self, text: str) -> bool:
-        """Carries out what was entered, and says whether all of it went well.
-
-        Raises:
-            LeaveShell: the shell is to end.
-        """
-        return self._carry_out(text, "")
+        """Run an entry, and return whether all of it succeeded."""
+        return self._run_entry(text, "")
 
     def read(self, text: str, source: str) -> None:
-        """Carries out the text of a file, up to its first error.
-
-        Raises:
-            CommandError: something in it failed, and was told.
-            LeaveShell: the shell is to end.
-        """
+        """Run the text of a file, up to its first error."""
         if self._depth >= _NESTING:
-            raise CommandError(f"{source} is read by itself, or files are nested too deeply")
+            raise CommandError(f"{source} reads itself, or files are nested too deeply")
         self._depth += 1
         try:
-            if not self._carry_out(text, source):
+            if not self._run_entry(text, source):
                 raise CommandError(f"stopped reading {source}")
         finally:
             self._depth -= 1
 
     def say(self, *lines: str) -> None:
-        """Tells the person something that is not a result."""
+        """Show something that is not a result."""
         say(*map(self._runner.mask, lines), out=sys.stdout)
 
     def rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """The rows of a query of the shell's own.
-
-        Raises:
-            Error: it failed.
-        """
+        """The rows of one of the shell's own queries."""
         return self.connection.execute(query, dict(parameters)).fetchall()
 
     def close(self) -> None:
-        """Closes the file that results go to."""
+        """Close the output file."""
         self.destination.reset()
 
-    def _carry_out(self, text: str, source: str) -> bool:
+    def _run_entry(self, text: str, source: str) -> bool:
         for entry in split(text):
             if entry.is_command:
                 done = self._command(entry.text)
@@ -131,7 +110,7 @@ class Session:
         except (CommandError, Error) as error:
             self._runner.complain(str(error))
         except OSError as error:
-            complain(f"that can't be written: {error.strerror or 'unknown error'}", "")
+            complain(f"the output can't be written: {error.strerror or 'unknown error'}", "")
         except KeyboardInterrupt:
             complain("interrupted", "")
             if self._runner.stop_code == _TERMINATED:
@@ -143,12 +122,12 @@ class Session:
     def _approve(self, plan: Plan) -> bool:
         try:
             return not self.settings.confirm or self._ask(plan)
-        except KeyboardInterrupt:  # it answers the question; the shell goes on
+        except KeyboardInterrupt:  # it answers the question; the shell continues
             return False
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Notes the requests of a statement, and says how long it took where that is wanted."""
+    def _observed(self) -> Iterator[None]:
+        """Record the requests of a statement, and show how long it took if asked to."""
         self.events = []
         began, before = time.perf_counter(), os.times()
         try:

@@ -1,4 +1,4 @@
-"""Reads what a person enters: with editing, history and completion where the terminal can."""
+"""Reads entries: with editing, history, completion and colours if the terminal is capable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import Any, ClassVar
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import Completer
@@ -16,9 +16,12 @@ from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import History
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.lexers import Lexer
-from prompt_toolkit.styles import BaseStyle
+from prompt_toolkit.lexers import Lexer, PygmentsLexer
+from prompt_toolkit.styles import BaseStyle, DummyStyle, Style
 from prompt_toolkit.utils import is_dumb_terminal
+from pygments import token
+from pygments.lexer import inherit, words
+from pygments.lexers.sql import PostgresLexer
 
 from vercel_sql.cli.shell.commands import LeaveShell
 from vercel_sql.cli.shell.reading import is_finished
@@ -26,42 +29,13 @@ from vercel_sql.cli.shell.reading import is_finished
 TERMINATED = 128 + signal.SIGTERM
 
 
-class Reader(Protocol):
-    """Where entries come from."""
-
-    def read(self) -> str:
-        """The next entry.
-
-        Raises:
-            EOFError: there are no more.
-            KeyboardInterrupt: what was typed is to be forgotten.
-            LeaveShell: the shell was told to end.
-        """
-
-    def redraw(self) -> None:
-        """Shows the prompt again, which may say something else by now; from any thread."""
-
-
 class EditingReader:
-    """Reads with editing of several lines, history and completion.
-
-    Args:
-        prompt: gives the prompt's text.
-        history: what was entered before.
-        completer: completes.
-        lexer: highlights.
-        style: the colours for that.
-    """
+    """Reads with multi-line editing, history and completion."""
 
     def __init__(
-        self,
-        prompt: Callable[[], str],
-        *,
-        history: History,
-        completer: Completer,
-        lexer: Lexer,
-        style: BaseStyle,
+        self, prompt: Callable[[], str], *, history: History, completer: Completer
     ) -> None:
+        self._is_terminated = False
         self._session: PromptSession[str] = PromptSession(
             message=prompt,
             multiline=True,
@@ -72,8 +46,8 @@ class EditingReader:
             completer=completer,
             complete_while_typing=False,
             complete_in_thread=True,
-            lexer=lexer,
-            style=style,
+            lexer=lexer(),
+            style=style(),
             include_default_pygments_style=False,
             key_bindings=_bindings(),
             enable_suspend=True,
@@ -81,37 +55,42 @@ class EditingReader:
         )
 
     def read(self) -> str:
-        """The next entry; see `Reader`."""
+        """The next entry; EOFError at the end, KeyboardInterrupt to discard what was typed."""
         before = signal.signal(signal.SIGTERM, self._end)
         try:
-            return self._session.prompt()
+            entry = self._session.prompt()
         finally:
             signal.signal(signal.SIGTERM, before)
+        if self._is_terminated:
+            raise LeaveShell(TERMINATED)
+        return entry
 
     def redraw(self) -> None:
-        """Shows the prompt again; from any thread."""
+        """Show the prompt again; from any thread."""
         self._session.app.invalidate()
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         app = self._session.app
         if app.loop is None or not app.is_running:
             raise LeaveShell(TERMINATED)
-        # The terminal is put back as it was by the application's own end.
-        app.loop.call_soon_threadsafe(lambda: app.exit(exception=LeaveShell(TERMINATED)))
+        self._is_terminated = True
+        app.loop.call_soon_threadsafe(self._exit)
+
+    def _exit(self) -> None:
+        """End the application, which restores the terminal, unless an entry has ended it."""
+        app = self._session.app
+        if app.is_running and not app.is_done:
+            app.exit(exception=LeaveShell(TERMINATED))
 
 
 class PlainReader:
-    """Reads line by line, for terminals that can't move their cursor.
-
-    Args:
-        prompt: gives the prompt's text.
-    """
+    """Reads line by line, on terminals that can't move the cursor."""
 
     def __init__(self, prompt: Callable[[], str]) -> None:
         self._prompt = prompt
 
     def read(self) -> str:
-        """The next entry; see `Reader`."""
+        """The next entry; EOFError at the end, KeyboardInterrupt to discard what was typed."""
         prompt, lines = self._prompt(), list[str]()
         while True:
             sys.stdout.write(_continuation(len(prompt)) if lines else prompt)
@@ -123,13 +102,10 @@ class PlainReader:
             if is_finished("\n".join(lines)):
                 return "\n".join(lines)
 
-    def redraw(self) -> None:
-        """Nothing: what was written stays."""
-
 
 @contextmanager
 def unechoed_controls() -> Iterator[None]:
-    """Keeps the terminal from writing ``^C`` before what is said about a statement's end."""
+    """Keep the terminal from showing ``^C`` before the message about an interrupted statement."""
     try:
         import termios
     except ImportError:  # Windows
@@ -146,7 +122,7 @@ def unechoed_controls() -> Iterator[None]:
 
 
 def can_edit() -> bool:
-    """Whether the terminal can do more than write line after line."""
+    """Whether the terminal can move its cursor."""
     return not is_dumb_terminal(os.environ.get("TERM", ""))
 
 
@@ -161,10 +137,61 @@ def _bindings() -> KeyBindings:
     def _enter(event: KeyPressEvent) -> None:
         buffer = event.current_buffer
         if buffer.complete_state is not None and buffer.complete_state.current_completion:
-            buffer.complete_state = None  # what was chosen from the menu stands there already
+            buffer.complete_state = None  # the choice from the menu is in the text already
         elif is_finished(buffer.text):
             buffer.validate_and_handle()
         else:
             buffer.newline(copy_margin=False)
 
     return bindings
+
+
+_WORDS = """
+    ASOF DESCRIBE EXEC EXTENDED GLOB INSTALL METHOD METHODS PIVOT PRAGMA QUALIFY RESOURCES SERVICES
+    SUMMARIZE UNPIVOT USE
+"""
+
+# The terminal's own colours, which its theme keeps readable.
+_COLOURS = {
+    "pygments.keyword": "bold ansiblue",
+    "pygments.literal.string": "ansigreen",
+    "pygments.literal.number": "ansicyan",
+    "pygments.comment": "italic ansibrightblack",
+    "pygments.name.variable": "ansimagenta",
+    "pygments.name.builtin": "ansicyan",
+    "pygments.name.builtin.pseudo": "bold ansimagenta",
+}
+
+
+class VercelSqlLexer(PostgresLexer):
+    """PostgreSQL's lexer, which knows ``$$`` and nested comments, plus DuckDB's syntax."""
+
+    name = "vercel-sql"
+    aliases: ClassVar[list[str]] = []
+    filenames: ClassVar[list[str]] = []
+
+    tokens: ClassVar[dict[str, Any]] = {
+        "root": [
+            (r"(?m)^[ \t]*\.[a-z]+\b", token.Name.Builtin.Pseudo),
+            (r"\{\{\s*\w+\s*\}\}", token.Name.Variable),
+            (r"@@?[^\W\d]\w*", token.Name.Variable),
+            (r"(?s)\$((?:[^\W\d]\w*)?)\$.*?(?:\$\1\$|\Z)", token.String),
+            (r"(?s)e'(?:\\.|''|[^'\\])*(?:'|\Z)", token.String),
+            (r"\$\w+", token.Name.Variable),
+            (r"\.(?!\d)", token.Punctuation),
+            (words(_WORDS.split(), suffix=r"\b"), token.Keyword),
+            inherit,
+        ],
+    }
+
+
+def lexer() -> Lexer:
+    """The highlighting of entries."""
+    return PygmentsLexer(VercelSqlLexer)
+
+
+def style() -> BaseStyle:
+    """The colours; none if ``NO_COLOR`` is set or the terminal is dumb."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return DummyStyle()
+    return Style.from_dict(_COLOURS)

@@ -1,7 +1,9 @@
-"""Runs statements and writes their results; says what went wrong, and loses no secret to it."""
+"""Runs statements and writes their results; reports what went wrong, and loses no secret to it."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -9,18 +11,24 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from vercel_sql import Connection, Cursor
+from vercel_sql.api.logger import also_masking
 from vercel_sql.api.redaction import Redactor
-from vercel_sql.cli.exit_codes import FAILED, FINE, WRONG_USE
-from vercel_sql.cli.inputs import ScriptText
-from vercel_sql.cli.output import rescued, watched
-from vercel_sql.cli.streams import OutputError
+from vercel_sql.cli import FAILED, FINE, WRONG_USE
+from vercel_sql.cli.inputs import ScriptText, read_inputs
+from vercel_sql.cli.options import opened
+from vercel_sql.cli.output import LOSSLESS, Printer, rescued
+from vercel_sql.cli.streams import OutputError, is_closed
+from vercel_sql.cli.terminal import watched
 from vercel_sql.errors import (
     APIError,
     Error,
+    MissingTokenError,
     ParameterError,
     PartialWriteError,
     RotationError,
     StatementCancelledError,
+    TooManyWritesError,
+    WaitTooLongError,
 )
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import complain
@@ -32,87 +40,92 @@ from vercel_sql.sql.running import Plan, what_is_left
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SETTINGS = (
-    # The renderers write every type exactly, and for that have to be given it exactly.
-    "SET arrow_lossless_conversion = true",
+_HINTS: Mapping[type[Error], str] = MappingProxyType(
+    {
+        MissingTokenError: "The command line takes it from --token-file FILE, VERCEL_TOKEN or a "
+        "login; to try things out without one, run vercel-sql demo.",
+        TooManyWritesError: "(here: --max-writes N)",
+        WaitTooLongError: "(here: --max-wait SECONDS)",
+    }
 )
-_NO_HINTS: Mapping[type[Error], str] = MappingProxyType({})
 
 
 class Writer(Protocol):
     """Where results go."""
 
     def require_ready(self, *, has_secrets: bool) -> None:
-        """Finds out whether rows can be written, before anything is sent that gives them.
-
-        Args:
-            has_secrets: whether they are shown this once.
-
-        Raises:
-            OutputError: they can't.
-        """
+        """Raise `OutputError` if rows can't be written, before anything is sent that makes them."""
 
     def write(
         self, table: pa.Table | PlainRows, secrets: frozenset[str], *, whole: bool = False
     ) -> None:
-        """Writes rows; the secret columns are shown this once.
-
-        Args:
-            table: the rows.
-            secrets: the secret columns.
-            whole: whether no row is left out on a terminal either.
-
-        Raises:
-            OSError: it could not.
-        """
+        """Write rows, whose secret columns are shown only once; `whole` leaves out none."""
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How one of the doors runs statements and tells what happens.
+class RunnerOptions:
+    """How the command line or the shell runs statements.
 
     Attributes:
-        prefix: what each complaint begins with.
-        locate_sole: whether the place of an error is said where there is one statement only.
-        watched: whether somebody may want to see how far a long statement is.
-        hints: what to do about an error of some kind; the first that fits is said.
-        unbound: what to do about a placeholder without a value, or a value without one.
+        prefix: the beginning of each error message.
+        locate_sole: whether errors of a sole statement say where it is.
+        watched: whether to show the progress of a long statement.
+        hints: what to do about a kind of error; the first that fits is shown.
+        unbound: what to do about placeholders without values, and the reverse.
         approve: asked before a write sends anything; None allows all.
-        around: what is entered for each statement, and left when its result is written.
-        leaves: which signal ends the process where DuckDB does not stop; 0 for none.
+        around: entered for each statement, and left when its result is written.
+        leaves: which signal ends the process if DuckDB doesn't stop; 0 for none.
     """
 
     prefix: str = "vercel-sql: "
     locate_sole: bool = True
     watched: bool = True
-    hints: Mapping[type[Error], str] = field(default_factory=lambda: _NO_HINTS)
-    unbound: str = ""
+    hints: Mapping[type[Error], str] = field(default_factory=lambda: _HINTS)
+    unbound: str = "Values are given as --param NAME=VALUE."
     approve: Callable[[Plan], bool] | None = None
     around: Callable[[], AbstractContextManager[object]] = nullcontext
-    leaves: int = 0
+    leaves: int = 1
+
+
+def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run the scripts of the command line, and return the exit code."""
+    if is_closed(sys.stdout):
+        parser.error("standard output is closed, and results would be lost; nothing was run")
+    inputs = read_inputs(arguments, parser)
+    try:
+        connection = opened(arguments)
+    except Error as error:
+        # No statement has run: an option names something unusable.
+        complain(str(error))
+        return WRONG_USE
+    with connection:
+        options = RunnerOptions(watched=not arguments.verbose)
+        runner = Runner(connection, Printer(arguments.format), options, inputs.hidden)
+        with also_masking(runner.mask):
+            return runner.run(inputs.scripts, inputs.parameters)
 
 
 class Runner:
-    """Runs scripts on one connection: each stops at its first error, after its rows were written.
+    """Runs scripts on one connection; a script stops at its first error, after its rows.
 
     Args:
         connection: the connection; the runner answers its `approve`.
         writer: where results go.
-        manner: how.
-        hidden: values that no message repeats. What came from files may be secret, but only here:
-            results and requests may show it.
+        options: how.
+        hidden: values that no message repeats. They come from files and may be secret, but results
+            and requests may show them.
     """
 
     def __init__(
         self,
         connection: Connection,
         writer: Writer,
-        manner: Manner | None = None,
+        options: RunnerOptions,
         hidden: Sequence[str] = (),
     ) -> None:
         self._connection = connection
         self._writer = writer
-        self._manner = manner or Manner()
+        self._options = options
         self._hidden = Redactor()
         for value in hidden:
             self._hidden.add(value)
@@ -120,22 +133,20 @@ class Runner:
         self._progress = Progress()
         self._running: tuple[ScriptText, Statement] | None = None
         self._is_sole = False
-        # Whether the statement may have sent something that changes anything.
-        self._is_approved = False
+        self._is_approved = False  # the statement may have sent a write
         connection.approve = self._approve
-        for setting in _SETTINGS:
-            connection.execute(setting)
+        connection.execute(LOSSLESS)
 
     def mask(self, text: str) -> str:
         """The text without anything that is secret."""
         return self._hidden.mask(self._connection.client.redactor.mask(text))
 
     def complain(self, text: str) -> None:
-        """Says what went wrong."""
-        complain(self.mask(text), self._manner.prefix)
+        """Report what went wrong."""
+        complain(self.mask(text), self._options.prefix)
 
     def run(self, scripts: Sequence[ScriptText], parameters: Parameters) -> int:
-        """Runs all statements and gives the exit code."""
+        """Run all statements, and return the exit code."""
         self._running = None
         try:
             with self.stoppable():
@@ -145,20 +156,20 @@ class Runner:
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
-        """Stops DuckDB too where a signal comes, and raises KeyboardInterrupt for it."""
+        """Let a signal stop DuckDB too, and raise KeyboardInterrupt."""
         self._interrupts = interrupts = Interrupts(
-            self._connection.interrupt, leaves=self._manner.leaves
+            self._connection.interrupt, leaves=self._options.leaves
         )
         try:
             with interrupts.listening():
                 yield
         finally:
-            if interrupts.came:  # which of those that were nested does not matter
+            if interrupts.came:  # of nested ones, any will do
                 self._interrupts = interrupts
 
     @property
     def stop_code(self) -> int:
-        """The exit code that belongs to the signal that came last."""
+        """The exit code for the last signal."""
         return self._interrupts.exit_code
 
     def _run(self, scripts: Sequence[ScriptText], parameters: Parameters) -> int:
@@ -172,14 +183,14 @@ class Runner:
         try:
             results = self._connection.run([s for _, s in statements], parameters)
         except ParameterError as error:
-            self.complain(f"{error} {self._manner.unbound}")
+            self.complain(f"{error} {self._options.unbound}")
             return WRONG_USE
         except Error as error:
             return self._failed(error, "")
         self._is_sole = len(statements) == 1
         for number, self._running in enumerate(statements, start=1):
             self._is_approved = False
-            with self._manner.around():
+            with self._options.around():
                 code = self._run_next(results, last=number == len(statements))
             if code != FINE:
                 return code
@@ -201,10 +212,10 @@ class Runner:
         return FINE
 
     def _write_next(self, results: Iterator[tuple[Statement, Cursor]]) -> None:
-        """Runs a statement and writes its result, read to its end first: never half of one."""
+        """Run a statement, and write its result once it is complete."""
         with (
             progress(self._connection, watched())
-            if self._manner.watched
+            if self._options.watched
             else nullcontext(Progress()) as bar
         ):
             self._progress = bar
@@ -223,25 +234,17 @@ class Runner:
     def _put(
         self, table: pa.Table | PlainRows, secrets: frozenset[str], *, whole: bool = False
     ) -> None:
-        """Writes rows; what can't be written and is shown this once is put elsewhere.
-
-        Raises:
-            OutputError: they can't be written.
-        """
+        """Write rows; secrets that can't be written are saved elsewhere."""
         with rescued(table, secrets, self._connection.client.create_results):
             self._writer.write(table, secrets, whole=whole)
 
     def _approve(self, plan: Plan) -> bool:
-        """Asks whoever has to be asked, and has the progress count towards what is coming.
-
-        Raises:
-            OutputError: the result could not be shown, so nothing is to be sent.
-        """
+        """Ask for approval if necessary, and let the progress count the coming requests."""
         self._writer.require_ready(has_secrets=plan.makes_secret)
-        if self._manner.approve is not None:
+        if self._options.approve is not None:
             self._progress.clear()
             with self._interrupts.asking():
-                if not self._manner.approve(plan):
+                if not self._options.approve(plan):
                     return False
         elif plan.pace.forecasts:
             self._progress.clear()
@@ -251,25 +254,21 @@ class Runner:
         return True
 
     def _partly_failed(self, error: PartialWriteError) -> int:
-        """Writes what was done: it can't be undone, and its secrets are shown only once."""
+        """Write what was done: it can't be undone, and its secrets are shown only once."""
         if error.table is not None:
             try:
                 # Nobody can ask for this list again.
                 self._put(error.table, self._secret_columns(error.table), whole=True)
             except OutputError as unwritten:
-                complain(str(unwritten), self._manner.prefix)
+                complain(str(unwritten), self._options.prefix)
         was_stopped = self._interrupts.came and not isinstance(error.cause, APIError)
         if was_stopped and not isinstance(error, RotationError):
             return self._interrupted(error)
-        text = error.placed("in the output")
-        self.complain(f"{self._place()}{text}")
+        self.complain(f"{self._place()}{error.placed('in the output')}")
         return self._interrupts.exit_code if was_stopped else FAILED
 
     def _secret_columns(self, table: pa.Table) -> frozenset[str]:
-        """The columns with a value that is known as secret; all, should there be none.
-
-        What was deleted has none that anybody would want to keep.
-        """
+        """The columns with a known secret, or all; none for DELETE, whose secrets are void."""
         if self._running and isinstance(self._running[1], Delete):
             return frozenset()
         mask = self._connection.client.redactor.mask
@@ -293,25 +292,25 @@ class Runner:
         return self._interrupts.exit_code
 
     def _changed_nothing(self, error: BaseException) -> bool:
-        """Whether it is known of the statement that was stopped that it changed nothing."""
+        """Whether the interrupted statement is known to have changed nothing."""
         if not self._is_approved:
             return True
-        # A KeyboardInterrupt takes the place of what the statement itself says.
+        # A KeyboardInterrupt replaces the statement's own error.
         told = error.__context__ if isinstance(error, KeyboardInterrupt) else error
         return isinstance(told, StatementCancelledError) and told.nothing_changed
 
     def _in_doubt(self) -> str:
-        """What to do where it is not known what came of the request that was under way."""
+        """What to do if the outcome of the interrupted request is unknown."""
         text = (
-            ". The request that was under way may have been carried out all the same: "
-            "list the table before you repeat the statement"
+            ". The outcome of the request in progress is unknown: list the table before you "
+            "repeat the statement"
         )
         if self._running and isinstance(self._running[1], Delete):
             return text
-        return f"{text}, or run vercel-sql recover, which tells whether a token was made"
+        return f"{text}, or run vercel-sql recover to see whether a token was made"
 
     def _failed(self, error: Exception, place: str) -> int:
-        hints = [hint for kind, hint in self._manner.hints.items() if isinstance(error, kind)]
+        hints = [hint for kind, hint in self._options.hints.items() if isinstance(error, kind)]
         self.complain(" ".join([f"{place}{error}", *hints[:1]]))
         return FAILED
 
@@ -319,7 +318,7 @@ class Runner:
         if self._running is None:
             return ""
         script, statement = self._running
-        if self._is_sole and not script.source and not self._manner.locate_sole:
+        if self._is_sole and not script.source and not self._options.locate_sole:
             return ""
         source = f" of {script.source}" if script.source else ""
         return f"in the statement at {statement.fragment.position}{source}: "
