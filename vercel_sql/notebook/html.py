@@ -8,8 +8,7 @@ from html import escape
 import pyarrow as pa
 
 from vercel_sql.escapes import visible
-from vercel_sql.render.kinds import is_number
-from vercel_sql.render.result import Result
+from vercel_sql.render.result import Result, is_number
 
 _LEFT = ' style="text-align: left"'
 
@@ -21,9 +20,7 @@ def to_html(table: pa.Table, notes: Sequence[str]) -> str:
         head = "".join(
             f"<th{style}>{_text(name)}</th>" for name, style in zip(result.names, left, strict=True)
         )
-        body = "".join(
-            f"<tr>{_cells(row, left)}</tr>\n" for _, rows in result.texts() for row in rows
-        )
+        body = "".join(f"<tr>{_cells(row, left)}</tr>\n" for rows in result.texts() for row in rows)
     below = "".join(f"<p>{_text(note)}</p>\n" for note in notes)
     return (
         f'<table border="1" class="dataframe">\n<thead><tr>{head}</tr></thead>\n'

@@ -19,7 +19,7 @@ def secrets_in(table: pa.Table, mask: Mask) -> frozenset[str]:
     if not places:
         return frozenset()
     with Result(table.select(places)) as result:
-        for _, rows in result.texts():
+        for rows in result.texts():
             for at, texts in zip(places, zip(*rows, strict=True), strict=True):
                 # As one text: a secret is looked for once, and not in each of a million values.
                 joined = "\0".join(text for text in texts if text is not None)
@@ -49,7 +49,7 @@ def masked(table: pa.Table, secret_columns: frozenset[str], mask: Mask) -> pa.Ta
     """
     wanted = {name.lower() for name in secret_columns}
     with Result(table) as result:
-        rows = [row for _, some in result.texts() for row in some]
+        rows = [row for some in result.texts() for row in some]
     for at, name in enumerate(table.column_names):
         texts = [row[at] for row in rows]
         if name.lower() in wanted:

@@ -11,12 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TextIO
 
-from vercel_sql.render.kinds import is_number
-from vercel_sql.render.options import Options
-from vercel_sql.render.result import Result
-from vercel_sql.render.secret import Row
-from vercel_sql.render.sql_text import identifier, literal
-from vercel_sql.render.texts import display_width, padded
+from vercel_sql.escapes import respelt
+from vercel_sql.render.result import Options, Result, Row, is_number, quoted, text_literal
+from vercel_sql.render.terminal import display_width, padded
 
 
 class Records:
@@ -46,7 +43,7 @@ def write(result: Result, out: TextIO, mode: str, options: Options) -> int:
     records = MODES[mode](result, options)
     out.write(records.header)
     count = 0
-    for _, rows in result.texts():
+    for rows in result.texts():
         for row in rows:
             out.write((records.between if count else "") + records.row(row))
             count += 1
@@ -142,9 +139,26 @@ class _Literals(Records):
 
     def _values(self, row: Row) -> str:
         return ",".join(
-            "NULL" if text is None else text if bare and text not in _NO_LITERALS else literal(text)
+            "NULL"
+            if text is None
+            else text
+            if bare and text not in _NO_LITERALS
+            else _literal(text)
             for text, bare in zip(row, self._bare, strict=True)
         )
+
+
+def _literal(text: str) -> str:
+    """A string as an SQL expression on one line, without control and invisible characters."""
+    literal = text_literal(text)
+    spelt = respelt(literal, lambda character: f"', chr({ord(character)}), '")
+    return literal if spelt == literal else f"concat({spelt})"
+
+
+def _identifier(name: str, keywords: frozenset[str]) -> str:
+    """A name as DuckDB writes it: quoted where it is a keyword or not plain."""
+    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII)
+    return name if plain and name.lower() not in keywords else quoted(name)
 
 
 _NO_LITERALS = frozenset(("nan", "inf", "-inf", "-nan"))
@@ -156,7 +170,7 @@ class _Quote(_Literals):
     def __init__(self, result: Result, options: Options) -> None:
         super().__init__(result, options)
         if options.headers:
-            self.header = ",".join(map(literal, result.names)) + "\n"
+            self.header = ",".join(map(_literal, result.names)) + "\n"
 
     def row(self, row: Row) -> str:
         return self._values(row) + "\n"
@@ -166,8 +180,8 @@ class _Insert(_Literals):
     def __init__(self, result: Result, options: Options) -> None:
         super().__init__(result, options)
         keywords = result.keywords()
-        names = ",".join(identifier(name, keywords) for name in result.names)
-        table = identifier(options.table_name, keywords)
+        names = ",".join(_identifier(name, keywords) for name in result.names)
+        table = _identifier(options.table_name, keywords)
         self._into = f"INSERT INTO {table}" + (f"({names})" if options.headers else "")
 
     def row(self, row: Row) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup, escape
 
-from vercel_sql.render.texts import display_width
+from vercel_sql.render.terminal import display_width
 
 SIZE = 13
 """The font size of all text in a chart, in the page's pixels."""
