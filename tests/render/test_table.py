@@ -199,10 +199,18 @@ def test_no_control_character_reaches_the_terminal(fmt, width, value, name) -> N
 @settings(max_examples=30, deadline=None)
 @given(
     values=st.lists(
-        st.text("aé日本ก\u0301👩\u200d👧\n\t\x1b|", max_size=12), min_size=1, max_size=4
+        st.text("aé日本ก\u0301👩\u200d👧\n\t\x1b🇩🇪|", max_size=12), min_size=1, max_size=4
     )
 )
-def test_columns_align_whatever_the_script(values) -> None:
+def test_columns_align_whatever_the_script(values, shown) -> None:
+    lines = shown(pa.table({"a": values, "b": values}), "box", width=80).splitlines()
+
+    assert len({wcwidth.wcswidth(line) for line in lines}) == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(values=st.lists(st.text("aé日本ก한\u0301\n\t\x1b|", max_size=12), min_size=1, max_size=4))
+def test_columns_of_duckdbs_box_align_in_east_asian_scripts(values) -> None:
     for width in (None, 80):
         lines = rendered(pa.table({"a": values, "b": values}), width=width).splitlines()
 

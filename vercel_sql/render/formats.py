@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TextIO
 
@@ -10,33 +10,29 @@ from vercel_sql.render import duckbox, grid, json_text, records, text_formats
 from vercel_sql.render.result import Arrow, Options, Result
 from vercel_sql.render.terminal import for_terminal
 
-_MODE_OF: Mapping[str, str] = MappingProxyType(
-    {
-        "table": "duckbox",
-        "csv": "csv",
-        "json": "json",
-        "ndjson": "jsonlines",
-        "markdown": "markdown",
-    }
-)
+_MODE_OF = {
+    "table": "duckbox",
+    "csv": "csv",
+    "json": "json",
+    "ndjson": "jsonlines",
+    "markdown": "markdown",
+}
 
 FORMATS = tuple(_MODE_OF)
 """The command line's. Its `table` is the shell's mode `duckbox`, its `ndjson` is `jsonlines`."""
 
-_WRITERS: Mapping[str, Callable[[Result, TextIO, Options], int]] = MappingProxyType(
-    {
-        "csv": text_formats.write_csv,
-        "json": json_text.write_array,
-        "jsonlines": json_text.write_objects,
-        "markdown": text_formats.write_markdown,
-    }
-)
+_WRITERS = {
+    "csv": text_formats.write_csv,
+    "json": json_text.write_array,
+    "jsonlines": json_text.write_objects,
+    "markdown": text_formats.write_markdown,
+}
 
 MODES = tuple(sorted((*grid.STYLES, *records.MODES, *_WRITERS, "duckbox", "trash")))
 """The shell's modes, as DuckDB's shell has them. Here `table` is one of ASCII characters."""
 
 SEPARATORS: Mapping[str, str] = MappingProxyType(
-    {"table": "\n", "csv": "\n", "json": "", "ndjson": "", "markdown": "\n"}
+    {name: "" if "json" in name else "\n" for name in FORMATS}
 )
 """What stands between two results of one output. The caller writes it."""
 
