@@ -96,7 +96,7 @@ def _values(result: Result, *, bare: tuple[str, ...] = ()) -> Callable[[Row], st
     """Rows as SQL, with numbers and some other types without quotes."""
     unquoted = [is_number(dtype) or str(dtype.id) in bare for dtype in result.types]
 
-    def value(text: str | None, is_bare: bool) -> str:  # noqa: FBT001
+    def value(text: str | None, is_bare: bool) -> str:
         if text is None:
             return "NULL"
         return text if is_bare and text not in _NO_LITERALS else _literal(text)
