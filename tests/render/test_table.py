@@ -203,7 +203,7 @@ def test_no_control_character_reaches_the_terminal(fmt, width, value, name) -> N
     )
 )
 def test_columns_align_whatever_the_script(values, shown) -> None:
-    lines = shown(pa.table({"a": values, "b": values}), "box", width=80).splitlines()
+    lines = shown(pa.table({"a": values, "b": values}), "box").splitlines()
 
     assert len({wcwidth.wcswidth(line) for line in lines}) == 1
 

@@ -6,6 +6,7 @@ Its options stand before the SQL and never swallow a part of it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,7 +27,7 @@ from vercel_sql.notebook.session import Options, Session, show
 _KINDS = ("table", "relation", "pandas", "polars", "arrow")
 _A_NUMBER = "a whole number, 0 or more"
 _FLAGS = ("--quiet", "--show-secrets", "--strict")
-_VALUED = {
+_VALUED: dict[str, tuple[str, Callable[[str], object]]] = {
     "--as": (f"{', '.join(_KINDS[:-1])} or {_KINDS[-1]}", _KINDS.__contains__),
     "--save": ("the name of a variable", str.isidentifier),
     "--connection": ("the name of a variable", str.isidentifier),
