@@ -91,6 +91,18 @@ def test_many_rows_are_counted_and_both_ends_shown(query, shown, rows) -> None:
     assert [line.strip() for line in box.splitlines()[-2:]] == [f"{rows} rows", "(40 shown)"]
 
 
+@pytest.mark.parametrize("most", [9_000, 9_999, 12_000, None])
+def test_no_row_of_a_long_result_is_left_out_unsaid(query, shown, most) -> None:
+    text = shown(query("SELECT range AS r FROM range(11_000)"), "duckbox", width=80, max_rows=most)
+
+    rows = [int(word) for line in text.splitlines() for word in line.split()[-1:] if word.isdigit()]
+    if most is None or most >= 11_000:
+        assert rows == list(range(11_000))
+    else:
+        assert rows == [*range(most - most // 2), *range(11_000 - most // 2, 11_000)]
+        assert text.endswith(f"11000 rows (first {most - most // 2} and last {most // 2} shown)\n")
+
+
 @pytest.mark.parametrize("width", [None, 80])
 def test_no_row_is_left_out_of_a_long_result_that_is_wanted_whole(query, shown, width) -> None:
     table = query("SELECT range AS r, 'vcp_' || range AS token FROM range(10_001)")

@@ -181,7 +181,7 @@ class Session:
         except Error as error:
             error.args = (f"{place}{error}",)
             raise
-        return rows and rows.given(show_secrets=options.show_secrets)
+        return None if rows is None else rows.given(show_secrets=options.show_secrets)
 
     def _read(self, results: Results) -> Rows | None:
         _, cursor = next(results)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable
 from contextlib import redirect_stdout
 from threading import Lock, get_ident
 from typing import Any, TextIO
@@ -47,9 +46,10 @@ def write(
     """
     secrets = result.positions(secret_columns)
     most = None if width is None or secrets else options.max_rows
-    total = result.keep(None if most is None else _COUNTED)
+    shows_ends = most is not None and most < _COUNTED // 2
+    total = result.keep(_COUNTED if shows_ends else None)
     box = None
-    if total <= _COUNTED or most is not None:
+    if total <= _COUNTED or shows_ends:
         box = _box(result, total, width, secrets, options)
     if box is not None:
         out.write(box)
@@ -69,11 +69,14 @@ def _box(
     result: Result, total: int, width: int | None, secrets: set[int], options: Options
 ) -> str | None:
     """What DuckDB draws; None if a secret is not whole in it, or it is wider than the terminal."""
-    rows = [row for some in result.texts() for row in some]
-    columns = list(zip(*rows, strict=True)) or [()] * len(result.names)
+    columns = list(zip(*(row for rows in result.texts() for row in rows), strict=True)) or [
+        ()
+    ] * len(result.names)
     texts = [[text and visible(text) for text in column] for column in columns]
-    whole = {text for at in secrets for text in texts[at] if text}
-    whole |= {text for column in texts for text in column if text and _holds(text, whole)}
+    whole: set[str] = set()
+    for row in zip(*texts, strict=True):
+        values = [text for at in secrets if (text := row[at])]
+        whole.update(text for text in row if text and any(value in text for value in values))
     most = _UNLIMITED if options.max_rows is None else options.max_rows
     spelt = {
         at: column
@@ -93,10 +96,6 @@ def _box(
     if not whole <= {cell.strip() for cell in head.split("│")}:
         return None
     return f"{head}{edge}{foot.replace(str(_COUNTED), str(total), 1)}\n"
-
-
-def _holds(text: str, secrets: Iterable[str]) -> bool:
-    return any(secret in text for secret in secrets)
 
 
 def _is_short(dtype: DuckDBPyType) -> bool:
