@@ -23,7 +23,7 @@ for _name in (
     "vercel_sql.cli.runner",
     "vercel_sql.cli.recover",
     "vercel_sql.connection",
-    "vercel_sql.render.table",
+    "vercel_sql.render",
     "vercel_sql.sql.running",
     "vercel_sql.tables.dataset",
     "vercel_sql.tables.functions",

@@ -1,17 +1,51 @@
-"""The magic ``%vercel``, for a line or a cell of SQL."""
+"""The magic ``%vercel``, for a line or a cell of SQL.
+
+Its options stand before the SQL and never swallow a part of it.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from vercel_sql.errors import Error
-from vercel_sql.notebook.failures import shortened
-from vercel_sql.notebook.options import Options, read_options
+from vercel_sql.errors import (
+    Error,
+    InterfaceError,
+    MissingTokenError,
+    TooManyWritesError,
+    WaitTooLongError,
+)
 from vercel_sql.notebook.progress import watching
-from vercel_sql.notebook.session import Session, show
+from vercel_sql.notebook.rows import Mask
+from vercel_sql.notebook.session import Options, Session, show
+
+_KINDS = ("table", "relation", "pandas", "polars", "arrow")
+_A_NUMBER = "a whole number, 0 or more"
+_FLAGS = ("--quiet", "--show-secrets", "--strict")
+_VALUED: dict[str, tuple[str, Callable[[str], object]]] = {
+    "--as": (f"{', '.join(_KINDS[:-1])} or {_KINDS[-1]}", _KINDS.__contains__),
+    "--save": ("the name of a variable", str.isidentifier),
+    "--connection": ("the name of a variable", str.isidentifier),
+    "--max-writes": (_A_NUMBER, re.compile("[0-9]+").fullmatch),
+    "--max-wait": (_A_NUMBER, re.compile("[0-9]+").fullmatch),
+}
+_ALL = (*_VALUED, *_FLAGS)
+
+# A word of two dashes and a letter; "-- text" is a comment of SQL's.
+_OPTION = re.compile(r"\s*(--[A-Za-z][\w-]*)(?:=(\S*)|(?=\s|$))")
+_WORD = re.compile(r"\s*(\S*)")
+_LATE = re.compile(rf"\s({'|'.join(_ALL)})(?=[\s=]|$)")
+
+_HINTS: dict[type[Error], str] = {
+    MissingTokenError: " Or give the notebook a connection of your own: %vercel --connection NAME.",
+    TooManyWritesError: " (here: %vercel --max-writes N)",
+    WaitTooLongError: " (here: %vercel --max-wait SECONDS)",
+}
 
 
 @magics_class
@@ -47,16 +81,66 @@ class VercelMagics(Magics):
             if not line.strip() and cell is None:
                 show(self._session.mask(self._session.status()))
                 return None
-            return self._run(read_options(line), cell)
+            options, sql = read_options(line)
+            if options.connection:
+                self._session.use(options.connection)
+                if not sql and cell is None:
+                    return None
+            return self._session.run(options, f"{sql}\n{cell or ''}")
         except (Error, KeyboardInterrupt) as error:
             raise shortened(error, self._session.mask) from None
 
-    def _run(self, options: Options, cell: str | None) -> Any:
-        if options.connection:
-            self._session.use(options.connection)
-            if not options.sql and cell is None:
-                return None
-        return self._session.run(options, f"{options.sql}\n{cell or ''}")
+
+def read_options(line: str) -> tuple[Options, str]:
+    """Reads the options at the start of a line; gives them, and the SQL behind them.
+
+    Raises:
+        InterfaceError: an option is unknown, lacks its value or has a wrong one.
+    """
+    given: dict[str, Any] = {}
+    at = 0
+    while found := _OPTION.match(line, at):
+        name, value = found.groups()
+        at = found.end()
+        if name in _VALUED and value is None and (word := _WORD.match(line, at)):
+            value, at = word[1], word.end()
+        _check(name, value)
+        field = "kind" if name == "--as" else name.removeprefix("--").replace("-", "_")
+        given[field] = int(value) if name.startswith("--max") else value or True
+    sql = line[at:].strip()
+    if late := _LATE.search(sql):
+        raise InterfaceError(f"{late[1]} is part of the SQL there, a comment: options come first")
+    return Options(**given), sql
+
+
+def _check(name: str, value: str | None) -> None:
+    if name in _FLAGS:
+        if value is not None:
+            raise InterfaceError(f"{name} takes no value")
+    elif name in _VALUED:
+        wanted, is_one = _VALUED[name]
+        if not is_one(value or ""):
+            raise InterfaceError(f"{name} takes {wanted}")
+    else:
+        near = get_close_matches(name, _ALL, n=1)
+        raise InterfaceError(
+            f"there is no option {name}; there are {', '.join(_ALL)}."
+            + (f" Did you mean {near[0]}?" if near else " A comment has a blank after its dashes.")
+        )
+
+
+def shortened(error: BaseException, mask: Mask) -> BaseException:
+    """The error as IPython shows and saves it: one message, without traceback or secret.
+
+    It stays what it is, so that code around the magic can catch it.
+    """
+    if isinstance(error, Error):
+        hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
+        error.args = (mask(f"{error}{hint}"),)
+    lines = [f"{type(error).__name__}: {error}".removesuffix(": ")]
+    # IPython asks an error for this before it makes a traceback.
+    error.__dict__["_render_traceback_"] = lambda: lines
+    return error.with_traceback(None)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -4,29 +4,63 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 from IPython.display import display
 
 from vercel_sql import Connection, Cursor, connect
+from vercel_sql.api.redaction import Redactor
+from vercel_sql.api.redaction.structures import texts_in
 from vercel_sql.connection.cursor import require_library
 from vercel_sql.errors import Error, InterfaceError, ParameterError, PartialWriteError
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import say
-from vercel_sql.notebook.failures import unseen
-from vercel_sql.notebook.masking import secrets_in
-from vercel_sql.notebook.options import Options
-from vercel_sql.notebook.rows import Rows, relation
-from vercel_sql.notebook.variables import tables_lent, values_for
+from vercel_sql.notebook.rows import Rows, relation, secrets_in
 from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
+from vercel_sql.sql.dialect import Kind
+from vercel_sql.sql.parameter_values import is_table
 
 _USER = "SELECT username, email FROM vercel.user.user"
+# Does a name mean a table already, by DuckDB's search path? A local one wins.
+_TAKEN = """
+SELECT name FROM (
+    SELECT database_name, schema_name, table_name AS name FROM duckdb_tables()
+    UNION ALL SELECT database_name, schema_name, view_name FROM duckdb_views()
+)
+WHERE database_name IN (current_database(), 'temp') AND schema_name IN current_schemas(true)
+"""
 
-Results = Iterator[tuple[Statement, Cursor]]
-Watch = Callable[[Connection], AbstractContextManager[None]]
+Results: TypeAlias = Iterator[tuple[Statement, Cursor]]
+Watch: TypeAlias = Callable[[Connection], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a line of the magic asks for.
+
+    Attributes:
+        kind: what a result is given as: table, relation, pandas, polars or arrow.
+        save: the variable that the result becomes, if any.
+        connection: the variable with the connection that is used from now on, if it is said.
+        max_writes: how many writes each statement may send, if it is said.
+        max_wait: how many seconds each statement may wait for rate limits, if it is said.
+        quiet: whether results are not shown.
+        show_secrets: whether secrets are shown as they are.
+        strict: whether a value that can't be read is an error.
+    """
+
+    kind: str = "table"
+    save: str | None = None
+    connection: str | None = None
+    max_writes: int | None = None
+    max_wait: int | None = None
+    quiet: bool = False
+    show_secrets: bool = False
+    strict: bool = False
 
 
 class Session:
@@ -69,14 +103,15 @@ class Session:
 
     def mask(self, text: str) -> str:
         """The text without known secrets, and without values that no cell shows."""
-        return unseen(self._parameters, self._variables.get("In", ())).mask(self._known(text))
+        unseen = Redactor()
+        for name in self._parameters:
+            for value in texts_in(self._parameters[name]):
+                if not any(value in cell for cell in self._variables.get("In", ())):
+                    unseen.add(value)
+        return unseen.mask(self._known(text))
 
     def status(self) -> str:
-        """Which account is used, by which token, on which API.
-
-        Raises:
-            Error: it can't be found out.
-        """
+        """Which account is used, by which token, on which API."""
         client = self.connection.client
         name, email = self.connection.execute(_USER).fetchall()[0]
         return f"{name} ({email}) at {client.urls['api']}, by {client.credential.source}"
@@ -93,11 +128,11 @@ class Session:
         statements = parse(script)
         if not statements:
             raise InterfaceError("there is no statement")
-        self._parameters = values_for(statements, self._variables)
+        self._parameters = _values_for(statements, self._variables)
         # Jupyter's button sends the signal of Ctrl-C.
         self._interrupts = Interrupts(self.connection.interrupt, [signal.SIGINT])
         with (
-            tables_lent(self.connection, statements, self._variables),
+            _tables_lent(self.connection, statements, self._variables),
             _allowing(self.connection, options),
         ):
             try:
@@ -111,83 +146,64 @@ class Session:
     def _run(self, options: Options, statements: list[Statement]) -> Any:
         if any(isinstance(statement, Write | Exec) for statement in statements):
             _require_display()
-        results = self._started(statements)
-        *others, final = statements
-        for statement in others:
-            result = self._next(results, options, _place(statement))
-            if result is not None:
-                rows = self._rows(*result, options)
-                if options.quiet:
-                    show(*rows.notes)
-                else:
-                    display(rows)
-        place = _place(final) if others else ""
-        result = self._next(results, options, place)
-        if result is not None:
-            return self._given(*result, options)
+        try:
+            results = self.connection.run(statements, self._parameters)
+        except ParameterError as error:
+            error.args = (f"{error} Values are those of the notebook's variables.",)
+            raise
+        rows = None
+        for number, statement in enumerate(statements, start=1):
+            several = f"in the statement at {statement.fragment.position}: "
+            place = several if len(statements) > 1 else ""
+            rows = self._next(results, options, place)
+            if rows is not None and number < len(statements):
+                show(*rows.notes) if options.quiet else display(rows)
+        if rows is not None:
+            return self._given(rows, options)
         if options.save:
             name = options.save
             raise InterfaceError(f"{place}carried out, but it gives no rows to save as {name}")
         return None
 
-    def _started(self, statements: list[Statement]) -> Results:
-        try:
-            return self.connection.run(statements, self._parameters)
-        except ParameterError as error:
-            error.args = (f"{error} Values are those of the notebook's variables.",)
-            raise
-
-    def _next(
-        self, results: Results, options: Options, place: str
-    ) -> tuple[pa.Table, frozenset[str], str] | None:
-        """Runs the next statement.
-
-        Returns:
-            its rows, the columns with secrets, and the variable that keeps those that are shown
-            this once; None where it has no rows.
-        """
+    def _next(self, results: Results, options: Options, place: str) -> Rows | None:
+        """Runs the next statement; gives its rows, if it has any."""
         try:
             with self._watch(self.connection):
-                return self._read(results)
+                rows = self._read(results)
         except PartialWriteError as error:
-            error.args = (f"{place}{self._salvaged(error, options)}",)
+            text = str(error)
+            if error.table is not None:  # what was done before is shown and kept
+                name, done = self._keep(error.table, secrets_in(error.table, self._known))
+                display(done.given(show_secrets=options.show_secrets))
+                text = error.placed(f"in {name}")
+            error.args = (f"{place}{text}",)
             raise
         except Error as error:
             error.args = (f"{place}{error}",)
             raise
+        return None if rows is None else rows.given(show_secrets=options.show_secrets)
 
-    def _read(self, results: Results) -> tuple[pa.Table, frozenset[str], str] | None:
+    def _read(self, results: Results) -> Rows | None:
         _, cursor = next(results)
         if not cursor.has_table:
             return None
         if not cursor.secret_columns:
             table = cursor.arrow()
-            return table, secrets_in(table, self._known), ""
+            return Rows(table, secrets_in(table, self._known), self._known)
         with self._interrupts.held_back():
-            table, secrets = cursor.arrow(), cursor.secret_columns
-            return table, secrets, self._keep(table, secrets)
+            return self._keep(cursor.arrow(), cursor.secret_columns)[1]
 
-    def _salvaged(self, error: PartialWriteError, options: Options) -> str:
-        """Shows and keeps what was done before a write failed; gives what to say about it."""
-        if error.table is None:
-            return str(error)
-        secrets = secrets_in(error.table, self._known)
-        name = self._keep(error.table, secrets)
-        display(self._rows(error.table, secrets, name, options))
-        return error.placed(f"in {name}")
-
-    def _keep(self, table: pa.Table, secrets: frozenset[str]) -> str:
+    def _keep(self, table: pa.Table, secrets: frozenset[str]) -> tuple[str, Rows]:
         """Keeps rows whose secrets nobody can ask for again, in a variable of their own."""
         self._kept += 1
         name = f"_vercel_{self._kept}"
-        self._variables[name] = Rows(table, secrets, self._known)
-        return name
+        rows = self._variables[name] = Rows(table, secrets, self._known, name)
+        return name, rows
 
-    def _given(self, table: pa.Table, secrets: frozenset[str], kept: str, options: Options) -> Any:
-        """The result as it was asked for, but masking secrets unless they were asked for too."""
-        masked = bool(secrets) and not options.show_secrets
-        kind = "table" if masked else options.kind
-        rows = self._rows(table, secrets, options.save or kept, options)
+    def _given(self, rows: Rows, options: Options) -> Any:
+        """The result as it was asked for, or masked where it has secrets."""
+        rows = rows.given(variable=options.save)
+        kind = "table" if rows.is_masked else options.kind
         result = _converted(kind, rows, self.connection)
         if options.save:
             self._variables[options.save] = result
@@ -195,18 +211,6 @@ class Session:
             return result
         show(*rows.notes)
         return None
-
-    def _rows(
-        self, table: pa.Table, secrets: frozenset[str], variable: str, options: Options
-    ) -> Rows:
-        if not secrets or options.show_secrets:
-            return Rows(table, secrets, None)
-        where = f"{variable}.df() has the values" if variable else "--save NAME keeps the values"
-        note = (
-            f"Masked: {', '.join(sorted(secrets))}. {where} for code, and --show-secrets shows "
-            "them, which the notebook's file then holds."
-        )
-        return Rows(table, secrets, self._known, (note,))
 
     def _known(self, text: str) -> str:
         """The text without the secrets of the connections that were used so far."""
@@ -221,11 +225,7 @@ def show(*lines: str) -> None:
 
 
 def _require_display() -> None:
-    """Finds out whether rows with a secret can be shown, before anything makes one.
-
-    Raises:
-        InterfaceError: they can't.
-    """
+    """Raises InterfaceError if rows with a secret can't be shown, before anything makes one."""
     try:
         rows = Rows(pa.table({"name": ["é"], "secret": ["s"]}), frozenset(["secret"]), str)
         repr(rows), rows._repr_html_()
@@ -250,18 +250,20 @@ def _allowing(connection: Connection, options: Options) -> Iterator[None]:
         connection.max_writes, connection.max_wait, doubts.strict = before
 
 
-def _place(statement: Statement) -> str:
-    return f"in the statement at {statement.fragment.position}: "
-
-
 def _converted(kind: str, rows: Rows, connection: Connection) -> Any:
     """The rows as a kind of result.
 
     Raises:
         InterfaceError: they can't be given so.
     """
+    makers: dict[str, Callable[[], Any]] = {
+        "relation": lambda: relation(connection.duckdb, rows.arrow()),
+        "pandas": rows.df,
+        "polars": rows.pl,
+        "arrow": rows.arrow,
+    }
     try:
-        return _as(kind, rows, connection)
+        return makers[kind]() if kind in makers else rows
     except Exception as error:  # what pandas, polars and DuckDB raise has no common base
         reason = str(error).partition("\n")[0]
         raise InterfaceError(
@@ -269,14 +271,66 @@ def _converted(kind: str, rows: Rows, connection: Connection) -> Any:
         ) from None
 
 
-def _as(kind: str, rows: Rows, connection: Connection) -> Any:
-    match kind:
-        case "relation":
-            return relation(connection.duckdb, rows.arrow())
-        case "pandas":
-            return rows.df()
-        case "polars":
-            return rows.pl()
-        case "arrow":
-            return rows.arrow()
-    return rows
+def _values_for(statements: Sequence[Statement], variables: Mapping[str, object]) -> Parameters:
+    """The values of the placeholders that stand in a script, and of no others.
+
+    What a placeholder inside a longer string names is among them, so that the script is refused:
+    nothing would be put in its place.
+
+    Raises:
+        ParameterError: a variable holds no value, or a name fits several.
+    """
+    found: dict[str, object] = {}
+    for statement in statements:
+        written = [(need.name, need.written) for need in statement.needs()]
+        written += [(each.name, each.name) for each in statement.templates()]
+        for name, text in written:
+            variable = _variable(name, text, variables)
+            if variable is not None and name not in found:
+                found[name] = variables[variable]
+    return Parameters(found)
+
+
+def _variable(name: str, written: str, variables: Mapping[str, object]) -> str | None:
+    """The variable for a placeholder: the one of its very name, else one in another case."""
+    near = [each for each in variables if each.lower() == name]
+    if len(near) < 2:
+        return near[0] if near else None
+    for each in near:
+        if each in written:
+            return each
+    raise ParameterError(f"The placeholder {written} may mean {' or '.join(near)}.")
+
+
+@contextmanager
+def _tables_lent(
+    connection: Connection, statements: Sequence[Statement], variables: Mapping[str, object]
+) -> Iterator[None]:
+    """Lets statements read the notebook's DataFrames that they name, while the context lasts.
+
+    DuckDB itself looks for them in the frame that calls it, which is one of this package.
+    """
+    words = {
+        lexeme.value
+        for statement in statements
+        for lexeme in statement.fragment.lexemes
+        if lexeme.kind in (Kind.WORD, Kind.QUOTED)
+    }
+    tables: dict[str, Any] = {
+        name: variables[name] for name in words if is_table(variables.get(name))
+    }
+    if not tables:
+        yield
+        return
+    taken = {name.lower() for (name,) in connection.execute(_TAKEN).fetchall()}
+    lent = [name for name in tables if name.lower() not in taken]
+    for name in lent:
+        table = tables[name]
+        connection.duckdb.register(name, table.arrow() if isinstance(table, Rows) else table)
+    try:
+        yield
+    finally:
+        # Ends whatever an error left unread: DuckDB 2.0 does nothing else before.
+        connection.execute("SELECT 1").fetchall()
+        for name in lent:
+            connection.duckdb.unregister(name)

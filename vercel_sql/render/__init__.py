@@ -5,6 +5,6 @@ and it never does that to a secret. The formats are the command line's, the mode
 """
 
 from vercel_sql.render.formats import FORMATS, MODES, SEPARATORS, render, render_mode
-from vercel_sql.render.options import Options
+from vercel_sql.render.result import Options
 
 __all__ = ["FORMATS", "MODES", "SEPARATORS", "Options", "render", "render_mode"]

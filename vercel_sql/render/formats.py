@@ -1,4 +1,4 @@
-"""The choice of a format or mode, and the loop that streams a result through it."""
+"""The choice of a format or mode, and the writing of a result in it."""
 
 from __future__ import annotations
 
@@ -6,40 +6,36 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
-from vercel_sql.render import csv_lines, grid, json_lines, markdown, records, secret, table
-from vercel_sql.render.options import Options
-from vercel_sql.render.result import Result
+from vercel_sql.render import duckbox, grid, json_text, records, text_formats
+from vercel_sql.render.result import Options, Result
 from vercel_sql.render.terminal import for_terminal
 
 if TYPE_CHECKING:
     from vercel_sql.render.result import Rows
 
-_MODE_OF: Mapping[str, str] = MappingProxyType(
-    {
-        "table": "duckbox",
-        "csv": "csv",
-        "json": "json",
-        "ndjson": "jsonlines",
-        "markdown": "markdown",
-    }
-)
+_MODE_OF = {
+    "table": "duckbox",
+    "csv": "csv",
+    "json": "json",
+    "ndjson": "jsonlines",
+    "markdown": "markdown",
+}
 
 FORMATS = tuple(_MODE_OF)
 """The command line's. Its `table` is the shell's mode `duckbox`, its `ndjson` is `jsonlines`."""
 
-MODES = tuple(
-    sorted(
-        (
-            *grid.STYLES,
-            *records.MODES,
-            *("csv", "duckbox", "json", "jsonlines", "markdown", "trash"),
-        )
-    )
-)
+_WRITERS = {
+    "csv": text_formats.write_csv,
+    "json": json_text.write_array,
+    "jsonlines": json_text.write_objects,
+    "markdown": text_formats.write_markdown,
+}
+
+MODES = tuple(sorted((*grid.STYLES, *records.MODES, *_WRITERS, "duckbox", "trash")))
 """The shell's modes, as DuckDB's shell has them. Here `table` is one of ASCII characters."""
 
 SEPARATORS: Mapping[str, str] = MappingProxyType(
-    {"table": "\n", "csv": "\n", "json": "", "ndjson": "", "markdown": "\n"}
+    {name: "" if "json" in name else "\n" for name in FORMATS}
 )
 """What stands between two results of one output. The caller writes it."""
 
@@ -62,13 +58,9 @@ def render(
     """
     if fmt not in _MODE_OF:
         raise ValueError(f"{fmt!r} is not an output format; there are {', '.join(FORMATS)}.")
+    mode = _MODE_OF[fmt]
     return render_mode(
-        result,
-        _MODE_OF[fmt],
-        out,
-        width=width,
-        secret_columns=secret_columns,
-        options=options,
+        result, mode, out, width=width, secret_columns=secret_columns, options=options
     )
 
 
@@ -110,27 +102,17 @@ def render_mode(
         if not rows.names:
             return rows.drain()
         if mode == "duckbox":
-            return table.write(
+            return duckbox.write(
                 rows, out, width=width, secret_columns=secret_columns, options=options
             )
         if mode == "trash":
-            if not secret.positions(rows.names, secret_columns):
+            if not rows.positions(secret_columns):
                 return rows.drain()
             mode = "line"
         if width is not None:
             out = for_terminal(out, mode)
-        return _stream(rows, mode, out, options)
-
-
-def _stream(rows: Result, mode: str, out: TextIO, options: Options) -> int:
-    if mode in grid.STYLES:
-        return grid.write(rows, out, mode, options)
-    if mode in records.MODES:
-        return records.write(rows, out, mode, options)
-    if mode == "csv":
-        return csv_lines.write(rows, out, options)
-    if mode == "markdown":
-        return markdown.write(rows, out, options)
-    return (
-        json_lines.write_array(rows, out) if mode == "json" else json_lines.write_objects(rows, out)
-    )
+        if mode in grid.STYLES:
+            return grid.write(rows, out, mode, options)
+        if mode in records.MODES:
+            return records.write(rows, out, mode, options)
+        return _WRITERS[mode](rows, out, options)

@@ -11,9 +11,8 @@ from typing import TextIO, TypeAlias
 from duckdb.sqltypes import DuckDBPyType
 
 from vercel_sql.escapes import visible
-from vercel_sql.render.options import Options
-from vercel_sql.render.result import Result
-from vercel_sql.render.texts import display_width, padded
+from vercel_sql.render.result import Options, Result
+from vercel_sql.render.terminal import display_width, padded
 
 _Rule: TypeAlias = Callable[[Sequence[int]], str]
 
@@ -51,7 +50,7 @@ def write(result: Result, out: TextIO, mode: str, options: Options) -> int:
     names = [style.cell(name) for name in result.names]
     rows = [
         [null if text is None else style.cell(text) for text in row]
-        for _, rows in result.texts()
+        for rows in result.texts()
         for row in rows
     ]
     wanted = [*options.widths, *([0] * len(names))][: len(names)]

@@ -1,4 +1,4 @@
-"""SQL that gives a value as JSON text, exactly.
+"""JSON, exactly: one array of objects a result, or one object a line.
 
 DuckDB's own `to_json` rounds decimals, FLOAT and the numbers inside JSON values, and writes a bare
 NaN; so only strings are left to it, and the rest is put together from DuckDB's casts.
@@ -7,19 +7,70 @@ NaN; so only strings are left to it, and the rest is put together from DuckDB's 
 from __future__ import annotations
 
 import json
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import TextIO, cast
 
 from duckdb.sqltypes import DuckDBPyType
 
-from vercel_sql.render.sql_text import text_literal
+from vercel_sql.escapes import json_without_commands
+from vercel_sql.render.result import Options, Result, text_literal
 
 # The types whose text is a JSON number or boolean.
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "hugeint", "bignum")
 _BARE = frozenset((*_INTEGERS, *(f"u{name}" for name in _INTEGERS), "decimal", "boolean"))
-
-
 NESTED = frozenset(("list", "array", "struct", "map", "union", "variant"))
 """The types whose values are JSON in the formats that have text for all else."""
+
+
+def write_objects(result: Result, out: TextIO, _: Options) -> int:
+    """Write one object a line; give the number of rows."""
+    rows = 0
+    for lines in result.lines(json_object(result.names, result.columns())):
+        out.write(json_without_commands("\n".join(lines)) + "\n")
+        out.flush()
+        rows += len(lines)
+    return rows
+
+
+def write_array(result: Result, out: TextIO, _: Options) -> int:
+    """Write one array, with each object on a line of its own; give the number of rows."""
+    rows = 0
+    for lines in result.lines(json_object(result.names, result.columns())):
+        # The bracket waits for the first row: an error before it leaves nothing behind.
+        out.write(("[\n" if rows == 0 else ",\n") + json_without_commands(",\n".join(lines)))
+        out.flush()
+        rows += len(lines)
+    out.write("\n]\n" if rows else "[]\n")
+    out.flush()
+    return rows
+
+
+def json_object(names: Sequence[str], columns: Sequence[tuple[str, DuckDBPyType]]) -> str:
+    """An SQL expression that gives a row as the text of a JSON object.
+
+    Args:
+        names: the names of its members.
+        columns: for each the SQL name of its column, and the column's type.
+    """
+    members = [
+        f"{text_literal(json.dumps(name, ensure_ascii=False) + ':')}, {json_text(column, dtype)}"
+        for name, (column, dtype) in zip(unique(names), columns, strict=True)
+    ]
+    return "concat('{', " + ", ',', ".join(members) + ", '}')"
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """Names for an object's members: a repeated one gets a suffix, as DuckDB's tables do it."""
+    taken: set[str] = set()
+    members = []
+    for name in names:
+        member, number = name, 0
+        while member in taken:
+            number += 1
+            member = f"{name}_{number}"
+        taken.add(member)
+        members.append(member)
+    return members
 
 
 def plain_text(value: str, dtype: DuckDBPyType) -> str:

@@ -11,8 +11,7 @@ import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
 from vercel_sql.render.json_text import NESTED, plain_text
-from vercel_sql.render.kinds import is_number
-from vercel_sql.render.result import Result
+from vercel_sql.render.result import Result, is_number
 
 _TIMES = frozenset(
     ("timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone")

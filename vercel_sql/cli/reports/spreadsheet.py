@@ -12,8 +12,7 @@ import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
 from vercel_sql.render.json_text import plain_text
-from vercel_sql.render.kinds import is_number
-from vercel_sql.render.result import Result
+from vercel_sql.render.result import Result, is_number
 
 # The last four are full-width forms, which East Asian locales accept as well.
 _FORMULA = r"""(?:[^\S\t\r\n]|")*[=+\-@\uff1d\uff0b\uff0d\uff20]"""
@@ -51,7 +50,7 @@ def is_risky(text: str) -> bool:
 def _texts(table: pa.Table) -> list[pa.Array]:
     columns: list[list[str | None]] = [[] for _ in table.schema]
     with Result(table) as result:
-        for _, rows in result.texts(plain_text):
+        for rows in result.texts(plain_text):
             for column, texts in zip(columns, zip(*rows, strict=True), strict=True):
                 column += [None if text is None else _guarded_text(text) for text in texts]
     return [pa.array(column, pa.string()) for column in columns]

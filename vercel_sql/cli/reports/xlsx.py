@@ -18,7 +18,7 @@ from vercel_sql.cli.reports.rows import Kind, Rows
 from vercel_sql.cli.reports.spreadsheet import is_risky
 from vercel_sql.errors import DataError
 from vercel_sql.escapes import visible
-from vercel_sql.render.texts import display_width
+from vercel_sql.render.terminal import display_width
 
 _MAX_ROWS = 1_048_576 - 1  # without the header
 _MAX_COLUMNS = 16_384

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from markupsafe import Markup, escape
 
 from vercel_sql.cli.reports.facts import MONTHS, moment_text
-from vercel_sql.render.texts import display_width
+from vercel_sql.render.terminal import display_width
 
 FONT_SIZE = 13
 """The size of all text in a chart, in the page's pixels."""
