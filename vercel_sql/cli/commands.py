@@ -6,71 +6,68 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from importlib import import_module
+from functools import partial
+from pkgutil import resolve_name
 from typing import NamedTuple, NoReturn
 
-from vercel_sql._version import __version__
 from vercel_sql.cli import WRONG_USE
-from vercel_sql.cli.options import (
-    add_connection,
-    add_guards,
-    add_logging,
-    add_parameters,
-    logged,
-)
+from vercel_sql.cli.accounts import logged
+from vercel_sql.cli.options import add_options
 from vercel_sql.escapes import message
+
+_Raw = argparse.RawDescriptionHelpFormatter
 
 
 class _Command(NamedTuple):
-    """A command: what it does, and the module with its `add_arguments` and `run`.
-
-    Unlogged commands have no options for the log, and report usage errors on their own.
-    """
+    """A command: what it does, the function that runs it, and the end of its help."""
 
     help: str
-    module: str
-    is_logged: bool = True
+    function: str
+    epilog: str = ""
 
 
-_COMMANDS = {
+COMMANDS = {
     "shell": _Command(
         "an interactive shell, as vercel-sql alone is in a terminal; --demo needs no account",
-        "vercel_sql.cli.shell",
+        "vercel_sql.cli.shell.start:run",
     ),
     "serve": _Command(
         "let DuckDB shells and other DuckDB clients of this machine attach the tables",
-        "vercel_sql.cli.serve",
+        "vercel_sql.cli.serve:run",
     ),
     "login": _Command(
         "log in by email (--email) or with a browser (--oauth), and save the login",
-        "vercel_sql.cli.login",
+        "vercel_sql.cli.login:run",
     ),
-    "logout": _Command("revoke the saved login and forget it", "vercel_sql.cli.logout"),
+    "logout": _Command("revoke the saved login and forget it", "vercel_sql.cli.login:log_out"),
     "whoami": _Command(
         "show whose token is used, its teams, and where it was loaded from",
-        "vercel_sql.cli.whoami",
+        "vercel_sql.cli.whoami:run",
     ),
     "recover": _Command(
         "show the outcome of creates that a crash or a lost response cut off, and revoke orphans",
-        "vercel_sql.cli.recover",
+        "vercel_sql.cli.recover:run",
+        "Exit codes: 0 nothing left to do, 1 the account could not be read, 2 usage error, 3 "
+        "something has to be done.",
     ),
     "run": _Command(
         "run reports, each an SQL file, and print them or write complete files",
-        "vercel_sql.cli.reports.run",
+        "vercel_sql.cli.reports.run:run",
+        "exit codes: 0 success, 1 a report failed, 2 usage error (no request was sent),\n"
+        "3 a report has rows (--fail-if-rows) or none (--fail-if-empty), 130 interrupted;\n"
+        "1 takes precedence over 3. A report that fails leaves the file of the last run as it was.",
     ),
     "snapshot": _Command(
         "append all tokens to a history, as one run; the report changes compares two",
-        "vercel_sql.cli.history.snapshot",
+        "vercel_sql.cli.history.snapshot:run",
     ),
     "demo": _Command(
         "walk through list, get, audit, create and revoke on a simulated API; no account",
-        "vercel_sql.cli.demo",
-        is_logged=False,
+        "vercel_sql.cli.demo:run",
     ),
     "simulate": _Command(
         "serve the simulated Vercel API on this machine until it is stopped",
         "vercel_sql.simulator",
-        is_logged=False,
     ),
 }
 
@@ -91,7 +88,7 @@ Without any of these, in a terminal, it is a shell."""
 
 _EPILOG = (
     "commands, which come first:\n"
-    + "\n".join(f"  {name:<10} {command.help}" for name, command in _COMMANDS.items())
+    + "\n".join(f"  {name:<10} {command.help}" for name, command in COMMANDS.items())
     + """
 
 examples:
@@ -109,7 +106,7 @@ exit codes: 0 success, 1 a statement failed, 2 usage error, 3 a report's rows
 
 def prepared(argv: Sequence[str]) -> Callable[[], int]:
     """Read the arguments and import what the command needs; return the command, ready to run."""
-    if argv and argv[0] in _COMMANDS:
+    if argv and argv[0] in COMMANDS:
         return _command(argv[0], argv[1:])
     return _query(argv)
 
@@ -123,25 +120,28 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _command(name: str, argv: Sequence[str]) -> Callable[[], int]:
-    command = _COMMANDS[name]
+    command = COMMANDS[name]
     parser = _Parser(
         prog=f"vercel-sql {name}",
         description=f"{command.help[0].upper()}{command.help[1:]}.",
+        epilog=command.epilog,
+        formatter_class=_Raw if "\n" in command.epilog else argparse.HelpFormatter,
         allow_abbrev=False,
     )
-    if name == "demo":  # which has no options: its help needs no imports
-        parser.parse_args(argv)
-    module = import_module(command.module)
-    module.add_arguments(parser)
-    if not command.is_logged:
+    if name == "simulate":  # it has its own options, and no log
+        from vercel_sql import simulator
+
+        simulator.add_arguments(parser)
         arguments = parser.parse_args(argv)
-        return lambda: int(module.run(arguments))
-    add_logging(parser)
+        return lambda: simulator.run(arguments)
+    add_options(parser, name)
     arguments, unknown = parser.parse_known_intermixed_args(argv)
     if unknown:
         option = _option(unknown[0])
         parser.error(f"unknown option {option}" if option else "it takes options only")
-    return lambda: logged(arguments, lambda: int(module.run(arguments, parser)))
+    function = resolve_name(command.function)
+    run = partial(function, arguments, parser)
+    return run if name == "demo" else lambda: logged(arguments, run)
 
 
 def _option(word: str) -> str | None:
@@ -168,11 +168,11 @@ def _query(argv: Sequence[str]) -> Callable[[], int]:
 
 
 def _unknown(word: str) -> str:
-    if word in _COMMANDS:
+    if word in COMMANDS:
         return f"the command {word} comes first, and takes none of these options"
     if option := _option(word):
         return f"unknown option {option}"
-    near = get_close_matches(word, _COMMANDS, n=1)
+    near = get_close_matches(word, COMMANDS, n=1)
     if near:
         return f"unknown command {word}; did you mean {near[0]}?"
     return f'statements come after -c, as in: vercel-sql -c "{word if " " in word else "SELECT 1"}"'
@@ -185,35 +185,7 @@ def _query_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Raw,
     )
-    add = parser.add_argument
-    add("--version", action="version", version=f"vercel-sql {__version__}")
-    add(
-        "-c",
-        dest="scripts",
-        metavar="SQL",
-        action="append",
-        type=lambda text: ("text", text),
-        help="statements to run; may be given more than once, and mixed with -f",
-    )
-    add(
-        "-f",
-        dest="scripts",
-        metavar="FILE",
-        action="append",
-        type=lambda name: ("file", name),
-        help="a file of statements; - is standard input",
-    )
-    add(
-        "-o",
-        dest="format",
-        choices=("table", "csv", "json", "ndjson", "markdown"),
-        default="table",
-        help="the output format (table)",
-    )
-    add_parameters(parser, "the value of a placeholder")
-    add_connection(parser)
-    add_guards(parser)
-    add_logging(parser)
+    add_options(parser)
     return parser

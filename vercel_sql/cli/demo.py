@@ -15,7 +15,7 @@ from typing import TextIO
 
 from vercel_sql import Connection, connect
 from vercel_sql.cli import FINE
-from vercel_sql.cli.options import guarded
+from vercel_sql.cli.accounts import guarded
 from vercel_sql.errors import Error, OperationalError
 from vercel_sql.ledger.journal import release_all
 from vercel_sql.paths import STATE_DIR_VARIABLE
@@ -53,11 +53,7 @@ def _step(block: str) -> Step:
 STEPS = [_step(block) for block in _SQL.read_text("utf-8").split("\n\n")]
 
 
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """The command has no options."""
-
-
-def run(_arguments: argparse.Namespace) -> int:
+def run(_arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
     """Run the walk, and return the exit code."""
     return guarded(lambda: _walk(sys.stdout))
 

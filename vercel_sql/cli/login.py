@@ -1,4 +1,4 @@
-"""``vercel-sql login``: logs in by email, browser or another device, and saves the login."""
+"""``vercel-sql login`` and ``logout``: saves a login, made by email or browser, and revokes it."""
 
 from __future__ import annotations
 
@@ -17,84 +17,30 @@ from vercel_sql.api import Client, Credential
 from vercel_sql.api.account import ask_account
 from vercel_sql.api.calls import call
 from vercel_sql.api.causes import caused_by
-from vercel_sql.api.client_auth import SIGNING
 from vercel_sql.api.login_store import LoginStore, SavedLogin
 from vercel_sql.api.sign_in import (
-    DEFAULT_SCOPE,
     App,
     DevicePrompt,
     by_browser,
     by_device,
     by_email,
 )
+from vercel_sql.api.sign_out import sign_out
 from vercel_sql.cli import FAILED, FINE
-from vercel_sql.cli.options import add_servers, guarded, integer, make_client, seconds
+from vercel_sql.cli.accounts import guarded, make_client
 from vercel_sql.cli.output import rescued
 from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.manifest import Provider, vercel
-from vercel_sql.messages import say
+from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
 
-# Registered with the app once. It is in no range that systems assign ports from.
-_PORT = 8743
 _MAX_WAIT = 120.0  # seconds that one request may wait for a rate limit
 _SECRETS = frozenset(["access_token", "refresh_token"])
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
-    add = parser.add_argument
-    add(
-        "--email",
-        metavar="ADDRESS",
-        help="log in by email to this address, which Vercel retired in February 2026",
-    )
-    add("--token-name", metavar="NAME", help="with --email: the name of the new token")
-    add("--oauth", action="store_true", help="sign in with a browser, as an app (--client-id)")
-    add("--device", action="store_true", help="sign in with a browser on another device")
-    add("--client-id", metavar="ID", help="the id of the app that signs in")
-    add(
-        "--client-secret-file",
-        metavar="FILE",
-        help="a file with the app's secret, or its private key (PEM or JWK) for private_key_jwt, "
-        "if it has one; keep it, since renewing reads it again",
-    )
-    add(
-        "--client-signing",
-        choices=SIGNING,
-        metavar="METHOD",
-        help="sign assertions with that file instead of sending the secret: "
-        "client_secret_jwt or private_key_jwt",
-    )
-    add("--scope", metavar="SCOPES", default=DEFAULT_SCOPE, help=f"default: {DEFAULT_SCOPE}")
-    add(
-        "--port",
-        type=integer(0, 65535),
-        default=_PORT,
-        metavar="N",
-        help="the port of http://127.0.0.1:N/callback, to which the browser returns; the callback "
-        f"must be registered with the app ({_PORT}; 0 is any free port)",
-    )
-    add(
-        "--prompt",
-        choices=("consent", "login"),
-        metavar="WHAT",
-        help="with --oauth: ask for the consent or the login again (consent or login)",
-    )
-    add("--no-browser", action="store_true", help="show the address instead of opening a browser")
-    add(
-        "--timeout",
-        type=partial(seconds, most=86_400),
-        default=600.0,
-        metavar="SECONDS",
-        help="how long to wait for you (600)",
-    )
-    add_servers(parser)
-
-
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Run the command, and return its exit code."""
+    """Log in, and return the exit code."""
     problem = _problem(arguments)
     if problem:
         parser.error(problem)
@@ -307,3 +253,32 @@ def _absolute(path: str | None) -> str | None:
         return None if path is None else str(named_path(path).absolute())
     except OSError as error:
         raise ParameterError(f"--client-secret-file {path}: {error.strerror}") from None
+
+
+def log_out(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
+    """Log out; the exit code is 1 if the login could not be revoked."""
+    return guarded(lambda: _logout(arguments))
+
+
+def _logout(arguments: argparse.Namespace) -> int:
+    client = make_client(arguments, anonymous=True)
+    client.close()
+    provider = vercel().provider
+    audit_log = client.auditor.log if client.auditor is not None else None
+    with caused_by("logout"), waiting("the server that revokes the login"):
+        ended = sign_out(
+            provider, LoginStore(client.urls["api"]), arguments.request_timeout, audit_log
+        )
+    if os.environ.get(provider.token_environment, "").strip():
+        say(f"{provider.token_environment} is set, and is still used.")
+    if ended.place is None:
+        say("Nobody was logged in: nothing to do.")
+        return FINE
+    if ended.failure is not None:
+        complain(
+            f"the login could not be revoked, and may still work for whoever has it: "
+            f"{ended.failure}. It is forgotten here ({ended.place})"
+        )
+        return FAILED
+    say("Logged out: the login is revoked and forgotten.")
+    return FINE

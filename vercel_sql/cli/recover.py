@@ -13,7 +13,7 @@ import pyarrow as pa
 from vercel_sql.api import Client
 from vercel_sql.api.causes import caused_by
 from vercel_sql.cli import FAILED, FINE, ORPHANS
-from vercel_sql.cli.options import add_account, guarded, make_client
+from vercel_sql.cli.accounts import guarded, make_client
 from vercel_sql.cli.output import Printer
 from vercel_sql.cli.streams import STANDARD_OUTPUT
 from vercel_sql.cli.terminal import ask, terminal_width, waiting
@@ -40,41 +40,6 @@ from vercel_sql.tables.recovery import (
 
 _COLUMNS = ("began", "method", "named", "creates", "outcome", "id", "made", "secret", "next")
 _MAX_UNACCOUNTED = 20  # rows that are listed if a file is damaged
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
-    add = parser.add_argument
-    add(
-        "-o",
-        dest="format",
-        choices=("table", "csv", "json", "ndjson", "markdown"),
-        default="table",
-        help="output format (default: table)",
-    )
-    add(
-        "--revoke",
-        nargs="*",
-        metavar="ID",
-        help="revoke the tokens with these ids, which nobody uses; without an id, those that are "
-        "proven to be yours and whose secret is lost; asks first",
-    )
-    add("--yes", action="store_true", help="with --revoke: don't ask")
-    add(
-        "--any-token",
-        action="store_true",
-        help="look up creates with other tokens too: this one is of the same account",
-    )
-    add(
-        "--forget",
-        action="store_true",
-        help="report everything once more, then never again; nothing is revoked",
-    )
-    add_account(parser)
-    parser.epilog = (
-        "Exit codes: 0 nothing left to do, 1 the account could not be read, 2 usage error, 3 "
-        "something has to be done."
-    )
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:

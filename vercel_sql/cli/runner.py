@@ -14,8 +14,8 @@ from vercel_sql import Connection, Cursor
 from vercel_sql.api.logger import also_masking
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli import FAILED, FINE, WRONG_USE
+from vercel_sql.cli.accounts import opened
 from vercel_sql.cli.inputs import ScriptText, read_inputs
-from vercel_sql.cli.options import opened
 from vercel_sql.cli.output import LOSSLESS, Printer, rescued
 from vercel_sql.cli.streams import OutputError, is_closed
 from vercel_sql.cli.terminal import watched

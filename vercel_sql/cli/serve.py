@@ -13,16 +13,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from vercel_sql.cli import FAILED, FINE, INTERRUPTED
-from vercel_sql.cli.options import (
-    add_account,
-    add_max_wait,
-    add_max_writes,
-    add_on_orphan,
-    integer,
-    make_client,
-    seconds,
-    simulated,
-)
+from vercel_sql.cli.accounts import logged, make_client, simulated
+from vercel_sql.cli.options import BOUNDS
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
@@ -33,79 +25,9 @@ if TYPE_CHECKING:
     from vercel_sql.server import Server
     from vercel_sql.server.child import Link
 
-_PORT = 9494
-_BOUNDS = {
-    "statement_seconds": ("--statement-timeout", "how long a client's statement may run"),
-    "memory": ("--memory-limit", "MiB of memory that DuckDB's process may take"),
-    "temp": ("--temp-limit", "MiB of temporary files"),
-    "threads": ("--threads", "threads that compute, besides one per statement"),
-    "rows": ("--max-rows", "rows that a statement may return"),
-    "statements": ("--max-statements", "statements at the same time"),
-    "connections": ("--max-connections", "connections that have not sent a request yet"),
-}
-"""The fields of `Bounds`, with their options and help."""
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
-    add = parser.add_argument
-    add(
-        "--port",
-        type=integer(1, 65535),
-        default=_PORT,
-        metavar="N",
-        help=f"where to listen, on loopback only ({_PORT})",
-    )
-    add(
-        "--server-token-file",
-        metavar="FILE",
-        help="a file with the token that clients need; by default a random one is made and shown",
-    )
-    add(
-        "--allow-writes",
-        action="store_true",
-        help="let clients create and revoke tokens, and call everything else that writes",
-    )
-    add(
-        "--save-secrets",
-        metavar="FILE",
-        help="with --allow-writes: the file, of mode 0600, to which every secret that is shown "
-        "once is appended before a client sees it",
-    )
-    add_on_orphan(parser)
-    add_max_writes(parser)
-    add_max_wait(parser)
-    add(
-        "--extension",
-        dest="extensions",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="load this extension file instead of running INSTALL quack; give it twice, httpfs "
-        "before quack (for DuckDB 1.5.5 they are on PyPI)",
-    )
-    add("--demo", action="store_true", help="serve a simulated account of 250 tokens")
-    add_account(parser)
-    _add_bounds(parser)
-
-
-def _add_bounds(parser: argparse.ArgumentParser) -> None:
-    """Add the limits of one client, with the defaults of `Bounds`."""
-    for name, (option, what) in _BOUNDS.items():
-        default = getattr(Bounds(), name)
-        is_time = isinstance(default, float)
-        parser.add_argument(
-            option,
-            dest=name,
-            type=seconds if is_time else integer(1),
-            default=default,
-            metavar="SECONDS" if is_time else "N",
-            help=f"{what} ({default:g})" if is_time else f"{what} ({default})",
-        )
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -168,12 +90,11 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _bounds(arguments: argparse.Namespace) -> Bounds:
-    return Bounds(**{name: getattr(arguments, name) for name in _BOUNDS})
+    return Bounds(**{name: getattr(arguments, name) for name in BOUNDS})
 
 
 def database_process() -> NoReturn:
     """Run DuckDB's process."""
-    from vercel_sql.cli.options import logged
     from vercel_sql.server.child import Link, leave, live
 
     link = Link()

@@ -11,7 +11,7 @@ from typing import Any
 
 from vercel_sql import Connection
 from vercel_sql.cli import FINE
-from vercel_sql.cli.options import add_servers, add_strict, guarded, opened
+from vercel_sql.cli.accounts import guarded, opened
 from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, ForbiddenError, NotFoundError
 from vercel_sql.escapes import json_without_commands, visible
@@ -34,22 +34,6 @@ _NOT_ALLOWED = ("forbidden", "not_found")
 _UNREADABLE = "(unreadable)"
 
 Row = dict[str, Any]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
-    parser.add_argument(
-        "-o",
-        dest="format",
-        choices=("text", "json"),
-        default="text",
-        help="text, or one object (text)",
-    )
-    parser.add_argument(
-        "--token-file", metavar="FILE", help="a file with the Vercel token to show instead"
-    )
-    add_strict(parser)
-    add_servers(parser)
 
 
 def run(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from vercel_sql import Connection
 from vercel_sql.cli import FINE
+from vercel_sql.cli.accounts import guarded, opened
 from vercel_sql.cli.history.store import IS_CURRENT, Listing, append, check_target, stored_columns
 from vercel_sql.cli.history.target import Target, in_turn
-from vercel_sql.cli.options import add_account, add_timeout, guarded, opened
 from vercel_sql.cli.terminal import counted, watched
 from vercel_sql.errors import DataError, Error
 from vercel_sql.interrupts import Interrupts
@@ -22,20 +22,6 @@ from vercel_sql.progress import progress
 _USER = "SELECT id, username, email, name FROM vercel.user.user"
 _CURRENT = "SELECT id FROM vercel.authentication.user_tokens WHERE tokenId = 'current'"
 _TOKENS = "SELECT {columns} FROM vercel.authentication.user_tokens"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
-    parser.add_argument(
-        "--to",
-        required=True,
-        metavar="FILE.duckdb",
-        help="the history: a file, created with mode 0600 if it is missing, or anything else "
-        "DuckDB can attach, such as ducklake:FILE.ducklake",
-    )
-    parser.add_argument("--quiet", action="store_true", help="print nothing on success")
-    add_timeout(parser)
-    add_account(parser)
 
 
 def run(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:

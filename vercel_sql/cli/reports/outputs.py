@@ -16,28 +16,13 @@ import duckdb
 import pyarrow as pa
 
 from vercel_sql.cli.output import Printer
+from vercel_sql.cli.reports import SUFFIXES
 from vercel_sql.cli.reports.facts import RunFacts
 from vercel_sql.cli.reports.report import Report
 from vercel_sql.cli.streams import OutputError
 from vercel_sql.files import replace, require_replaceable, sync_file
 from vercel_sql.messages import say
 from vercel_sql.render import SEPARATORS, render
-
-SUFFIXES = {
-    "table": "txt",
-    "csv": "csv",
-    "json": "json",
-    "ndjson": "ndjson",
-    "markdown": "md",
-    "parquet": "parquet",
-    "xlsx": "xlsx",
-    "html": "html",
-}
-"""The formats, and the suffixes of their files."""
-
-BINARY = ("parquet", "xlsx")
-WITH_FACTS = ("html", "xlsx")
-"""The formats that say how the rows were read, and from whose account."""
 
 
 @dataclass(frozen=True)

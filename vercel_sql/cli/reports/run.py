@@ -14,25 +14,14 @@ from vercel_sql.api.doubts import Doubt
 from vercel_sql.api.logger import also_masking
 from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli import FAILED, FINE, ROWS, WRONG_USE
+from vercel_sql.cli.accounts import opened
 from vercel_sql.cli.history.target import BusyError, Target, holder, in_turn
 from vercel_sql.cli.inputs import read_inputs
-from vercel_sql.cli.options import (
-    add_connection,
-    add_parameters,
-    add_timeout,
-    guard_defaults,
-    opened,
-)
 from vercel_sql.cli.output import LOSSLESS
+from vercel_sql.cli.reports import BINARY, WITH_FACTS
 from vercel_sql.cli.reports.checks import CheckedReport, check, refuse_unknown
 from vercel_sql.cli.reports.facts import RunFacts
-from vercel_sql.cli.reports.outputs import (
-    BINARY,
-    SUFFIXES,
-    WITH_FACTS,
-    ReportResult,
-    ReportWriter,
-)
+from vercel_sql.cli.reports.outputs import ReportResult, ReportWriter
 from vercel_sql.cli.reports.report import Report, read_report
 from vercel_sql.cli.streams import OutputError, is_closed
 from vercel_sql.cli.terminal import counted, in_time, watched
@@ -45,58 +34,9 @@ from vercel_sql.progress import progress
 from vercel_sql.sql import NO_PARAMETERS, Parameters
 from vercel_sql.tables.catalog import literal
 
-_EPILOG = """\
-exit codes: 0 success, 1 a report failed, 2 usage error (no request was sent),
-3 a report has rows (--fail-if-rows) or none (--fail-if-empty), 130 interrupted;
-1 takes precedence over 3. A report that fails leaves the file of the last run as it was.
-"""
 _UNATTACHED = "--history can't be attached"
 _ATTACH_SECONDS = 60.0
 _USER = "SELECT coalesce(name, username), email FROM vercel.user.user"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
-    parser.epilog = _EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add = parser.add_argument
-    add("files", nargs="+", metavar="FILE", help="a report: an SQL file with one SELECT")
-    add_parameters(parser, "the value of a parameter, for each report that has it")
-    add(
-        "-o",
-        dest="format",
-        choices=tuple(SUFFIXES),
-        default="table",
-        help="the output format (table)",
-    )
-    add(
-        "--out",
-        metavar="DIR",
-        help="write each report to a file of its name in this directory, readable by its owner "
-        f"only; {' and '.join(BINARY)} need it",
-    )
-    add(
-        "--raw",
-        action="store_true",
-        help="in csv and xlsx, keep values that a spreadsheet would compute exactly as they are",
-    )
-    rule = parser.add_mutually_exclusive_group()
-    rule.add_argument("--fail-if-rows", action="store_true", help="exit code 3 if there are rows")
-    rule.add_argument("--fail-if-empty", action="store_true", help="exit code 3 if there are none")
-    add(
-        "--quiet",
-        action="store_true",
-        help="print nothing on success; reports that break a rule are printed",
-    )
-    add(
-        "--history",
-        metavar="FILE",
-        help="a database written by vercel-sql snapshot, for reports that read history",
-    )
-    add_timeout(parser)
-    add_connection(parser)
-    # A report only reads.
-    parser.set_defaults(scripts=[], **{**guard_defaults(), "read_only": True, "max_writes": 0})
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:

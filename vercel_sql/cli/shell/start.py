@@ -20,7 +20,7 @@ from vercel_sql.api.account import ask_account
 from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.transport import is_loopback
 from vercel_sql.cli import FINE, WRONG_USE
-from vercel_sql.cli.options import opened, simulated
+from vercel_sql.cli.accounts import opened, simulated
 from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell
 from vercel_sql.cli.shell.completion import ShellCompleter
 from vercel_sql.cli.shell.history import MaskedHistory
@@ -48,13 +48,18 @@ from vercel_sql.manifest import vercel
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import state_dir
 
+_ACCOUNT = ("token_file", "api_url", "oauth_url", "marketplace_url")
 _FIRST_PROMPT_SECONDS = 0.3  # that it waits for the account's name
 _DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
 _LOGIN_HINT = "No Vercel token: run vercel-sql login, or vercel-sql shell --demo, which needs none."
 
 
-def run_shell(arguments: argparse.Namespace) -> int:
-    """Run the shell, and return the exit code."""
+def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run the shell until the person leaves it, and return the exit code."""
+    if any(stream is None or not stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        parser.error("the shell needs a terminal; without one, use vercel-sql -c SQL")
+    if arguments.demo and any(getattr(arguments, name) for name in _ACCOUNT):
+        parser.error("--demo has its own account, and takes no token or URL")
     before = signal.signal(signal.SIGTERM, _leave)
     try:
         with ExitStack() as stack:
