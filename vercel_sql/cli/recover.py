@@ -163,8 +163,8 @@ def _report_damage(damage: Damage) -> None:
     """Says which files can't be read whole, and what that means."""
     for path in damage.files:
         complain(
-            f"{path} was part of the journal and can't be read whole: it is damaged, or another "
-            "version wrote it. It was set aside, and its creates count as open"
+            f"{path} was part of the journal and can't be read completely: it is damaged, or "
+            "another version wrote it. It was set aside, and its creates count as open"
         )
     for path, problem in damage.secrets:
         complain(f"the secrets file {path}: {problem}. Secrets may be lost; it stays as it is")
