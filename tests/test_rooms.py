@@ -41,7 +41,7 @@ UPWARDS = {
 CIRCLES = {
     frozenset(
         {"", "progress"}  # %load_ext vercel_sql
-        | {f"notebook{each}" for each in ("", ".magics", ".progress", ".session")}
+        | {f"notebook{each}" for each in ("", ".magics", ".session")}
     ),
 }
 """Modules that import each other, directly or not."""

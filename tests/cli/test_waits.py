@@ -239,10 +239,10 @@ CHANGES = str(Path(__file__).parents[2] / "queries" / "changes.sql")
 # The command, where it waits for less.
 SHORT = """
 import sys
-from vercel_sql.cli.history import store
+from vercel_sql.cli.history import snapshot
 from vercel_sql.cli.main import entry_point
 from vercel_sql.cli.reports import run
-store._CHECK_SECONDS = run._ATTACH_SECONDS = 0.3
+snapshot._CHECK_SECONDS = run._ATTACH_SECONDS = 0.3
 entry_point()
 """
 

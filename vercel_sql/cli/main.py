@@ -36,7 +36,7 @@ def entry_point() -> None:
     import signal
 
     gc.disable()  # nothing that imports make is garbage
-    from vercel_sql.cli.streams import discard, flushed, prepare_streams
+    from vercel_sql.cli.terminal import discard, flushed, prepare_streams
 
     # A shell has what it starts in the background ignore Ctrl-C.
     obeys = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -98,7 +98,7 @@ def main(argv: Sequence[str], ready: Callable[[], None] = lambda: None) -> int:
     """Run the command, and return its exit code; call `ready` when everything is imported."""
     from vercel_sql.cli import FAILED, INTERRUPTED
     from vercel_sql.cli.commands import prepared
-    from vercel_sql.cli.streams import OutputError
+    from vercel_sql.cli.terminal import OutputError
     from vercel_sql.messages import complain
 
     try:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from vercel_sql.cli.streams import OutputError
-from vercel_sql.cli.terminal import DEFAULT_WIDTH, terminal_width
+from vercel_sql.cli.terminal import DEFAULT_WIDTH, OutputError, terminal_width
 from vercel_sql.errors import Error
 from vercel_sql.ledger.journal import CreateResults
 from vercel_sql.messages import complain

@@ -15,8 +15,7 @@ from vercel_sql.api.causes import caused_by
 from vercel_sql.cli import FAILED, FINE, ORPHANS
 from vercel_sql.cli.accounts import guarded, make_client
 from vercel_sql.cli.output import Printer
-from vercel_sql.cli.streams import STANDARD_OUTPUT
-from vercel_sql.cli.terminal import ask, terminal_width, waiting
+from vercel_sql.cli.terminal import STANDARD_OUTPUT, ask, terminal_width, waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.escapes import visible
 from vercel_sql.ledger.journal import journal, tidy
@@ -160,7 +159,7 @@ def _report(client: Client, arguments: argparse.Namespace, examined: Examination
 
 
 def _report_damage(damage: Damage) -> None:
-    """Says which files can't be read whole, and what that means."""
+    """Say which files can't be read whole, and what that means."""
     for path in damage.files:
         complain(
             f"{path} was part of the journal and can't be read completely: it is damaged, or "

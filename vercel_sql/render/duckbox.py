@@ -17,7 +17,7 @@ import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from vercel_sql.escapes import visible
-from vercel_sql.render import grid, records
+from vercel_sql.render import modes
 from vercel_sql.render.result import Options, Result
 from vercel_sql.render.terminal import display_width, for_terminal
 
@@ -54,11 +54,11 @@ def write(
     if box is not None:
         out.write(box)
     elif width is None:
-        grid.write(result, out, "box", options)
+        modes.write_grid(result, out, "box", options)
         out.write(f"  {total} rows\n")
     else:
         result.keep(most)
-        records.write(result, for_terminal(out, "line"), "line", options)
+        modes.write(result, for_terminal(out, "line"), "line", options)
         if most is not None and most < total:
             out.write(f"\n{total} rows (first {(most + 1) // 2} and last {most // 2} shown)\n")
     out.flush()

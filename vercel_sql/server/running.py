@@ -26,7 +26,7 @@ from vercel_sql.errors import (
     ProgrammingError,
 )
 from vercel_sql.render import render
-from vercel_sql.render.json_text import json_object
+from vercel_sql.render.text_formats import json_object
 from vercel_sql.server.dialect import DialectJudge, changes
 from vercel_sql.server.judge import LONGEST, Judge
 from vercel_sql.server.rehearsal import Rehearsal

@@ -12,6 +12,7 @@ from prompt_toolkit.document import Document
 from vercel_sql import Connection
 from vercel_sql.cli.shell.commands import DotCommand
 from vercel_sql.cli.shell.context import Context, Mention, is_operand_next, name_at, read_context
+from vercel_sql.cli.shell.entries import split
 from vercel_sql.cli.shell.names import (
     Catalog,
     Named,
@@ -24,7 +25,6 @@ from vercel_sql.cli.shell.names import (
     resource_at,
     resources,
 )
-from vercel_sql.cli.shell.reading import split
 from vercel_sql.manifest import Method, Parameter
 from vercel_sql.sql.dialect import Kind, Lexeme
 

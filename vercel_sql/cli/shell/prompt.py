@@ -24,7 +24,7 @@ from pygments.lexer import inherit, words
 from pygments.lexers.sql import PostgresLexer
 
 from vercel_sql.cli.shell.commands import LeaveShell
-from vercel_sql.cli.shell.reading import is_finished
+from vercel_sql.cli.shell.entries import is_finished
 
 TERMINATED = 128 + signal.SIGTERM
 

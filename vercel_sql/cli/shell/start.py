@@ -23,7 +23,7 @@ from vercel_sql.cli import FINE, WRONG_USE
 from vercel_sql.cli.accounts import opened, simulated
 from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell
 from vercel_sql.cli.shell.completion import ShellCompleter
-from vercel_sql.cli.shell.history import MaskedHistory
+from vercel_sql.cli.shell.entries import MaskedHistory
 from vercel_sql.cli.shell.prompt import (
     TERMINATED,
     EditingReader,

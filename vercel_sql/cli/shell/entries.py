@@ -1,13 +1,15 @@
-"""The shell's history in a file that never contains a secret."""
+"""What is entered: its dot commands and SQL, and a history that never contains a secret."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from prompt_toolkit.history import FileHistory
 
@@ -20,7 +22,9 @@ from vercel_sql.files import (
     remove,
     replace,
 )
+from vercel_sql.sql import complete
 from vercel_sql.sql.masking import masked_statement
+from vercel_sql.sql.quoting import scan
 
 _ENTRIES = 10_000
 _LONGEST = 50_000
@@ -102,3 +106,67 @@ class MaskedHistory(FileHistory):
         os.close(open_for_appending(lock, forbidden=READABLE))
         with FileLock(lock, timeout=_LOCK_SECONDS, mode=0o600):
             yield
+
+
+_BARE: Mapping[str, str] = MappingProxyType(
+    {"exit": ".exit", "quit": ".quit", "help": ".help", "\\q": ".quit", "\\?": ".help"}
+)
+"""Habits from other shells, accepted as a whole entry."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A dot command, or the SQL between two of them.
+
+    Attributes:
+        text: the text; SQL begins with empty lines, so that its lines keep their numbers.
+        is_command: whether it is a dot command.
+    """
+
+    text: str
+    is_command: bool
+
+
+def is_finished(text: str) -> bool:
+    """Whether the last statement has its semicolon, and no quote is open."""
+    entries = split(text)
+    return not entries or entries[-1].is_command or _is_whole(entries[-1].text)
+
+
+def split(text: str) -> list[Entry]:
+    """Split a text into its dot commands and SQL, in order, without blank SQL.
+
+    A line that begins with a dot is a command unless it is inside a statement.
+    """
+    bare = _BARE.get(text.strip().rstrip(";").casefold())
+    if bare is not None:
+        return [Entry(bare, is_command=True)]
+    entries: list[Entry] = []
+    pending: list[str] = []
+    for number, line in enumerate(text.split("\n")):
+        if line.lstrip().startswith(".") and _is_whole("\n".join(pending)):
+            _flush(pending, entries)
+            entries.append(Entry(line.strip(), is_command=True))
+            pending = [""] * (number + 1)
+        else:
+            pending.append(line)
+    _flush(pending, entries)
+    return entries
+
+
+def _flush(pending: list[str], entries: list[Entry]) -> None:
+    text = "\n".join(pending)
+    if not _is_blank(text):
+        entries.append(Entry(text, is_command=False))
+
+
+def _is_whole(sql: str) -> bool:
+    return complete(sql) or _is_blank(sql)
+
+
+def _is_blank(sql: str) -> bool:
+    """Whether there are only blanks and comments."""
+    if not sql.strip():
+        return True
+    quoting = scan(sql)
+    return quoting.unfinished is None and not quoting.masked.strip()
