@@ -97,11 +97,7 @@ class VercelMagics(Magics):
 
 
 def read_options(line: str) -> tuple[Options, str]:
-    """Reads the options at the start of a line; gives them, and the SQL behind them.
-
-    Raises:
-        InterfaceError: an option is unknown, lacks its value or has a wrong one.
-    """
+    """Read the options at the start of a line; return them, and the SQL that follows."""
     given: dict[str, Any] = {}
     at = 0
     while found := _OPTION.match(line, at):

@@ -87,11 +87,7 @@ class Session:
         return self._used[-1]
 
     def use(self, name: str) -> None:
-        """Takes the connection in a variable for all that follows.
-
-        Raises:
-            InterfaceError: there is none in it.
-        """
+        """Use the connection in a variable from now on."""
         value = self._variables.get(name)
         if not isinstance(value, Connection):
             what = f"is a {type(value).__name__}" if name in self._variables else "is not there"
@@ -117,11 +113,7 @@ class Session:
         return f"{name} ({email}) at {client.urls['api']}, by {client.credential.source}"
 
     def run(self, options: Options, script: str) -> Any:
-        """Runs a script; shows the results of all statements but the last, and gives that one's.
-
-        Raises:
-            Error: any error of this package; the statements that follow are not run.
-        """
+        """Run a script up to its first error; show all results but the last, and return that."""
         self._parameters = Parameters()
         if options.kind in ("pandas", "polars"):
             require_library(options.kind)
@@ -251,11 +243,7 @@ def _allowing(connection: Connection, options: Options) -> Iterator[None]:
 
 
 def _converted(kind: str, rows: Rows, connection: Connection) -> Any:
-    """The rows as a kind of result.
-
-    Raises:
-        InterfaceError: they can't be given so.
-    """
+    """The rows as a kind of result."""
     makers: dict[str, Callable[[], Any]] = {
         "relation": lambda: relation(connection.duckdb, rows.arrow()),
         "pandas": rows.df,
@@ -272,13 +260,9 @@ def _converted(kind: str, rows: Rows, connection: Connection) -> Any:
 
 
 def _values_for(statements: Sequence[Statement], variables: Mapping[str, object]) -> Parameters:
-    """The values of the placeholders that stand in a script, and of no others.
+    """The values of the placeholders in a script, and no others.
 
-    What a placeholder inside a longer string names is among them, so that the script is refused:
-    nothing would be put in its place.
-
-    Raises:
-        ParameterError: a variable holds no value, or a name fits several.
+    Those inside longer strings are included, so that the script is refused: they aren't replaced.
     """
     found: dict[str, object] = {}
     for statement in statements:

@@ -55,13 +55,7 @@ def render(
     secret_columns: frozenset[str] = frozenset(),
     options: Options | None = None,
 ) -> int:
-    """Write a result in a format of the command line, and give the number of its rows.
-
-    As `render_mode`, for the mode that the format is.
-
-    Raises:
-        ValueError: `fmt` is none of `FORMATS`.
-    """
+    """Write a result in one of `FORMATS`, as `render_mode` does; return the number of its rows."""
     if fmt not in _MODE_OF:
         raise ValueError(f"{fmt!r} is not an output format; there are {', '.join(FORMATS)}.")
     mode = _MODE_OF[fmt]
@@ -79,27 +73,14 @@ def render_mode(
     secret_columns: frozenset[str] = frozenset(),
     options: Options | None = None,
 ) -> int:
-    """Write a result as a mode of the shell does, and give the number of its rows.
+    """Write a result in one of `MODES` of the shell, and return the number of its rows.
 
-    Every mode but `duckbox` and those that line values up streams: it holds one batch at a time,
-    and flushes after each. An error of the result's source passes through as it is; a JSON array
-    then stays open, so that no reader takes the part for the whole. A result without columns writes
-    nothing. Where `width` is given no control character gets through, in any mode.
+    All modes but `duckbox` and those that align values stream: they hold one batch at a time, and
+    flush after each. If the source fails, a JSON array stays open, so that no reader takes the part
+    for the whole. With a `width`, that of the terminal, no control character gets through.
 
-    No mode loses a secret: `duckbox` alone shortens anything, and shows secrets whole; `trash`,
-    which leaves all out, gives way to `line` where there are any.
-
-    Args:
-        result: what to write. DuckDB gives it exactly with `arrow_lossless_conversion = true`.
-        mode: one of `MODES`.
-        out: where to write.
-        width: the columns of the terminal that `out` is, None if it is none. Only `duckbox` asks
-            how many there are.
-        secret_columns: the columns, in any case, whose values are shown once and thus in full.
-        options: what was set about the output.
-
-    Raises:
-        ValueError: `mode` is none of `MODES`.
+    No mode loses a secret: only `duckbox` shortens anything, and shows secrets whole; `trash`,
+    which leaves all out, becomes `line` if there are any.
     """
     if mode not in MODES:
         raise ValueError(f"{mode!r} is not an output mode; there are {', '.join(MODES)}.")

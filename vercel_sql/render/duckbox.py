@@ -35,15 +35,7 @@ def write(
     secret_columns: frozenset[str],
     options: Options,
 ) -> int:
-    """Write the table; give the number of the result's rows, shown or not.
-
-    Args:
-        result: what to write.
-        out: where to write.
-        width: the terminal's; None leaves nothing out.
-        secret_columns: columns that are shown in full, and because of which no row is left out.
-        options: `max_rows` and `null` are looked at.
-    """
+    """Write the table, and return the number of all rows. Without a width, nothing is left out."""
     secrets = result.positions(secret_columns)
     most = None if width is None or secrets else options.max_rows
     shows_ends = most is not None and most < _COUNTED // 2

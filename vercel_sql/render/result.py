@@ -103,11 +103,7 @@ class Result:
         return {at for at, name in enumerate(self.names) if name.lower() in wanted}
 
     def lines(self, expression: str) -> Iterator[list[str]]:
-        """The value of an SQL expression over the columns, for each row, some rows at a time.
-
-        Args:
-            expression: gives VARCHAR and never NULL.
-        """
+        """The value of an SQL expression, a text that is never NULL, for each row; in chunks."""
         for table in self._batches():
             self._load(table)
             for chunk in self._chunks(f"SELECT {expression} FROM batch"):
@@ -117,23 +113,14 @@ class Result:
         self,
         as_text: Callable[[str, DuckDBPyType], str] = lambda value, _: f"CAST({value} AS VARCHAR)",
     ) -> Iterator[Sequence[Row]]:
-        """Each row as texts, None for NULL; some rows at a time.
-
-        Args:
-            as_text: gives the SQL expression that makes a text of a column's value, by the
-                column's name and type.
-        """
+        """Each row as texts, None for NULL; in chunks. `as_text` is the SQL for a column."""
         casts = ", ".join(as_text(*column) for column in self.columns())
         for table in self._batches():
             self._load(table)
             yield from self._chunks(f"SELECT {casts} FROM batch")
 
     def keep(self, most: int | None) -> int:
-        """Read what is left, and keep it to be read again; give the number of rows.
-
-        Args:
-            most: how many rows are kept, the first and the last ones; None keeps all.
-        """
+        """Read what is left, and keep it, or its first and last rows; return the number of all."""
         if isinstance(self._rows, PlainRows):
             rows = self._rows.rows
             if most is not None and len(rows) > most:
@@ -175,7 +162,7 @@ class Result:
         return frozenset(name for (name,) in found)
 
     def drain(self) -> int:
-        """Read what is left without looking at it, and give the number of rows."""
+        """Read what is left, and return the number of rows."""
         return sum(table.num_rows for table in self._batches())
 
     def __enter__(self) -> Self:

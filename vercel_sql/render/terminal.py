@@ -49,14 +49,7 @@ class _LineByLine:
 
 
 def for_terminal(out: TextIO, mode: str) -> TextIO:
-    """A terminal that no data can steer.
-
-    In JSON control characters stay what they are, in its own spelling.
-
-    Args:
-        out: the terminal.
-        mode: the shell's mode in which it is written.
-    """
+    """A terminal that no data can steer; JSON has a spelling of its own for control characters."""
     kept = _KEPT.get(mode)
 
     def line(text: str) -> str:

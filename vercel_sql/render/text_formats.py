@@ -55,12 +55,7 @@ def write_array(result: Result, out: TextIO, _: Options) -> int:
 
 
 def json_object(names: Sequence[str], columns: Sequence[tuple[str, DuckDBPyType]]) -> str:
-    """An SQL expression that gives a row as the text of a JSON object.
-
-    Args:
-        names: the names of its members.
-        columns: for each the SQL name of its column, and the column's type.
-    """
+    """SQL for a row as a JSON object; for each name, its column's SQL name and type."""
     members = [
         f"{text_literal(json.dumps(name, ensure_ascii=False) + ':')}, {json_text(column, dtype)}"
         for name, (column, dtype) in zip(unique(names), columns, strict=True)
@@ -96,11 +91,7 @@ def json_text(value: str, dtype: DuckDBPyType, depth: int = 0) -> str:
     has no number for, are the strings `NaN`, `Infinity` and `-Infinity`. JSON values are left as
     they are, except that a line break between tokens becomes a space. Lists, structs, maps and
     unions nest. All else is a string, as DuckDB casts it.
-
-    Args:
-        value: the SQL expression of the value.
-        dtype: its type.
-        depth: how many lists and maps it lies in; each names a variable of its own.
+    Each of the `depth` lists and maps around it has a variable of its own.
     """
     return f"CASE WHEN {value} IS NULL THEN 'null' ELSE {_present(value, dtype, depth)} END"
 
