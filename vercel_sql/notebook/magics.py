@@ -30,7 +30,7 @@ from vercel_sql.progress import progress
 from vercel_sql.sql.running import Plan
 
 _KINDS = ("table", "relation", "pandas", "polars", "arrow")
-_A_NUMBER = "a whole number, 0 or more"
+_A_NUMBER = "an integer ≥ 0"
 _FLAGS = ("--quiet", "--show-secrets", "--strict")
 _VALUED: dict[str, tuple[str, Callable[[str], object]]] = {
     "--as": (f"{', '.join(_KINDS[:-1])} or {_KINDS[-1]}", _KINDS.__contains__),
@@ -64,10 +64,10 @@ class VercelMagics(Magics):
     @no_var_expand
     @line_cell_magic
     def vercel(self, line: str, cell: str | None = None) -> Any:
-        """Runs SQL over the Vercel API.
+        """Run SQL over the Vercel API.
 
         %vercel [OPTIONS] SELECT …      one line, also as: rows = %vercel SELECT …
-        %%vercel [OPTIONS]              a cell of statements; the last one's result is given
+        %%vercel [OPTIONS]              a cell of statements; returns the last one's result
         %vercel                         which account is used
 
         The token is that of VERCEL_TOKEN or of vercel-sql login. $name, :name and {{ name }} are
@@ -77,7 +77,7 @@ class VercelMagics(Magics):
         --save NAME        puts the result into a variable as well
         --quiet            shows no result
         --show-secrets     shows secrets, which the notebook's file will then hold
-        --strict           makes values that can't be read an error, in place of NULL and a warning
+        --strict           fails if a value can't be read, instead of NULL and a warning
         --max-writes N     how many writes each statement may send (100)
         --max-wait SECONDS how long each statement may wait for rate limits (as long as it takes)
         --connection NAME  uses the vercel_sql.connect() in a variable, from now on
@@ -110,7 +110,9 @@ def read_options(line: str) -> tuple[Options, str]:
         given[field] = int(value) if name.startswith("--max") else value or True
     sql = line[at:].strip()
     if late := _LATE.search(sql):
-        raise InterfaceError(f"{late[1]} is part of the SQL there, a comment: options come first")
+        raise InterfaceError(
+            f"{late[1]} is a comment in the SQL there: options come before the SQL"
+        )
     return Options(**given), sql
 
 
@@ -125,16 +127,13 @@ def _check(name: str, value: str | None) -> None:
     else:
         near = get_close_matches(name, _ALL, n=1)
         raise InterfaceError(
-            f"there is no option {name}; there are {', '.join(_ALL)}."
+            f"unknown option {name}; the options are {', '.join(_ALL)}."
             + (f" Did you mean {near[0]}?" if near else " A comment has a blank after its dashes.")
         )
 
 
 def shortened(error: BaseException, mask: Mask) -> BaseException:
-    """The error as IPython shows and saves it: one message, without traceback or secret.
-
-    It stays what it is, so that code around the magic can catch it.
-    """
+    """The same error, which IPython shows and saves as one message, without secrets."""
     if isinstance(error, Error):
         hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind)), "")
         error.args = (mask(f"{error}{hint}"),)
@@ -145,16 +144,13 @@ def shortened(error: BaseException, mask: Mask) -> BaseException:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Makes the magic known, for ``%load_ext vercel_sql``."""
+    """Register the magic, for ``%load_ext vercel_sql``."""
     shell.register_magics(VercelMagics)
 
 
 @contextmanager
 def watching(shell: InteractiveShell, connection: Connection) -> Iterator[None]:
-    """Shows how far a statement is while the context lasts; nothing stays of it.
-
-    A kernel whose front end takes no input, as nbclient's, has nobody who watches.
-    """
+    """Show the progress of a statement, if somebody watches: not with nbclient, for example."""
     # A kernel's shell knows the request that its front end sent.
     request = getattr(shell, "get_parent", None)
     if request is not None:
@@ -169,7 +165,7 @@ def watching(shell: InteractiveShell, connection: Connection) -> Iterator[None]:
         before = connection.approve
 
         def expect(plan: Plan) -> bool:
-            """Takes the number of a write's requests from the question whether to send them."""
+            """Approve a plan, and take the number of its requests."""
             line.clear()
             if before is not None and not before(plan):
                 return False
@@ -184,9 +180,9 @@ def watching(shell: InteractiveShell, connection: Connection) -> Iterator[None]:
 
 
 class _InCell:
-    """A line in the output of the cell that runs, written over and over, and empty in the end.
+    """A line in the cell's output that changes, and is empty at the end.
 
-    On standard error a front end would keep, and save, every state of it.
+    Of standard error, a front end would save each state.
     """
 
     def __init__(self) -> None:
@@ -194,7 +190,7 @@ class _InCell:
         self._shown = False
 
     def write(self, text: str) -> None:
-        """Puts a text in place of the one before."""
+        """Replace the text."""
         line = text.strip("\r\n")
         if not line:
             return
@@ -206,4 +202,4 @@ class _InCell:
             self._shown = True
 
     def flush(self) -> None:
-        """Does nothing: nothing is held back."""
+        """Do nothing: there is no buffer."""

@@ -1,4 +1,4 @@
-"""What a statement gave, as a notebook holds it: shown without secrets, and whole on request."""
+"""The rows of a statement in a notebook: shown without secrets, complete on request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Mask = Callable[[str], str]
-"""Replaces the secrets that are known in a text."""
+"""Masks the known secrets in a text."""
 
 _SHOWN = 50  # rows, unless secrets are shown this once
 _WIDTH = 200  # characters, of the table as plain text
@@ -32,14 +32,14 @@ _LEFT = ' style="text-align: left"'
 class Rows:
     """The rows of a statement.
 
-    What is shown, in HTML or as text, has its secrets masked unless they were asked for; `df`,
-    `pl`, `arrow` and `fetchall` give all values as they are.
+    They are shown with masked secrets unless asked for; `df`, `pl`, `arrow` and `fetchall` return
+    all values.
 
     Args:
         table: the rows.
         secret_columns: the columns with secrets.
-        mask: replaces the secrets that are known in a text; None where secrets are to be shown.
-        variable: the notebook's variable that holds them, if any does.
+        mask: masks the known secrets in a text; None shows them.
+        variable: the notebook's variable with these rows, if any.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Rows:
 
     @property
     def notes(self) -> list[str]:
-        """What is said below the rows."""
+        """The lines below the rows."""
         if self._mask is None:
             return []
         variable = self._variable
@@ -67,13 +67,13 @@ class Rows:
         ]
 
     def given(self, *, variable: str | None = None, show_secrets: bool = False) -> Rows:
-        """The same rows, perhaps in another variable, or with secrets that are to be shown."""
+        """The same rows, in another variable or with secrets shown."""
         mask = None if show_secrets else self._mask
         return Rows(self._table, self._secret_columns, mask, variable or self._variable)
 
     @property
     def is_masked(self) -> bool:
-        """Whether secrets are not shown."""
+        """Whether secrets are masked."""
         return self._mask is not None
 
     def __len__(self) -> int:
@@ -102,7 +102,7 @@ class Rows:
         )
 
     def __reduce__(self) -> Any:
-        raise TypeError("rows may hold secrets and are not pickled: take their df() or arrow()")
+        raise TypeError("rows may contain secrets and can't be pickled: use their df() or arrow()")
 
     @property
     def columns(self) -> list[str]:
@@ -154,7 +154,7 @@ class Rows:
 
 
 def secrets_in(table: pa.Table, mask: Mask) -> frozenset[str]:
-    """The columns in which a secret stands that is known."""
+    """The columns that contain a known secret."""
     found: set[str] = set()
     with Result(table) as result:
         for rows in result.texts():
@@ -193,7 +193,7 @@ def _html_text(text: str) -> str:
 
 
 def relation(con: duckdb.DuckDBPyConnection, table: pa.Table) -> duckdb.DuckDBPyRelation:
-    """A relation over rows that are here already, so that looking at it requests nothing."""
+    """A relation over rows that have been read, so that it sends no request."""
     # DuckDB 1.5 can't scan a table of Arrow with two columns of one name.
     places = [f"c{place}" for place in range(table.num_columns)]
     names = zip(places, table.column_names, strict=True)
@@ -202,7 +202,7 @@ def relation(con: duckdb.DuckDBPyConnection, table: pa.Table) -> duckdb.DuckDBPy
 
 
 def _zone_of(table: pa.Table) -> duckdb.DuckDBPyConnection:
-    """A DuckDB of its own in the time zone of the rows, which Arrow's types tell."""
+    """A separate DuckDB in the time zone of the rows' Arrow types."""
     con = duckdb.connect()
     for kind in table.schema.types:
         if pa.types.is_timestamp(kind) and kind.tz:

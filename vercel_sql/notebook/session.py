@@ -1,4 +1,4 @@
-"""What the magic keeps between two cells, and how it runs the statements of one."""
+"""A notebook's session: its connection, and how the statements of a cell run."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ Watch: TypeAlias = Callable[[Connection], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Options:
-    """What a line of the magic asks for.
+    """The options of the magic.
 
     Attributes:
-        kind: what a result is given as: table, relation, pandas, polars or arrow.
-        save: the variable that the result becomes, if any.
-        connection: the variable with the connection that is used from now on, if it is said.
-        max_writes: how many writes each statement may send, if it is said.
-        max_wait: how many seconds each statement may wait for rate limits, if it is said.
+        kind: the kind of result: table, relation, pandas, polars or arrow.
+        save: the variable for the result, if any.
+        connection: the variable with the connection to use from now on, if any.
+        max_writes: how many writes each statement may send; None leaves the limit as it is.
+        max_wait: how many seconds it may wait for rate limits; None leaves the limit as it is.
         quiet: whether results are not shown.
-        show_secrets: whether secrets are shown as they are.
+        show_secrets: whether secrets are shown.
         strict: whether a value that can't be read is an error.
     """
 
@@ -68,7 +68,7 @@ class Session:
 
     Args:
         variables: the notebook's.
-        watch: shows how far a statement is while a context lasts.
+        watch: shows the progress of a statement.
     """
 
     def __init__(self, variables: dict[str, Any], watch: Watch) -> None:
@@ -81,7 +81,7 @@ class Session:
 
     @property
     def connection(self) -> Connection:
-        """The connection that was given, else one with the token of the environment or login."""
+        """The chosen connection, or one with the token of the environment or login."""
         if not self._used:
             self._used.append(connect())
         return self._used[-1]
@@ -98,7 +98,7 @@ class Session:
         self._used.append(value)
 
     def mask(self, text: str) -> str:
-        """The text without known secrets, and without values that no cell shows."""
+        """The text without known secrets, and values that no cell contains."""
         unseen = Redactor()
         for name in self._parameters:
             for value in texts_in(self._parameters[name]):
@@ -107,7 +107,7 @@ class Session:
         return unseen.mask(self._known(text))
 
     def status(self) -> str:
-        """Which account is used, by which token, on which API."""
+        """The account, the API, and where the token was found."""
         client = self.connection.client
         name, email = self.connection.execute(_USER).fetchall()[0]
         return f"{name} ({email}) at {client.urls['api']}, by {client.credential.source}"
@@ -124,7 +124,7 @@ class Session:
         # Jupyter's button sends the signal of Ctrl-C.
         self._interrupts = Interrupts(self.connection.interrupt, [signal.SIGINT])
         with (
-            _tables_lent(self.connection, statements, self._variables),
+            _registered_tables(self.connection, statements, self._variables),
             _allowing(self.connection, options),
         ):
             try:
@@ -154,11 +154,11 @@ class Session:
             return self._given(rows, options)
         if options.save:
             name = options.save
-            raise InterfaceError(f"{place}carried out, but it gives no rows to save as {name}")
+            raise InterfaceError(f"{place}it ran, but returned no rows to save as {name}")
         return None
 
     def _next(self, results: Results, options: Options, place: str) -> Rows | None:
-        """Runs the next statement; gives its rows, if it has any."""
+        """Run the next statement; return its rows, if any."""
         try:
             with self._watch(self.connection):
                 rows = self._read(results)
@@ -186,14 +186,14 @@ class Session:
             return self._keep(cursor.arrow(), cursor.secret_columns)[1]
 
     def _keep(self, table: pa.Table, secrets: frozenset[str]) -> tuple[str, Rows]:
-        """Keeps rows whose secrets nobody can ask for again, in a variable of their own."""
+        """Save rows, whose secrets can't be read again, in a new variable."""
         self._kept += 1
         name = f"_vercel_{self._kept}"
         rows = self._variables[name] = Rows(table, secrets, self._known, name)
         return name, rows
 
     def _given(self, rows: Rows, options: Options) -> Any:
-        """The result as it was asked for, or masked where it has secrets."""
+        """The result as asked for; masked if it has secrets."""
         rows = rows.given(variable=options.save)
         kind = "table" if rows.is_masked else options.kind
         result = _converted(kind, rows, self.connection)
@@ -205,19 +205,19 @@ class Session:
         return None
 
     def _known(self, text: str) -> str:
-        """The text without the secrets of the connections that were used so far."""
+        """The text without the secrets of all connections used so far."""
         for connection in self._used:
             text = connection.client.redactor.mask(text)
         return text
 
 
 def show(*lines: str) -> None:
-    """Writes lines into the notebook's output, which is a cell's standard output."""
+    """Write lines to the cell's output."""
     say(*lines, out=sys.stdout)
 
 
 def _require_display() -> None:
-    """Raises InterfaceError if rows with a secret can't be shown, before anything makes one."""
+    """Raise InterfaceError if rows with a secret can't be shown, before anything makes one."""
     try:
         rows = Rows(pa.table({"name": ["é"], "secret": ["s"]}), frozenset(["secret"]), str)
         repr(rows), rows._repr_html_()
@@ -228,7 +228,7 @@ def _require_display() -> None:
 
 @contextmanager
 def _allowing(connection: Connection, options: Options) -> Iterator[None]:
-    """Lets statements do what the options allow while the context lasts."""
+    """Apply the options' limits."""
     doubts = connection.client.doubts
     before = connection.max_writes, connection.max_wait, doubts.strict
     if options.max_writes is not None:
@@ -255,7 +255,7 @@ def _converted(kind: str, rows: Rows, connection: Connection) -> Any:
     except Exception as error:  # what pandas, polars and DuckDB raise has no common base
         reason = str(error).partition("\n")[0]
         raise InterfaceError(
-            f"the statement was carried out, and its rows can't be given as {kind}: {reason}"
+            f"the statement ran, but its rows can't be given as {kind}: {reason}"
         ) from None
 
 
@@ -276,7 +276,7 @@ def _values_for(statements: Sequence[Statement], variables: Mapping[str, object]
 
 
 def _variable(name: str, written: str, variables: Mapping[str, object]) -> str | None:
-    """The variable for a placeholder: the one of its very name, else one in another case."""
+    """The variable of a placeholder's name, or else the one of that name in another case."""
     near = [each for each in variables if each.lower() == name]
     if len(near) < 2:
         return near[0] if near else None
@@ -287,13 +287,10 @@ def _variable(name: str, written: str, variables: Mapping[str, object]) -> str |
 
 
 @contextmanager
-def _tables_lent(
+def _registered_tables(
     connection: Connection, statements: Sequence[Statement], variables: Mapping[str, object]
 ) -> Iterator[None]:
-    """Lets statements read the notebook's DataFrames that they name, while the context lasts.
-
-    DuckDB itself looks for them in the frame that calls it, which is one of this package.
-    """
+    """Register the notebook's DataFrames that statements name: DuckDB doesn't see its frame."""
     words = {
         lexeme.value
         for statement in statements
@@ -307,8 +304,8 @@ def _tables_lent(
         yield
         return
     taken = {name.lower() for (name,) in connection.execute(_TAKEN).fetchall()}
-    lent = [name for name in tables if name.lower() not in taken]
-    for name in lent:
+    names = [name for name in tables if name.lower() not in taken]
+    for name in names:
         table = tables[name]
         connection.duckdb.register(name, table.arrow() if isinstance(table, Rows) else table)
     try:
@@ -316,5 +313,5 @@ def _tables_lent(
     finally:
         # Ends whatever an error left unread: DuckDB 2.0 does nothing else before.
         connection.execute("SELECT 1").fetchall()
-        for name in lent:
+        for name in names:
             connection.duckdb.unregister(name)
