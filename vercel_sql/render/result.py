@@ -74,7 +74,10 @@ class Result:
         if isinstance(self._rows, PlainRows):
             self._load(PlainRows(self.names, self._rows.types, ()))
         else:
-            self._load(self._rows.schema.empty_table())
+            import pyarrow as pa
+
+            # Unlike `schema.empty_table`, it has all types, such as unions.
+            self._load(pa.Table.from_batches([], self._rows.schema))
         return list(self._con.sql("FROM batch").types)
 
     def _load(self, batch: Batch) -> None:
@@ -129,7 +132,7 @@ class Result:
             return len(rows)
         import pyarrow as pa
 
-        total, kept = 0, self._rows.schema.empty_table()
+        total, kept = 0, pa.Table.from_batches([], self._rows.schema)
         for table in self._batches():
             total += table.num_rows
             kept = pa.concat_tables([kept, table])
