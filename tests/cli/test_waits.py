@@ -217,6 +217,7 @@ def test_a_server_that_is_not_there(terminal):
         assert child.exitstatus == 1
 
 
+NAMED_PIPES = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 HTTPFS = pytest.mark.skipif(not extension_files(), reason="needs DuckDB's extension httpfs")
 
 
@@ -261,7 +262,7 @@ def test_a_database_that_does_not_answer(sim, terminal, far, tmp_path):
     assert not sim.requests()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@NAMED_PIPES
 def test_a_history_that_does_not_answer_in_time(sim, far, tmp_path):
     env = environment(sim, HOME=str(tmp_path))
     pipe = str(tmp_path / "pipe")
@@ -310,8 +311,10 @@ def left(child):
     assert child.exitstatus == 0, child.before
 
 
+@NAMED_PIPES
 def test_the_shell(sim, terminal, tmp_path):
     sim.faults(kind="hang", times=None)
+    os.mkfifo(tmp_path / "pipe")
     child = shell(terminal, sim)
     waits = {
         ".account": f"Waiting for {sim.url} …",
@@ -336,7 +339,9 @@ def test_another_shell_that_has_locked_the_history(sim, terminal, tmp_path):
         left(child)
 
 
+@NAMED_PIPES
 def test_a_server_that_does_not_come_to_serve(sim, terminal, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
     holder = os.open(tmp_path / "pipe", os.O_RDWR)
     try:
         child = terminal("serve", "--token-file", str(tmp_path / "pipe"), VERCEL_API_URL=sim.url)
@@ -352,7 +357,7 @@ def test_statements_that_nobody_writes(terminal):
     interrupted(child)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@NAMED_PIPES
 def test_a_named_pipe_that_nobody_writes_to(terminal, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -362,7 +367,7 @@ def test_a_named_pipe_that_nobody_writes_to(terminal, tmp_path):
         interrupted(child)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@NAMED_PIPES
 def test_a_token_that_nobody_writes(terminal, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
