@@ -19,6 +19,7 @@ LAYERS = (
     | {"plain_rows"},
     {"manifest"},
     {"api"},
+    {"auth"},
     {"tables"},
     {"sql"},
     {"connection", "render"},

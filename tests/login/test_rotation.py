@@ -7,7 +7,7 @@ import json
 import pytest
 
 import vercel_sql
-from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.auth.login_store import LoginStore, SavedLogin
 
 from .conftest import mode
 
@@ -122,7 +122,7 @@ def test_a_login_that_can_not_be_saved_stops_it(account, logged_in, connect, mon
 
 def test_a_sign_in_is_not_rotated(account, connect):
     account.login()
-    with pytest.raises(vercel_sql.NotSupportedError, match="renewed by themselves"):
+    with pytest.raises(vercel_sql.NotSupportedError, match="renewed automatically"):
         connect().execute(SELF)
     assert not account.asked("/v3/user/tokens")
 

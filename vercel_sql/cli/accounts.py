@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from vercel_sql.api import Client, Credential
+from vercel_sql.api import Client
+from vercel_sql.auth import Credential
 from vercel_sql.cli.exit_codes import FAILED, WRONG_USE
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.ledger.audit_log import chosen_log

@@ -13,15 +13,14 @@ from functools import partial
 import msgspec
 import pyarrow as pa
 
-from vercel_sql.api import Client, Credential
+from vercel_sql.api import Client
 from vercel_sql.api.account import ask_account
-from vercel_sql.api.calls import call
 from vercel_sql.api.causes import caused_by
-from vercel_sql.api.client_auth import SIGNING
-from vercel_sql.api.login_store import LoginStore, SavedLogin
-from vercel_sql.api.sign_in import (
-    DEFAULT_SCOPE,
-    App,
+from vercel_sql.auth import Credential
+from vercel_sql.auth.calls import call
+from vercel_sql.auth.client_auth import DEFAULT_SCOPE, SIGNING, App
+from vercel_sql.auth.login_store import LoginStore, SavedLogin
+from vercel_sql.auth.sign_in import (
     DevicePrompt,
     by_browser,
     by_device,

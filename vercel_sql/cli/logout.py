@@ -6,8 +6,8 @@ import argparse
 import os
 
 from vercel_sql.api.causes import caused_by
-from vercel_sql.api.login_store import LoginStore
-from vercel_sql.api.sign_out import sign_out
+from vercel_sql.auth.login_store import LoginStore
+from vercel_sql.auth.sign_in import sign_out
 from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.exit_codes import FAILED, FINE
 from vercel_sql.cli.options import add_servers

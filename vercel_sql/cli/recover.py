@@ -104,7 +104,8 @@ def _recover(arguments: argparse.Namespace) -> int:
 
 
 def _client(arguments: argparse.Namespace) -> Client:
-    from vercel_sql.api import Client, find_credential
+    from vercel_sql.api import Client
+    from vercel_sql.auth import find_credential
     from vercel_sql.ledger.audit_log import chosen_log
     from vercel_sql.manifest import vercel
 

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from vercel_sql.api.client import Client
-from vercel_sql.api.client_auth import signed_assertion
 from vercel_sql.api.discovery import endpoint
+from vercel_sql.auth.client_auth import signed_assertion
 from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import Method
 
@@ -70,7 +70,7 @@ def id_token_claims(
 ) -> dict[str, Any]:
     """The claims of an ID token that was verified against its issuer's keys."""
     # Imported here: the JOSE library takes as long to import as a small statement to run.
-    from vercel_sql.api.id_tokens import verify_id_token
+    from vercel_sql.auth.id_tokens import verify_id_token
 
     client.redactor.add(arguments["id_token"])
     claims = verify_id_token(

@@ -7,8 +7,8 @@ from typing import Any
 
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.client import Client
-from vercel_sql.api.procedures import run_procedure
 from vercel_sql.api.requests import build_request
+from vercel_sql.auth.procedures import run_procedure
 from vercel_sql.errors import AnswerError
 from vercel_sql.ledger.journal import JournalHandle
 from vercel_sql.manifest import Method, vercel
