@@ -6,8 +6,8 @@ Each way returns a login that is complete and verified, and saves nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -299,39 +299,31 @@ def _checked(
     client: Client, app: App, tokens: Mapping[str, Any], *, nonce: str | None
 ) -> SavedLogin:
     """The login of new tokens whose ID token holds; if it does not, they are revoked."""
-    with _revoked_on_failure(client, app, tokens):
-        id_token = tokens.get("id_token")
+    issuer, id_token = client.urls["oauth"], tokens.get("id_token")
+    try:
         if not isinstance(id_token, str):
             raise OperationalError(
                 "the authorization server sent no ID token: the sign-in can't be verified, and "
                 "nothing was saved"
             )
-        issuer = client.urls["oauth"]
         verify_id_token(client, id_token, audience=app.client_id, nonce=nonce, issuer=issuer)
-    login = SavedLogin(
-        kind="oauth",
-        access_token=tokens["access_token"],
-        api_url=client.urls["api"],
-        oauth_url=client.urls["oauth"],
-        saved_at=now_ms(),
-        client_id=app.client_id,
-        client_secret_file=app.client_secret_file,
-        client_signing=app.signing,
-    )
-    return login.with_tokens(tokens)
-
-
-@contextmanager
-def _revoked_on_failure(client: Client, app: App, tokens: Mapping[str, Any]) -> Iterator[None]:
-    """Revokes the tokens of a sign-in that is refused."""
-    try:
-        yield
     except Error:
         with suppress(Error):
             revoked = {**app.credentials(client), "token": tokens["access_token"]}
             call(client, "oauth.tokens", "revoke_token", revoked)
             client.create_results.release("revoked")
         raise
+    login = SavedLogin(
+        kind="oauth",
+        access_token=tokens["access_token"],
+        api_url=client.urls["api"],
+        oauth_url=issuer,
+        saved_at=now_ms(),
+        client_id=app.client_id,
+        client_secret_file=app.client_secret_file,
+        client_signing=app.signing,
+    )
+    return login.with_tokens(tokens)
 
 
 def _number(value: object, otherwise: float) -> float:
