@@ -117,7 +117,7 @@ def test_a_keyring_that_is_silent_gives_way_to_the_file(account, silent_keyring)
     assert account.run("whoami").process.returncode == 0
     ended = account.run("logout")
     assert ended.process.returncode == 1
-    assert "did not let go of the login, if it has one" in ended.err
+    assert "the login, if the keyring has one, can't be removed from it" in ended.err
     assert account.files == []
 
 
