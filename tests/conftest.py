@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import vercel_sql
-from vercel_sql.api import Client, Credential
+from vercel_sql.api import Client
+from vercel_sql.auth import Credential
 from vercel_sql.manifest import vercel
 from vercel_sql.simulator import ReceivedRequest, Simulator
 from vercel_sql.tables.dataset import LiveTable

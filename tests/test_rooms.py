@@ -19,6 +19,7 @@ LAYERS = (
     | {"files", "plain_rows"},
     {"manifest"},
     {"api"},
+    {"auth"},
     {"tables"},
     {"sql"},
     {"connection", "render"},

@@ -1,19 +1,19 @@
 """Files that only their user can read, change or swap for others, on each operating system.
 
 Whoever may write to a folder decides what is in it, so a path is walked from the root, each folder
-opened by way of the one before: nothing can be swapped between the look and the use.
+opened through the one before: nothing can be swapped between check and use.
 
 - A folder belongs to root or to the user, and nobody else may write to it. In a sticky one, such
-  as /tmp, others may put new things but not swap ours: a folder in it has to be ours again.
-- A link on the way is followed where only root or the user can have put it (/tmp of macOS, a home
-  on another disk), and refused in a folder that others may write to.
-- The file is the user's own, a regular one, without another name (hard link), and no link.
+  as /tmp, others may add things but not swap ours: a folder in it must be ours again.
+- A link on the way is followed if only root or the user can have put it there (/tmp of macOS, a
+  home on another disk), and refused in a folder that others may write to.
+- The file is a regular one of the user's own, with no other name (hard link), and not a link.
 
-Windows has no owners and modes in POSIX's sense, so there the file is a regular one without another
-name, and no link. It refuses to replace or remove a file that somebody has open, and syncs only
-what was opened for writing, so no folders either.
+Windows has no owners and modes in POSIX's sense: there, the file is a regular one with no other
+name, and not a link. Windows refuses to replace or remove an open file, and syncs only what was
+opened for writing, so not folders.
 
-Everything here raises `OSError`, with a readable reason where one of these rules is broken.
+Everything here raises `OSError`, with a readable reason if one of these rules is broken.
 ``forbidden`` stands for the permissions that a file may not have.
 """
 
@@ -38,32 +38,32 @@ if sys.platform != "win32":
     import pwd
 
 IS_WINDOWS = sys.platform == "win32"
-# For how many seconds a file is tried again that Windows says is in use: others have ours open for
-# an instant only, and virus scanners look at each new one.
+# How many seconds to retry a file that Windows says is in use: others have ours open for an instant
+# only, and virus scanners read each new one.
 _IN_USE_SECONDS = 2.0
 _PROBED_SECONDS = 0.1
 _PAUSE = 0.01
-# Windows keeps others from reading what is locked, so that is a byte which no file of ours has.
+# Windows keeps others from reading what is locked, so the lock is on a byte that no file has.
 _LOCKED_BYTE = 2**30
-# How long another process is waited for at most: whoever holds a lock for longer writes no line.
+# How long to wait for another process: whoever holds a lock for longer is not writing a line.
 _TURN_SECONDS = 1.0
 
 READABLE = 0o022
-"""What may be forbidden of a file: that others write it. Who reads it is its owner's choice."""
+"""A value of ``forbidden``: others may not write the file, but may read it."""
 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 # Opening a named pipe would wait for whoever has its other end.
 _FLAGS = _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 # Folders on the way need not be readable.
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | _NO_LINK
-_MOST_LINKS = 40  # as Linux has it
+_MOST_LINKS = 40  # as on Linux
 _LONGEST = 2**16
 
 
 def open_private(path: Path, flags: int, *, forbidden: int = 0o077) -> int:
-    """Opens a file of the user's own, which is made with mode 0600 where the flags say so.
+    """Opens a file of the user's own; if the flags create it, it has mode 0600.
 
-    Empty it with `os.ftruncate`: ``O_TRUNC`` acts before it is known whose file it is.
+    Empty it with `os.ftruncate`: ``O_TRUNC`` would act before the owner is checked.
     """
     with _place(path) as (folder, name):
         _look(folder, name, forbidden)
@@ -72,7 +72,7 @@ def open_private(path: Path, flags: int, *, forbidden: int = 0o077) -> int:
         found = os.fstat(handle)
         _require_file(found, forbidden)
         if found.st_nlink > 1:
-            raise _refused("it has another name too (a hard link); name a file of its own")
+            raise _refused("it has another name too (a hard link); name a separate file")
     except OSError:
         os.close(handle)
         raise
@@ -80,22 +80,22 @@ def open_private(path: Path, flags: int, *, forbidden: int = 0o077) -> int:
 
 
 def read_private(path: Path) -> bytes:
-    """What a file of the user's own holds, which others may read."""
+    """The content of a file of the user's own, which others may read."""
     with open(open_private(path, os.O_RDONLY, forbidden=READABLE), "rb") as file:
         return file.read()
 
 
 def require_replaceable(path: Path, *, forbidden: int = 0) -> None:
-    """Refuses a place for a file where somebody else has put something, or could swap it."""
+    """Refuses a path where somebody else has put something, or could swap it."""
     with _place(path) as (folder, name):
         _look(folder, name, forbidden)
 
 
 def read_trusted(path: Path, *, forbidden: int = READABLE) -> tuple[bytes, int]:
-    """What a short file of the user's or root's holds, such as a token, and its permissions.
+    """The content and permissions of a short file of the user's or root's, such as a token.
 
-    Links are followed, as what hands out secrets to containers makes them: nothing is written, and
-    nobody else can have made the file. What the shell or the caller opened is theirs to choose.
+    Links are followed, since tools that pass secrets to containers make them: nothing is written,
+    and nobody else can have made the file. What the shell or the caller opened is their choice.
     """
     flags = os.O_RDONLY | (_FLAGS & ~_NO_LINK)
     with open(os.open(path, flags), "rb") as file:
@@ -113,7 +113,7 @@ def read_trusted(path: Path, *, forbidden: int = READABLE) -> tuple[bytes, int]:
 
 
 def _await_writer(handle: int, path: Path) -> None:
-    """Returns when something can be read from a pipe, and says so where that takes a while."""
+    """Returns when a pipe has something to read, and says so if that takes a while."""
     pipe = select.poll()
     pipe.register(handle, select.POLLIN)
     if not pipe.poll(SAID_AFTER * 1000):
@@ -124,9 +124,9 @@ def _await_writer(handle: int, path: Path) -> None:
 
 
 def make_private(folder: Path, *, sticky: bool = False) -> None:
-    """Makes a folder, and those that it is in, for the user alone, where they are missing.
+    """Makes a folder and its missing parents, for the user alone.
 
-    In a sticky folder, others may put things that can't take the place of ours.
+    In a ``sticky`` folder, others may add things, but not swap ours.
     """
     if not has_owners():
         folder.mkdir(parents=True, exist_ok=True)
@@ -152,13 +152,13 @@ def _close_private(handle: int, folder: Path, *, sticky: bool = False) -> None:
 
 
 def open_for_appending(path: Path, *, new: bool = False, forbidden: int = 0o077) -> int:
-    """Opens a file of the user's own to append to, which is made where it is missing."""
+    """Opens a file of the user's own to append to; it is created if it is missing."""
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (os.O_EXCL if new else 0)
     return open_private(path, flags, forbidden=forbidden)
 
 
 def require_appendable(path: Path, *, forbidden: int = 0o077) -> None:
-    """Finds out whether a file can be appended to; a new one is made, and its name synced."""
+    """Checks that a file can be appended to; a new one is created, and its name synced."""
     is_new = not path.exists()
     os.close(open_for_appending(path, forbidden=forbidden))
     if is_new:
@@ -166,7 +166,7 @@ def require_appendable(path: Path, *, forbidden: int = 0o077) -> None:
 
 
 def append_line(path: Path, line: str, *, forbidden: int = 0o077) -> int:
-    """Appends a line to a file that processes share; gives its length when that is on the disk."""
+    """Appends a line to a file that processes share, syncs it, and returns the file's length."""
     is_new = not path.exists()
     handle = open_for_appending(path, forbidden=forbidden)
     try:
@@ -182,9 +182,9 @@ def append_line(path: Path, line: str, *, forbidden: int = 0o077) -> int:
 
 
 def write_line(handle: int, line: str) -> None:
-    """Writes a line, and its end, in one piece wherever the file system takes it so.
+    """Writes a line, in one piece if the file system allows it.
 
-    What a crash or a full disk cut off before is ended first: it must not swallow this line.
+    An unfinished line before it, left by a crash or a full disk, is ended first.
     """
     content = f"{'' if _ends_whole(handle) else chr(10)}{line}{chr(10)}".encode()
     written = 0
@@ -193,9 +193,9 @@ def write_line(handle: int, line: str) -> None:
 
 
 def _take_turn(handle: int) -> None:
-    """Waits until no other process writes to a file, and keeps them waiting until it is closed.
+    """Locks a file until it is closed, once no other process writes to it.
 
-    While a line is written, others may see a part of it, and take it for one that was cut off.
+    Otherwise others could see part of a line, and take it for an unfinished one.
     """
     end = time.monotonic() + _TURN_SECONDS
     while lock(handle, shared=False) is False and time.monotonic() < end:
@@ -203,7 +203,7 @@ def _take_turn(handle: int) -> None:
 
 
 def _ends_whole(handle: int) -> bool:
-    """Whether a file is empty, or its last line has its end."""
+    """Whether a file is empty, or its last line is finished."""
     if os.lseek(handle, 0, os.SEEK_END) == 0:
         return True
     os.lseek(handle, -1, os.SEEK_END)
@@ -212,7 +212,7 @@ def _ends_whole(handle: int) -> bool:
 
 @contextmanager
 def _place(path: Path) -> Iterator[tuple[int | None, str]]:
-    """What the calls that take ``dir_fd`` need for a file: its folder's handle, and its name."""
+    """A file's folder and name, for calls that take ``dir_fd``."""
     if not has_owners():
         yield None, str(path)
         return
@@ -224,7 +224,7 @@ def _place(path: Path) -> Iterator[tuple[int | None, str]]:
 
 
 def _walk(path: Path, *, make: bool = False) -> int:
-    """A handle of a folder, each step to which is safe."""
+    """A handle of a folder; each step on the way to it is checked."""
     at, place = os.open("/", _FOLDER), Path("/")
     ahead = [*reversed(path.absolute().parts[1:])]
     links = 0
@@ -259,14 +259,14 @@ def _entry(at: int, name: str, *, make: bool) -> os.stat_result:
 
 
 def _stepped(at: int, name: str) -> int:
-    """A handle of a folder in another, whose own is closed."""
+    """A handle of a folder in another, whose handle is closed."""
     following = os.open(name, _FOLDER, dir_fd=at)
     os.close(at)
     return following
 
 
 def _link(at: int, place: Path, found: os.stat_result, links: int) -> str:
-    """Where a link in a folder leads."""
+    """The target of a link in a folder."""
     if links > _MOST_LINKS:
         raise OSError(errno.ELOOP, f"too many links lead to {place}")
     if found.st_uid not in _trusted() or _is_open(os.fstat(at)):
@@ -296,7 +296,7 @@ def _shared(place: Path, found: os.stat_result) -> str:
 
 
 def _look(folder: int | None, name: str, forbidden: int) -> None:
-    """Refuses what is in a file's place, before it is opened; there need not be anything."""
+    """Checks what is at a file's path, if anything, before it is opened."""
     with suppress(FileNotFoundError):
         _require_file(os.stat(name, dir_fd=folder, follow_symlinks=False), forbidden)
 
@@ -325,14 +325,14 @@ def _require_mode(found: os.stat_result, forbidden: int) -> None:
 
 
 def _is_open(found: os.stat_result) -> bool:
-    """Whether others than its owner and root may write to a file or folder."""
+    """Whether anybody but its owner and root may write to a file or folder."""
     if found.st_mode & stat.S_IWOTH:
         return True
     return bool(found.st_mode & stat.S_IWGRP) and not _is_own_group(found)
 
 
 def _is_own_group(found: os.stat_result) -> bool:
-    """Whether a group is its owner's alone, as many systems make one for each user.
+    """Whether a group has only its owner, as many systems make one for each user.
 
     A group without a name is that of a container's volume, and so of what runs there.
     """
@@ -344,9 +344,9 @@ def _is_own_group(found: os.stat_result) -> bool:
 
 
 def _trusted() -> tuple[int, ...]:
-    """Who may own the way to a file: the user, and who could do anything anyhow.
+    """Who may own the path to a file: the user, and whoever could do anything anyway.
 
-    In a container whose root is nobody's that this system knows, that is the owner of `/`.
+    In a container whose root has no user that this system knows, that is the owner of `/`.
     """
     return os.geteuid(), 0, os.stat("/").st_uid
 
@@ -401,12 +401,12 @@ def _again(act: Callable[[], None]) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Returns when a file that others have written is on the disk."""
+    """Syncs a file that others have written."""
     _sync(path, os.O_RDWR)
 
 
 def sync_folder(folder: Path) -> None:
-    """Returns when the names in a folder are on the disk: that of a file that was just made."""
+    """Syncs the names in a folder, such as that of a new file."""
     if not IS_WINDOWS:
         _sync(folder, os.O_RDONLY)
 
@@ -420,7 +420,7 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def lock(handle: int, *, shared: bool) -> bool | None:
-    """Locks a file until it is closed; False where another has it, None where locks are unknown."""
+    """Locks a file until it is closed; False if another has it, None if locks don't work."""
     if IS_WINDOWS:
         return _lock_byte(handle, shared=shared)
     try:
@@ -433,7 +433,7 @@ def lock(handle: int, *, shared: bool) -> bool | None:
 
 
 def _lock_byte(handle: int, *, shared: bool) -> bool | None:
-    """The same on Windows. It has no shared locks, so those who just look do it one by one."""
+    """The same on Windows, which has no shared locks: these wait for one another instead."""
     msvcrt = import_module("msvcrt")
     end = time.monotonic() + (_PROBED_SECONDS if shared else 0)
     while True:

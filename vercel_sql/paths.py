@@ -1,4 +1,4 @@
-"""Paths that a person named, and the folders that the environment names for this package."""
+"""Paths that the user named, and the folders of this package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATE_DIR_VARIABLE = "VERCEL_SQL_STATE_DIR"
 
 
 def named_path(path: str | os.PathLike[str]) -> Path:
-    """The path that a person named, where ``~`` is the home directory; else `OSError`."""
+    """The path that the user named, with ``~`` expanded; else `OSError`."""
     if "\0" in os.fspath(path):
         raise OSError(errno.EINVAL, "that is not the name of a file")
     try:
@@ -24,10 +24,10 @@ def named_path(path: str | os.PathLike[str]) -> Path:
 
 
 def own_folder(variable: str, xdg: str, find: Callable[..., Path]) -> Path:
-    """A folder of this package's own, which need not be there yet.
+    """A folder of this package, which may not exist yet.
 
-    The environment ``variable`` names it; else platformdirs' ``find`` does, which follows ``xdg``.
-    Raises `OSError`, with what has to be changed, where neither works.
+    The environment ``variable`` names it; else platformdirs' ``find``, which follows ``xdg``.
+    Raises `OSError`, with what must be changed, if neither works.
     """
     given = os.environ.get(variable, "").strip()
     try:
@@ -42,7 +42,7 @@ def own_folder(variable: str, xdg: str, find: Callable[..., Path]) -> Path:
 
 
 def why_unusable(xdg: str) -> str | None:
-    """Why nobody can tell where the platform keeps this user's files, or None."""
+    """Why the platform's folder for this user's files is unknown, or None."""
     named = os.environ.get(xdg, "").strip()
     if named:
         return None if os.path.isabs(named) else f"{xdg} is {named}, which is not a full path"
@@ -55,7 +55,7 @@ def why_unusable(xdg: str) -> str | None:
 
 
 def state_dir() -> Path:
-    """Where this package remembers things between two runs; it need not be there yet."""
+    """The folder of what this package remembers between runs, which may not exist yet."""
     import platformdirs
 
     try:
@@ -65,7 +65,7 @@ def state_dir() -> Path:
 
 
 def made_state_dir() -> Path:
-    """The same folder, which is made where it is missing, for its user alone."""
+    """The same folder, created if it is missing, for its user alone."""
     folder = state_dir()
     try:
         make_private(folder)

@@ -175,7 +175,8 @@ def test_the_trailer_of_a_body_without_end_is_refused(serve, make_client, read):
 
 CHILD = """
 import sys
-from vercel_sql.api import Client, Credential, build_request
+from vercel_sql.api import Client, build_request
+from vercel_sql.auth import Credential
 from vercel_sql.errors import Error
 from vercel_sql.manifest import vercel
 methods = vercel().service("authentication").resources["user_tokens"].methods

@@ -91,7 +91,8 @@ def test_a_token_that_comes_with_the_request_has_a_budget_of_its_own(sim, make_c
 
 
 def test_what_was_learned_is_forgotten_with_the_last_client(sim, method, read):
-    from vercel_sql.api import Client, Credential
+    from vercel_sql.api import Client
+    from vercel_sql.auth import Credential
     from vercel_sql.manifest import vercel
 
     def client():

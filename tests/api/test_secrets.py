@@ -12,15 +12,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from vercel_sql.api import (
-    MASK,
-    CancelScope,
-    Credential,
-    Redactor,
-    SecretsFile,
-    build_request,
-    find_credential,
-)
+from vercel_sql.api import MASK, CancelScope, Redactor, SecretsFile, build_request
+from vercel_sql.auth import Credential, find_credential
 from vercel_sql.errors import APIError, ParameterError, TransportError
 from vercel_sql.manifest import vercel
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.auth.login_store import LoginStore, SavedLogin
 from vercel_sql.ledger.journal_files import journal_folder
 
 from ..scale import scaled

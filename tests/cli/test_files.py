@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.auth.login_store import LoginStore, SavedLogin
 from vercel_sql.simulator import Simulator
 
 T = "vercel.authentication.user_tokens"

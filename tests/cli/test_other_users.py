@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from vercel_sql.api.login_store import LoginStore
+from vercel_sql.auth.login_store import LoginStore
 from vercel_sql.files import READABLE, make_private, open_private, read_trusted
 
 from ..scale import SCALE

@@ -204,7 +204,7 @@ def test_a_changed_state_changes_nothing(account):
     assert (status, "goes on" in page) == (400, True)
     assert fetch(redirect)[0] == 200
     assert running.end() == 0, running.err
-    assert running.err.count("another state") == 1
+    assert running.err.count("a state that was not sent") == 1
 
 
 def test_a_used_code(account):

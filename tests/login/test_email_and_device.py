@@ -85,7 +85,7 @@ def test_an_answer_that_was_lost_after_the_person_confirmed_is_told(account):
     assert running.end() == 1
     last = running.err.splitlines()[-1]
     assert last.startswith("vercel-sql: the login may have been lost on its way")
-    assert "Here, nothing was saved; begin the sign-in again" in last
+    assert "Nothing was saved here; begin the sign-in again" in last
     assert len([r for r in account.asked(VERIFY) if r.status == 403]) == 1
     assert account.files == []
     recovered = account.run("recover", "--any-token", VERCEL_TOKEN=account.sim.token)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from vercel_sql.api.login_store import LoginStore
+from vercel_sql.auth.login_store import LoginStore
 from vercel_sql.ledger.journal_files import read_all
 
 EMAIL = "ada@example.com"

@@ -10,6 +10,7 @@ import pytest
 import vercel_sql
 from vercel_sql.errors import Error
 
+from ..cli.forks import FORKS
 from .conftest import fetch, query_of
 
 
@@ -33,7 +34,9 @@ def clean(account, *texts: str) -> None:
 
 
 def test_a_whole_life(account):
+    account.forks = False  # its command line would be that of another process
     running, address = account.begin()
+    account.forks = FORKS
     listed = running.cmdline
     fetch(account.sim.oauth.authorize(address))
     assert running.end() == 0

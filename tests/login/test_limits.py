@@ -7,6 +7,7 @@ import json
 import pytest
 
 import vercel_sql
+from vercel_sql.auth.sources import official_login
 
 from .conftest import fetch
 
@@ -100,7 +101,7 @@ def test_the_login_of_vercels_own_command_line_reads_and_creates_nothing(account
     path.write_text(json.dumps({"token": account.sim.bearer("cli")}))
     with vercel_sql.connect(api_url=account.sim.url) as db:
         # It is used for Vercel's own API alone, which the simulated one stands for here.
-        monkeypatch.setattr(db.client.credential, "_official", True)
+        monkeypatch.setattr(db.client.credential, "_official", official_login)
         assert db.execute(f"SELECT count(*) FROM {T}").fetchone() == (7,)
         assert db.client.credential.origin == "command_line"
         with pytest.raises(vercel_sql.errors.ForbiddenError, match="Sessions and integrations"):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import vercel_sql
-from vercel_sql.api.login_store import LoginStore
+from vercel_sql.auth.login_store import LoginStore
 from vercel_sql.errors import (
     ForbiddenError,
     OperationalError,
@@ -121,7 +121,7 @@ def test_threads_of_a_client_refresh_once(account):
         client, answers = con.client, []
 
         def ask() -> None:
-            from vercel_sql.api.calls import call
+            from vercel_sql.auth.calls import call
 
             answers.append(call(client, "user.user", "get_auth_user", {})["user"]["username"])
 
@@ -225,7 +225,7 @@ def test_a_process_that_was_killed_meanwhile(expired):
     expired.sim.clear_faults()
     ended = expired.run("whoami")
     assert ended.process.returncode == 1
-    assert "nobody knows how that ended" in ended.err
+    assert "its outcome is unknown" in ended.err
     assert len(expired.refreshes()) <= 1
     expired.login()
     assert expired.run("whoami").process.returncode == 0

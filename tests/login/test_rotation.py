@@ -7,7 +7,8 @@ import json
 import pytest
 
 import vercel_sql
-from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.auth.login_store import LoginStore, SavedLogin
+from vercel_sql.auth.sources import official_login
 
 from .conftest import mode
 
@@ -96,7 +97,10 @@ def test_a_login_that_changed_meanwhile_is_left_alone(account, logged_in, connec
         if event.method == "POST":
             account.change(access_token=other.bearer)
 
-    with db.observed(log_in), pytest.raises(vercel_sql.RotationError, match="meanwhile") as caught:
+    with (
+        db.observed(log_in),
+        pytest.raises(vercel_sql.RotationError, match="another process") as caught,
+    ):
         db.execute(SELF)
     assert logged_in.read()[0].access_token == other.bearer
     assert db.client.credential.token == sim.token
@@ -108,10 +112,10 @@ def test_a_login_that_changed_meanwhile_is_left_alone(account, logged_in, connec
 def test_a_login_that_can_not_be_saved_stops_it(account, logged_in, connect, monkeypatch):
     db = connect()
 
-    def full(_store, _text):
+    def full(_store, _login):
         raise vercel_sql.OperationalError("the saved login can't be used: No space left on device")
 
-    monkeypatch.setattr(LoginStore, "_write_file", full)
+    monkeypatch.setattr(LoginStore, "write", full)
     with pytest.raises(vercel_sql.RotationError, match="No space left"):
         db.execute(SELF)
     monkeypatch.undo()
@@ -122,7 +126,7 @@ def test_a_login_that_can_not_be_saved_stops_it(account, logged_in, connect, mon
 
 def test_a_sign_in_is_not_rotated(account, connect):
     account.login()
-    with pytest.raises(vercel_sql.NotSupportedError, match="renewed by themselves"):
+    with pytest.raises(vercel_sql.NotSupportedError, match="renewed automatically"):
         connect().execute(SELF)
     assert not account.asked("/v3/user/tokens")
 
@@ -135,7 +139,7 @@ def test_the_login_of_vercels_own_command_line_is_not_rotated(account, monkeypat
     with vercel_sql.connect(api_url=account.sim.url) as db:
         credential = db.client.credential
         # It is used for Vercel's own API alone, which the simulated one stands for here.
-        monkeypatch.setattr(credential, "_official", True)
+        monkeypatch.setattr(credential, "_official", official_login)
         with pytest.raises(vercel_sql.NotSupportedError, match="only ever read"):
             db.execute(SELF)
     assert path.read_text() == before

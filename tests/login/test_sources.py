@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 import vercel_sql
-from vercel_sql.api import Client, find_credential
-from vercel_sql.api.calls import call
-from vercel_sql.api.official_login import official_login
+from vercel_sql.api import Client
+from vercel_sql.auth import find_credential
+from vercel_sql.auth.calls import call
+from vercel_sql.auth.sources import official_login
 from vercel_sql.errors import MissingTokenError
 from vercel_sql.manifest import vercel
 
@@ -66,7 +67,7 @@ def test_an_official_login_that_is_a_named_pipe_is_not_waited_for(account):
     folder.mkdir(parents=True)
     os.mkfifo(folder / "auth.json")
     assert official_login().token is None
-    assert official_login().place.endswith("auth.json), which is a named pipe")
+    assert official_login().source.endswith("auth.json), which is a named pipe")
 
 
 def test_the_official_login_comes_last_and_is_only_read(account, official):
@@ -112,7 +113,7 @@ def test_where_the_official_login_is_on_windows(account, monkeypatch):
     path.write_text(json.dumps({"token": OFFICIAL}))
     assert official_login().token == OFFICIAL
     path.unlink()
-    assert str(path) in official_login().place
+    assert str(path) in official_login().source
 
 
 @pytest.mark.parametrize(
@@ -120,15 +121,15 @@ def test_where_the_official_login_is_on_windows(account, monkeypatch):
     [
         ({"expiresAt": 1_700_000_000}, "has expired"),
         ({"expiresAt": 1_700_000_000_000}, "has expired"),
-        ({"token": None}, "holds none"),
-        ({"token": "a b"}, "holds none that is whole"),
+        ({"token": None}, "holds no token"),
+        ({"token": "a b"}, "whose token is damaged"),
     ],
 )
 def test_an_official_login_that_can_not_be_used(official, content, reason):
     official(**content)
     found = official_login()
     assert found.token is None
-    assert reason in found.place
+    assert reason in found.source
     credential = find_credential(vercel().provider)
     with pytest.raises(MissingTokenError, match=reason):
         credential.require("the test")

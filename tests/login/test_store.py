@@ -14,8 +14,7 @@ import keyring.backends.null
 import pytest
 from keyring.backend import KeyringBackend
 
-from vercel_sql.api.login_store import LoginStore, SavedLogin
-from vercel_sql.api.system_keyring import with_keyring
+from vercel_sql.auth.login_store import LoginStore, SavedLogin, with_keyring
 from vercel_sql.errors import OperationalError
 
 from .conftest import mode
@@ -101,7 +100,7 @@ def test_killed_while_saving(store, account):
         store.write(login("vca_first"))
     script = (
         "import sys\n"
-        "from vercel_sql.api.login_store import LoginStore, SavedLogin\n"
+        "from vercel_sql.auth.login_store import LoginStore, SavedLogin\n"
         f"store = LoginStore({API!r})\n"
         "print('ready', flush=True)\n"
         "for number in range(10**9):\n"

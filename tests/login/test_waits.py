@@ -33,8 +33,8 @@ TOKEN_PATH = "/login/oauth/token"
 SILENT = """
 import time
 from keyring.backend import KeyringBackend
-from vercel_sql.api import system_keyring
-system_keyring._LIMIT = {limit}
+from vercel_sql.auth import login_store
+login_store._KEYRING_SECONDS = {limit}
 
 class Silent(KeyringBackend):
     priority = 9
@@ -117,7 +117,7 @@ def test_a_keyring_that_is_silent_gives_way_to_the_file(account, silent_keyring)
     assert account.run("whoami").process.returncode == 0
     ended = account.run("logout")
     assert ended.process.returncode == 1
-    assert "did not let go of the login, if it has one" in ended.err
+    assert "the login, if the keyring has one, can't be removed from it" in ended.err
     assert account.files == []
 
 
@@ -405,7 +405,7 @@ def test_a_device_whose_answer_was_lost_is_told_what_that_may_mean(account, devi
     last = running.err.splitlines()[-1]
     assert "invalid_grant" in last
     assert last.startswith("vercel-sql: the login may have been lost on its way")
-    assert "Here, nothing was saved; begin the sign-in again" in last
+    assert "Nothing was saved here; begin the sign-in again" in last
     assert "statement" not in running.err
     assert account.files == []
 

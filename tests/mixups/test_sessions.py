@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from vercel_sql.api import sign_in
-from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.auth import sign_in
+from vercel_sql.auth.login_store import LoginStore, SavedLogin
 from vercel_sql.cli.main import main
 from vercel_sql.simulator import Simulator
 

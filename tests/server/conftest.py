@@ -23,7 +23,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from vercel_sql.api import Client, SecretsFile, given_credential
+from vercel_sql.api import Client, SecretsFile
+from vercel_sql.auth import given_credential
 from vercel_sql.manifest import vercel
 from vercel_sql.server import ALL_GUARDS, Guards, Server
 from vercel_sql.server.bounds import MEBIBYTE, resident

@@ -187,7 +187,7 @@ def test_windows_says_otherwise_that_a_history_is_open():
 def test_a_login_is_saved_renewed_and_forgotten(machine):
     out = machine.program(
         """
-        from vercel_sql.api.login_store import LoginStore, SavedLogin
+        from vercel_sql.auth.login_store import LoginStore, SavedLogin
         store = LoginStore("https://api.example.com")
         login = dict(kind="token", saved_at=0, api_url=store.api_url, oauth_url="https://example.com")
         for token in ("vcp_one", "vcp_two"):

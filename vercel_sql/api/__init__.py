@@ -1,17 +1,18 @@
-"""HTTP: the client, retries, paging, limits, credentials and redaction."""
+"""HTTP: the client, retries, paging, limits and redaction."""
+
+from importlib import import_module
+from typing import Any
 
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.client import Client
 from vercel_sql.api.connections import MOST_CONNECTIONS
-from vercel_sql.api.credentials import Credential, TokenSource, given_credential
 from vercel_sql.api.decode import decode_json, encode_json
 from vercel_sql.api.events import PageEvent, RequestEvent
 from vercel_sql.api.paging import PageContent, walk
 from vercel_sql.api.redaction import MASK, Redactor
 from vercel_sql.api.requests import Request, build_request
-from vercel_sql.api.sources import find_credential
 from vercel_sql.ledger.secrets_file import SecretsFile
 
 __all__ = [
@@ -20,19 +21,21 @@ __all__ = [
     "Answer",
     "CancelScope",
     "Client",
-    "Credential",
     "PageContent",
     "PageEvent",
     "Redactor",
     "Request",
     "RequestEvent",
     "SecretsFile",
-    "TokenSource",
     "build_request",
     "check_arguments",
     "decode_json",
     "encode_json",
-    "find_credential",
-    "given_credential",
     "walk",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Credential", "TokenSource", "find_credential", "given_credential"):
+        return getattr(import_module("vercel_sql.auth"), name)  # for branches not merged yet
+    raise AttributeError(name)

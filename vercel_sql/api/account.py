@@ -1,4 +1,4 @@
-"""Whom a client's credential stands for: asked as the manifest says."""
+"""Whose account a client's credential is for, as the manifest says to ask."""
 
 from __future__ import annotations
 
@@ -16,26 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Account:
-    """Who it is.
-
-    Attributes:
-        key: what identifies the account.
-        name: what people call it.
-    """
+    """What identifies the account, and what people call it."""
 
     key: str
     name: str
 
 
 def ask_account(client: Client) -> Account:
-    """Asks, which takes one request, or two for the session of an app.
-
-    Raises:
-        MissingTokenError: there is no credential.
-        APIError: the credential may not ask.
-        TransportError: no answer came.
-        AnswerError: the answer names nobody.
-    """
+    """Asks the API, with one request, or two for the session of an app."""
     first, *others = client.provider.accounts
     try:
         return _ask(client, first)

@@ -16,7 +16,6 @@ from vercel_sql.api import retries
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.cancel_scope import GRACE, CancelScope, LimitWaits, checked_seconds
 from vercel_sql.api.connections import Connections, close_when_dropped
-from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.discovery import located
 from vercel_sql.api.doubts import Doubts
 from vercel_sql.api.events import PageEvent, RequestEvent
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     import httpx
 
     from vercel_sql.api.diagnosis import Diagnosis
+    from vercel_sql.auth.credentials import Credential
 
 log = logger("api")
 _own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", default=None)
@@ -85,7 +85,7 @@ class Client(HoldsSecrets):
     def __init__(
         self,
         provider: Provider,
-        credential: TokenSource,
+        credential: Credential,
         *,
         urls: Mapping[str, str] | None = None,
         read_only: bool = False,
@@ -186,7 +186,7 @@ class Client(HoldsSecrets):
         finally:
             _own_scope.reset(token)
 
-    def adopt(self, credential: TokenSource) -> None:
+    def adopt(self, credential: Credential) -> None:
         """Makes the calls with another credential from now on."""
         self.redactor.add(credential.token)
         self.credential = credential

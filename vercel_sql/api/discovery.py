@@ -1,8 +1,8 @@
 """Where an authorization server's endpoints are: in its discovery document, else in the manifest.
 
-Where the document can't be had, the addresses that Vercel has documented are used, and the log says
-so. A document that names another issuer, or an endpoint elsewhere, is an error: whoever wrote it
-would get codes, secrets and tokens.
+If the document is not available, the addresses that Vercel documents are used, with a warning. A
+document that names another issuer, or an endpoint elsewhere, is an error: its author would get
+codes, secrets and tokens.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 log = logger("api")
 
-# How many seconds the document is waited for, with all attempts.
+# Seconds: how long to wait for the document with all attempts, how long to use it, and how long to
+# do without it.
 _PATIENCE = 10.0
-# For how many seconds it is taken for true, and for how many it is done without.
 _LIFETIME = 600.0
 _LIFETIME_WITHOUT = 30.0
 # No query, no fragment, and nothing that leads up.
@@ -45,22 +45,17 @@ class Discovery:
         self._known: tuple[float, Document | None] | None = None
 
     def document(self, client: Client) -> Document | None:
-        """The document, at most ten minutes old; None where it can't be had.
-
-        Raises:
-            AnswerError: it is the document of another issuer.
-        """
+        """The document, at most ten minutes old; None if it isn't available."""
         known = self._known
         if known is not None and time.monotonic() < known[0]:
             return known[1]
         return self.read(client)
 
     def read(self, client: Client) -> Document | None:
-        """The document, asked for now; None where it can't be had.
+        """The document, requested now; None if it isn't available.
 
         Raises:
             AnswerError: it is the document of another issuer.
-            StatementCancelledError: the statement that needs it is over.
         """
         try:
             document = client.current_scope.run(partial(_document, client), _PATIENCE)
@@ -81,11 +76,7 @@ discoveries = Shared(Discovery)
 
 
 def located(client: Client, request: Request) -> Request:
-    """The request with the address that the discovery document gives its method.
-
-    Raises:
-        AnswerError: the document is another issuer's, or the address is on another server.
-    """
+    """The request with the address that the discovery document gives its method."""
     method = request.method
     if method.endpoint is None:
         return request
@@ -95,7 +86,7 @@ def located(client: Client, request: Request) -> Request:
 
 
 def endpoint(client: Client, method: Method) -> tuple[str, str]:
-    """The server and the path of a method that has an endpoint.
+    """The server and path of a method that has an endpoint.
 
     Raises:
         AnswerError: the document is another issuer's, or the address is on another server.
@@ -113,7 +104,7 @@ def endpoint(client: Client, method: Method) -> tuple[str, str]:
 
 
 def path_on(base: str, address: object) -> str | None:
-    """The path of an address on a server, or None where it is not on it."""
+    """The path of an address on a server; None if it is not on it."""
     if not isinstance(address, str) or not address.startswith(f"{base}/"):
         return None
     path = address.removeprefix(base)
@@ -121,7 +112,7 @@ def path_on(base: str, address: object) -> str | None:
 
 
 def _document(client: Client) -> Document:
-    # Another issuer is not taken for another request's answer, and asked for again.
+    # Another issuer must not look like another request's answer, which would be asked for again.
     method = msgspec.structs.replace(_lister(), identity=[])
     answer = client.send(build_request(method, {}))
     content = answer.json()

@@ -13,19 +13,20 @@ from functools import partial
 import msgspec
 import pyarrow as pa
 
-from vercel_sql.api import Client, Credential
+from vercel_sql.api import Client
 from vercel_sql.api.account import ask_account
-from vercel_sql.api.calls import call
 from vercel_sql.api.causes import caused_by
-from vercel_sql.api.login_store import LoginStore, SavedLogin
-from vercel_sql.api.sign_in import (
-    App,
+from vercel_sql.auth import Credential
+from vercel_sql.auth.calls import call
+from vercel_sql.auth.client_auth import App
+from vercel_sql.auth.login_store import LoginStore, SavedLogin
+from vercel_sql.auth.sign_in import (
     DevicePrompt,
     by_browser,
     by_device,
     by_email,
+    sign_out,
 )
-from vercel_sql.api.sign_out import sign_out
 from vercel_sql.cli import FAILED, FINE
 from vercel_sql.cli.accounts import guarded, make_client
 from vercel_sql.cli.output import rescued

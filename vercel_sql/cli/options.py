@@ -215,8 +215,7 @@ def _seconds(text: str, most: float = math.inf) -> float:
 
 
 def _login(parser: argparse.ArgumentParser) -> None:
-    from vercel_sql.api.client_auth import SIGNING
-    from vercel_sql.api.sign_in import DEFAULT_SCOPE
+    from vercel_sql.auth.client_auth import DEFAULT_SCOPE, SIGNING
 
     add = parser.add_argument
     add(

@@ -13,9 +13,10 @@ from typing import Any
 
 import duckdb
 
-from vercel_sql.api import Client, SecretsFile, find_credential
+from vercel_sql.api import Client, SecretsFile
 from vercel_sql.api.cancel_scope import checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.auth import find_credential
 from vercel_sql.connection.closing import when_dropped
 from vercel_sql.connection.live_catalog import (
     LiveCatalog,

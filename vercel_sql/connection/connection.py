@@ -13,10 +13,11 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
-from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
+from vercel_sql.api import CancelScope, Client, RequestEvent
 from vercel_sql.api.cancel_scope import LimitWaits, checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
+from vercel_sql.auth import given_credential
 from vercel_sql.connection.attachment import Attachment
 from vercel_sql.connection.batch import Batch
 from vercel_sql.connection.closing import closed_at_its_end

@@ -7,8 +7,9 @@ from os import PathLike
 
 import duckdb
 
-from vercel_sql.api import MOST_CONNECTIONS, Client, SecretsFile, find_credential
+from vercel_sql.api import MOST_CONNECTIONS, Client, SecretsFile
 from vercel_sql.api.cancel_scope import checked_seconds
+from vercel_sql.auth import find_credential
 from vercel_sql.connection.attachment import shared_attachment
 from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.translate import translated

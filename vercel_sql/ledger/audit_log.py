@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,11 +41,11 @@ _LONGEST = 200  # characters of a key
 class AuditLog:
     """A file of mode 0600 to which a line of JSON is appended for each write; it holds no secret.
 
-    Processes and threads may share one. What it can't take stays in memory, and goes to the file
-    before the next write is sent; until then none is.
+    Processes and threads may share one. A line that can't be written stays in memory, and goes to
+    the file before the next write is sent; until then none is sent.
 
     Args:
-        path: the file; it is made where it is missing.
+        path: the file; created if it is missing.
 
     Raises:
         AuditLogError: it can't be written, or others may change or swap it.
@@ -61,7 +60,7 @@ class AuditLog:
         self._lock = threading.Lock()
         self._waiting: list[str] = []
         self._problem: AuditLogError | None = None
-        # Found out now, before the first request, rather than with an answer in hand.
+        # Fails now, before the first request, rather than with an answer in hand.
         self.require()
 
     def __repr__(self) -> str:
@@ -69,11 +68,11 @@ class AuditLog:
 
     @property
     def problem(self) -> AuditLogError | None:
-        """Why a write that was sent is not in the file yet; None where all are."""
+        """Why a write that was sent is not in the file yet; None if all are."""
         return self._problem if self._waiting else None
 
     def require(self) -> None:
-        """Raises `AuditLogError` where the next line can't be taken, so that nothing is sent."""
+        """Raises `AuditLogError` if the next line can't be written, so that nothing is sent."""
         with self._lock:
             try:
                 self._append()
@@ -81,7 +80,7 @@ class AuditLog:
                 raise AuditLogError(f"{self._unusable(error)}. Nothing was sent") from None
 
     def append(self, record: Mapping[str, Any]) -> AuditLogError | None:
-        """Writes a record without secrets, and syncs it; gives what hindered it."""
+        """Writes a record without secrets, and syncs it; returns the error, if any."""
         line = encode_any_json(dict(record))
         with self._lock:
             self._waiting.append(line)
@@ -96,7 +95,7 @@ class AuditLog:
         return self.problem
 
     def _append(self) -> None:
-        """Writes what waits; what was written waits no more."""
+        """Writes the lines that wait."""
         require_appendable(self.path, forbidden=READABLE)
         while self._waiting:
             append_line(self.path, self._waiting[0], forbidden=READABLE)
@@ -107,19 +106,14 @@ class AuditLog:
 
 
 def chosen_log(path: str | os.PathLike[str] | None) -> AuditLog | None:
-    """The log that an option names, else the environment variable; None where neither does."""
+    """The log that an option names, else the environment variable, else None."""
     named = path or os.environ.get(ENVIRONMENT, "").strip()
     return AuditLog(named) if named else None
 
 
 @dataclass
 class Tally:
-    """The requests that one write took.
-
-    Attributes:
-        requests: how many were sent, retries included.
-        status: the HTTP status of the last; None where no answer came.
-    """
+    """How many requests one write took, with retries, and the HTTP status of the last, if any."""
 
     requests: int = 0
     status: int | None = None
@@ -129,25 +123,15 @@ _tally: ContextVar[Tally | None] = ContextVar("vercel_sql_tally", default=None)
 
 
 def count_request(method: Method, status: int | None) -> None:
-    """Counts a request that changes something towards the write that it belongs to, if to any."""
+    """Counts a request towards the write that it belongs to, if any."""
     tally = _tally.get()
     if tally is not None and not method.reads:
         tally.requests += 1
         tally.status = status
 
 
-@contextmanager
-def _tallied() -> Iterator[Tally]:
-    tally = Tally()
-    token = _tally.set(tally)
-    try:
-        yield tally
-    finally:
-        _tally.reset(token)
-
-
 class Auditor:
-    """Notes the writes of one client."""
+    """Records the writes of one client."""
 
     def __init__(self, client: Client, log: AuditLog) -> None:
         self.log = log
@@ -159,19 +143,22 @@ class Auditor:
         return f"<Auditor: {self.log!r}>"
 
     def audited(self, request: Request, bearer: str | None, send: Callable[[], Answer]) -> Answer:
-        """Sends a write and notes it, whatever its outcome.
+        """Sends a write and records it, whatever its outcome.
 
-        ``bearer`` is the connection's token, where it goes along. An answer that could not be noted
-        says so. Raises `AuditLogError` where the log can't be written and nothing was sent.
+        ``bearer`` is the connection's token, if it is sent. An answer that could not be recorded
+        says so. Raises `AuditLogError` if the log can't be written and nothing was sent.
         """
         self.log.require()
         about = self._about(request, bearer)
-        with _tallied() as tally:
-            try:
-                answer = send()
-            except BaseException as error:
-                self._note(about, tally, _outcome(error, tally), _given_key(request))
-                raise
+        tally = Tally()
+        token = _tally.set(tally)
+        try:
+            answer = send()
+        except BaseException as error:
+            self._note(about, tally, _outcome(error, tally), _given_key(request))
+            raise
+        finally:
+            _tally.reset(token)
         content = _content(answer)
         outcome: Outcome = "unknown" if content is None else "done"
         key = _made_key(request, content) or _given_key(request)
@@ -180,13 +167,8 @@ class Auditor:
 
     def _about(self, request: Request, bearer: str | None) -> dict[str, Any]:
         """What is known before the write is sent, in the order of the line."""
-        method = request.method
-        credential = None
-        if bearer is not None:
-            credential = {
-                "source": self._client.credential.source,
-                "sha256": fingerprint(bearer),
-            }
+        method, source = request.method, self._client.credential.source
+        credential = None if bearer is None else {"source": source, "sha256": fingerprint(bearer)}
         return {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "api": self._client.urls[method.server],
@@ -198,7 +180,7 @@ class Auditor:
         }
 
     def _account(self, request: Request, bearer: str | None) -> dict[str, Any]:
-        """Whom the write is sent for; asked once for each credential."""
+        """The account that the write is sent for; asked once per credential."""
         if bearer is None:
             own = request.authorization is not None
             return _nobody("the request has credentials of its own" if own else "it needs none")
@@ -212,7 +194,7 @@ class Auditor:
                 except Error as error:
                     # Not the error's text: a server may write anything there.
                     if not isinstance(error, APIError):
-                        return _nobody(f"not asked: {type(error).__name__}")  # but for the next
+                        return _nobody(f"not asked: {type(error).__name__}")  # asked next time
                     account = _nobody(f"not told: {error.status}")
                 else:
                     account = {"id": found.key, "name": found.name, "reason": None}
@@ -223,15 +205,8 @@ class Auditor:
         self, about: dict[str, Any], tally: Tally, outcome: Outcome, key: str | None
     ) -> AuditLogError | None:
         shown = None if key is None else self._client.redactor.mask(key)[:_LONGEST]
-        return self.log.append(
-            {
-                **about,
-                "id": shown,
-                "status": tally.status,
-                "outcome": outcome,
-                "requests": tally.requests,
-            }
-        )
+        sent = {"status": tally.status, "outcome": outcome, "requests": tally.requests}
+        return self.log.append({**about, "id": shown, **sent})
 
 
 def _nobody(reason: str) -> dict[str, Any]:
@@ -239,7 +214,7 @@ def _nobody(reason: str) -> dict[str, Any]:
 
 
 def _outcome(error: BaseException, tally: Tally) -> Outcome:
-    """What a failure says about the write."""
+    """The outcome of a write that failed."""
     if tally.requests == 0:
         return "not sent"
     if not is_unsent(error):
@@ -248,7 +223,7 @@ def _outcome(error: BaseException, tally: Tally) -> Outcome:
 
 
 def _content(answer: Answer) -> dict[str, Any] | None:
-    """The object that an answer is; None where it is none, and may be anybody's page."""
+    """The answer's JSON object, or None: then it may be anybody's page."""
     try:
         content = decode_json(answer.body)
     except ValueError:
@@ -257,14 +232,14 @@ def _content(answer: Answer) -> dict[str, Any] | None:
 
 
 def _made_key(request: Request, content: dict[str, Any] | None) -> str | None:
-    """The key of the new row, where the answer says it."""
+    """The key of the new row, if the answer has it."""
     trace = request.method.trace
     found = None if trace is None else value_at(content, trace.key)
     return found if isinstance(found, str) else None
 
 
 def _given_key(request: Request) -> str | None:
-    """The key of the row that a write is about, where the request says it."""
+    """The key of the row that a write is about, if the request has it."""
     for parameter in request.method.given:
         is_secret_key = request.method.verb == "delete" and parameter.required and parameter.secret
         if parameter.location == "path" or is_secret_key:

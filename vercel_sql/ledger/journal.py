@@ -1,8 +1,7 @@
-"""The journal: before a create is sent it is on the disk that it will be, and then how it ended.
+"""The journal: each create is on the disk before it is sent, and then its outcome.
 
-So a crash can't make anybody forget a token: what was begun and has no end is looked for by
-``vercel-sql recover``. Each create is a file of its own, so that damage to one hides no other; a
-process keeps none where it makes nothing.
+So a crash can't make anybody forget a token: ``vercel-sql recover`` looks for the creates that
+have no end. Each create has a file of its own, so that damage to one hides no other.
 """
 
 from __future__ import annotations
@@ -43,27 +42,27 @@ from vercel_sql.ledger.journal_files import (
 
 log = logger("api")
 
-# For so long after its end, in seconds, a file that tells of a row is kept: the row might be
-# listed for a create that comes soon after, and it is known to have come of another one.
+# How many seconds after its end a file with a row's key is kept: the row may appear in the listing
+# for another create soon after, and must not be taken for that one's.
 _KEPT_SECONDS = 120.0
-# For so long after a create was begun, in seconds, it may still take effect: something between here
-# and the server may keep a request, and pass it on late. As long, other rows are told from its own.
+# How many seconds after it was begun a create may still take effect: something between here and the
+# server may hold a request back. As long, the keys of other rows are kept to tell them apart.
 LATEST_SECONDS = 3 * 3600
 _LONGEST_VALUE = 500  # characters
 
 
 def now_ms() -> int:
-    """The time of this machine, in milliseconds since the epoch: for people, and no decision."""
+    """This machine's time, in milliseconds since the epoch: for readers, not for decisions."""
     return time.time_ns() // 1_000_000
 
 
 class PendingCreate:
-    """One create of this process, from its intent to its end. What can't be noted is only logged.
+    """One create of this process, from its intent to its end. Failures to record are only logged.
 
     Attributes:
-        journal: where it is noted.
+        journal: where it is recorded.
         intent: what is about to be sent.
-        outcome: what was noted last of how it ended, or None.
+        outcome: the last outcome, or None.
     """
 
     def __init__(self, journal: Journal, intent: Intent, path: Path) -> None:
@@ -76,17 +75,17 @@ class PendingCreate:
     def answered(
         self, key: str | None, made_at: int | None = None, saved_in: str | None = None
     ) -> None:
-        """Notes that it was carried out, and where its secret is saved by now."""
-        # Its secret is still to be shown to somebody, unless nobody waits for it.
+        """Records that it was carried out, and where its secret is saved."""
+        # Somebody still has to see its secret, unless nobody waits for it.
         self._note("answered", ends=self._is_given_up, key=key, made_at=made_at, saved_in=saved_in)
 
     def given_up(self, reason: str) -> None:
-        """Notes that nobody waits for the answer any more, which may come all the same."""
+        """Records that nobody waits for the answer any more, which may still come."""
         self._is_given_up = True
         self._note("given up", ends=False, reason=reason)
 
     def unsent(self, reason: str) -> None:
-        """Notes that it surely was not carried out."""
+        """Records that it surely was not carried out."""
         self._note("unsent", reason=reason)
 
     def unknown(
@@ -97,12 +96,12 @@ class PendingCreate:
         since: int | None = None,
         server_at: int | None = None,
     ) -> None:
-        """Notes that nobody knows whether it was carried out; `recover` may find out."""
+        """Records that its outcome is unknown; `recover` may find out."""
         keys = tuple(candidates)
         self._note("unknown", reason=reason, candidates=keys, since=since, server_at=server_at)
 
     def settled(self, how: str) -> None:
-        """Notes that nothing is left to be done about it."""
+        """Records that nothing is left to do."""
         self._note("settled", how=how)
 
     def _note(self, state: State, *, ends: bool = True, **more: Any) -> None:
@@ -111,7 +110,7 @@ class PendingCreate:
 
 
 class Journal:
-    """What this process notes in one folder; threads may share it."""
+    """What this process records in one folder; threads may share it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -121,10 +120,10 @@ class Journal:
         self._keys: set[str] = set()
 
     def begin(self, **about: Any) -> PendingCreate:
-        """Notes that a create is about to be sent, and returns when that is on the disk.
+        """Records that a create is about to be sent, and returns when that is on the disk.
 
-        ``about`` are the attributes of the `Intent` that this process and moment do not tell.
-        Raises `JournalError` where it can't be noted, so that nothing may be sent.
+        ``about`` are the attributes of the `Intent` other than process and time. Raises
+        `JournalError` if it can't be recorded, so that nothing may be sent.
         """
         with self._lock:
             try:
@@ -156,9 +155,9 @@ class Journal:
         return self._process
 
     def note(self, outcome: Outcome, path: Path, *, ends: bool) -> None:
-        """Notes how a create ended, and whether this process has nothing more to do with it.
+        """Records an outcome, and whether this process is done with the create.
 
-        A crash of the machine soon after may still lose the outcome; then the create is open.
+        A crash of the machine soon after may lose the outcome; then the create is open.
         """
         with self._lock:
             if outcome.key is not None:
@@ -171,11 +170,11 @@ class Journal:
                 self._open.discard(outcome.id)
 
     def known_keys(self) -> frozenset[str]:
-        """The keys of all rows that a process is known to have made, by its answers."""
+        """The keys of all rows that processes made, by their answers."""
         return known_keys(read_all(self.folder)) | self._keys
 
     def release(self) -> None:
-        """Where nothing is under way: this process counts as gone, and what nobody needs goes."""
+        """If nothing is under way: marks this process as gone, and tidies the folder."""
         with self._lock:
             if self._process is None or self._open:
                 return
@@ -196,9 +195,9 @@ class Journal:
 
 
 def tidy(folder: Path) -> None:
-    """Removes the files that nobody needs: those that have ended, and tell of no row or are old.
+    """Removes the files of creates that have ended, unless they have a row's key and are recent.
 
-    While some other create has no end, they stay longer: their rows did not come of it.
+    They stay longer while another create has no end: their rows are not its own.
     """
     remove_leftovers(folder)
     files = read_all(folder)
@@ -216,7 +215,7 @@ _journals_lock = threading.Lock()
 
 
 def journal() -> Journal:
-    """The journal of this process, in the user's state directory as it is now."""
+    """The journal of this process, in the user's current state directory."""
     folder = journal_folder()
     with _journals_lock:
         return _journals.setdefault(folder, Journal(folder))
@@ -224,7 +223,7 @@ def journal() -> Journal:
 
 @atexit.register
 def release_all() -> None:
-    """Lets go of what this process holds where nothing is under way."""
+    """Releases the journals of this process in which nothing is under way."""
     for each in list(_journals.values()):
         each.release()
 
@@ -242,16 +241,14 @@ if hasattr(os, "register_at_fork"):
 
 @dataclass
 class JournalHandle:
-    """What the journal says about one write, for whoever sends it and keeps its secret.
-
-    Until that create has an end in the journal, `vercel-sql recover` looks into it.
+    """What the journal says about one write, for whoever sends it and saves its secret.
 
     Attributes:
         saved_in: the file that its secret will be saved in.
-        mark: the random end of one of the new row's values, where it has one.
-        there: the keys of rows that are known to be there before: none of them is the new one.
-        create: what was noted when it was sent last; None where nothing was sent, or where its
-            method makes no secret.
+        mark: the random end of one of the new row's values, if it has one.
+        there: the keys of rows that exist before: none of them is the new one.
+        create: what was recorded when it was last sent; None if nothing was sent, or if its method
+            makes no secret.
     """
 
     saved_in: Path | None = None
@@ -260,7 +257,7 @@ class JournalHandle:
     create: PendingCreate | None = None
 
     def lost(self, reason: str) -> None:
-        """Notes that an answer came which can't be used, unless something else was noted."""
+        """Records that the answer can't be used, unless an outcome was recorded."""
         if self.create is not None and self.create.outcome is None:
             self.create.unknown(reason)
 
@@ -269,11 +266,11 @@ _batch: ContextVar[list[JournalHandle] | None] = ContextVar("vercel_sql_batch", 
 
 
 class CreateResults:
-    """The answered creates of one client whose ends are not noted yet; threads may share it.
+    """The answered creates of one client whose ends are not recorded yet; threads may share it.
 
     A process that is killed before it could show a secret has lost it, though its answer came. So
-    the end of each such create is noted only when the next statement begins, or when the connection
-    is closed; what nobody took is never noted as taken.
+    the end of such a create is recorded only when the next statement begins, or when the connection
+    is closed; what nobody took is never recorded as taken.
     """
 
     def __init__(self) -> None:
@@ -283,7 +280,7 @@ class CreateResults:
 
     @contextmanager
     def gathered(self, batch: list[JournalHandle]) -> Iterator[None]:
-        """Puts what this thread begins into a batch, for somebody who waits for it."""
+        """Collects the writes that this thread begins in a batch, for whoever waits for it."""
         token = _batch.set(batch)
         try:
             yield
@@ -291,40 +288,40 @@ class CreateResults:
             _batch.reset(token)
 
     def begin(self, handle: JournalHandle) -> None:
-        """Takes a write that is about to be sent within `gathered`, for whoever waits for it."""
+        """Adds a write that is about to be sent to the batch of `gathered`, if any."""
         batch = _batch.get()
         if batch is not None:
             batch.append(handle)
 
     def add(self, handle: JournalHandle) -> None:
-        """Takes a write that was answered, unless somebody waits for it."""
+        """Takes a write that was answered, unless it is in a batch."""
         if _batch.get() is None:
             self.take([handle])
 
     def take(self, batch: list[JournalHandle]) -> None:
-        """Takes writes whose answers are with whoever asked for them."""
+        """Takes writes whose answers the caller has."""
         with self._lock:
             self._taken += batch
 
     @property
     def answers(self) -> list[Outcome]:
-        """The answers of the statement that ran last which showed a secret."""
+        """The answers of the last statement that showed a secret."""
         return [outcome for _, outcome in _answered(self._taken)]
 
     @property
     def unsaved(self) -> list[Intent]:
-        """The creates of the statement that ran last whose secrets are in no file."""
+        """The creates of the last statement whose secrets are in no file."""
         answers = _answered(self._taken)
         return [create.intent for create, outcome in answers if outcome.saved_in is None]
 
     def kept_in(self, path: Path) -> None:
-        """Notes that a file has what could not be shown; `recover` will say so."""
+        """Records the file that has what could not be shown; `recover` will say so."""
         for create, outcome in _answered(self._all_taken()):
             if outcome.saved_in is None:
                 create.answered(outcome.key, outcome.made_at, str(path))
 
     def settle(self) -> None:
-        """Notes that all that was taken has surely reached whoever asked for it."""
+        """Records that everything that was taken has reached the caller."""
         for create, _ in _answered(self._all_taken()):
             create.settled("given")
 
@@ -334,12 +331,12 @@ class CreateResults:
         return handles
 
     def hold(self, create: PendingCreate) -> None:
-        """Takes a create whose secret is not safe before somebody says so, by `release`."""
+        """Takes a create whose secret is not safe until `release`."""
         with self._lock:
             self._held.append(create)
 
     def release(self, how: str) -> None:
-        """Notes what became of the secrets that were held: where they are saved, for example."""
+        """Records what happened to the secrets that were held, such as where they are saved."""
         with self._lock:
             creates, self._held = self._held, []
         for create in creates:
@@ -361,10 +358,10 @@ def journaled(
     redactor: Redactor,
     handle: JournalHandle,
 ) -> Iterator[None]:
-    """Notes a write before it is sent to a base URL, and how it failed, where it did.
+    """Records a write before it is sent to a base URL, and its failure, if any.
 
-    ``bearer`` is the connection's token, where it goes along; ``handle`` is given the create.
-    Raises `JournalError` where it can't be noted, so that nothing may be sent.
+    ``bearer`` is the connection's token, if it is sent; ``handle`` gets the create. Raises
+    `JournalError` if it can't be recorded, so that nothing may be sent.
     """
     handle.create = journal().begin(
         server_at=clock.earliest_ms(),
@@ -387,23 +384,23 @@ def journaled(
 
 
 def fingerprint(bearer: str) -> str:
-    """What tells one account's token from another's without being of use to anybody."""
+    """What tells tokens apart, and is of no use to anybody else."""
     return hashlib.sha256(bearer.encode()).hexdigest()[:16]
 
 
 def is_unsent(error: BaseException) -> bool:
-    """Whether a write surely was not carried out that failed so."""
+    """Whether a write that failed so surely was not carried out."""
     if isinstance(error, APIError):
-        # A redirect, a time-out or a failure may come from between here and the API.
+        # A redirect, a time-out or a server error may come from between here and the API.
         return 400 <= error.status < 500 and error.status != 408
     if isinstance(error, RequestError):
         return not error.outcome_unknown
-    # What was given up goes on, and nobody knows how it ends.
+    # An abandoned request goes on, with an unknown outcome.
     return isinstance(error, StatementCancelledError) and not isinstance(error, AbandonedError)
 
 
 def _values(request: Request, redactor: Redactor) -> dict[str, Any]:
-    """The columns of the new row that are known; none where one of them may be secret."""
+    """The known columns of the new row; none if one of them may be secret."""
     trace = request.method.trace
     if trace is None:
         return {}
@@ -414,7 +411,7 @@ def _values(request: Request, redactor: Redactor) -> dict[str, Any]:
 
 
 def _about(request: Request, redactor: Redactor) -> dict[str, Any]:
-    """What else is sent, as far as it is no secret."""
+    """What else is sent, except secrets."""
     shown = {**request.shown_query, **(request.shown_body or {})}
     texts = {name: redactor.mask(str(value)) for name, value in shown.items() if value != MASK}
     return {name: text[:_LONGEST_VALUE] for name, text in texts.items()}

@@ -1,4 +1,4 @@
-"""Secrets that are shown once, on disk before anybody else sees them, and what is left of them."""
+"""Secrets that are shown once: saved on disk before anybody sees them, and read back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vercel_sql.paths import named_path
 log = logger("api")
 
 UNCLAIMED = "unclaimed"
-"""In place of a create, for a secret that came in an answer which did not fit its request."""
+"""In place of a create's id, for the secret of an answer that did not fit its request."""
 _CHECKED = re.compile(rb',"checksum":"([0-9a-f]{8})"}$')
 
 
@@ -30,7 +30,7 @@ class SecretsFile:
     """A file of mode 0600 to which each secret is appended as one line of JSON, and synced.
 
     Args:
-        path: the file; it is made where it is missing.
+        path: the file; created if it is missing.
 
     Raises:
         OperationalError: it can't be written, or others may read, change or swap it.
@@ -38,42 +38,34 @@ class SecretsFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
-            # Whole, so that it stays the same file when the working directory changes.
+            # Absolute, so that it stays the same file when the working directory changes.
             self.path = named_path(path).absolute()
         except OSError as error:  # that is gone, or there is no home directory
             self.path = Path(path)
             raise self._error(error) from None
         self._lock = threading.Lock()
-        # Found out now, before the first request, rather than with a secret in hand.
+        # Fails now, before the first request, rather than with a secret in hand.
         self.require_writable()
 
     def __repr__(self) -> str:
         return f"<SecretsFile {self.path}>"
 
     def require_writable(self) -> None:
-        """Raises `OperationalError` where the file can't be written now."""
+        """Raises `OperationalError` if the file can't be written now."""
         try:
             require_appendable(self.path)
         except OSError as error:
             raise self._error(error) from None
 
     def append(self, resource: str, method: str, values: Mapping[str, Any], *, create: str) -> None:
-        """Writes what is saved of an answer as one line, and returns when it is on the disk.
+        """Writes values of an answer as one line, and returns when it is on the disk.
 
-        The journal notes how long the file is then.
-
-        Args:
-            resource: service and resource of the method.
-            method: the method whose answer had the secret.
-            values: what is saved of the answer.
-            create: what the journal calls this create.
-
-        Raises:
-            OperationalError: it can't be written.
+        ``create`` is the id of the create in the journal, which also records the file's new length.
+        Raises `OperationalError` if the line can't be written.
         """
-        made = datetime.now(UTC).isoformat(timespec="milliseconds")
-        told = {"at": made, "resource": resource, "method": method, "create": create}
-        text = encode_json({**told, **values})
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        about = {"at": at, "resource": resource, "method": method, "create": create}
+        text = encode_json({**about, **values})
         line = f'{text[:-1]},"checksum":"{zlib.crc32(text.encode()):08x}"}}'
         with self._lock:
             try:
@@ -92,21 +84,16 @@ class SecretsFile:
 
 @dataclass(frozen=True)
 class SavedSecrets:
-    """What a secrets file holds.
-
-    Attributes:
-        lines: the lines that can be read, as they were written.
-        problem: why it can't be read whole, or None.
-    """
+    """The readable lines of a secrets file, and why it can't be read whole, or None."""
 
     lines: list[dict[str, Any]] = field(default_factory=list, repr=False)
     problem: str | None = None
 
 
 def read_secrets(path: Path, length: int = 0) -> SavedSecrets:
-    """Reads a secrets file that had so many bytes when something was saved to it last.
+    """Reads a secrets file that had at least ``length`` bytes when it was last written.
 
-    One that is not there holds nothing: somebody may have moved it.
+    A missing one has no lines: somebody may have moved it.
     """
     try:
         content = read_private(path)
@@ -118,15 +105,15 @@ def read_secrets(path: Path, length: int = 0) -> SavedSecrets:
     lines = [line for line in read if line is not None]
     if None in read:
         numbers = [str(n) for n, line in enumerate(read, start=1) if line is None]
-        told = f"{', '.join(numbers[:5])}{', …' if len(numbers) > 5 else ''}"
-        return SavedSecrets(lines, f"it can't be read whole (line {told})")
+        shown = f"{', '.join(numbers[:5])}{', …' if len(numbers) > 5 else ''}"
+        return SavedSecrets(lines, f"it can't be read whole (line {shown})")
     if len(content) < length:
         return SavedSecrets(lines, f"it had {length:,} bytes, and has {len(content):,} now")
     return SavedSecrets(lines)
 
 
 def _read_line(line: bytes) -> dict[str, Any] | None:
-    """A line; None where it is damaged. Lines of earlier versions have no checksum."""
+    """A line, or None if it is damaged. Lines of earlier versions have no checksum."""
     checked = _CHECKED.search(line)
     if checked is not None:
         line = line[: checked.start()] + b"}"

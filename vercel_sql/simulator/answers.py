@@ -102,11 +102,11 @@ def _patch(answer: Response, fault: Fault) -> None:
 
 
 def _merge(value: Any, patch: Any) -> Any:
-    """Lay a patch over a JSON value.
+    """Merge a patch into a JSON value.
 
-    An object is laid over an object key by key, and over a list element by element: its keys
-    are then positions (`"0"`, `"-1"`), or `"*"` for all. Anything else takes the value's place,
-    null included.
+    An object is merged into an object key by key, and into a list element by element: its keys
+    are then positions (`"0"`, `"-1"`), or `"*"` for all. Anything else, including null, replaces
+    the value.
     """
     if not isinstance(patch, dict):
         return patch

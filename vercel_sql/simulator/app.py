@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 class SimulatedApi:
     """The ASGI application.
 
-    It routes by the path as it was on the wire, so that an encoded slash stays within its
-    segment, and holds every answer back whole, so that faults can spoil it.
+    It routes by the raw path, so that an encoded slash stays within its segment, and buffers
+    every answer, so that faults can change it.
     """
 
     def __init__(
@@ -159,10 +159,10 @@ class SimulatedApi:
 
 
 def _refusal(scope: Scope) -> str | None:
-    """Say why a request is not answered; None if it is from this machine, and meant for it.
+    """Say why a request is refused; None if it is from this machine, and meant for it.
 
-    A page may have the name of its own server lead to this machine (DNS rebinding); the browser
-    then sends its requests here, but says in them who they are for, and which page they are from.
+    A page may point the name of its own server to this machine (DNS rebinding). The browser then
+    sends its requests here, with that name as their host, and with the page's origin.
     """
     headers = scope["headers"]
     hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]

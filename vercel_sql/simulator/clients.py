@@ -44,11 +44,11 @@ class OAuthClient:
 
     An `app` signs people in at the authorization server; without a secret it is a public one.
     An `integration` exchanges its codes at `/v2/oauth/access_token`, and `sso` is one that
-    opens a provider's dashboard by way of `/v1/integrations/sso/token`. An app that publishes keys
-    (`jwks`) signs what shows who it is. A `native` app may be redirected to any port of its
-    registered loopback addresses (RFC 8252, section 7.3), which Vercel promises to none. Sessions
-    of an app that `reads` may do what those of Vercel's command line may: Vercel gives apps such
-    permissions in a private beta. Those of all others may ask for the user info alone.
+    opens a provider's dashboard through `/v1/integrations/sso/token`. An app that publishes keys
+    (`jwks`) signs assertions. A `native` app may be redirected to any port of its registered
+    loopback addresses (RFC 8252, section 7.3), which Vercel doesn't promise. Sessions of an app
+    that `reads` may do what those of Vercel's command line may: Vercel gives apps such permissions
+    in a private beta. All others may only ask for the user info.
     """
 
     kind: ClientKind

@@ -50,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM, after four lines that say where and with what token.
+    """Serve until SIGINT or SIGTERM, after four lines with the addresses and the token.
 
-    To be called from the main thread. Gives the exit code: 0, or 1 where the port is taken.
+    Call it from the main thread. Gives the exit code: 0, or 1 if the port is taken.
     """
     ended = threading.Event()
 

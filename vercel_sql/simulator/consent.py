@@ -44,8 +44,8 @@ def read_asked(pairs: Iterable[tuple[str, str]], clients: OAuthClients) -> Asked
     """Check an authorization request.
 
     Raises:
-        PageError: It cannot be trusted to name where the person should go back to.
-        RedirectError: Anything else is wrong with it; the app is to be told.
+        PageError: Its redirect URI can't be trusted.
+        RedirectError: Anything else is wrong with it; the app is told.
     """
     pairs = list(pairs)
     ids = [value for name, value in pairs if name == "client_id"]
@@ -96,10 +96,10 @@ def _problem(given: dict[str, str]) -> str | None:
 
 
 class Consents:
-    """Asks the person, who is signed in to the simulated Vercel already, and takes the answer.
+    """Asks the person, who is already signed in to the simulated Vercel.
 
-    Who has allowed an app's scopes before is not asked again (as documented), unless the app asks
-    with a `prompt`. To be used under the state's lock.
+    Scopes that were allowed before are not asked for again (as documented), unless the app sends a
+    `prompt`. To be used under the state's lock.
     """
 
     def __init__(self, state: State, clients: OAuthClients, codes: Codes, devices: Devices) -> None:

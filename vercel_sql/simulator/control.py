@@ -1,7 +1,4 @@
-"""The endpoints through which tests and people steer the simulated API.
-
-They are neither recorded nor limited nor faulted.
-"""
+"""The endpoints that control the simulated API; they have no records, limits or faults."""
 
 from dataclasses import asdict
 

@@ -1,29 +1,29 @@
-"""Faults on demand: which requests they befall, and what they are.
+"""Faults on demand: which requests they apply to, and what they do.
 
 | kind | what happens |
 | --- | --- |
 | `status` | an error of that status, in Vercel's shape; the server does not act |
-| `latency` | the server waits `ms` milliseconds, then acts; with `acts_first` the other way round |
+| `latency` | the server waits `ms` milliseconds, then acts; with `acts_first`, the reverse |
 | `hang` | no answer for `ms` (default: until either side closes); then the connection is closed |
 | `drop_before` | the connection is closed, and the server does not act |
 | `drop_after` | the server acts, then the connection is closed without an answer |
 | `cut_body` | the server acts; its answer ends after half of the body, or after `bytes` |
 | `drip` | the server acts; `bytes` (1) of the body go out every `ms`, after the headers |
-| `garbage_body` | the server acts; status 200 with bytes that are no JSON, or with `html` |
-| `repeat_cursor` | `pagination.next` is the `until` that was asked with |
-| `page` | a listing has `rows` made-up rows more than it should, counted and all |
-| `body` | the server acts; a literal `body`, or `raw` bytes in base64, takes the answer's place |
-| `patch` | `patch` is laid over the answer's JSON, and `replace_text` changes its text |
+| `garbage_body` | the server acts; status 200 with bytes that aren't JSON, or with `html` |
+| `repeat_cursor` | `pagination.next` is the `until` of the request |
+| `page` | a listing has `rows` more rows than it should, included in its count |
+| `body` | the server acts; a literal `body`, or `raw` bytes in base64, replaces the answer |
+| `patch` | `patch` is merged into the answer's JSON, and `replace_text` changes its text |
 | `clock_skew` | the `Date` header is wrong by `seconds`, which may be negative |
 | `redirect` | a redirect to `location`; the server does not act |
 
-`status`, `hang` and `redirect` take `acts`: the server does what it was asked all the same, a
-`hang` before it hangs. A `drip` with `headers_first` false holds the headers back until the first
-piece of the body. `body` keeps its `headers` as they are given, such as a `Content-Encoding`.
+With `acts`, the server acts before a `status`, `hang` or `redirect`. A `drip` with `headers_first`
+false sends the headers with the first piece of the body. `body` keeps its `headers` as they are,
+such as a `Content-Encoding`.
 
-A fault befalls requests of its `method`, `path` (with `*` for anything) and `match`, which is a
-part of the body's text, such as the name of one token. Of those it passes over the first `after`,
-and then befalls each with `probability` (1), until it has befallen `times` (1; null: no end).
+A fault applies to requests of its `method`, `path` (with `*` for anything) and `match`, a part of
+the body's text, such as the name of one token. It skips the first `after` of them, and then hits
+each with `probability` (1), until it has hit `times` (1; null: no limit).
 """
 
 import re
@@ -146,18 +146,18 @@ _REQUIRED: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "clock_skew": (("seconds",),),
     "redirect": (("location",),),
 }
-"""What has to be there: of each group, one."""
+"""Required options: one of each group."""
 
 _ACTS_IF_ASKED = frozenset({"status", "hang", "redirect"})
 _DECISIVE = frozenset(_KINDS) - {"latency", "patch", "page", "repeat_cursor", "clock_skew"}
-"""Kinds that decide how a request ends: of these, one befalls a request."""
+"""Kinds that decide how a request ends: at most one of these hits a request."""
 
 
 @dataclass
 class Fault:
-    """One fault: befalls `times` requests (None: all) that match, after the first `after`.
+    """One fault: hits `times` matching requests (None: all) after the first `after`.
 
-    `random` decides where the `probability` is less than 1.
+    `random` decides if the `probability` is less than 1.
     """
 
     kind: str
@@ -174,14 +174,14 @@ class Fault:
 
     @classmethod
     def parse(cls, given: Any) -> "Fault":
-        """Read a fault as it is posted; a ValueError names what is wrong with it."""
+        """Read a posted fault; a ValueError says what is wrong with it."""
         _check(given)
         common = {name: given[name] for name in _COMMON if name in given}
         options = {name: value for name, value in given.items() if name not in _COMMON}
         return cls(**common, options=options)
 
     def as_json(self) -> Object:
-        """Give the fault as it was posted, and how many requests it saw and befell."""
+        """Give the fault as it was posted, and how many requests it saw and hit."""
         common = {name: getattr(self, name) for name in _COMMON}
         return {**common, **self.options, "seen": self.seen, "fired": self.fired}
 
@@ -192,13 +192,13 @@ class Fault:
 
     @property
     def acts(self) -> bool:
-        """Whether the server does what it was asked before the fault shows."""
+        """Whether the server acts before the fault shows."""
         if self.kind in _ACTS_IF_ASKED:
             return bool(self.options.get("acts", False))
         return self.kind != "drop_before"
 
     def matches(self, method: str, path: str, body: str, *, has_cursor: bool) -> bool:
-        """Whether it is about such a request; `path` is the raw one, without the query."""
+        """Whether it applies to such a request; `path` is the raw one, without the query."""
         if self.match is not None and self.match not in body:
             return False
         if self.kind == "repeat_cursor" and not has_cursor:
@@ -243,10 +243,10 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 class Faults:
-    """The faults that were asked for; safe to use from any thread.
+    """The requested faults; safe to use from any thread.
 
-    Each fault draws from a sequence of its own, which depends on the seed and on how many faults
-    came before it: which of its requests it befalls does not depend on what others are drawn.
+    Each fault has its own random sequence, which depends on the seed and on how many faults came
+    before it, and not on what others draw.
     """
 
     def __init__(self, seed: int) -> None:
@@ -275,10 +275,9 @@ class Faults:
             self._faults.clear()
 
     def take(self, method: str, path: str, body: str, *, has_cursor: bool) -> list[Fault]:
-        """Choose the faults that befall a request.
+        """Choose the faults that hit a request.
 
-        Those that change how it goes or what is answered join in; of those that decide how the
-        request ends only the first one fires, and the next waits for the next request.
+        Of those that decide how the request ends, only the first fires; all others join in.
         """
         with self._lock:
             due: list[Fault] = []

@@ -3,14 +3,14 @@
 | fault | the ID token |
 | --- | --- |
 | `other_key` | names the published key, but another one signed it |
-| `unknown_key` | is signed with a key that is not published, and names it |
+| `unknown_key` | is signed with an unpublished key, and names it |
 | `other_server` | is signed with the key of the other server that issues ID tokens |
 | `alg_none` | is not signed, and says so |
-| `hs256_public_key` | is signed with HMAC, the published key being the secret |
+| `hs256_public_key` | is signed with HMAC, with the published key as the secret |
 | `wrong_audience`, `wrong_issuer` | is for, or from, somebody else |
-| `expired`, `not_yet_valid` | was good an hour ago, or will be in one |
+| `expired`, `not_yet_valid` | was valid an hour ago, or will be in an hour |
 | `wrong_nonce`, `missing_nonce` | has another nonce, or none |
-| `claims` | has the `claims` laid over its own; null leaves one out |
+| `claims` | has these `claims` in place of its own; null leaves one out |
 """
 
 import base64

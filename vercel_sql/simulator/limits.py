@@ -64,9 +64,8 @@ class _Window:
 class RateLimiter:
     """Counts requests in fixed windows, each of which begins with its first request.
 
-    When they end is told by the account's clock, as `Date` is, because a server has one clock for
-    both. Time that is let pass at once passes for windows too. `limit` is that of each endpoint
-    that has none in `named`, by which endpoints share limits; None for none.
+    Their ends are by the account's clock, as `Date` is, and `advance` moves them too. `limit` is
+    for each endpoint without one in `named`, whose names endpoints share limits by; None for none.
     """
 
     def __init__(

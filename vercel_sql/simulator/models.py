@@ -33,11 +33,10 @@ class Installation:
 
 
 class Token:
-    """One token: what the API shows of it, and the bearer that it does not show.
+    """One token: what the API shows of it, and its bearer.
 
-    `fields` may hold any JSON at all, so that tests can make tokens that no document describes;
-    the id and the place in the listing are kept apart from it. `installation` is the one that an
-    integration's token speaks for.
+    `fields` may have any JSON, so that tests can make undocumented tokens; id and place in the
+    listing are separate. `installation` is that of an integration's token.
     """
 
     __slots__ = (
@@ -196,11 +195,11 @@ class Login:
 
 @dataclass
 class ReceivedRequest:
-    """One request as it came, and what became of it.
+    """One request as it was received, and its outcome.
 
-    `path` is percent-encoded as it was on the wire. `status` is None if the connection was closed
-    without an answer. `acted` is True if the endpoint did what it was asked, whether or not its
-    answer reached the caller. `authorization` is kept: nothing here is a real secret.
+    `path` is percent-encoded, as on the wire. `status` is None if the connection was closed
+    without an answer. `acted` is True if the endpoint acted, whether or not its answer reached the
+    caller. `authorization` is kept: nothing here is a real secret.
     """
 
     index: int
@@ -233,16 +232,10 @@ class ReceivedRequest:
 
 @dataclass(frozen=True, slots=True)
 class TokenEvent:
-    """One token coming or going.
+    """One token created or removed; the name is the one that it was created with.
 
-    Attributes:
-        event: what happened.
-        id: the token's id.
-        name: the name that it was created with, in both events.
-        bearer: what authenticates it.
-        time_ms: when it happened, by the account's clock (ms since the epoch).
-        request: the index of the request that did it; None for a token of the account's
-            beginning, and for what a test did by hand.
+    `time_ms` is by the account's clock. `request` is the index of the request that did it; None for
+    seeded tokens, and for what a test did by hand.
     """
 
     event: Literal["created", "removed"]

@@ -23,10 +23,9 @@ _KINDS: Mapping[str, ClientKind] = {
 class OAuth:
     """Clients, codes, consents, devices, sessions and keys.
 
-    The methods are safe to use from any thread; the parts say for themselves. `keys` are the
-    authorization server's, and `marketplace_keys` those that SSO ID tokens are signed with.
-    `unknown_sso_client` is the status that a provider gets whom the SSO exchange does not know:
-    400, 403 and 500 are documented.
+    The methods are safe to use from any thread. `keys` are the authorization server's, and
+    `marketplace_keys` sign SSO ID tokens. `unknown_sso_client` is the status for providers that
+    the SSO exchange does not know: 400, 403 and 500 are documented.
     """
 
     def __init__(self, state: State, seed: int) -> None:
@@ -54,25 +53,24 @@ class OAuth:
         state: str | None = None,
         age_seconds: float = 0,
     ) -> Code:
-        """Give out a code as if the person had come back from the browser with it.
+        """Make a code as if the person had come back from the browser with it.
 
         Args:
             kind: `authorization`, `integration` or `sso`.
-            client_id: For whom; the seeded client of the kind (the public app) by default.
-            redirect_uri: What it is bound to; the client's first by default, but for `sso`,
-                whose codes are bound to one only where it is given.
+            client_id: The seeded client of the kind (the public app) by default.
+            redirect_uri: What it is bound to; by default the client's first, for `sso` none.
             team: The id or slug of the team that the integration is installed on.
-            scope: What is granted; all that an app has by default. An `sso` code brings an
-                access token where it has any scope, and a refresh token with `offline_access`.
-            nonce: What the ID token is to repeat.
+            scope: What is granted; all that an app has by default. An `sso` code with any scope
+                gives an access token, and with `offline_access` a refresh token.
+            nonce: What the ID token repeats.
             code_challenge: What the verifier is checked against; an authorization code without
                 one cannot be exchanged.
             state: What an `sso` code is bound to beside its redirect URI.
-            age_seconds: How long ago it was given out.
+            age_seconds: How long ago it was made.
 
         Raises:
             LookupError: There is no such client or team.
-            ValueError: The kind is not one.
+            ValueError: The kind is unknown.
         """
         if kind not in _KINDS:
             raise ValueError(f"`kind` should be one of {', '.join(_KINDS)}.")

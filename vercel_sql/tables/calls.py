@@ -11,7 +11,7 @@ import pyarrow as pa
 from vercel_sql.api import Answer, Client, Request, build_request, walk
 from vercel_sql.api.decode import encode_json, escaped, problem_in, text_problem
 from vercel_sql.api.doubts import REST, STRICT, Doubt, Doubts
-from vercel_sql.api.procedures import run_procedure
+from vercel_sql.auth.calls import run_procedure
 from vercel_sql.errors import AnswerError, DataError, Error, NotFoundError, ProgrammingError
 from vercel_sql.manifest import Column, Method, Resource
 from vercel_sql.tables.pages import (

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from vercel_sql.api import CancelScope, Client, Request, build_request, check_arguments
-from vercel_sql.api.credentials import Successor
 from vercel_sql.api.doubts import refused
+from vercel_sql.auth.credentials import Successor
 from vercel_sql.errors import (
     APIError,
     Error,

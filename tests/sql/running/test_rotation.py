@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import vercel_sql
-from vercel_sql.api.credentials import Successor, given_credential
+from vercel_sql.auth.credentials import Successor, given_credential
 
 T = "vercel.authentication.user_tokens"
 EXEC = f"EXEC {T}.rotate_token"

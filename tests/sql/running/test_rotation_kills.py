@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import vercel_sql
-from vercel_sql.api.login_store import LoginStore, SavedLogin
+from vercel_sql.auth.login_store import LoginStore, SavedLogin
 
 from ...absent_tools import without_tools
 

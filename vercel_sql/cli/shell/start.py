@@ -17,8 +17,8 @@ from prompt_toolkit.history import History, InMemoryHistory
 from vercel_sql._version import __version__
 from vercel_sql.api import Client
 from vercel_sql.api.account import ask_account
-from vercel_sql.api.credentials import TokenSource
 from vercel_sql.api.transport import is_loopback
+from vercel_sql.auth.credentials import TokenSource
 from vercel_sql.cli import FINE, WRONG_USE
 from vercel_sql.cli.accounts import opened, simulated
 from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell

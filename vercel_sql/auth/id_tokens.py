@@ -1,7 +1,7 @@
 """Verifies ID tokens (JWT) against the keys of the server that issued them.
 
-Two servers issue them: the authorization server those of sign-ins, and the marketplace those of the
-SSO exchange. Each has keys of its own, and neither is believed about the other's tokens.
+The authorization server issues those of sign-ins, and the marketplace those of the SSO exchange.
+Each has keys of its own, and neither is trusted with the other's tokens.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _TYPED = "marketplace"
 def verify_id_token(
     client: Client, token: str, *, audience: str, nonce: str | None, issuer: str | None = None
 ) -> dict[str, Any]:
-    """The claims of an ID token whose signature, issuer, audience, times and nonce hold.
+    """The claims of an ID token, if its signature, issuer, audience, times and nonce hold.
 
     Args:
         client: reads the keys of the issuer.
         token: the ID token.
-        audience: the client id that the token has to be for.
-        nonce: what was sent with the authorization request; None where none was sent.
-        issuer: who has to have issued it; None where either server may.
+        audience: the client id that the token must be for.
+        nonce: what was sent with the authorization request; None if none was sent.
+        issuer: the base URL of the required issuer; None if either server may be it.
 
     Raises:
-        DataError: the token does not hold; the message says which part of it, never its content.
-        AnswerError: the issuer's keys can't be had.
+        DataError: the token does not hold; the message says why, without its content.
+        AnswerError: the issuer's keys can't be read.
     """
     server = _issuer(client, token, issuer)
     keys = _keys(client, server)
@@ -59,12 +59,12 @@ def verify_id_token(
 
 
 def _issuer(client: Client, token: str, issuer: str | None) -> str:
-    """The server whose token it says that it is, to the letter."""
+    """The name of the server whose base URL is the token's issuer, character by character."""
     try:
-        said = decode_json(jws.extract_compact(token.encode()).payload)
+        claims = decode_json(jws.extract_compact(token.encode()).payload)
     except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
         raise _refused("it is not a signed token") from None
-    named = said.get("iss") if isinstance(said, dict) else None
+    named = claims.get("iss") if isinstance(claims, dict) else None
     if named is None:
         raise _refused("it has no iss")
     servers = client.provider.servers
@@ -73,8 +73,8 @@ def _issuer(client: Client, token: str, issuer: str | None) -> str:
         raise _refused("it comes from another issuer")
     if len(found) > 1:
         raise _refused(
-            f"{' and '.join(servers[n].environment for n in found)} are the same, so that "
-            "nothing tells whose it is"
+            f"{' and '.join(servers[n].environment for n in found)} are the same, so that its "
+            "issuer is ambiguous"
         )
     return found[0]
 
@@ -122,7 +122,7 @@ def _keys(client: Client, server: str) -> KeySet:
 
 
 def _keys_path(client: Client, server: str) -> str:
-    """Where the keys are: as discovery says now, which there is for one of the two; else fixed."""
+    """Where the keys are: as discovery says now, which only one of the two has; else fixed."""
     fixed, base = client.provider.servers[server].keys or "", client.urls[server]
     document = None if server == _TYPED else client.servers.discovery(server).read(client)
     if document is None:

@@ -1,26 +1,25 @@
-"""The ways to log in: by email, by a browser, and by a browser on another device.
+"""The ways to log in: by email, by browser, and by a browser on another device; and to log out.
 
-Each gives a login that is whole and checked, and saves nothing.
+Each way returns a login that is complete and verified, and saves nothing.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from vercel_sql.api.arguments import check_arguments
-from vercel_sql.api.calls import call, find_method
 from vercel_sql.api.client import Client
-from vercel_sql.api.client_auth import Signing, client_credentials
-from vercel_sql.api.id_tokens import verify_id_token
 from vercel_sql.api.logger import logger
-from vercel_sql.api.login_store import SavedLogin
-from vercel_sql.api.loopback import RedirectReceiver
-from vercel_sql.api.refreshing import now_ms, with_tokens
 from vercel_sql.api.requests import build_request
+from vercel_sql.auth.calls import call, find_method
+from vercel_sql.auth.client_auth import App
+from vercel_sql.auth.id_tokens import verify_id_token
+from vercel_sql.auth.login_store import LoginStore, SavedLogin, login_client, now_ms
+from vercel_sql.auth.loopback import RedirectReceiver
 from vercel_sql.errors import (
     AnswerError,
     APIError,
@@ -32,53 +31,26 @@ from vercel_sql.errors import (
     TransportError,
     WaitTooLongError,
 )
+from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.ledger.journal import JournalHandle, PendingCreate, is_unsent
+from vercel_sql.manifest import Provider
 
 log = logger("api")
 _Failure: TypeAlias = APIError | RequestError | WaitTooLongError
 
 # How often Vercel is asked whether the email was confirmed, in seconds.
 _EMAIL_INTERVAL = 2.0
-# RFC 8628: the interval where the server names none, and what slow_down adds to it.
+# RFC 8628: the interval if the server names none, and how many seconds the answers that tell a
+# device to wait add to it.
 _DEVICE_INTERVAL = 5.0
-_SLOW_DOWN = 5.0
-# Where a server does not answer, it is asked ever less often, down to once in so many seconds.
+_LONGER = {"authorization_pending": 0.0, "slow_down": 5.0}
+# A server that doesn't answer is asked ever less often, down to once in so many seconds.
 _LONGEST_INTERVAL = 60.0
-# Without openid there would be no ID token to check.
-DEFAULT_SCOPE = "openid email profile offline_access"
-
-
-@dataclass(frozen=True)
-class App:
-    """The app that signs in.
-
-    Attributes:
-        client_id: its id.
-        client_secret_file: the absolute path of a file with its secret or private key, where it
-            has one.
-        scope: what it asks for, separated by spaces.
-        signing: how it signs assertions with that; None where it sends the secret.
-    """
-
-    client_id: str
-    client_secret_file: str | None = None
-    scope: str = DEFAULT_SCOPE
-    signing: Signing | None = None
-
-    def credentials(self, client: Client) -> dict[str, str | None]:
-        """The arguments by which it shows who it is, for one call."""
-        return client_credentials(client, self.client_id, self.client_secret_file, self.signing)
 
 
 @dataclass(frozen=True)
 class DevicePrompt:
-    """What a person needs to sign in a device.
-
-    Attributes:
-        user_code: the code to enter.
-        address: where to enter it.
-        complete_address: the same with the code in it, or None.
-    """
+    """What a person needs to sign in a device; the complete address has the code in it."""
 
     user_code: str
     address: str
@@ -93,17 +65,9 @@ def by_email(
     show_code: Callable[[str], None],
     seconds: float,
 ) -> SavedLogin:
-    """Logs in by an email that the person confirms.
+    """Logs in by an email that the person confirms, after comparing a security code.
 
-    Args:
-        client: makes the calls.
-        email: the address of the person.
-        token_name: the name of the new token, or None for Vercel's own.
-        show_code: is given the security code to show.
-        seconds: how long to wait for the person.
-
-    Raises:
-        OperationalError: the person did not confirm in time, or a call failed.
+    ``token_name`` is the name of the new token, or None for Vercel's default.
     """
     arguments = {"email": email, "tokenName": token_name}
     begun = call(client, "authentication.user_tokens", "email_login", arguments)
@@ -143,17 +107,13 @@ def by_browser(
     Args:
         client: makes the calls.
         app: who signs in.
-        prompt: what the person is asked again: ``consent``, ``login``, or nothing.
         port: where the redirect is received; 0 is any free port.
-        show: opens the address that it is given first in a browser, or shows it; the second is
-            where the browser comes back to, which has to be registered with the app.
+        show: opens or shows its first argument, an address, in a browser; the second is where the
+            browser comes back to, which must be registered with the app.
         seconds: how long to wait for the person.
-
-    Raises:
-        OperationalError: the redirect brought no code, or did not come; or a call failed.
-        DataError: the ID token does not hold.
+        prompt: what the person is asked again: ``consent``, ``login``, or nothing.
     """
-    app.credentials(client)  # found out now, rather than with the person at the browser
+    app.credentials(client)  # fails now rather than with the person at the browser
     with RedirectReceiver(port) as receiver:
         arguments = {
             "client_id": app.client_id,
@@ -179,19 +139,7 @@ def by_browser(
 def by_device(
     client: Client, app: App, *, show: Callable[[DevicePrompt], None], seconds: float
 ) -> SavedLogin:
-    """Signs in with a browser on another device (RFC 8628).
-
-    Args:
-        client: makes the calls.
-        app: who signs in.
-        show: tells the person where to enter which code.
-        seconds: how long to wait for the person.
-
-    Raises:
-        NotSupportedError: the authorization server does not offer it.
-        OperationalError: the person did not allow it in time, or a call failed.
-        DataError: the ID token does not hold.
-    """
+    """Signs in with a browser on another device (RFC 8628)."""
     begun = _authorize_device(client, {**app.credentials(client), "scope": app.scope})
     prompt = _prompt(begun)
     show(prompt)
@@ -211,24 +159,16 @@ def by_device(
     return _checked(client, app, tokens, nonce=None)
 
 
-# By how many seconds the answers that tell a device to wait make its interval longer.
-_LONGER = {"authorization_pending": 0.0, "slow_down": _SLOW_DOWN}
-
-
 class _Poll:
     """Asks one question until the person has agreed.
 
-    A question that gets no answer, or that of a server that fails, is asked again, ever less often
-    (RFC 8628, section 3.5). The code in it works once: no answer that was lost can be had again,
-    but a login that comes later shows that none was.
+    A question that gets no answer, or that of a failing server, is asked again, ever less often
+    (RFC 8628, section 3.5). The code in it works once: an answer that was lost can't be fetched
+    again, but a login that comes later shows that none was.
     """
 
     def __init__(
-        self,
-        client: Client,
-        resource: str,
-        method: str,
-        arguments: Callable[[], Mapping[str, Any]],
+        self, client: Client, resource: str, method: str, arguments: Callable[[], Mapping[str, Any]]
     ) -> None:
         self._ask: Callable[[JournalHandle], dict[str, Any]] = lambda handle: call(
             client, resource, method, arguments(), handle
@@ -247,14 +187,10 @@ class _Poll:
 
         Args:
             interval: seconds between two questions.
-            longer: by how many seconds an error that only says to wait makes the interval longer;
-                None for any other error.
+            longer: how many seconds an error that only says to wait adds to the interval; None for
+                any other error.
             seconds: how long to wait for the person.
             nobody: who did not do what, for the error.
-
-        Raises:
-            OperationalError: nobody agreed in time.
-            Error: the question was refused.
         """
         deadline, pause = time.monotonic() + seconds, interval
         while True:
@@ -268,7 +204,9 @@ class _Poll:
                     self._remember(error, handle)
                     pause = max(interval, min(pause * 2, _LONGEST_INTERVAL))
                 else:
-                    self._waits_on(error)
+                    # Of the answers that say to wait, RFC 8628's show that no login was lost.
+                    if not self._lost or getattr(error, "code", "") in _LONGER:
+                        self._none_lost()
                     pause = interval = interval + added
             else:
                 self._none_lost()
@@ -282,12 +220,7 @@ class _Poll:
     def _none_lost(self) -> None:
         self._failure = None
         while self._lost:
-            self._lost.pop().unsent("a later answer showed that nothing came of it")
-
-    def _waits_on(self, error: _Failure) -> None:
-        """Takes an answer that only says to wait; one of RFC 8628 shows that no other was lost."""
-        if not self._lost or getattr(error, "code", "") in _LONGER:
-            self._none_lost()
+            self._lost.pop().unsent("a later answer showed that no login resulted from it")
 
     def _remember(self, error: _Failure, handle: JournalHandle) -> None:
         """Remembers a failure that may pass; raises any other."""
@@ -295,8 +228,8 @@ class _Poll:
             if self._lost and getattr(error, "code", "") != "access_denied":
                 raise OperationalError(
                     f"the login may have been lost on its way: {_in_short(self._failure)} before, "
-                    "and a login is given once. Here, nothing was saved; begin the sign-in again. "
-                    f"What the server says now: {error}"
+                    "and a login is given once. Nothing was saved here; begin the sign-in again. "
+                    f"The server now says: {error}"
                 ) from None
             raise error
         self._failure = error
@@ -345,7 +278,7 @@ def _authorize_device(client: Client, arguments: Mapping[str, Any]) -> dict[str,
         raise answer.unusable("it names no device code")
     client.redactor.add(content["device_code"])
     if handle.create is not None:
-        # Of no use to anybody before the person allows it, and for minutes only.
+        # Useless before the person allows it, and valid for minutes only.
         handle.create.settled("asked")
     return content
 
@@ -365,40 +298,32 @@ def _is_web_address(value: object) -> bool:
 def _checked(
     client: Client, app: App, tokens: Mapping[str, Any], *, nonce: str | None
 ) -> SavedLogin:
-    """The login of new tokens, once their ID token has been verified; else they are revoked."""
-    with _revoked_on_failure(client, app, tokens):
-        id_token = tokens.get("id_token")
+    """The login of new tokens whose ID token holds; if it does not, they are revoked."""
+    issuer, id_token = client.urls["oauth"], tokens.get("id_token")
+    try:
         if not isinstance(id_token, str):
             raise OperationalError(
-                "the authorization server gave no ID token: the sign-in can't "
-                "be checked, and nothing was saved"
+                "the authorization server sent no ID token: the sign-in can't be verified, and "
+                "nothing was saved"
             )
-        issuer = client.urls["oauth"]
         verify_id_token(client, id_token, audience=app.client_id, nonce=nonce, issuer=issuer)
-    login = SavedLogin(
-        kind="oauth",
-        access_token=tokens["access_token"],
-        api_url=client.urls["api"],
-        oauth_url=client.urls["oauth"],
-        saved_at=now_ms(),
-        client_id=app.client_id,
-        client_secret_file=app.client_secret_file,
-        client_signing=app.signing,
-    )
-    return with_tokens(login, tokens)
-
-
-@contextmanager
-def _revoked_on_failure(client: Client, app: App, tokens: Mapping[str, Any]) -> Iterator[None]:
-    """Nobody is to hold tokens of a sign-in that was refused."""
-    try:
-        yield
     except Error:
         with suppress(Error):
             revoked = {**app.credentials(client), "token": tokens["access_token"]}
             call(client, "oauth.tokens", "revoke_token", revoked)
             client.create_results.release("revoked")
         raise
+    login = SavedLogin(
+        kind="oauth",
+        access_token=tokens["access_token"],
+        api_url=client.urls["api"],
+        oauth_url=issuer,
+        saved_at=now_ms(),
+        client_id=app.client_id,
+        client_secret_file=app.client_secret_file,
+        client_signing=app.signing,
+    )
+    return login.with_tokens(tokens)
 
 
 def _number(value: object, otherwise: float) -> float:
@@ -407,3 +332,68 @@ def _number(value: object, otherwise: float) -> float:
     except ValueError:
         return otherwise
     return number if 0 < number < 86_400 else otherwise
+
+
+@dataclass(frozen=True)
+class SignedOut:
+    """How a logout ended.
+
+    Attributes:
+        place: where the login was, for messages; None if there was none.
+        failure: why it could not be revoked; None if it was, or was dead already.
+    """
+
+    place: str | None
+    failure: str | None = None
+
+
+def sign_out(
+    provider: Provider,
+    store: LoginStore,
+    request_timeout: float,
+    audit_log: AuditLog | None = None,
+) -> SignedOut:
+    """Revokes the saved login and forgets it, even if revoking fails."""
+    with store.locked():
+        try:
+            found = store.read()
+        except Error as error:
+            store.forget()
+            return SignedOut(str(store.path), str(error))
+        if found is None:
+            return SignedOut(None)
+        login, place = found
+        try:
+            failure = _revoke(provider, login, request_timeout, audit_log)
+        finally:
+            store.forget()
+    return SignedOut(place, failure)
+
+
+def _revoke(
+    provider: Provider, login: SavedLogin, request_timeout: float, audit_log: AuditLog | None
+) -> str | None:
+    """Why the login could not be revoked, or None."""
+    client = login_client(provider, login, login.access_token, request_timeout, audit_log)
+    try:
+        if login.kind == "token":
+            arguments: Mapping[str, Any] = {"tokenId": "current"}
+            answer = call(client, "authentication.user_tokens", "delete_auth_token", arguments)
+            if login.token_id is not None and answer.get("tokenId") != login.token_id:
+                return "the answer is about another token: a proxy mixes answers up"
+            return None
+        # A token that still works, and with it the session of both. The answer, an empty object
+        # (RFC 7009), doesn't show which revocation it belongs to.
+        works = login.is_fresh(margin_ms=0)
+        token = login.access_token if works else login.refresh_token or login.access_token
+        arguments = {**login.app.credentials(client), "token": token}
+        call(client, "oauth.tokens", "revoke_token", arguments)
+    except APIError as error:
+        # The credential itself was asked again about its own row.
+        is_gone = error.status == 404 or error.extra.get("invalidToken") is True
+        return None if is_gone and login.kind == "token" else str(error)
+    except Error as error:
+        return client.redactor.mask(str(error))
+    finally:
+        client.close()
+    return None

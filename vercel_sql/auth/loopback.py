@@ -1,4 +1,4 @@
-"""Receives the redirect of a sign-in: one path on a loopback port, until the one answer comes."""
+"""Receives the redirect of a sign-in: one path on a loopback port, until the answer comes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ log = logger("api")
 
 _HOST = "127.0.0.1"
 _PATH = "/callback"
-# A connection that has not asked within so many seconds is closed: browsers open some in advance.
+# A connection without a request is closed after so many seconds: browsers open some in advance.
 _IDLE_SECONDS = 10.0
 _MOST_CONNECTIONS = 64
 _MOST_BYTES = 16_384
 _MOST_FIELDS = 20
-# How long the thread that serves is waited for, at the end.
-_CLOSING_SECONDS = 2.0
+_CLOSING_SECONDS = 2.0  # how long to wait for the thread, at the end
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
@@ -44,29 +43,34 @@ _NOTHING = "There is nothing here."
 
 
 class RedirectReceiver:
-    """Listens on loopback while its context lasts.
+    """Listens on a loopback port on a thread of its own, while its context lasts.
 
-    Args:
-        port: where to listen; 0 is any free port.
-
-    Raises:
-        OperationalError: the port can't be listened on (on entering).
+    Whoever connects, it keeps a bounded number of connections. Port 0 is any free port.
     """
 
     def __init__(self, port: int = 0) -> None:
         self._port = port
-        self._server: _Server | None = None
+        self._state: str | None = None
+        self._outcomes: queue.Queue[str | OperationalError] = queue.Queue(maxsize=1)
+        self._open: dict[asyncio.StreamWriter, None] = {}
+        self._warned = False
 
     def __enter__(self) -> Self:
         try:
-            listening = socket.create_server((_HOST, self._port), backlog=_MOST_CONNECTIONS)
+            self._listening = socket.create_server((_HOST, self._port), backlog=_MOST_CONNECTIONS)
         except OSError as error:
             raise OperationalError(
                 f"the redirect can't be received on port {self._port}: "
                 f"{error.strerror or 'unknown error'}. --port takes another one, whose callback "
-                "has to be registered with the app"
+                "must be registered with the app"
             ) from None
-        self._server = _Server(listening)
+        self._port = self._listening.getsockname()[1]
+        self._ended = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        # It would write to standard error what a connection failed with, including the code.
+        self._loop.set_exception_handler(lambda _loop, _context: None)
+        self._thread = threading.Thread(target=self._run, name="vercel-sql-redirect", daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(
@@ -75,25 +79,26 @@ class RedirectReceiver:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._listening.close()
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(_CLOSING_SECONDS)
 
     @property
     def redirect_uri(self) -> str:
-        """The address that the browser is to be sent back to."""
-        return f"http://{_HOST}:{self._listening.port}{_PATH}"
+        """The address that the browser is sent back to."""
+        return f"http://{_HOST}:{self._port}{_PATH}"
 
     def expect(self, state: str) -> None:
-        """Takes the redirect with this state from now on; before that, none is taken."""
-        self._listening.state = state
+        """Accepts the redirect with this state from now on; before that, none is accepted."""
+        self._state = state
 
     def wait(self, seconds: float) -> str:
-        """The code that the redirect brought.
+        """The code of the redirect.
 
         Raises:
-            OperationalError: it brought an error, or did not come in time.
+            OperationalError: it has an error instead, or did not come in time.
         """
         try:
-            outcome = self._listening.outcomes.get(timeout=seconds)
+            outcome = self._outcomes.get(timeout=seconds)
         except queue.Empty:
             raise OperationalError(
                 f"nobody signed in within {seconds:.0f} s, and nothing was saved. If the browser "
@@ -102,38 +107,6 @@ class RedirectReceiver:
         if isinstance(outcome, OperationalError):
             raise outcome
         return outcome
-
-    @property
-    def _listening(self) -> _Server:
-        assert self._server is not None  # noqa: S101 - used within the context
-        return self._server
-
-
-class _Server:
-    """Serves one path on its own thread; whoever connects, it holds a bounded number of them.
-
-    Args:
-        listening: the socket that the browser connects to.
-    """
-
-    def __init__(self, listening: socket.socket) -> None:
-        self.port: int = listening.getsockname()[1]
-        self.state: str | None = None
-        self.outcomes: queue.Queue[str | OperationalError] = queue.Queue(maxsize=1)
-        self._listening = listening
-        self._open: dict[asyncio.StreamWriter, None] = {}
-        self._warned = False
-        self._ended = asyncio.Event()
-        self._loop = asyncio.new_event_loop()
-        # Else it would write to standard error what a connection failed with, the code among it.
-        self._loop.set_exception_handler(lambda _loop, _context: None)
-        self._thread = threading.Thread(target=self._run, name="vercel-sql-redirect", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Ends it, and whatever is connected."""
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join(_CLOSING_SECONDS)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -148,7 +121,7 @@ class _Server:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._open) >= _MOST_CONNECTIONS:
-            # The oldest has said nothing for the longest time. A browser asks at once.
+            # The oldest has been silent for the longest time. A browser asks at once.
             oldest = next(iter(self._open))
             del self._open[oldest]
             oldest.transport.abort()
@@ -182,10 +155,10 @@ class _Server:
         finally:
             if outcome is not None:
                 with suppress(queue.Full):  # the first answer counts
-                    self.outcomes.put_nowait(outcome)
+                    self._outcomes.put_nowait(outcome)
 
     def _judged(self, request: object) -> tuple[int, str, str | OperationalError | None]:
-        """The status and the text of the answer to a request, and what it ends the sign-in with."""
+        """The status and text of the answer, and what the request ends the sign-in with."""
         if not isinstance(request, h11.Request):
             return 400, _NOTHING, None
         try:
@@ -193,9 +166,9 @@ class _Server:
             pairs = parse_qsl(target.query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
         except ValueError:
             return 400, _NOTHING, None
-        # Another name for loopback may be a foreign page's (DNS rebinding).
+        # Any other host may be a foreign page's name for loopback (DNS rebinding).
         host = [value for name, value in request.headers if name == b"host"]
-        if host != [f"{_HOST}:{self.port}".encode()] or target.path != _PATH:
+        if host != [f"{_HOST}:{self._port}".encode()] or target.path != _PATH:
             return 404, _NOTHING, None
         if request.method != b"GET":
             return 405, _NOTHING, None
@@ -205,26 +178,26 @@ class _Server:
         return (200, _RECEIVED, outcome) if isinstance(outcome, str) else (400, _REFUSED, outcome)
 
     def _is_ours(self, pairs: Sequence[tuple[str, str]]) -> bool:
-        """Whether somebody who knows the state sent it; who does not can't end the sign-in."""
+        """Whether the sender knows the state; nobody else can end the sign-in."""
         states = [value.encode() for name, value in pairs if name == "state"]
-        expected = None if self.state is None else self.state.encode()
+        expected = None if self._state is None else self._state.encode()
         if states and expected and all(hmac.compare_digest(one, expected) for one in states):
             return True
         if states and not self._warned:
             self._warned = True
             log.warning(
-                "a redirect brought another state than was sent, and was refused: it may be "
-                "somebody else's. Still waiting for the sign-in"
+                "a redirect with a state that was not sent was refused: it may be somebody "
+                "else's. Still waiting for the sign-in"
             )
         return False
 
 
 def _outcome(pairs: Sequence[tuple[str, str]]) -> str | OperationalError:
-    """The code that a redirect brought, or why there is none."""
-    given = dict(pairs)
-    if len(given) != len(pairs):
-        return OperationalError("the redirect names a parameter twice: the sign-in is refused")
-    if "error" in given:
-        reason = given.get("error_description") or given["error"]
-        return OperationalError(f"the sign-in was not allowed: {given['error']}: {reason[:300]}")
-    return given.get("code") or OperationalError("the redirect brought no code")
+    """The code of a redirect, or why there is none."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        return OperationalError("the redirect has a parameter twice: the sign-in is refused")
+    if "error" in values:
+        reason = values.get("error_description") or values["error"]
+        return OperationalError(f"the sign-in was not allowed: {values['error']}: {reason[:300]}")
+    return values.get("code") or OperationalError("the redirect has no code")

@@ -1,0 +1,286 @@
+"""The credential of a login: found when a request first needs it, and renewed before it expires.
+
+A refresh token works once, and one that is sent again may end the whole session. So the store
+records that a refresh has begun before it is sent: if its outcome is never learned, because the
+connection broke or the process was killed, nobody repeats it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from vercel_sql.api.cancel_scope import CancelScope, LimitWaits
+from vercel_sql.api.causes import caused_by
+from vercel_sql.api.client import Client
+from vercel_sql.api.discovery import endpoint
+from vercel_sql.api.leaving import renewals
+from vercel_sql.auth.calls import call, find_method
+from vercel_sql.auth.credentials import Credential, Successor, missing_token
+from vercel_sql.auth.login_store import LoginStore, SavedLogin, login_client, now_ms
+from vercel_sql.errors import (
+    AnswerError,
+    APIError,
+    AuditLogError,
+    Error,
+    JournalError,
+    MissingTokenError,
+    NotSupportedError,
+    OperationalError,
+    ServerError,
+    TransportError,
+    WaitTooLongError,
+)
+from vercel_sql.ledger.audit_log import AuditLog
+from vercel_sql.manifest import Provider
+
+# Seconds that a renewal may wait for a rate limit: others wait for the lock meanwhile.
+_MOST_WAIT = 120.0
+_AGAIN = "Log in again: vercel-sql login"
+_UNKNOWN = (
+    "the saved login can't be renewed: the refresh got no answer that can be used. It may have "
+    f"been carried out all the same, and is not repeated. {_AGAIN}"
+)
+
+
+class SavedCredential(Credential):
+    """The saved login for an API, else the login of Vercel's own command line.
+
+    Args:
+        provider: the manifest's provider.
+        api_url: the base URL of the API.
+        sought: the places that were searched before, for messages.
+        official: reads the login of Vercel's own command line; None if the API isn't Vercel's.
+        request_timeout: seconds for each wait for bytes of a renewal.
+        audit_log: where each renewal is recorded, if anywhere.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        api_url: str,
+        sought: tuple[str, ...],
+        *,
+        official: Callable[[], Credential] | None,
+        request_timeout: float = 30.0,
+        audit_log: AuditLog | None = None,
+    ) -> None:
+        self._provider = provider
+        self._api_url = api_url
+        self._sought = sought
+        self._official = official
+        self._request_timeout = request_timeout
+        self._audit_log = audit_log
+        self._lock = threading.Lock()
+        self._store: LoginStore | None = None
+        self._login: SavedLogin | None = None
+        self._token: str | None = None
+        self._source = "a login, not looked for yet"
+
+    def __repr__(self) -> str:
+        return f"<SavedCredential: {self._source}>"
+
+    @property
+    def source(self) -> str:
+        """Where the token came from, for messages."""
+        return self._source
+
+    @property
+    def origin(self) -> str | None:
+        """The kind of login that was found, by the manifest's name."""
+        if self._token is None:
+            return None
+        if self._login is None:
+            return "command_line"
+        return "app" if self._login.kind == "oauth" else "email"
+
+    @property
+    def token(self) -> str | None:
+        """The token, if it has been read."""
+        return self._token
+
+    @property
+    def fresh(self) -> str | None:
+        """The token, if it has been read and needn't be renewed."""
+        login = self._login
+        return self._token if login is None or login.is_fresh() else None
+
+    def require(self, needed_by: str) -> None:
+        """Reads the login; raises `MissingTokenError` if there is none."""
+        with self._lock:
+            self._find(needed_by)
+
+    def bearer(self, needed_by: str) -> str:
+        """The token for the next call; a login that is about to expire is renewed first."""
+        with self._lock:
+            token = self._find(needed_by)
+            login = self._login
+            if login is None or login.is_fresh():
+                return token
+            still_works = login.is_fresh(margin_ms=0)
+            if login.renewal is not None and still_works:
+                return token
+            try:
+                renewed = self._renewed(token)
+            except Error:
+                if still_works:
+                    return token
+                raise
+            if renewed is None and not still_works:
+                raise OperationalError(f"the saved login has expired. {_AGAIN}")
+            return renewed or token
+
+    def renew(self, dead: str) -> str | None:
+        """The token in place of one that the API calls dead, or None if there is no other."""
+        with self._lock:
+            if self._token is not None and self._token != dead:
+                return self._token  # another thread was quicker
+            if self._login is not None:
+                return self._renewed(dead)
+            found = None if self._official is None else self._official().token
+            if found is None or found == dead:
+                return None
+            self._token = found
+            return found
+
+    @property
+    def fixed_at(self) -> None:
+        """None: the login is saved again with the new token."""
+
+    def require_replaceable(self, needed_by: str) -> None:
+        """Raises `NotSupportedError` unless the login is a plain token in a place of our own."""
+        with self._lock:
+            self._find(needed_by)
+            if self._login is None:
+                raise NotSupportedError(
+                    f"{needed_by}: the calls are made with {self._source}, which is only ever read "
+                    "here. Nothing was changed. Log in with vercel-sql login, or with vercel login "
+                    "again, which makes a new token"
+                )
+            if self._login.kind != "token":
+                raise NotSupportedError(
+                    f"{needed_by}: {self._source} is a sign-in, whose tokens are renewed "
+                    "automatically. Nothing was changed. End it with vercel-sql logout"
+                )
+
+    def replaced(self, successor: Successor) -> SavedCredential:
+        """Saves the login with another token, and uses it from now on.
+
+        Raises:
+            OperationalError: it can't be saved, or another process has changed the login; the
+                login stays as it is.
+        """
+        with self._lock:
+            store = self._store
+            assert store is not None  # noqa: S101 - `require_replaceable` found it
+            with store.locked():
+                found = store.read()
+                if found is None or found[0].access_token != self._token:
+                    raise OperationalError("the saved login was changed by another process")
+                login = msgspec.structs.replace(
+                    found[0],
+                    access_token=successor.token,
+                    token_id=successor.key,
+                    expires_at=successor.expires_at,
+                    saved_at=now_ms(),
+                )
+                store.write(login)
+            self._token, self._login = successor.token, login
+        return self
+
+    def _find(self, needed_by: str) -> str:
+        if self._token is not None:
+            return self._token
+        store = LoginStore(self._api_url)
+        found = store.read()
+        if found is not None:
+            self._store, (self._login, place) = store, found
+            self._source = f"the saved login ({place})"
+            self._token = self._login.access_token
+            return self._token
+        sought = (*self._sought, f"the saved login for {self._api_url}")
+        if self._official is not None:
+            login = self._official()
+            if login.token is not None:
+                self._source, self._token = login.source, login.token
+                return login.token
+            sought = (*sought, login.source)
+        raise MissingTokenError(missing_token(needed_by, sought))
+
+    def _renewed(self, dead: str) -> str | None:
+        """The access token of the renewed login, or None if the login can't be renewed.
+
+        Waits for another process that is renewing it, and then takes that one's tokens.
+        """
+        store = self._store
+        assert store is not None  # noqa: S101 - the login came from there
+        with store.locked():
+            found = store.read()
+            if found is None:
+                raise OperationalError(
+                    "the saved login can't be renewed: it is gone. Somebody logged out, or the "
+                    f"keyring can't be read. {_AGAIN}"
+                )
+            login, _ = found
+            if login.access_token == dead:
+                if login.refresh_token is None:
+                    return None
+                login = self._refreshed(store, login)
+        # In this order: whoever finds the login fresh takes the token without the lock.
+        self._token, self._login = login.access_token, login
+        return self._token
+
+    def _refreshed(self, store: LoginStore, login: SavedLogin) -> SavedLogin:
+        """The login with the tokens of a refresh, which are saved before anybody uses them."""
+        if login.renewal == "begun":
+            raise OperationalError(
+                "the saved login can't be renewed: an earlier renewal was interrupted, and its "
+                f"outcome is unknown. {_AGAIN}"
+            )
+        if login.renewal == "refused":
+            raise OperationalError(
+                f"the saved login has ended: the authorization server refused to renew it. {_AGAIN}"
+            )
+        client = login_client(self._provider, login, None, self._request_timeout, self._audit_log)
+        # Once it is sent it goes on, even if the statement that needs it is over.
+        with client.apart(CancelScope(waits=LimitWaits(_MOST_WAIT))), renewals.one():
+            try:
+                return _refresh(client, store, login)
+            finally:
+                client.close()
+
+
+def _refresh(client: Client, store: LoginStore, login: SavedLogin) -> SavedLogin:
+    # Reads the discovery document first: nothing is begun if it leads elsewhere.
+    endpoint(client, find_method("oauth.tokens", "refresh_tokens"))
+    arguments = {**login.app.credentials(client), "refresh_token": login.refresh_token}
+    store.write(msgspec.structs.replace(login, renewal="begun"))
+    try:
+        with caused_by("renewal"):
+            answer = call(client, "oauth.tokens", "refresh_tokens", arguments)
+    except (AuditLogError, JournalError, WaitTooLongError):
+        store.write(login)
+        raise
+    except APIError as error:
+        raise _refused(store, login, error) from None
+    except TransportError as error:
+        if not error.outcome_unknown:
+            store.write(login)
+            raise
+        raise OperationalError(_UNKNOWN) from None
+    except AnswerError:
+        raise OperationalError(_UNKNOWN) from None
+    fresh = login.with_tokens(answer)
+    client.create_results.release(f"saved in {store.write(fresh)}")
+    return fresh
+
+
+def _refused(store: LoginStore, login: SavedLogin, error: APIError) -> OperationalError:
+    if isinstance(error, ServerError):
+        return OperationalError(_UNKNOWN)
+    is_over = error.code == "invalid_grant"
+    store.write(msgspec.structs.replace(login, renewal="refused") if is_over else login)
+    advice = f" {_AGAIN}" if is_over else ""
+    return OperationalError(f"the saved login can't be renewed: {error}.{advice}")
