@@ -147,7 +147,9 @@ class Runner:
     def stoppable(self) -> Iterator[None]:
         """Stops DuckDB too where a signal comes, and raises KeyboardInterrupt for it."""
         self._interrupts = interrupts = Interrupts(
-            self._connection.interrupt, leaves=self._manner.leaves
+            self._connection.interrupt,
+            leaves=self._manner.leaves,
+            settle=self._settle if self._manner.leaves > 1 else None,
         )
         try:
             with interrupts.listening():
@@ -155,6 +157,9 @@ class Runner:
         finally:
             if interrupts.came:  # which of those that were nested does not matter
                 self._interrupts = interrupts
+
+    def _settle(self) -> None:
+        self._connection.execute("SELECT 1")
 
     @property
     def stop_code(self) -> int:

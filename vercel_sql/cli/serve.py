@@ -17,7 +17,7 @@ from vercel_sql.cli.options import add_account, add_max_wait, add_max_writes, ad
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
-from vercel_sql.server.bounds import Bounds
+from vercel_sql.server.bounds import Bounds, Settings
 from vercel_sql.server.pasting import acceptable_token, lines_to_paste
 
 if TYPE_CHECKING:
@@ -129,9 +129,8 @@ def _simulated(arguments: argparse.Namespace, stack: ExitStack) -> None:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from vercel_sql.cli.waiting import waiting
-    from vercel_sql.server.children import Children, python_command
+    from vercel_sql.server.children import Children, Supervisor, python_command
     from vercel_sql.server.front import Front
-    from vercel_sql.server.supervisor import Supervisor
 
     token = acceptable_token(_server_token(arguments.server_token_file))
     given = {
@@ -197,19 +196,21 @@ def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
     from vercel_sql.api import SecretsFile
     from vercel_sql.server import Server
 
-    secrets_file = SecretsFile(arguments.save_secrets) if arguments.save_secrets else None
-    return Server(
-        _client(arguments),
-        listener=link.listener,
-        token=link.token,
+    settings = Settings(
         writes=arguments.allow_writes,
-        secrets_file=secrets_file,
+        secrets_file=SecretsFile(arguments.save_secrets) if arguments.save_secrets else None,
         on_orphan=arguments.on_orphan,
         mark_names=arguments.mark_names,
         max_writes=arguments.max_writes,
         max_wait=arguments.max_wait,
-        extensions=[Path(file) for file in arguments.extensions],
+        extensions=tuple(map(Path, arguments.extensions)),
         bounds=_bounds(arguments),
+    )
+    return Server(
+        _client(arguments),
+        settings,
+        listener=link.listener,
+        token=link.token,
         claim=link.claim,
         say=link.say,
         on_broken=link.give_up,
@@ -231,38 +232,21 @@ def _say(text: str) -> None:
 
 
 def _client(arguments: argparse.Namespace) -> Client:
-    from vercel_sql.api import Client, find_credential
+    from vercel_sql.connection.account import Account
     from vercel_sql.ledger.audit_log import chosen_log
-    from vercel_sql.manifest import vercel
 
-    provider = vercel().provider
-    given = {
-        "api": arguments.api_url,
-        "oauth": arguments.oauth_url,
-        "marketplace": arguments.marketplace_url,
-    }
-    urls = {name: url for name, url in given.items() if url}
-    token = getattr(arguments, "token", None)
-    audit_log = chosen_log(arguments.audit_log)
-    credential = find_credential(
-        provider,
-        token,
+    urls = {name: getattr(arguments, f"{name}_url") for name in ("api", "oauth", "marketplace")}
+    client = Account(
+        getattr(arguments, "token", None),
+        urls,
+        chosen_log(arguments.audit_log),
+        not arguments.allow_writes,
+        arguments.max_wait,
+        arguments.request_timeout,
+        arguments.strict,
         arguments.token_file,
-        urls=urls,
-        request_timeout=arguments.request_timeout,
-        audit_log=audit_log,
-    )
-    credential.require("vercel-sql serve")
-    client = Client(
-        provider,
-        credential,
-        urls=urls,
-        read_only=not arguments.allow_writes,
-        max_wait=arguments.max_wait,
-        request_timeout=arguments.request_timeout,
-        audit_log=audit_log,
-    )
-    client.doubts.strict = arguments.strict
+    ).client()
+    client.credential.require("vercel-sql serve")
     return client
 
 
@@ -326,5 +310,5 @@ def _above_0(text: str) -> int:
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text} is no port")
+        raise argparse.ArgumentTypeError(f"{text} is not a port number")
     return int(text)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import os
+import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
-from vercel_sql.api import Client, SecretsFile, find_credential
-from vercel_sql.api.cancel_scope import checked_seconds
+from vercel_sql.api import Client, SecretsFile
+from vercel_sql.api.leaving import leave
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
-from vercel_sql.connection.closing import when_dropped
+from vercel_sql.connection.account import Account
 from vercel_sql.connection.live_catalog import (
     LiveCatalog,
     begin_catalog,
@@ -100,14 +102,7 @@ class Attachment(HoldsSecrets):
         self.client.close()
 
     def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
-        """Takes everything out of the database again, and closes the client.
-
-        Args:
-            con: the connection that does it; the one that made everything, where it is None.
-
-        Raises:
-            InterfaceError: the connection stands in the catalog (``USE``).
-        """
+        """Takes everything out of the database again, and closes the client."""
         found = (con or self.con).execute("SELECT current_database()").fetchall()
         if found[0][0] == self.name:
             raise InterfaceError(
@@ -120,6 +115,14 @@ class Attachment(HoldsSecrets):
 _Terms = Mapping[str, object]
 _attached: dict[str, tuple[Attachment, _Terms]] = {}
 """What `attach` has made, by the key that stands in each catalog, and on which terms."""
+
+
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+_open: weakref.WeakSet[_Closes] = weakref.WeakSet()
+"""The connections of `connect` that are open."""
 
 
 def attach(
@@ -190,38 +193,28 @@ def attach(
             "attach(writes=True) needs secrets_file=…: DuckDB may drop a function's result, "
             "and a new token's secret is shown only once"
         )
-    if max_wait is not None:
-        checked_seconds("max_wait", max_wait, zero=True)
-    noted = chosen_log(audit_log)
+    account = Account(
+        token,
+        {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url},
+        chosen_log(audit_log),
+        not writes,
+        max_wait,
+        request_timeout,
+        strict,
+    )
     saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
     keeping = Keeping(saved, checked_on_orphan(on_orphan), mark_names)
     manifest = vercel()
-    provider = manifest.provider
-    given = {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url}
-    urls = {name: url for name, url in given.items() if url}
-    client = Client(
-        provider,
-        find_credential(
-            provider, token, urls=urls, request_timeout=request_timeout, audit_log=noted
-        ),
-        urls=urls,
-        read_only=not writes,
-        max_wait=max_wait,
-        request_timeout=request_timeout,
-        audit_log=noted,
-    )
-    client.doubts.strict = strict
+    client = account.client()
     wanted = _known_services(manifest, services)
     terms = {
         "token": _identity(client),
-        "api_url": client.urls["api"],
-        "oauth_url": client.urls["oauth"],
-        "marketplace_url": client.urls["marketplace"],
+        **{f"{name}_url": url for name, url in client.urls.items()},
         "writes": writes,
         "secrets_file": saved and saved.path,
         "on_orphan": on_orphan,
         "mark_names": mark_names,
-        "audit_log": noted and noted.path,
+        "audit_log": account.audit_log and account.audit_log.path,
         "max_writes": max_writes,
         "max_wait": max_wait,
         "request_timeout": request_timeout,
@@ -249,11 +242,7 @@ def attach(
 
 
 def _attached_before(con: duckdb.DuckDBPyConnection, name: str, terms: _Terms) -> Attachment | None:
-    """What was attached to the database under a name, on the same terms; None where nothing was.
-
-    Raises:
-        InterfaceError: it was attached on others.
-    """
+    """What was attached to the database under a name, on the same terms; None where nothing was."""
     attachment, before = _attached.get(key_of(con, name) or "", (None, terms))
     if attachment is None:
         return None
@@ -268,11 +257,7 @@ def _attached_before(con: duckdb.DuckDBPyConnection, name: str, terms: _Terms) -
 
 
 def _refuse_transaction(con: duckdb.DuckDBPyConnection, what: str) -> None:
-    """Stops what DuckDB would end the user's transaction for.
-
-    Raises:
-        InterfaceError: the connection is in one.
-    """
+    """Stops what DuckDB would end the user's transaction for."""
     if in_transaction(con):
         raise InterfaceError(f"{what} can't run inside BEGIN … COMMIT: COMMIT or ROLLBACK first")
 
@@ -305,11 +290,7 @@ def make_attachment(
     keeping: Keeping,
     allowances: Allowances | None = None,
 ) -> Attachment:
-    """An attachment without tables yet.
-
-    Raises:
-        InterfaceError: the connection has a catalog of that name already.
-    """
+    """An attachment without tables yet."""
     key = begin_catalog(con, name)
     functions = partial(
         Functions, keeping=keeping, memo=Memo(), allowances=allowances or Allowances(None)
@@ -320,17 +301,7 @@ def make_attachment(
 def shared_attachment(
     con: duckdb.DuckDBPyConnection, name: str, client: Client, manifest: Manifest
 ) -> tuple[duckdb.DuckDBPyConnection, Attachment]:
-    """The user's connection, and an attachment to the catalog that all of a database share.
-
-    Args:
-        con: a new connection to the database.
-        name: the name of the catalog.
-        client: makes the calls.
-        manifest: what the catalog has.
-
-    Raises:
-        InterfaceError: the connection has a database of that name already.
-    """
+    """The user's connection, and an attachment to the catalog that all of a database share."""
     with joining:
         attachment = Attachment(joined(con, name, manifest), client)
         # DuckDB closes the cursors of a connection with it, and the catalog's has to stay open.
@@ -343,7 +314,7 @@ def shared_attachment(
     return native, attachment
 
 
-def occupy(
+def attach_in_place(
     con: duckdb.DuckDBPyConnection,
     name: str,
     client: Client,
@@ -383,6 +354,33 @@ def detach(con: duckdb.DuckDBPyConnection, name: str = "vercel") -> None:
         _attached.pop(key, None)
 
 
+def closed_at_its_end(
+    connection: _Closes, native: duckdb.DuckDBPyConnection
+) -> weakref.finalize[..., Any]:
+    """Has a connection closed that nobody closes; gives what does so when it is dropped.
+
+    DuckDB holds our functions, and these hold DuckDB: Python alone never clears them away.
+    """
+    _open.add(connection)
+    return when_dropped(connection, native.close)
+
+
+def when_dropped(held: object, act: Callable[[], None]) -> weakref.finalize[..., Any]:
+    """Has something done once nobody holds an object any more, but not at the process's end."""
+    dropped = weakref.finalize(held, _act, act, os.getpid())
+    dropped.atexit = False
+    return dropped
+
+
+def _act(act: Callable[[], None], pid: int) -> None:
+    """Acts on a thread of its own, since the garbage collector runs anywhere, within DuckDB too.
+
+    After a fork, DuckDB's threads are in the parent, and closing would wait for them.
+    """
+    if os.getpid() == pid:
+        threading.Thread(target=act, name="vercel-sql-dropped", daemon=True).start()
+
+
 @atexit.register
 def _close_all() -> None:
     """Closes what is still open: DuckDB 2.0 complains on stderr about objects that outlive it."""
@@ -391,3 +389,6 @@ def _close_all() -> None:
         with suppress(InterfaceError):  # it is gone
             attachment.con.close()
     _attached.clear()
+    leave()
+    for connection in list(_open):
+        connection.close()

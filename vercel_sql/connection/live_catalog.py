@@ -34,13 +34,6 @@ from vercel_sql.tables.source import Sources
 class LiveCatalog:
     """A catalog in a database, under its name.
 
-    Args:
-        con: the connection that makes everything; it is not kept open.
-        name: the name of the catalog.
-        manifest: what there is to make.
-        functions: makes the functions that ask the sources it is given.
-        key: what stands in it, as `begin_catalog` gave it; empty where nothing does.
-
     Attributes:
         sources: whom the tables ask, for each connection that shares them.
         kept: the connection, where it is to stay open.
@@ -68,11 +61,7 @@ class LiveCatalog:
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
-        """The connection that makes everything.
-
-        Raises:
-            InterfaceError: it is gone.
-        """
+        """The connection that makes everything."""
         con = self._con()
         if con is None:
             raise InterfaceError("the connection that Vercel's tables were made on is closed")
@@ -89,13 +78,7 @@ class LiveCatalog:
         return len(self._described) == len(self.manifest.service_names)
 
     def add(self, services: Iterable[str], *, described: bool = True) -> None:
-        """Makes the tables, views and functions of services, where they are not there yet.
-
-        Args:
-            services: their names.
-            described: whether all views that are there by then have their comments, which take
-                as long as the rest.
-        """
+        """Makes the tables, views and functions of services, where they are not there yet."""
         with self._lock:
             script: list[str] = []
             new = {self.manifest.service(name).name for name in services} - self._services
@@ -136,11 +119,7 @@ class LiveCatalog:
             yield from comment_statements(self.name, self.manifest.service(name))
 
     def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
-        """Takes everything out of the database again.
-
-        Args:
-            con: a connection of the database that is open, where its own may not be.
-        """
+        """Takes everything out of the database again."""
         self._functions.remove()
         (con or self.con).execute(f"DETACH {quoted(self.name)}")
 
@@ -167,9 +146,6 @@ def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> Liv
     """The catalog of that name in a database, made where no connection of ours has done so yet.
 
     It is made on this connection, which is then the catalog's: nothing of a user's session changes.
-
-    Raises:
-        InterfaceError: the database has another of that name already.
     """
     live = _shared.get(key_of(con, name) or "")
     if live is None:
@@ -181,12 +157,7 @@ def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> Liv
 
 
 def begin_catalog(con: duckdb.DuckDBPyConnection, name: str) -> str:
-    """Makes a catalog with nothing in it but its key, which it gives.
-
-    Raises:
-        ParameterError: the name is empty.
-        InterfaceError: the name is taken.
-    """
+    """Makes a catalog with nothing in it but its key, which it gives."""
     if not name:
         raise ParameterError("name= is empty: it is what the catalog is called in SQL")
     _refuse_taken(con, name)
@@ -207,11 +178,7 @@ def left(live: LiveCatalog, session: str) -> None:
 
 
 def _refuse_taken(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Stops what would hide a database or a schema that is there.
-
-    Raises:
-        InterfaceError: the connection has one of that name.
-    """
+    """Stops what would hide a database or a schema that is there."""
     if key_of(con, name) is not None:
         raise InterfaceError(
             f"this database has Vercel's tables already, under the name {name}, and they work on "
@@ -230,11 +197,7 @@ def _key_macro(name: str) -> str:
 
 
 def key_of(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
-    """The key of the catalog of that name, if the database has one of ours.
-
-    Raises:
-        InterfaceError: the connection is closed.
-    """
+    """The key of the catalog of that name, if the database has one of ours."""
     try:
         # An error of the macro's would end the transaction that the connection may be in.
         if not con.execute(_OURS.format(name=literal(name))).fetchall():
