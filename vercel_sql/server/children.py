@@ -9,13 +9,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
 from vercel_sql.server.bounds import MEBIBYTE, PLENTY, Bounds, resident
-from vercel_sql.server.front import Front
 from vercel_sql.server.process import TICK, Child, UnansweredError, until
+
+if TYPE_CHECKING:
+    from vercel_sql.server.front import Front
 
 log = logger("server")
 
