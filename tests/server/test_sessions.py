@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from vercel_sql.connection.attachment import attach_in_place
+from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.manifest import vercel
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock, results_database

@@ -18,7 +18,7 @@ from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
 from vercel_sql.server.bounds import Bounds, Settings
-from vercel_sql.server.pasting import acceptable_token, lines_to_paste
+from vercel_sql.server.client_setup import acceptable_token, lines_to_paste
 
 if TYPE_CHECKING:
     from vercel_sql.api import Client

@@ -17,8 +17,8 @@ from vercel_sql.api import CancelScope, Client, RequestEvent, given_credential
 from vercel_sql.api.cancel_scope import LimitWaits, checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
-from vercel_sql.connection.attachment import Attachment, closed_at_its_end
 from vercel_sql.connection.cursor import Cursor, Values, counted, wrapped
+from vercel_sql.connection.live_catalog import Attachment, closed_at_its_end
 from vercel_sql.connection.result import Result, ResultView, abort
 from vercel_sql.connection.scripts import Batch, Scripts
 from vercel_sql.connection.statement_run import StatementRun

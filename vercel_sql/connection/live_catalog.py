@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from itertools import chain
+from typing import Any, Protocol
 
 import duckdb
 
+from vercel_sql.api import Client
+from vercel_sql.api.leaving import leave
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Manifest, Service
+from vercel_sql.tables import Failures, Source
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import (
     LIVE,
@@ -21,6 +28,7 @@ from vercel_sql.tables.catalog import (
     create_catalog,
     create_tables,
     literal,
+    live_schema,
     quoted,
     run_script,
     view_statements,
@@ -219,3 +227,176 @@ def _is_closed(con: duckdb.DuckDBPyConnection | None) -> bool:
     except duckdb.ConnectionException:
         return True
     return False
+
+
+class Attachment(HoldsSecrets):
+    """The catalog of one account in one DuckDB connection.
+
+    Attributes:
+        live: the catalog, which other connections of the database may share.
+        client: the HTTP client that this one's tables and functions use.
+        failures: the originals of errors that went through DuckDB.
+        session: the key of this one among those that share the catalog.
+        dropped: leaves the catalog when nobody holds the DuckDB connection any more.
+    """
+
+    def __init__(self, live: LiveCatalog, client: Client) -> None:
+        self.live = live
+        self.client = client
+        self.failures = Failures()
+        self.session = live.sources.add(Source(client, self.failures))
+        self.dropped: weakref.finalize[..., Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Attachment {self.name} of {self.client!r}>"
+
+    @property
+    def name(self) -> str:
+        """The name of the catalog."""
+        return self.live.name
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the catalog has."""
+        return self.live.manifest
+
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The connection that the tables and functions were made on."""
+        return self.live.con
+
+    @property
+    def missing(self) -> list[str]:
+        """The services whose tables have not been made yet."""
+        return self.live.missing
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all tables and all comments have been made."""
+        return self.live.is_complete
+
+    def add(self, services: Iterable[str], *, described: bool = True) -> None:
+        """Makes the tables, views and functions of services, as `LiveCatalog.add` does."""
+        self.live.add(services, described=described)
+
+    def acting(self) -> AbstractContextManager[None]:
+        """What this thread has DuckDB plan meanwhile is for this one."""
+        sources = self.live.sources
+        return sources.acting(self.session) if len(sources) > 1 else nullcontext()
+
+    def leave(self) -> None:
+        """Leaves the catalog to the other connections that share it, if any."""
+        if self.dropped is not None:
+            self.dropped.detach()
+        left(self.live, self.session)
+        self.client.close()
+
+    def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
+        """Takes everything out of the database again, and closes the client."""
+        found = (con or self.con).execute("SELECT current_database()").fetchall()
+        if found[0][0] == self.name:
+            raise InterfaceError(
+                f"the connection stands in {self.name}: USE another database before you detach it"
+            )
+        self.live.remove(con)
+        self.client.close()
+
+
+def make_attachment(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    client: Client,
+    manifest: Manifest,
+    keeping: Keeping,
+    allowances: Allowances | None = None,
+) -> Attachment:
+    """An attachment without tables yet."""
+    key = begin_catalog(con, name)
+    functions = partial(
+        Functions, keeping=keeping, memo=Memo(), allowances=allowances or Allowances(None)
+    )
+    return Attachment(LiveCatalog(con, name, manifest, functions, key), client)
+
+
+def shared_attachment(
+    con: duckdb.DuckDBPyConnection, name: str, client: Client, manifest: Manifest
+) -> tuple[duckdb.DuckDBPyConnection, Attachment]:
+    """The user's connection, and an attachment to the catalog that all of a database share."""
+    with joining:
+        attachment = Attachment(joined(con, name, manifest), client)
+        # DuckDB closes the cursors of a connection with it, and the catalog's has to stay open.
+        native = con.cursor() if attachment.con is con else con
+        if len(attachment.live.sources) > 1:
+            attachment.live.share()
+        # Whoever was given the DuckDB connection may use it when ours is gone.
+        gone = partial(left, attachment.live, attachment.session)
+        attachment.dropped = when_dropped(native, gone)
+    return native, attachment
+
+
+def attach_in_place(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    client: Client,
+    manifest: Manifest,
+    keeping: Keeping,
+    memo: Memo,
+    allowances: Allowances,
+) -> Attachment:
+    """An attachment without tables yet, in a connection's own empty database of that name.
+
+    Quack's clients see the server's own database, and no other that is attached to it.
+    """
+    con.execute(live_schema(name))
+    # A function that makes a secret may be called by many; each is given only its own.
+    functions = partial(
+        Functions,
+        keeping=keeping,
+        memo=memo,
+        allowances=allowances,
+        caller="current_connection_id()",
+    )
+    return Attachment(LiveCatalog(con, name, manifest, functions), client)
+
+
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+_open: weakref.WeakSet[_Closes] = weakref.WeakSet()
+"""The connections of `connect` that are open."""
+
+
+def closed_at_its_end(
+    connection: _Closes, native: duckdb.DuckDBPyConnection
+) -> weakref.finalize[..., Any]:
+    """Has a connection closed that nobody closes; gives what does so when it is dropped.
+
+    DuckDB holds our functions, and these hold DuckDB: Python alone never clears them away.
+    """
+    _open.add(connection)
+    return when_dropped(connection, native.close)
+
+
+def when_dropped(held: object, act: Callable[[], None]) -> weakref.finalize[..., Any]:
+    """Has something done once nobody holds an object any more, but not at the process's end."""
+    dropped = weakref.finalize(held, _act, act, os.getpid())
+    dropped.atexit = False
+    return dropped
+
+
+def _act(act: Callable[[], None], pid: int) -> None:
+    """Acts on a thread of its own, since the garbage collector runs anywhere, within DuckDB too.
+
+    After a fork, DuckDB's threads are in the parent, and closing would wait for them.
+    """
+    if os.getpid() == pid:
+        threading.Thread(target=act, name="vercel-sql-dropped", daemon=True).start()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Closes what is still open: DuckDB 2.0 complains on stderr about objects that outlive it."""
+    leave()
+    for connection in list(_open):
+        connection.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import duckdb
 
-from vercel_sql.connection.attachment import Attachment
+from vercel_sql.connection.live_catalog import Attachment
 from vercel_sql.errors import Error, PartialWriteError, TooManyWritesError
 from vercel_sql.sql import Native, Parameters, Statement, Write, check, parse
 from vercel_sql.sql.plain import Plain

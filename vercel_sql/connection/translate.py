@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from types import FrameType
 
 import duckdb
 
 from vercel_sql import errors
 from vercel_sql.api.redaction import mask_known, mask_shapes
 from vercel_sql.api.redaction.unshown import Unshown
-from vercel_sql.connection.traceback_scrubbing import bare, clear
+from vercel_sql.errors import PartialWriteError
 from vercel_sql.manifest import Column, Resource
 from vercel_sql.sql import NO_PARAMETERS, Parameters
 from vercel_sql.sql.masking import mask_cited
@@ -180,3 +182,52 @@ def _columns(resource: Resource, *, is_returning: bool) -> Iterator[Column]:
 
 def _folded(name: str) -> str:
     return name.replace("_", "").casefold()
+
+
+_USED = ["duckdb", "h11", "httpcore", "httpx", "keyring", "pyarrow", "sqlglot"]
+_FRAMES_OF = sys.stdlib_module_names | {"vercel_sql", *_USED}
+"""The packages whose variables are cleared; a caller's own functions keep theirs."""
+
+
+def bare(error: BaseException) -> None:
+    """Makes an error, and all that led to it, begin their tracebacks where they are raised next."""
+    for each in _chain(error):
+        each.__traceback__ = None
+    if error.__suppress_context__:
+        error.__context__ = None
+
+
+def clear(error: BaseException) -> None:
+    """Clears the variables of the frames that an error came through, which stay in its traceback.
+
+    Frames that still run keep theirs.
+    """
+    for each in _chain(error):
+        traceback = each.__traceback__
+        while traceback is not None:
+            _clear_frame(traceback.tb_frame)
+            traceback = traceback.tb_next
+
+
+def _clear_frame(frame: FrameType) -> None:
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    if package in _FRAMES_OF:
+        try:
+            frame.clear()
+        except RuntimeError:
+            return  # it still runs
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and all that led to it."""
+    left, seen = [error], set[int]()
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        led = [each.__cause__, each.__context__, getattr(each, "cause", None)]
+        if isinstance(each, PartialWriteError):
+            led += [write.error for write in (*each.failed, *each.unknown)]
+        left += [other for other in led if isinstance(other, BaseException)]

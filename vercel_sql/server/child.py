@@ -19,7 +19,7 @@ import duckdb
 
 from vercel_sql.errors import Error, InterfaceError, ParameterError
 from vercel_sql.server.bounds import Bounds, limit_memory
-from vercel_sql.server.serving import Server
+from vercel_sql.server.server import Server
 
 _PATIENCE = 60.0
 _NICER = 5

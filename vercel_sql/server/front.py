@@ -25,7 +25,7 @@ from vercel_sql.errors import OperationalError
 from vercel_sql.server import message
 from vercel_sql.server.bounds import NEEDS_MORE, Bounds, most_open_files
 from vercel_sql.server.children import Children
-from vercel_sql.server.pasting import HOST, uri_of
+from vercel_sql.server.client_setup import HOST, uri_of
 from vercel_sql.server.process import Child, UnansweredError, until
 
 log = logger("server")

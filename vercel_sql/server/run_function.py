@@ -15,7 +15,7 @@ from duckdb.func import FunctionNullHandling
 
 from vercel_sql.api.cancel_scope import CancelScope, LimitWaits
 from vercel_sql.connection import Attachment
-from vercel_sql.connection.attachment import make_attachment
+from vercel_sql.connection.live_catalog import make_attachment
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import (
     Error,

@@ -15,10 +15,11 @@ from vercel_sql.api import Client
 from vercel_sql.api.logger import logger
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.connection import Attachment
-from vercel_sql.connection.attachment import attach_in_place
+from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import vercel
 from vercel_sql.server.bounds import Settings
+from vercel_sql.server.client_setup import acceptable_token, lines_to_paste, uri_of
 from vercel_sql.server.database import (
     Database,
     has_active,
@@ -30,7 +31,6 @@ from vercel_sql.server.database import (
     stop_listening,
 )
 from vercel_sql.server.judge import Judge, Refusal
-from vercel_sql.server.pasting import acceptable_token, lines_to_paste, uri_of
 from vercel_sql.server.run_function import NAME, StatementRunner
 from vercel_sql.server.sessions import Sessions, failing
 from vercel_sql.tables.allowance import Allowances
