@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from vercel_sql.connection.attachment import occupy
+from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.manifest import vercel
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock
@@ -29,7 +29,7 @@ def test_every_connection_stands_in_the_catalog_and_reads_the_tables(
 ) -> None:
     database = Database("vercel", Bounds(), unsigned=False)
     try:
-        attachment = occupy(
+        attachment = attach_in_place(
             database.con, "vercel", make_client(sim), vercel(), Keeping(), Memo(), Allowances(None)
         )
         attachment.add(attachment.missing)

@@ -14,8 +14,7 @@ import duckdb
 import pytest
 
 from vercel_sql.manifest import vercel
-from vercel_sql.server.judge import Judge
-from vercel_sql.server.tree import Refusal, mark_table_functions
+from vercel_sql.server.judge import Judge, Refusal, mark_table_functions
 
 HERE = Path(__file__)
 
@@ -184,7 +183,7 @@ def test_aliases_of_aliases_are_bounded(judge: Judge) -> None:
         return "SELECT 1 AS a0, " + ", ".join(f"a{n}+a{n} AS a{n + 1}" for n in range(count))
 
     judge.check(text(8))
-    with pytest.raises(Refusal, match="made of one another"):
+    with pytest.raises(Refusal, match="refer to one another"):
         judge.check(text(26))
 
 

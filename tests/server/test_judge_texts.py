@@ -11,8 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vercel_sql.server.judge import Judge
-from vercel_sql.server.tree import Refusal
+from vercel_sql.server.judge import Judge, Refusal
 
 # --- names of CTEs: what the judge takes for a CTE must be one for DuckDB
 

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from vercel_sql.connection.attachment import occupy
+from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.manifest import vercel
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock, results_database
@@ -35,7 +35,7 @@ def make(sim: Any, make_client: Any) -> Iterator[Callable[..., Any]]:
         given = Bounds(**bounds)
         database = Database("vercel", given, unsigned=False)
         keeping = Keeping()
-        attachment = occupy(
+        attachment = attach_in_place(
             database.con, "vercel", make_client(sim), vercel(), keeping, Memo(), Allowances(None)
         )
         attachment.add(attachment.missing)

@@ -191,7 +191,7 @@ def test_an_error_is_one_message_without_a_traceback(serve: Any, shell: Any) -> 
     refusals = {
         f"INSERT INTO {TABLE} (name) SELECT 'x'": "it changes something, and clients may only read",
         f"SELECT nme FROM {TABLE}": 'Referenced column "nme" not found',
-        "SELECT 1; SELECT 2": "one statement at a time",
+        "SELECT 1; SELECT 2": "only one statement per request",
         "SHOW METHODS IN vercel.authentication.user_token": "there are",
     }
     server = serve()

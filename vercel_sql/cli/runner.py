@@ -273,7 +273,9 @@ class Runner:
     def stoppable(self) -> Iterator[None]:
         """Let a signal stop DuckDB too, and raise KeyboardInterrupt."""
         self._interrupts = interrupts = Interrupts(
-            self._connection.interrupt, leaves=self._options.leaves
+            self._connection.interrupt,
+            leaves=self._options.leaves,
+            settle=self._settle if self._options.leaves > 1 else None,
         )
         try:
             with interrupts.listening():
@@ -281,6 +283,9 @@ class Runner:
         finally:
             if interrupts.came:  # of nested ones, any will do
                 self._interrupts = interrupts
+
+    def _settle(self) -> None:
+        self._connection.execute("SELECT 1")
 
     @property
     def stop_code(self) -> int:

@@ -18,8 +18,8 @@ from vercel_sql.cli.options import BOUNDS
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
-from vercel_sql.server.bounds import Bounds
-from vercel_sql.server.pasting import acceptable_token, lines_to_paste
+from vercel_sql.server.bounds import Bounds, Settings
+from vercel_sql.server.client_setup import acceptable_token, lines_to_paste
 
 if TYPE_CHECKING:
     from vercel_sql.server import Server
@@ -52,9 +52,8 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from vercel_sql.cli.terminal import waiting
-    from vercel_sql.server.children import Children, python_command
+    from vercel_sql.server.children import Children, Supervisor, python_command
     from vercel_sql.server.front import Front
-    from vercel_sql.server.supervisor import Supervisor
 
     token = acceptable_token(_server_token(arguments.server_token_file))
     given = {
@@ -118,19 +117,21 @@ def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
         max_wait=arguments.max_wait,
     )
     client.credential.require("vercel-sql serve")
-    secrets_file = SecretsFile(arguments.save_secrets) if arguments.save_secrets else None
-    return Server(
-        client,
-        listener=link.listener,
-        token=link.token,
+    settings = Settings(
         writes=arguments.allow_writes,
-        secrets_file=secrets_file,
+        secrets_file=SecretsFile(arguments.save_secrets) if arguments.save_secrets else None,
         on_orphan=arguments.on_orphan,
         mark_names=arguments.mark_names,
         max_writes=arguments.max_writes,
         max_wait=arguments.max_wait,
-        extensions=[Path(file) for file in arguments.extensions],
+        extensions=tuple(map(Path, arguments.extensions)),
         bounds=_bounds(arguments),
+    )
+    return Server(
+        client,
+        settings,
+        listener=link.listener,
+        token=link.token,
         claim=link.claim,
         say=link.say,
         on_broken=link.give_up,

@@ -19,12 +19,7 @@ def uri_of(port: int) -> str:
 
 
 def lines_to_paste(port: int, token: str) -> list[str]:
-    """Three lines for a DuckDB shell, which will give the token to this server and to no other.
-
-    Args:
-        port: where the server listens.
-        token: its token, or words in place of it.
-    """
+    """Three lines for a DuckDB shell, which will give the token to this server and to no other."""
     uri, shown = uri_of(port), token.replace("'", "''")
     return [
         "INSTALL quack; LOAD quack;",
@@ -34,11 +29,7 @@ def lines_to_paste(port: int, token: str) -> list[str]:
 
 
 def acceptable_token(token: str | None) -> str:
-    """The token that clients need: the given one, else a random one of 256 bits.
-
-    Raises:
-        ParameterError: it is too easy to guess.
-    """
+    """The token that clients need: the given one, else a random one of 256 bits."""
     if token is None:
         return secrets.token_urlsafe(_TOKEN_BYTES)
     if len(token) < _SHORTEST_TOKEN or not token.isprintable() or not token.isascii():

@@ -5,31 +5,37 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 from duckdb import sqltypes
 
-from vercel_sql.api import Client, SecretsFile
+from vercel_sql.api import Client
 from vercel_sql.api.logger import logger
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.connection import Attachment
-from vercel_sql.connection.attachment import occupy
+from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import vercel
-from vercel_sql.server.bounds import Bounds
-from vercel_sql.server.database import Database, lock, results_database
-from vercel_sql.server.judge import Judge
-from vercel_sql.server.pasting import acceptable_token, lines_to_paste, uri_of
-from vercel_sql.server.quack import has_active, listen, listen_on, load_quack, stop_listening
-from vercel_sql.server.running import NAME, StatementRunner
+from vercel_sql.server.bounds import Settings
+from vercel_sql.server.client_setup import acceptable_token, lines_to_paste, uri_of
+from vercel_sql.server.database import (
+    Database,
+    has_active,
+    listen,
+    listen_on,
+    load_quack,
+    lock,
+    results_database,
+    stop_listening,
+)
+from vercel_sql.server.judge import Judge, Refusal
+from vercel_sql.server.run_function import NAME, StatementRunner
 from vercel_sql.server.sessions import Sessions, failing
-from vercel_sql.server.tree import Refusal
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import LIVE, literal
-from vercel_sql.tables.keeping import Keeping, OnOrphan
+from vercel_sql.tables.keeping import Keeping
 from vercel_sql.tables.memo import Memo
 
 log = logger("server")
@@ -69,53 +75,34 @@ class Server(HoldsSecrets):
     It listens on a port of its own, as tests have it, or on a socket that only a `Front` reaches.
 
     Args:
-        client: calls the API; read-only unless `writes`.
+        client: calls the API; read-only unless writes are allowed.
+        settings: what clients may do.
         port: the TCP port, on the loopback interface.
         listener: a socket that listens, in place of the port.
         token: what clients have to know; a random one of 256 bits where it is None.
-        writes: whether clients may change something at the API.
-        secrets_file: where secrets that are shown once are saved first; required for writes.
-        on_orphan: what to do about a token that a create may have made whose answer was lost.
-        mark_names: whether the names of new tokens end with a random mark.
-        max_writes: how many writes a client's statement may send; None does not limit it.
-        max_wait: how many seconds a client's write may wait for rate limits; None does not limit
-            it.
-        extensions: extension files to load in place of the installed extension.
         guards: for tests.
-        bounds: what a client's statement may take.
         claim: called with a `request_id` and the session that brought it before it is carried
             out, and may refuse it.
         say: tells the front of sessions whose statements it should know of, as `Sessions` does.
         on_broken: called when DuckDB has given up a database, after writes under way have ended:
             the process has to end.
-
-    Raises:
-        ParameterError: the token is too short, or writes lack a secrets file.
-        OperationalError: the extension can't be had, or the port is taken.
     """
 
     def __init__(
         self,
         client: Client,
+        settings: Settings,
         *,
         port: int = 0,
         listener: socket.socket | None = None,
         token: str | None = None,
-        writes: bool = False,
-        secrets_file: SecretsFile | None = None,
-        on_orphan: OnOrphan = "report",
-        mark_names: bool = False,
-        max_writes: int | None = 100,
-        max_wait: float | None = None,
-        extensions: Sequence[Path] = (),
         guards: Guards = ALL_GUARDS,
-        bounds: Bounds | None = None,
         claim: Callable[[str, str], None] = lambda _request_id, _session: None,
         say: Callable[..., None] = lambda **_words: None,
         on_broken: Callable[[], None] = lambda: None,
     ) -> None:
-        can_write = writes or not guards.client
-        if can_write and secrets_file is None:
+        can_write = settings.writes or not guards.client
+        if can_write and settings.secrets_file is None:
             raise ParameterError(
                 "a server that allows writes needs a file for the secrets that are shown once: a "
                 "client may be gone before it has read them"
@@ -123,17 +110,15 @@ class Server(HoldsSecrets):
         self.token = acceptable_token(token)
         self._port = port
         self._has_process = listener is not None
-        self._writes = writes
+        self._settings = settings
         self._guards = guards
         self._client = client
         client.redactor.add(self.token)
-        self._bounds = bounds or Bounds()
         self._say = say
         self._on_broken = on_broken
         self._claim = claim
         self._memo = Memo(self._claimed)
-        self._max_wait = max_wait
-        self._allowances = Allowances(max_writes, "the server's --max-writes")
+        self._allowances = Allowances(settings.max_writes, "the server's --max-writes")
         self._lock = threading.Lock()
         self._serving = False
         self._stopping = False
@@ -143,14 +128,19 @@ class Server(HoldsSecrets):
         self._judge: Judge | None = None
         self._runner: StatementRunner | None = None
         self._sessions: Sessions | None = None
-        self._database = Database(_CATALOG, self._bounds, unsigned=bool(extensions))
+        unsigned = bool(settings.extensions)
+        self._database = Database(_CATALOG, settings.bounds, unsigned=unsigned)
         self._con = self._database.con
         # Without the judge nobody would run what clients send, so that Quack does it itself.
-        self._quack = results_database(bool(extensions)) if guards.judge else self._con
+        self._quack = results_database(unsigned) if guards.judge else self._con
         try:
-            load_quack(self._quack, extensions)
-            file = secrets_file if can_write else None
-            keeping = Keeping(file, on_orphan, mark_names, is_shared=True)
+            load_quack(self._quack, settings.extensions)
+            keeping = Keeping(
+                settings.secrets_file if can_write else None,
+                settings.on_orphan,
+                settings.mark_names,
+                is_shared=True,
+            )
             self._start(self._attach(keeping), keeping, listener)
         except BaseException:
             self.close()
@@ -177,11 +167,7 @@ class Server(HoldsSecrets):
         return self._sessions
 
     def pasted(self, token: str | None = None) -> list[str]:
-        """The three lines for a DuckDB shell.
-
-        Args:
-            token: what to write in place of the token.
-        """
+        """The three lines for a DuckDB shell."""
         return lines_to_paste(self._port, self.token if token is None else token)
 
     def close(self, patience: float = 60.0) -> bool:
@@ -189,14 +175,6 @@ class Server(HoldsSecrets):
 
         New writes are refused from the beginning. What DuckDB computes for a client by itself can't
         be cancelled, nor can a wait for an answer of the API: they get some seconds.
-
-        Args:
-            patience: how many seconds to wait for writes that are under way, whose answers may
-                hold secrets that are shown once.
-
-        Returns:
-            Whether all statements have ended. Where not, they end with the process alone, which
-            then ends without Python's own clearing away (``os._exit``), or crashes.
         """
         with self._lock:
             if self._ended is None:
@@ -227,7 +205,7 @@ class Server(HoldsSecrets):
     def _say_last_words(self) -> None:
         """Cancels what runs, and waits, not for long, until clients know how it ended.
 
-        Some clients send a statement twice, and read what came of it the second time.
+        Some clients send a statement twice, and read the outcome the second time.
         """
         now = time.monotonic()
         end, quiet_since = now + _LAST_WORDS, now
@@ -242,7 +220,7 @@ class Server(HoldsSecrets):
                 quiet_since = now
 
     def _attach(self, keeping: Keeping) -> Attachment:
-        attachment = occupy(
+        attachment = attach_in_place(
             self._con, _CATALOG, self._client, vercel(), keeping, self._memo, self._allowances
         )
         # At once: a database in a file waits for the disk at the end of each transaction.
@@ -262,13 +240,10 @@ class Server(HoldsSecrets):
             self._con,
             attachment,
             self._judge,
-            writes=self._writes,
+            self._settings,
             keeping=keeping,
             memo=self._memo,
             allowances=self._allowances,
-            most_rows=self._bounds.rows,
-            seconds=self._bounds.statement_seconds,
-            max_wait=self._max_wait,
         )
         self._runner.create()
         if self._judge is not None:
@@ -276,7 +251,7 @@ class Server(HoldsSecrets):
                 self._con,
                 self._quack,
                 attachment,
-                self._bounds,
+                self._settings.bounds,
                 self._runner.cancel,
                 self._say,
                 self._broken,
@@ -315,7 +290,7 @@ class Server(HoldsSecrets):
             f"WHERE database_name = {literal(_CATALOG)} AND function_type = 'table_macro'"
         )
         found = self._con.execute(query).fetchall()
-        if not self._writes:
+        if not self._settings.writes:
             changing = _changing_functions()
             found = [each for each in found if each not in changing]
         return found

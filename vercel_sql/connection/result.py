@@ -1,17 +1,17 @@
-"""The result that a cursor holds: its rows are in DuckDB, or set aside in memory."""
+"""The result that a cursor holds: its rows are in DuckDB, or in memory."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import duckdb
 from duckdb import DuckDBPyConnection
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import DataError, Error, InterfaceError, ProgrammingError
 from vercel_sql.sql import Native, Statement
 from vercel_sql.sql.running import Outcome
+from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.keeping import kept_rows
 
 if TYPE_CHECKING:
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 # Statements whose rows are what was asked for, and never DuckDB's word for what it did.
 _QUERIES = frozenset(["FROM", "SELECT", "TABLE", "VALUES", "WITH"])
+# Rows that are taken from DuckDB at a time, as it computes them.
+_BATCH_ROWS = 2048
+_VIEW = "__vercel_sql_result"
 Description = list[tuple[str, Any, None, None, None, None, None]]
-
-
+Rows = list[tuple[Any, ...]]
 T = TypeVar("T")
 
 
@@ -32,17 +34,17 @@ class Result(HoldsSecrets):
         description: name and type of each column; None where there are none.
         rowcount: how many rows the statement changed; -1 where that is not known.
         counts: whether the number of rows that it changed is all that it gives.
-        parked: the unread rows, once another statement needed the DuckDB connection.
-        is_begun: whether some of its rows were given one by one.
+        is_begun: whether rows were taken out of DuckDB, so that the whole isn't there any more.
         arrow: the rows, where they were given in Arrow; that may be asked for again.
         secret_columns: the columns whose values are shown this once.
     """
 
     def __init__(self) -> None:
         self._native: DuckDBPyConnection | None = None
+        self._rows: deque[tuple[Any, ...]] = deque()
+        self._is_parked = False
         self._failure: Exception | None = None
         self._kept: Outcome | None = None
-        self.parked: deque[tuple[Any, ...]] | None = None
         self.is_begun = False
         self.arrow: pa.Table | None = None
         self.description: Description | None = None
@@ -56,7 +58,6 @@ class Result(HoldsSecrets):
 
     def take_rows(self, native: DuckDBPyConnection) -> None:
         """Takes over the rows that stand in a DuckDB connection."""
-        self.rowcount = -1
         self._native = native
         self.description = list(native.description or []) or None
 
@@ -71,11 +72,7 @@ class Result(HoldsSecrets):
         self._kept = outcome if outcome.secrets else None
 
     def take(self, native: DuckDBPyConnection, statement: Statement) -> None:
-        """Takes over what DuckDB gave for a statement.
-
-        Raises:
-            duckdb.Error: the rows that it changed can't be counted.
-        """
+        """Takes over what DuckDB gave for a statement."""
         if isinstance(statement, Native) and statement.first_keyword in _QUERIES:
             self.take_rows(native)
             return
@@ -90,7 +87,8 @@ class Result(HoldsSecrets):
         if len(rows) == 1:
             (self.rowcount,), self.counts = rows[0], True
         elif rows:
-            self.description, self.parked = list(native.description or []), deque(rows)
+            self.description = list(native.description or [])
+            self._rows, self.is_begun = deque(rows), True
 
     def unread(self, error: Exception) -> Exception:
         """The error for rows that could not be read; it has those that nobody can ask for again."""
@@ -108,66 +106,99 @@ class Result(HoldsSecrets):
 
     @property
     def reads_natively(self) -> bool:
-        """Whether its rows are still in DuckDB, and not set aside."""
-        return self._native is not None and self.parked is None and self._failure is None
+        """Whether rows are still in DuckDB."""
+        return self._native is not None
+
+    def has_ready(self, count: int | None) -> bool:
+        """Whether so many rows can be given without DuckDB."""
+        return count is not None and len(self._rows) >= count
+
+    def fetch(self, count: int | None) -> Rows:
+        """The next rows, at most so many; all that are left where it is None."""
+        self._require()
+        while self._native is not None and not self.has_ready(count):
+            self._fetch_batch(self._native, count)
+        if count is None:
+            count = len(self._rows)
+        return [self._rows.popleft() for _ in range(min(count, len(self._rows)))]
+
+    def _fetch_batch(self, native: DuckDBPyConnection, count: int | None) -> None:
+        self.is_begun = True
+        most = max(_BATCH_ROWS, count or 0)
+        batch = native.fetchall() if count is None else native.fetchmany(most)
+        self._rows.extend(batch)
+        if count is None or len(batch) < most:
+            self._native = None
 
     def park(self) -> None:
         """Sets the unread rows aside, so that the DuckDB connection is free."""
-        if self._native is not None and self.parked is None and self.description is not None:
-            self.parked = deque(self._native.fetchall())
+        if self._native is not None and self.description is not None:
+            self._fetch_batch(self._native, None)
+            self._is_parked = True
         self._native = None
 
     def fail(self, error: Exception) -> None:
         """Keeps what went wrong while rows were set aside, for whoever fetches them."""
         self._native, self._failure = None, error
 
-    def set_aside(self) -> deque[tuple[Any, ...]] | None:
-        """The rows that were set aside, if they were.
-
-        Raises:
-            Error: they could not be read.
-        """
+    def _require(self) -> None:
         if self._failure is not None:
             failure = self._failure
             self.clear()
             raise failure
-        return self.parked
-
-    def source(self) -> DuckDBPyConnection:
-        """The DuckDB connection that its rows stand in.
-
-        Raises:
-            ProgrammingError: there are none.
-        """
-        if self._native is None or self.description is None:
+        if self.description is None:
             raise ProgrammingError("there is no result to fetch: execute a statement with rows")
-        return self._native
 
-    def unparked(self) -> DuckDBPyConnection:
-        """The same, where all rows have to come from there.
-
-        Raises:
-            ProgrammingError: there are none, or they were set aside, or some were given.
-        """
-        if self.set_aside() is not None:
+    def whole(self) -> DuckDBPyConnection:
+        """The DuckDB connection, for all of the rows at once."""
+        self._require()
+        if self._is_parked:
             raise ProgrammingError(
                 "another cursor of this connection has run a statement since: fetch the rows one "
                 "by one, or ask for a DataFrame or Arrow table right after execute"
             )
-        if self.is_begun and duckdb.__version__.startswith("1."):
-            # It would leave out the rest of those that it has at hand.
+        if self._native is None or self.is_begun:
             raise ProgrammingError(
-                "some rows were fetched one by one, and DuckDB 1.5 gives the others in that way "
-                "only: ask for a DataFrame or Arrow table right after execute"
+                "rows of this result were fetched already: ask for a DataFrame or Arrow table "
+                "right after execute"
             )
-        return self.source()
+        return self._native
 
-    def whole(self, rows: T | None) -> T:
-        """What DuckDB gave of all rows that are left.
+    def finish(self) -> None:
+        """All of the rows were given at once."""
+        self._native, self.is_begun = None, True
 
-        Raises:
-            ProgrammingError: nothing, since all were given.
-        """
-        if rows is None:
-            raise ProgrammingError("the rows were fetched already: execute the statement again")
-        return rows
+
+class ResultView:
+    """A session beside the user's, in which our own results stand, to be fetched like any other."""
+
+    def __init__(self, native: DuckDBPyConnection) -> None:
+        self._native = native.cursor()
+        self._is_registered = False
+
+    def register(self, table: pa.Table) -> DuckDBPyConnection:
+        """Makes a table the result that the session holds, and gives the session."""
+        names = table.column_names
+        # DuckDB 1.5 can't scan a table of Arrow with two columns of one name.
+        places = [f"c{place}" for place in range(len(names))]
+        shown = ", ".join(f"{p} AS {quoted(name)}" for p, name in zip(places, names, strict=True))
+        self._native.register(_VIEW, table.rename_columns(places))
+        self._is_registered = True
+        return self._native.execute(f"SELECT {shown} FROM {_VIEW}")
+
+    def unregister(self) -> None:
+        """Takes the table out again."""
+        if self._is_registered:
+            abort(self._native)
+            self._native.unregister(_VIEW)
+            self._is_registered = False
+
+    def close(self) -> None:
+        """Closes the session."""
+        self._native.close()
+
+
+def abort(con: DuckDBPyConnection) -> None:
+    """Drops what is unread; DuckDB 2.0 does nothing else before, and 1.5 does it by itself."""
+    if hasattr(con, "abort"):
+        con.abort()
