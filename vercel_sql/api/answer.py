@@ -35,22 +35,14 @@ class Answer(HoldsSecrets):
     unnoted: AuditLogError | None = None
 
     def json(self) -> Any:
-        """The decoded body, exactly.
-
-        Raises:
-            AnswerError: it is not JSON, or not JSON that can be held exactly.
-        """
+        """The decoded body, exactly."""
         try:
             return decode_json(self.body)
         except ValueError as error:
             raise self.unusable(str(error)) from None
 
     def content(self) -> Any:
-        """The decoded body; what can't be held exactly stands in it as `Inexact`.
-
-        Raises:
-            AnswerError: it is not JSON as a whole.
-        """
+        """The decoded body; what can't be held exactly stands in it as `Inexact`."""
         method = self.request.method
         row_level = len(method.rows) + (2 if method.paging is not None else 1)
         try:

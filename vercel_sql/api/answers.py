@@ -84,18 +84,7 @@ def api_error(
     origin: Origin = _SOMEWHERE,
     authorization: str | None = None,
 ) -> APIError:
-    """The error for an answer whose status is not 2xx.
-
-    Args:
-        method: the method that was called.
-        path: the path that was asked for.
-        status: the status of the answer.
-        headers: its headers.
-        body: its body.
-        mask: masks secrets, which the server or the path may repeat.
-        origin: where the answer should have come from.
-        authorization: the ``Authorization`` header that the request went out with.
-    """
+    """The error for an answer whose status is not 2xx."""
     detail = _detail(method, mask(path), status, headers, body, mask)
     text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {detail.path} "
     # Programs are given what was said; people are told it in one line, as is all of this.
@@ -221,11 +210,6 @@ def retry_after_seconds(
 
     ``Retry-After`` may be seconds or an HTTP date; ``limit.resetMs`` (milliseconds since the
     epoch) and ``limit.reset`` (seconds) say the same in the body.
-
-    Args:
-        detail: what the server said.
-        headers: the answer's headers.
-        now: the server's time, in seconds since the epoch; None takes this machine's.
     """
     now = datetime.now(UTC).timestamp() if now is None else now
     asked = headers.get("retry-after")
@@ -267,13 +251,7 @@ def _finite(value: object) -> float | None:
 
 
 def not_its_own(method: Method, path: str, reason: str) -> AnswerMismatchError:
-    """The error for an answer that belongs to another request.
-
-    Args:
-        method: the method that was called.
-        path: the path that was asked for.
-        reason: how that was found out.
-    """
+    """The error for an answer that belongs to another request."""
     return AnswerMismatchError(
         f"vercel.{method.resource}: {method.name} failed: {method.http} {path} got the answer to "
         f"another request: {reason[:_LONGEST_MESSAGE]}. A proxy or a connection between here and "
@@ -287,15 +265,7 @@ def not_its_own(method: Method, path: str, reason: str) -> AnswerMismatchError:
 def not_json(
     method: Method, path: str, content_type: str, reason: str, foreign: str = ""
 ) -> AnswerError:
-    """The error for a 2xx answer whose body can't be used.
-
-    Args:
-        method: the method that was called.
-        path: the path that was asked for.
-        content_type: what the answer says that it is.
-        reason: why it can't be used.
-        foreign: what else it is than an answer of the API, and what to do about it.
-    """
+    """The error for a 2xx answer whose body can't be used."""
     kind = content_type.split(";")[0] or "nothing"
     told = (foreign or reason[:_LONGEST_MESSAGE]).rstrip(".")
     if hint := _sign_in_hint(method):

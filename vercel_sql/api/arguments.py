@@ -27,16 +27,6 @@ def check_arguments(
 
     A None is left out, as if the argument had not been given, but for parameters that take a NULL
     as a value.
-
-    Args:
-        method: the method that is to be called.
-        arguments: the values by name; names match whatever their case.
-        where: what the error is to name, such as ``INSERT INTO vercel.a.b, row 2``.
-        clock: the server's, by which moments lie in the future; else it is this machine's.
-
-    Raises:
-        ParameterError: an argument is unknown, given twice, or missing.
-        DataError: a value is ruled out by the manifest.
     """
     named = _by_parameter(method, arguments, where)
     missing = [p.name for p in method.required if named.get(p.name) is None]
@@ -91,11 +81,7 @@ def _usage(method: Method) -> str:
 
 
 def convert(parameter: Parameter, value: Any, where: str, clock: ServerClock | None = None) -> Any:
-    """One value as the type that its parameter has.
-
-    Raises:
-        DataError: the value is of a wrong type, or the manifest rules it out.
-    """
+    """One value as the type that its parameter has."""
     converted = _CONVERSIONS[parameter.type](value, parameter, where)
     _check_limits(parameter, converted, where, clock)
     return converted

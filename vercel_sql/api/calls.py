@@ -24,17 +24,6 @@ def call(
     """The whole answer, an object; every secret in it is known to the client's redactor.
 
     Whoever calls what makes a secret says with `CreateResults.release` what became of it.
-
-    Args:
-        client: sends the request.
-        resource: service and resource, as in ``oauth.tokens``.
-        name: the name of the method.
-        arguments: the values by the parameters' names; None is left out.
-        handle: is given what the journal says.
-
-    Raises:
-        Error: as for `Client.send` and `check_arguments`.
-        AnswerError: the answer is not an object, or a secret of it is not there.
     """
     method = find_method(resource, name)
     where = f"vercel.{resource}: {name}"

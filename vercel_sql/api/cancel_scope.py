@@ -47,12 +47,7 @@ class AbandonedError(StatementCancelledError):
 
 
 class LimitWaits:
-    """How long a statement waits for rate limits; threads that wait side by side count once.
-
-    Args:
-        most: how many seconds it may wait altogether; None does not limit it.
-        adds_up: whether waits count together, or each for itself.
-    """
+    """How long a statement waits for rate limits; threads that wait side by side count once."""
 
     def __init__(self, most: float | None = None, *, adds_up: bool = True) -> None:
         self._most = most
@@ -61,11 +56,7 @@ class LimitWaits:
         self._lock = threading.Lock()
 
     def begin(self, seconds: float, what: str) -> None:
-        """Counts a wait that begins now.
-
-        Raises:
-            WaitTooLongError: it would be too long.
-        """
+        """Counts a wait that begins now."""
         now = time.monotonic()
         with self._lock:
             until = max(now + seconds, self._until)
@@ -86,10 +77,6 @@ class CancelScope:
     Threads may share a scope. What blocks runs on a thread of its own, so that whoever waits for
     it comes back at once, in the middle of a request, a name lookup or a TLS handshake too; what
     comes of it afterwards is dropped.
-
-    Args:
-        timeout: how many seconds the statement may take altogether; None does not limit it.
-        waits: how long it may wait for rate limits.
 
     Attributes:
         interruption: the Ctrl-C that cancelled it, where one did.
@@ -154,12 +141,7 @@ class CancelScope:
         return CancelScope(self.timeout, self._waits)
 
     def check(self) -> None:
-        """Goes on only where it is not over.
-
-        Raises:
-            StatementCancelledError: it was cancelled.
-            StatementTimeoutError: its time is over.
-        """
+        """Goes on only where it is not over."""
         if self._is_cancelled:
             raise StatementCancelledError("the statement was interrupted")
         if self._end is not None and time.monotonic() >= self._end:
@@ -177,20 +159,7 @@ class CancelScope:
         box: Box | None = None,
         what: str = "the next thing to do is",
     ) -> bool:
-        """Waits, unless the scope ends before.
-
-        Args:
-            seconds: how long.
-            box: what another thread puts into it ends the waiting early.
-            what: what is waited for, as an error is to say it.
-
-        Returns:
-            Whether something was put into the box.
-
-        Raises:
-            StatementCancelledError: it was cancelled.
-            StatementTimeoutError: its time would be over before; known at once.
-        """
+        """Waits, unless the scope ends before."""
         self._require_time(seconds, what)
         with self.told(Queue() if box is None else box) as told:
             try:
@@ -201,16 +170,7 @@ class CancelScope:
         return True
 
     def begin_limit_wait(self, seconds: float, what: str) -> None:
-        """Counts a wait for a rate limit, which begins now.
-
-        Args:
-            seconds: how long it is.
-            what: what is waited for, as an error is to say it.
-
-        Raises:
-            StatementTimeoutError: its time would be over before.
-            WaitTooLongError: it may not wait that long for rate limits.
-        """
+        """Counts a wait for a rate limit, which begins now."""
         self._require_time(seconds, what)
         self._waits.begin(seconds, what)
 
@@ -224,18 +184,7 @@ class CancelScope:
             )
 
     def run(self, act: Callable[[], T], most: float | None = None) -> T:
-        """Carries out what blocks, on another thread, and comes back at once when the scope ends.
-
-        Args:
-            act: what to do. It goes on where nobody waits for it any more.
-            most: how many seconds to wait at most.
-
-        Raises:
-            StatementCancelledError: the scope was cancelled.
-            StatementTimeoutError: its time is over.
-            TimeoutError: it took longer than `most`.
-            BaseException: what `act` raised.
-        """
+        """Carries out what blocks, on another thread, and comes back at once when the scope ends."""
         if _waited_for.get():
             self.check()
             return act()
@@ -243,12 +192,7 @@ class CancelScope:
             return cast(T, _result(self._take(box, most)))
 
     def take(self, box: Box) -> Any:
-        """The next of what another thread puts into a box, unless the scope ends before.
-
-        Raises:
-            StatementCancelledError: the scope was cancelled.
-            StatementTimeoutError: its time is over.
-        """
+        """The next of what another thread puts into a box, unless the scope ends before."""
         with self.told(box):
             return self._take(box)
 
@@ -268,18 +212,6 @@ class CancelScope:
         """Carries out what can't be had again: waits a little longer for it when the scope ends.
 
         A Ctrl-C that comes meanwhile cancels the scope and is not raised here; a second one is.
-
-        Args:
-            act: what to do. It goes on where nobody waits for it any more.
-            grace: how many seconds longer to wait.
-            overtime: how many seconds longer where its time is over and nobody cancelled it,
-                should that be more.
-
-        Raises:
-            StatementCancelledError: the scope was over before.
-            AbandonedError: the scope ended, and so did the grace.
-            KeyboardInterrupt: the second Ctrl-C.
-            BaseException: what `act` raised.
         """
         with self._begun(act) as box:
             try:
@@ -299,11 +231,7 @@ class CancelScope:
             return _CANCELLED
 
     def _until_late(self, box: Queue[Any], grace: float, overtime: float) -> Any:
-        """What came of the work after the scope ended.
-
-        Raises:
-            AbandonedError: nothing did in time.
-        """
+        """What came of the work after the scope ended."""
         end = time.monotonic() + (grace if self._is_cancelled else overtime)
         while True:
             try:
@@ -350,16 +278,7 @@ def work_done() -> threading.Event | None:
 
 
 def checked_seconds(name: str, seconds: float, *, zero: bool = False) -> float:
-    """A number of seconds that somebody who is not type-checked gave.
-
-    Args:
-        name: what they are for.
-        seconds: the number.
-        zero: whether it may be 0.
-
-    Raises:
-        ParameterError: it is not one above 0, or more than can be waited for.
-    """
+    """A number of seconds that somebody who is not type-checked gave."""
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not is_number or not (0 < seconds <= threading.TIMEOUT_MAX or (zero and seconds == 0)):
         allowed = "from 0 on" if zero else "above 0"

@@ -31,9 +31,6 @@ class Circuit:
 
     After ten in a row requests are refused at once, for five seconds. Then one goes to find out
     whether the server is back, and each that fails doubles the pause, up to a minute.
-
-    Args:
-        monotonic: a clock that nobody sets, in seconds.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -64,14 +61,7 @@ class Circuit:
             return f"{text}it is left alone until {until:%H:%M:%S} UTC"
 
     def judge(self, admitted: Pass, failure: str | None, status: int | None) -> None:
-        """Takes over what became of a request.
-
-        Args:
-            admitted: its pass.
-            failure: why there was no answer, in a few words without secrets; None where there was
-                one, or where nobody waited for it.
-            status: the answer's status, if there was one.
-        """
+        """Takes over what became of a request."""
         if status is not None and status >= _FAILED:
             failure = f"it answered {status}"
         with self._lock:

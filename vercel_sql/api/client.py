@@ -67,19 +67,6 @@ class Client(HoldsSecrets):
         doubts: tells of values that could not be decoded exactly.
         create_results: answers that showed a secret, until whoever asked has surely had them.
         auditor: notes every write in the audit log; None where there is none.
-
-    Args:
-        provider: the manifest's provider.
-        credential: where the bearer token comes from.
-        urls: base URLs by the server's name, which come before environment and manifest.
-        read_only: refuse every method that the manifest does not call a read.
-        request_timeout: seconds for connecting, and for each wait for bytes.
-        attempts: how often a request that may be sent again is sent at most.
-        max_wait: how many seconds each wait for a rate limit may take where no statement waits.
-        audit_log: where every write is noted, if anywhere.
-
-    Raises:
-        ParameterError: a base URL or the request_timeout is not acceptable.
     """
 
     def __init__(
@@ -243,12 +230,7 @@ class Client(HoldsSecrets):
         return replace(request, query=(*request.query, ("teamId", team)))
 
     def send(self, request: Request, handle: JournalHandle | None = None) -> Answer:
-        """Sends a request, again where that is safe, and gives the answer with status 2xx.
-
-        Args:
-            request: what is sent.
-            handle: is given what the journal says of a secret that is made.
-        """
+        """Sends a request, again where that is safe, and gives the answer with status 2xx."""
         request = self.complete(request)
         self.refuse_if_read_only(request.method)
         for secret in request.secrets:

@@ -67,16 +67,7 @@ class Connections:
 
     @contextmanager
     def lent(self, url: str, line: Line | None = None) -> Iterator[httpx.Client]:
-        """What to send one request with; made at the first one.
-
-        Args:
-            url: the base URL of its server.
-            line: what it goes out on; None for a connection of its own.
-
-        Raises:
-            InterfaceError: the client is closed, or the line is.
-            TransportError: the environment's proxy or certificate settings can't be used.
-        """
+        """What to send one request with; made at the first one."""
         pool = self._lend(url, line)
         try:
             yield pool.http
@@ -94,15 +85,7 @@ class Connections:
             self.drop(line)
 
     def prepare(self, url: str) -> None:
-        """Finds out before the first request whether the environment's settings can be used.
-
-        Args:
-            url: the base URL of its server.
-
-        Raises:
-            InterfaceError: the client is closed.
-            TransportError: they can't.
-        """
+        """Finds out before the first request whether the environment's settings can be used."""
         with self.lent(url):
             pass
 

@@ -42,17 +42,7 @@ class Inexact:
 
 
 def decode_json(body: bytes | str, *, deepest: int | None = None) -> Any:
-    """Decodes JSON exactly: integers as they are, other numbers as `decimal.Decimal`.
-
-    Args:
-        body: the JSON text, in UTF-8 where it is bytes.
-        deepest: how many levels may be nested; None is as many as Python can read.
-
-    Raises:
-        ValueError: the text is not valid JSON, a key stands twice in an object, the nesting is
-            too deep, there are too many values for the memory, or a number is NaN, infinite or
-            beyond what Python can hold or write.
-    """
+    """Decodes JSON exactly: integers as they are, other numbers as `decimal.Decimal`."""
     text = body if isinstance(body, str) else body.decode("utf-8")
     if text.count(",") > _MOST_VALUES:
         raise ValueError(f"the JSON holds more than {_MOST_VALUES:,} values")
@@ -76,13 +66,6 @@ def decode_tolerantly(body: bytes, row_level: int) -> Any:
 
     Text keeps halves of surrogate pairs, and each byte that is not UTF-8 as two of them, which no
     JSON makes: `escaped` tells them apart.
-
-    Args:
-        body: the JSON text.
-        row_level: at which level the rows stand; their fields may be nested deeply.
-
-    Raises:
-        ValueError: the text is not JSON as a whole, or there are too many values for the memory.
     """
     text = body.decode("utf-8", "vercel_sql.halves")
     if max(text.count(","), text.count("[") + text.count("{")) > _MOST_VALUES:
@@ -199,12 +182,7 @@ def _tolerated_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _without_inexact(text: str, row_level: int) -> tuple[str, list[Inexact]]:
-    """JSON in which constants stand for what can't be decoded, and what each stands for.
-
-    Args:
-        text: the JSON text.
-        row_level: at which level the rows stand.
-    """
+    """JSON in which constants stand for what can't be decoded, and what each stands for."""
     found: list[Inexact] = []
     kept: list[str] = []
     level = deepest = begin = end = 0

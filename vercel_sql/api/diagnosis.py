@@ -59,15 +59,7 @@ class Diagnosis:
 def diagnose(
     error: httpx.HTTPError, base: str, timeout: float, option: str, *, is_late: bool = False
 ) -> Diagnosis:
-    """What a failure of httpx means.
-
-    Args:
-        error: what httpx raised.
-        base: the base URL that the request was sent to.
-        timeout: how many seconds each wait could last.
-        option: the option that sets the base URL.
-        is_late: whether the time of the statement is over.
-    """
+    """What a failure of httpx means."""
     url = httpx.URL(base)
     place = f"{url.host}:{url.port}" if url.port else url.host
     proxy = proxy_variable(base)
@@ -102,14 +94,7 @@ def diagnose(
 
 
 def no_answer(request: Request, base: str, found: Diagnosis, redactor: Redactor) -> TransportError:
-    """The error for a request that got no answer.
-
-    Args:
-        request: the request.
-        base: the base URL that it was sent to.
-        found: why there was none.
-        redactor: masks what is secret.
-    """
+    """The error for a request that got no answer."""
     method = request.method
     unknown = not found.unsent and not method.reads
     path = redactor.mask(request.path)

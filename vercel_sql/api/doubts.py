@@ -43,15 +43,7 @@ class Doubt:
 
 @contextmanager
 def refused(doubts: Doubts, where: str) -> Iterator[None]:
-    """Stops what is about to be written on the strength of values in doubt that it has read.
-
-    Args:
-        doubts: those of the client that reads.
-        where: what the error is to name.
-
-    Raises:
-        DataError: it has read some; the error names them.
-    """
+    """Stops what is about to be written on the strength of values in doubt that it has read."""
     found: list[Doubt] = []
     with doubts.observers.told(found.append):
         try:
@@ -84,11 +76,7 @@ class Doubts:
         self._lock = threading.Lock()
 
     def tell(self, doubts: Iterable[Doubt]) -> None:
-        """Tells of values in doubt.
-
-        Raises:
-            DataError: there are some, and the client is strict.
-        """
+        """Tells of values in doubt."""
         for doubt in doubts:
             if self.strict:
                 raise DataError(str(doubt))
@@ -99,12 +87,7 @@ class Doubts:
             self.warn(f"{doubt}. {kept}")
 
     def warn(self, text: str, about: str = "") -> None:
-        """Warns of something once: in the log, and as Python does.
-
-        Args:
-            text: the warning.
-            about: what it is about, where that is the same in different words.
-        """
+        """Warns of something once: in the log, and as Python does."""
         with self._lock:
             if (about or text) in self._told or len(self._told) > _MOST_WARNINGS:
                 return

@@ -64,11 +64,7 @@ class RequestEvent:
         )
 
     def in_words(self, left: Told | None) -> str:
-        """A line for the log.
-
-        Args:
-            left: what the answer says is left of the rate limit, if anything.
-        """
+        """A line for the log."""
         status = "no answer" if self.status is None else self.status
         budget = f", {left.remaining} of {left.limit} left" if left is not None else ""
         took = f"{self.milliseconds:.1f} ms (attempt {self.attempt}{budget})"

@@ -51,20 +51,7 @@ def exchange(
     timeout: float,
     wanted: Callable[[], bool] = lambda: True,
 ) -> Received:
-    """Sends one request and reads its answer.
-
-    Args:
-        connections: the connection pool.
-        method: the HTTP method.
-        url: where it goes.
-        content: the body.
-        headers: beside those that all requests have.
-        timeout: seconds for each wait for bytes.
-        wanted: says whether anybody still waits for the answer.
-
-    Raises:
-        httpx.HTTPError: no whole answer came.
-    """
+    """Sends one request and reads its answer."""
     import httpx
 
     limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))

@@ -7,13 +7,7 @@ from vercel_sql.manifest import Explanation, Method, vercel
 
 
 def explained(method: Method, detail: APIErrorDetail, bearer: str | None) -> str:
-    """What an error means and what to do about it; empty where the manifest says nothing.
-
-    Args:
-        method: the method that was called.
-        detail: what Vercel said.
-        bearer: the token that the call was made with, if any.
-    """
+    """What an error means and what to do about it; empty where the manifest says nothing."""
     provider = vercel().provider
     for each in provider.explanations:
         if _fits(each, method, detail, bearer or ""):

@@ -15,13 +15,7 @@ _LONGEST_TITLE = 80
 
 
 def page_of_others(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
-    """What an answer is, in words, where it is a page for people; None where it is none.
-
-    Args:
-        status: its status.
-        headers: its headers.
-        body: its body, as far as it was read.
-    """
+    """What an answer is, in words, where it is a page for people; None where it is none."""
     is_html = "html" in headers.get("content-type", "").lower() or _BEGINNING.match(body)
     if not is_html:
         return "the word of the network that it wants a login first" if status == 511 else None
@@ -30,13 +24,7 @@ def page_of_others(status: int, headers: Mapping[str, str], body: bytes) -> str 
 
 
 def advice_about(status: int, headers: Mapping[str, str], host: str) -> str:
-    """What to do about an answer that is not the API's.
-
-    Args:
-        status: its status.
-        headers: its headers.
-        host: the API's host, which was asked.
-    """
+    """What to do about an answer that is not the API's."""
     elsewhere = leads_elsewhere(status, headers, host)
     if elsewhere is not None:
         return (

@@ -27,11 +27,7 @@ class SentScope(CancelScope):
         _sent.add(self)
 
     def check(self) -> None:
-        """Goes on unless the process ends.
-
-        Raises:
-            AbandonedError: it does.
-        """
+        """Goes on unless the process ends."""
         if self.is_cancelled:
             raise AbandonedError("the process ended")
 

@@ -48,14 +48,6 @@ class RateBudgets:
         """Waits until a request may be sent, for as long as the scope lasts.
 
         Whoever has a turn gives it back by `end`.
-
-        Args:
-            method: the method that is called.
-            clock: the server's clock.
-            scope: what limits the waiting.
-
-        Raises:
-            StatementCancelledError: the scope ended, or would end before.
         """
         endpoint, what = _endpoint(method), f"the rate limit lets {method.name} go on"
         while True:
@@ -103,14 +95,7 @@ class RateBudgets:
     def end(
         self, method: Method, turn: Turn, clock: ServerClock, received: Received | None
     ) -> None:
-        """Gives a turn back.
-
-        Args:
-            method: the method that is called.
-            turn: the turn.
-            clock: the server's clock.
-            received: the answer; None where there was none.
-        """
+        """Gives a turn back."""
         endpoint = _endpoint(method)
         told = None if received is None else Told.read(received.headers)
         server_now = clock.cautious_ms() / 1000
@@ -126,12 +111,7 @@ class RateBudgets:
                     box.put(None)
 
     def refused(self, method: Method, pause: float | None) -> None:
-        """Has all requests of a method wait, since one was over the limit.
-
-        Args:
-            method: the method that is called.
-            pause: for how many seconds the server says; None where it does not say.
-        """
+        """Has all requests of a method wait, since one was over the limit."""
         with self._lock:
             self._of(method).refused(time.monotonic(), pause)
 

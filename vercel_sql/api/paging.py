@@ -56,18 +56,6 @@ def walk(
     The first page is fetched when it is asked for, and so is the second; from then on the next
     page is fetched while the last one is being used. All go out on one connection, which nothing
     else uses; a page that does not go on from the one before is asked for again on a new one.
-
-    Args:
-        client: the HTTP client.
-        method: a method with paging.
-        arguments: checked arguments.
-        read: decodes the answer; it runs on the thread that fetches.
-
-    Yields:
-        A page, and the positions of the rows whose keys have not occurred before (None: all).
-
-    Raises:
-        PagingError: a page was cut, a cursor repeats or goes back, or a page brings nothing new.
     """
     with client.connections.line() as line:
         listing = _Listing(client, line, method, arguments, read)
@@ -126,11 +114,7 @@ class _Listing:
         return fetched.page, fetched.fresh
 
     def fetch(self, cursor: str | int | None) -> _Fetched:
-        """The page of a cursor; asked for again where it is not that, or may be another.
-
-        Raises:
-            PagingError: it can't be had.
-        """
+        """The page of a cursor; asked for again where it is not that, or may be another."""
         failure: AnswerError | None = None
         doubted: list[tuple[list[str], str | int | None]] = []
         for _ in range(_MOST_ASKS):

@@ -16,11 +16,6 @@ class ReadAhead:
 
     The thread does not wait for a page to be taken before it goes on with the next, as long as
     somebody waits for that page: a wake-up between two threads costs as much as a small request.
-
-    Args:
-        fetch: gets the page of a cursor; the page's own ``cursor`` leads on, None ends it.
-        cursor: the cursor of the first page to get.
-        scope: gives the scope that limits the waiting.
     """
 
     def __init__(
@@ -37,11 +32,7 @@ class ReadAhead:
         self._thread: threading.Thread | None = None
 
     def next(self) -> Any:
-        """The next page.
-
-        Raises:
-            BaseException: what the fetching raised.
-        """
+        """The next page."""
         if self._thread is None:
             page = self._fetch(self._cursor)
             if page.cursor is not None:

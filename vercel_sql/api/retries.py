@@ -46,10 +46,6 @@ def pause(error: BaseException, attempt: int) -> float:
     """Seconds until the next attempt: what the server asked for, else a jittered backoff.
 
     0 after a rate limit's refusal: that is waited for in line with other requests.
-
-    Args:
-        error: how the attempt failed.
-        attempt: its number, counted from 1.
     """
     if is_over_limit(error):
         return 0.0
@@ -61,10 +57,6 @@ def pause(error: BaseException, attempt: int) -> float:
 
 class Attempts:
     """The attempts of one request.
-
-    Args:
-        method: what is called.
-        most: how often it is sent at most, but for what a rate limit put off.
 
     Attributes:
         number: the number of the attempt that is under way, counted from 1.

@@ -22,9 +22,6 @@ class Servers:
     """The servers of one client: their clocks, circuits, rate budgets and discovery documents.
 
     What stands here is forgotten with the last client that asks the same server.
-
-    Args:
-        urls: the base URLs by the servers' names.
     """
 
     def __init__(self, urls: Mapping[str, str]) -> None:
@@ -57,12 +54,7 @@ class Servers:
         return Origin(self.host(name), clock.now_ms() / 1000, clock.note(self.host(name)))
 
     def budgets(self, method: Method, authorization: str | None) -> RateBudgets:
-        """The rate budgets of a credential at a method's server.
-
-        Args:
-            method: the method.
-            authorization: what the requests carry in their header of that name.
-        """
+        """The rate budgets of a credential at a method's server."""
         key = self._urls[method.server], sha256((authorization or "").encode()).digest()
         with self._lock:
             found = self._budgets.pop(key, None) or rate_budgets.get(key)

@@ -38,16 +38,6 @@ class SideBySide(Generic[T]):
     Nothing is begun any more once one has failed, or the scope is over. What has not sent anything
     by then, since it waits for a rate limit, does not send it. What has is waited for: for as long
     as it takes where one failed, and for the grace where the scope is over.
-
-    Args:
-        client: the client that sends; what it sends stops by the scope of the calling thread.
-        act: does it for one, given its number. It runs on another thread.
-        count: how many there are.
-        most: how many may be under way at a time.
-        grace: how many seconds to wait when the scope is over.
-        settle: finds out what came of one that failed, given its number and the error: gives its
-            result, or raises the error to be told. None is begun meanwhile.
-
     """
 
     def __init__(
@@ -96,9 +86,6 @@ class SideBySide(Generic[T]):
         """Begins all of them, as far as it goes, and waits for what was begun.
 
         A Ctrl-C ends the scope, and is not raised here; a second one ends the waiting.
-
-        Returns:
-            how each ended; None for those that were never begun.
         """
         with self._scope.told(self._word):
             interrupted = False

@@ -124,13 +124,7 @@ class EndpointBudget:
         return None if window is None else Told(window.limit, window.left, window.reset)
 
     def ask(self, now: float, server_now: float, *, in_line: bool) -> Turn | float:
-        """A turn, or how many seconds to wait before asking again.
-
-        Args:
-            now: the time.
-            server_now: the server's time.
-            in_line: whether others wait too.
-        """
+        """A turn, or how many seconds to wait before asking again."""
         if now < self._closed:
             return self._closed - now
         self._end_window(server_now)
@@ -182,15 +176,7 @@ class EndpointBudget:
     def end(
         self, turn: Turn, told: Told | None, now: float, server_now: float, *, answered: bool
     ) -> bool:
-        """Takes over what came of a turn; says whether those who wait should ask again.
-
-        Args:
-            turn: the turn.
-            told: what the answer says about the limit.
-            now: the time.
-            server_now: the server's time.
-            answered: whether there was an answer at all.
-        """
+        """Takes over what came of a turn; says whether those who wait should ask again."""
         self._in_flight -= 1
         was_first = turn is self._first
         if was_first:
@@ -210,12 +196,7 @@ class EndpointBudget:
         self._refusals = 0
 
     def refused(self, now: float, pause: float | None) -> None:
-        """Lets nobody ask for a while, since a request was over the limit.
-
-        Args:
-            now: the time.
-            pause: for how many seconds the server says; None where it does not say.
-        """
+        """Lets nobody ask for a while, since a request was over the limit."""
         if now >= self._closed:  # else this one was under way with the one before
             self._refusals += 1
         # What the refusal says is right, whatever other answers said.
@@ -240,13 +221,7 @@ class EndpointBudget:
         return self._began + limit.seconds - now
 
     def forecast(self, count: int, now: float, server_now: float) -> Forecast | None:
-        """How long so many more requests take because of the limit; None where they need not wait.
-
-        Args:
-            count: how many.
-            now: the time.
-            server_now: the server's time.
-        """
+        """How long so many more requests take because of the limit; None where they need not wait."""
         limit = self.limit
         if limit is None:
             return None
