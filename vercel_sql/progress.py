@@ -140,7 +140,7 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
         line.begin()
         with (
             connection.observed(line.count),
-            connection.client.pages.told(line.count_page),
+            connection.client.pages.subscribe(line.count_page),
             # It also says that it waits for a rate limit, and how long.
             heard_by(_OnTheLine(line), logging.INFO, first=True),
         ):

@@ -1,6 +1,6 @@
 """HTTP: the client, retries, paging, limits, credentials and redaction."""
 
-from vercel_sql.api.answer import Answer
+from vercel_sql.api.answers import Answer
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.client import Client

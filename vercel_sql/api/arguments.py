@@ -99,7 +99,7 @@ def _text(value: Any, _parameter: Parameter, where: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise DataError(f"{where} holds half a surrogate pair, which is no text") from None
+        raise DataError(f"{where} holds half a surrogate pair, so it is not text") from None
     return text
 
 
@@ -113,9 +113,11 @@ def _integer(value: Any, parameter: Parameter, where: str) -> int:
     try:
         number = None if _is_huge(value) else int(value)
     except (OverflowError, ValueError):
-        raise DataError(f"{where} takes {_wanted(parameter)}; an infinite value is none") from None
+        raise DataError(
+            f"{where} takes {_wanted(parameter)}, not an infinite value or NaN"
+        ) from None
     if number is None or number != value or number not in _INT64:
-        raise DataError(f"{where} takes {_wanted(parameter)}; the value is no 64-bit integer")
+        raise DataError(f"{where} takes {_wanted(parameter)}; the value is not a 64-bit integer")
     return number
 
 
@@ -137,7 +139,7 @@ def _number_or_moment(text: str, parameter: Parameter, where: str) -> int:
             return _milliseconds(datetime.fromisoformat(stripped))
         except ValueError:
             pass
-    raise DataError(f"{where} takes {_wanted(parameter)}; the text given is none")
+    raise DataError(f"{where} takes {_wanted(parameter)}; the text given is not one")
 
 
 def _milliseconds(value: datetime | date) -> int:

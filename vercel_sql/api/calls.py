@@ -58,5 +58,5 @@ def _learn(client: Client, value: object, optional: bool, unusable: Any) -> None
     if isinstance(value, str) and value:
         client.redactor.add(value)
     elif not (optional and value is None):
-        error: AnswerError = unusable("a secret of it is missing or is no text")
+        error: AnswerError = unusable("a secret of it is missing or not text")
         raise error

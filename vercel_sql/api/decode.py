@@ -92,7 +92,7 @@ def text_problem(text: str) -> str | None:
         half = _HALF.search(text)
         if half is not None and half[1]:
             return "holds bytes that are not UTF-8"
-        return "holds half a surrogate pair, which is no text"
+        return "holds half a surrogate pair, so it is not text"
     return None
 
 
@@ -212,7 +212,7 @@ def _without_inexact(text: str, row_level: int) -> tuple[str, list[Inexact]]:
 def _problem_of(word: str) -> str:
     """What is wrong with a string or a constant; empty if nothing."""
     if word[0] != '"':
-        return f"is {word}, which is no JSON number"
+        return f"is {word}, which is not a JSON number"
     return "" if _STRING.fullmatch(word) else "is text with escapes that JSON does not have"
 
 
@@ -230,7 +230,7 @@ def _spelled(half: re.Match[str]) -> str:
 
 
 def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON number")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from vercel_sql.api.events import Observers
 from vercel_sql.api.logger import logger
-from vercel_sql.api.observers import Observers
 from vercel_sql.errors import DataError, DataWarning, ProgrammingError
 
 log = logger("api")
@@ -45,7 +45,7 @@ class Doubt:
 def refused(doubts: Doubts, where: str) -> Iterator[None]:
     """Stops what is about to be written on the strength of values in doubt that it has read."""
     found: list[Doubt] = []
-    with doubts.observers.told(found.append):
+    with doubts.observers.subscribe(found.append):
         try:
             yield
         except ProgrammingError:  # such as about a row that matched only because of them
@@ -80,7 +80,7 @@ class Doubts:
         for doubt in doubts:
             if self.strict:
                 raise DataError(str(doubt))
-            self.observers.tell(doubt)
+            self.observers.notify(doubt)
             kept = "It is NULL, and what was sent is in additional_fields"
             if doubt.column == REST:
                 kept = "What was sent is spelled out there"

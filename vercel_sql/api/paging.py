@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from vercel_sql.api.answer import Answer
+from vercel_sql.api.answers import Answer
+from vercel_sql.api.cancel_scope import scoped, workers
 from vercel_sql.api.client import Client
 from vercel_sql.api.connections import Line
 from vercel_sql.api.events import PageEvent
-from vercel_sql.api.read_ahead import ReadAhead
 from vercel_sql.api.requests import build_request
 from vercel_sql.errors import AnswerError, PagingError
 from vercel_sql.manifest import Method, Paging
@@ -61,15 +62,13 @@ def walk(
         listing = _Listing(client, line, method, arguments, read)
         fetched = listing.fetch(None)
         yield listing.told(fetched)
-        if fetched.cursor is None:
-            return
-        ahead = ReadAhead(listing.fetch, fetched.cursor, lambda: listing.scope)
-        try:
+        if fetched.cursor is not None:
+            fetched = listing.fetch(fetched.cursor)
             while fetched.cursor is not None:
-                fetched = ahead.next()
+                ahead = workers.submit(partial(listing.fetch, fetched.cursor))
                 yield listing.told(fetched)
-        finally:
-            ahead.stop()
+                fetched = listing.scope.result(ahead)
+            yield listing.told(fetched)
 
 
 class _Fetched:
@@ -110,7 +109,7 @@ class _Listing:
 
     def told(self, fetched: _Fetched) -> tuple[Any, list[int] | None]:
         """A page and its new rows, once the observers have been told of it."""
-        self._client.pages.tell(PageEvent(self._method.name, len(fetched.page.keys)))
+        self._client.pages.notify(PageEvent(self._method.name, len(fetched.page.keys)))
         return fetched.page, fetched.fresh
 
     def fetch(self, cursor: str | int | None) -> _Fetched:
@@ -140,7 +139,7 @@ class _Listing:
         if cursor is not None:
             extra[self._paging.parameter] = cursor
         request = build_request(self._method, self._arguments, extra)
-        with self._client.apart(self.scope):
+        with scoped(self.scope):
             return self._read(self._client.send(replace(request, line=self._line)))
 
     def _check(self, page: PageContent) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from vercel_sql.api.answer import Answer
+from vercel_sql.api.answers import Answer
 from vercel_sql.api.decode import Inexact, decode_json
 from vercel_sql.api.requests import Request
 from vercel_sql.errors import AnswerError, AnswerMismatchError, NotFoundError
@@ -64,7 +64,7 @@ class PageProofs:
                 del self._asked[next(iter(self._asked))]
 
     def is_late(self, path: str, moments: list[int], *, unless_known: bool) -> bool:
-        """Whether a first page begins later than one did before, as the pages after the first do."""
+        """Whether a first page begins later than one did before, as later pages do."""
         known = self._newest.get(path)
         return unless_known if known is None else max(moments, default=0) < known
 

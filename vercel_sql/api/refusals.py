@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vercel_sql.api.answer import Answer
-from vercel_sql.api.answers import Origin, api_error
+from vercel_sql.api.answers import Answer, Origin, api_error
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.proofs import found_at, is_about_itself, is_alike, resource_of
 from vercel_sql.api.requests import Request, build_request

@@ -194,7 +194,7 @@ _PLAIN_URL = re.compile(
 
 
 def base_url(server: Server, given: str | None) -> str:
-    """The base URL of a server: the argument, else its environment variable, else the manifest's."""
+    """A server's base URL: the argument, else the environment variable, else the manifest's."""
     source = "the argument" if given else server.environment
     text = given or os.environ.get(server.environment, "").strip() or server.url
     if _PLAIN_URL.fullmatch(text):
@@ -204,7 +204,7 @@ def base_url(server: Server, given: str | None) -> str:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
-        raise ParameterError(f"the API URL from {source} is no URL") from None
+        raise ParameterError(f"the API URL from {source} is not a valid URL") from None
     _check_url(url, source)
     return str(url).rstrip("/")
 
@@ -212,7 +212,7 @@ def base_url(server: Server, given: str | None) -> str:
 def _check_url(url: httpx.URL, source: str) -> None:
     if url.scheme not in ("http", "https") or not url.host:
         raise ParameterError(
-            f"the API URL from {source} is no http(s) URL; it looks like https://api.vercel.com"
+            f"the API URL from {source} is not an http(s) URL, such as https://api.vercel.com"
         )
     if url.userinfo or url.query or url.fragment:
         raise ParameterError(

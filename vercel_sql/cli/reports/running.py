@@ -78,7 +78,7 @@ class Desk:
         client, doubts = self._connection.client, list[Doubt]()
         start = time.monotonic()
         set_variables(self._connection, ready.report, ready.values)
-        with self._connection.observed(count), client.doubts.observers.told(doubts.append):
+        with self._connection.observed(count), client.doubts.observers.subscribe(doubts.append):
             cursor = self._last(ready)
             table = cursor.arrow()
         seconds = time.monotonic() - start
