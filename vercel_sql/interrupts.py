@@ -29,6 +29,12 @@ class Interrupts:
 
     Python runs a signal's handler only between two steps of its own, and DuckDB may compute for
     minutes within one. So a thread waits for the signals too, and stops DuckDB.
+
+    Args:
+        stop: stops what runs outside Python; it is called in another thread.
+        signals: the signals.
+        leaves: which signal ends the process where DuckDB does not stop, such as for another server
+            of the user's that is silent: the first, the second, or none.
     """
 
     def __init__(
@@ -58,7 +64,11 @@ class Interrupts:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handles the signals while the context lasts; does nothing outside the main thread."""
+        """Handles the signals while the context lasts; does nothing outside the main thread.
+
+        Raises:
+            KeyboardInterrupt: one came, and what ran has ended.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
