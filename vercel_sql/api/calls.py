@@ -24,6 +24,17 @@ def call(
     """The whole answer, an object; every secret in it is known to the client's redactor.
 
     Whoever calls what makes a secret says with `CreateResults.release` what became of it.
+
+    Args:
+        client: sends the request.
+        resource: service and resource, as in ``oauth.tokens``.
+        name: the name of the method.
+        arguments: the values by the parameters' names; None is left out.
+        handle: is given what the journal says.
+
+    Raises:
+        Error: as for `Client.send` and `check_arguments`.
+        AnswerError: the answer is not an object, or a secret of it is not there.
     """
     method = find_method(resource, name)
     where = f"vercel.{resource}: {name}"
@@ -58,5 +69,5 @@ def _learn(client: Client, value: object, optional: bool, unusable: Any) -> None
     if isinstance(value, str) and value:
         client.redactor.add(value)
     elif not (optional and value is None):
-        error: AnswerError = unusable("a secret of it is missing or not text")
+        error: AnswerError = unusable("a secret of it is missing or is no text")
         raise error

@@ -17,7 +17,11 @@ from vercel_sql.manifest import Method
 
 
 def run_procedure(client: Client, method: Method, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What a method's procedure gives for checked arguments."""
+    """What a method's procedure gives for checked arguments.
+
+    Raises:
+        Error: what the procedure raises.
+    """
     assert method.procedure is not None  # noqa: S101 - asked only for such methods
     return _PROCEDURES[method.procedure](client, method, arguments)
 
