@@ -5,7 +5,6 @@
 | an API that is silent | ``--request-timeout`` a request | after 2 s, which |
 | a pause before a request is sent again | 120 s a request, ``--timeout`` | at once, how long |
 | a rate limit that is spent | ``--max-wait``, ``--timeout`` | at once, until when |
-| a server that is left alone (the circuit) | none is waited for | an error, at once |
 | statements on standard input, a named pipe | none: whoever writes them ends it | after 2 s |
 | a report or a token that is a pipe | the same | after 2 s, which |
 | ``serve`` until DuckDB's process takes requests | DuckDB's, for a download | after 2 s, for what |

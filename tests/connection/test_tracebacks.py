@@ -182,7 +182,7 @@ def test_no_frame_of_a_defect_shows_a_secret(db, sim, monkeypatch):
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("vercel_sql.api.client.exchange", fail)
+    monkeypatch.setattr("vercel_sql.api.handlers.exchange", fail)
     with pytest.raises(ZeroDivisionError) as caught:
         db.execute(f"EXEC {T}.verify_token @token = '{SECRET}'")
     names = [frame.f_code.co_name for frame in frames_of(caught.value)]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vercel_sql.api import build_request
-from vercel_sql.api.answer import Answer
+from vercel_sql.api.answers import Answer
 from vercel_sql.api.doubts import STRICT
 from vercel_sql.errors import AnswerError, DataError
 from vercel_sql.manifest import vercel

@@ -317,7 +317,7 @@ class ReportRunner:
         start = time.monotonic()
         with (
             self._connection.observed(requests.append),
-            client.doubts.observers.told(doubts.append),
+            client.doubts.observers.subscribe(doubts.append),
         ):
             query = checked.prepare(self._connection)
             _, cursor = next(self._connection.run([query], NO_PARAMETERS))
