@@ -5,7 +5,7 @@ Use: ``python tests/mutation/run.py [--count 200] [--seed 1] [--quick] [--least 
 Each group below gets its share of the mutants. First its tests run once, to learn which of them
 reach which lines; then each mutant gets the tests that reach its line, the quickest first, until
 one fails. With ``--quick`` that is left out, and a mutant gets the quick tests of its group.
-The package is changed in a copy. What no test noticed is printed, and is what to look at: a test
+The package is changed in a copy; the judge needs an environment with Quack. What no test noticed is printed, and is what to look at: a test
 that is missing, or a change that changes nothing.
 """
 
@@ -54,7 +54,13 @@ GROUPS = {
     "judge": Group(
         ("server/judge.py", "server/tree.py", "server/allowed.py", "server/dialect.py"),
         ("server/test_judge.py",),
-        ("server/test_judge_texts.py", "server/test_allowed.py", "server/test_sessions.py"),
+        (
+            "server/test_judge_texts.py",
+            "server/test_allowed.py",
+            "server/test_attacks.py::test_the_judge_alone_refuses_it",
+            "server/test_reading.py",
+            "server/test_max_writes.py",
+        ),
     ),
     "journal": Group(
         ("ledger",),
