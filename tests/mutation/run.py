@@ -5,8 +5,8 @@ Use: ``python tests/mutation/run.py [--count 200] [--seed 1] [--quick] [--least 
 Each group below gets its share of the mutants. First its tests run once, to learn which of them
 reach which lines; then each mutant gets the tests that reach its line, the quickest first, until
 one fails. With ``--quick`` that is left out, and a mutant gets the quick tests of its group.
-The package is changed in a copy; the judge needs an environment with Quack. What no test noticed is printed, and is what to look at: a test
-that is missing, or a change that changes nothing.
+The package is changed in a copy; the judge's tests need Quack. What no test noticed is printed, and
+is what to look at: a test that is missing, or a change that changes nothing.
 """
 
 from __future__ import annotations
