@@ -41,7 +41,7 @@ class Point:
         file: the module's file.
         node: the node's number, in the order in which `ast.walk` meets them.
         change: what is done to it.
-        line: where it stands.
+        line: where the statement stands that it is in.
     """
 
     file: Path
@@ -54,17 +54,21 @@ def points(file: Path) -> list[Point]:
     """All changes that can be made to a module."""
     tree = ast.parse(file.read_text("utf-8"))
     hidden = set(_not_running(tree))
+    lines = dict(_statement_lines(tree, 0))
     return [
-        Point(
-            file,
-            number,
-            change,
-            (node.iter if isinstance(node, ast.comprehension) else node).lineno,
-        )
+        Point(file, number, change, lines[node])
         for number, node in enumerate(ast.walk(tree))
         if node not in hidden
         for change in _changes(node)
     ]
+
+
+def _statement_lines(node: ast.AST, line: int) -> Iterator[tuple[ast.AST, int]]:
+    """The line of the statement that each node is in, or of the node where it is one."""
+    for child in ast.iter_child_nodes(node):
+        own = child.lineno if isinstance(child, ast.stmt) else line
+        yield child, own
+        yield from _statement_lines(child, own)
 
 
 def _not_running(tree: ast.AST) -> Iterator[ast.AST]:
@@ -102,6 +106,31 @@ def _changes(node: ast.AST) -> Iterator[str]:
             yield "not carried out"
         case ast.Return(value=value) if value is not None and not _is_none(value):
             yield "returns None"
+
+
+def marked(file: Path, name: str) -> str:
+    """A module that tells `selecting.mark` of each statement that it comes to."""
+    tree = ast.parse(file.read_text("utf-8"))
+    for node in ast.walk(tree):
+        for field in ("body", "orelse", "finalbody"):
+            if isinstance(block := getattr(node, field, None), list):
+                setattr(node, field, [each for old in block for each in _marks(old, name)])
+    first = next(n for n, each in enumerate(tree.body) if not _is_first(each))
+    tree.body[first:first] = ast.parse("from tests.mutation.selecting import mark as mark_").body
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _marks(statement: ast.stmt, name: str) -> list[ast.stmt]:
+    if _is_first(statement):
+        return [statement]
+    return [*ast.parse(f"mark_({name!r}, {statement.lineno})").body, statement]
+
+
+def _is_first(statement: ast.stmt) -> bool:
+    """Whether it is a docstring, or an import that has to come first."""
+    if isinstance(statement, ast.ImportFrom):
+        return statement.module == "__future__"
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _is_none(node: ast.AST) -> bool:

@@ -30,7 +30,7 @@ from typing import Any
 if __package__ is None or __package__ == "":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.mutation.points import Point, changed, points
+from tests.mutation.points import Point, changed, marked, points
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,6 +49,13 @@ class Group:
     quick: tuple[str, ...]
     tests: tuple[str, ...]
 
+    @property
+    def all_tests(self) -> tuple[str, ...]:
+        return (*self.quick, *self.tests)
+
+
+Reached = defaultdict[tuple[str, int] | None, list[tuple[float, str]]]
+"""The tests that reach a line, by the processor's time that each takes; all of them for None."""
 
 GROUPS = {
     "judge": Group(
@@ -85,7 +92,7 @@ GROUPS = {
 """What is changed, and by which tests that should be noticed: paths in the package and in tests."""
 PATIENCE_S = 300
 """How long a mutant's tests may take; one that takes longer has been noticed."""
-ENOUGH_S = 20.0
+ENOUGH_S = 30.0
 """How much of the processor's time a mutant's tests get altogether; beyond that none is begun."""
 
 
@@ -153,24 +160,32 @@ def files_of(group: Group) -> list[Path]:
     return found
 
 
-def reached(copy: Copy, group: Group) -> dict[tuple[str, int], list[tuple[float, str]]]:
+def reached(copy: Copy, group: Group) -> Reached:
     """The tests that reach each line of a group's modules, and how long each takes."""
-    files = [str(copy.folder / path.relative_to(ROOT)) for path in files_of(group)]
+    for path in files_of(group):
+        name = str(path.relative_to(ROOT))
+        (copy.folder / name).write_text(marked(path, name), "utf-8")
     lines = copy.folder / "lines.json"
-    tests = [f"tests/{name}" for name in (*group.quick, *group.tests)]
-    copy.pytest(tests, MUTATION_FILES=os.pathsep.join(files), MUTATION_LINES=str(lines))
-    found: dict[tuple[str, int], list[tuple[float, str]]] = defaultdict(list)
+    copy.pytest([f"tests/{name}" for name in group.all_tests], MUTATION_LINES=str(lines))
+    for path in files_of(group):
+        shutil.copy(path, copy.folder / path.relative_to(ROOT))
+    found: Reached = defaultdict(list)
     noted: dict[str, Any] = json.loads(lines.read_text("utf-8"))
     for name, each in noted.items():
+        found[None].append((each["seconds"], name))
         for file, line in each["lines"]:
-            found[str(Path(file).relative_to(copy.folder)), line].append((each["seconds"], name))
+            found[file, line].append((each["seconds"], name))
     return found
 
 
-def order_for(point: Point, found: dict[tuple[str, int], list[tuple[float, str]]]) -> list[str]:
-    """The tests for a change, the quickest first, as many as there is time for."""
+def order_for(point: Point, found: Reached) -> list[str]:
+    """The tests for a change, the quickest first, as many as there is time for.
+
+    All of the group may notice a change of what only an import comes to.
+    """
     total, order = 0.0, []
-    for seconds, name in sorted(found.get((str(point.file.relative_to(ROOT)), point.line), [])):
+    place = (str(point.file.relative_to(ROOT)), point.line)
+    for seconds, name in sorted(found[place if place in found else None]):
         total += seconds
         if total > ENOUGH_S and order:
             break
@@ -188,15 +203,13 @@ def run_group(copy: Copy, name: str, count: int, seed: int, *, quick: bool) -> t
     """Tries a group's mutants and gives how many were noticed, of how many."""
     group, noticed = GROUPS[name], 0
     tests = [f"tests/{each}" for each in group.quick]
-    found = {} if quick else reached(copy, group)
+    found = defaultdict(list) if quick else reached(copy, group)
     mutants = sample(group, count, f"{seed} {name}")
     for point in mutants:
         order = None if quick else order_for(point, found)
-        # A line that no test reaches needs no run.
-        killed, shown = copy.notices(point, tests, order) if order != [] else (False, "")
+        killed, shown = copy.notices(point, tests, order)
         noticed += killed
-        word = "killed  " if killed else "SURVIVED" if shown else "NO TEST "
-        shown = shown or changed(point)[1]
+        word = "killed  " if killed else "SURVIVED"
         place = f"{point.file.relative_to(ROOT)}:{point.line}"
         print(f"{time.strftime('%H:%M:%S')} {word} {place} {point.change}: {shown}", flush=True)
     print(f"== {name}: {noticed} of {len(mutants)} killed ==", flush=True)

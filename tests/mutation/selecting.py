@@ -1,15 +1,13 @@
 """A plugin of pytest's: notes which tests reach which lines, and runs those that it is told to.
 
-``MUTATION_FILES`` has the files whose lines count, and ``MUTATION_LINES`` names the file that the
-lines of each test are written to. ``MUTATION_TESTS`` names a file with the tests to run, in order.
+``MUTATION_LINES`` names the file that the lines of each test are written to, where the modules are
+marked. ``MUTATION_TESTS`` names a file with the tests to run, in order.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,6 @@ from typing import Any
 
 import pytest
 
-_FILES = frozenset(filter(None, os.environ.get("MUTATION_FILES", "").split(os.pathsep)))
 _LINES = os.environ.get("MUTATION_LINES")
 _TESTS = os.environ.get("MUTATION_TESTS")
 
@@ -25,13 +22,9 @@ _reached: set[tuple[str, int]] = set()
 _noted: dict[str, Any] = {}
 
 
-def _trace(frame: Any, _event: str, _argument: Any) -> Any:
-    return _trace_lines if frame.f_code.co_filename in _FILES else None
-
-
-def _trace_lines(frame: Any, _event: str, _argument: Any) -> Any:
-    _reached.add((frame.f_code.co_filename, frame.f_lineno))
-    return _trace_lines
+def mark(file: str, line: int) -> None:
+    """Notes that a test came to a statement."""
+    _reached.add((file, line))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -41,11 +34,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return
     _reached.clear()
     begun = time.process_time()
-    threading.settrace(_trace)
-    sys.settrace(_trace)
     yield
-    sys.settrace(None)
-    threading.settrace(None)  # type: ignore[arg-type] # no trace, as the documentation has it
     took = time.process_time() - begun
     _noted[item.nodeid] = {"seconds": took, "lines": sorted(_reached), "passed": True}
 
