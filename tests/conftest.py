@@ -19,8 +19,11 @@ from vercel_sql.manifest import vercel
 from vercel_sql.simulator import ReceivedRequest, Simulator
 from vercel_sql.tables.dataset import LiveTable
 
+from .scale import scaled
+
 settings.register_profile(
     "suite",
+    max_examples=scaled(25, 500),
     derandomize=True,  # the same examples everywhere, so that a failure is everybody's
     database=None,
     deadline=None,

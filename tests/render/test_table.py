@@ -6,7 +6,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 import wcwidth
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vercel_sql.escapes import visible
@@ -156,7 +156,6 @@ SECRETS = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     secrets=SECRETS,
     width=st.integers(20, 200),
@@ -183,7 +182,6 @@ def test_secrets_stand_whole_on_one_line_at_every_width(secrets, width, others, 
     assert all(wcwidth.wcswidth(line) <= width for line in box)
 
 
-@settings(max_examples=30, deadline=None)
 @given(value=st.text(st.characters(exclude_categories=["Cs"]), max_size=20), name=st.text(HOSTILE))
 @pytest.mark.parametrize("fmt", ["table", "markdown"])
 @pytest.mark.parametrize("width", [None, 40])
@@ -196,7 +194,6 @@ def test_no_control_character_reaches_the_terminal(fmt, width, value, name) -> N
     assert all(visible(line) == line for line in text.split("\n"))
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     values=st.lists(
         st.text("aé日本ก\u0301👩\u200d👧\n\t\x1b🇩🇪|", max_size=12), min_size=1, max_size=4
@@ -242,7 +239,6 @@ def test_a_token_can_be_copied_from_markdown() -> None:
     assert "| vcp_a_b1_2 | \\_it\\_ |" in rendered(table, "markdown")
 
 
-@settings(max_examples=30, deadline=None)
 @given(values=st.lists(st.text("a|\\`<>\n\r_*[&", max_size=10), min_size=1, max_size=4))
 def test_a_markdown_row_is_one_line_with_its_cells(values) -> None:
     text = rendered(pa.table({"a": values, "b": values}), "markdown")

@@ -176,7 +176,7 @@ def test_exec_logs_in_by_email(stock: Any, ours: Any) -> None:
 
 
 def test_a_macro_of_the_shell_makes_statements_short(stock: Any, ids: list[str]) -> None:
-    """As the README has it."""
+    """As docs/server.md has it."""
     script = (
         "CREATE MACRO vsql(statement, request_id := '') AS TABLE FROM vercel.query(\n"
         "  'FROM run(''' || replace(statement, '''', '''''') || ''', request_id := ''' ||\n"
