@@ -127,12 +127,12 @@ def _show(table: pa.Table) -> None:
 
 def _save(table: pa.Table, results: CreateResults) -> str:
     """Save rows to a file in the state directory; say where, or why not."""
-    from vercel_sql.tables.keeping import Keeping
-    from vercel_sql.tables.writing import saving
+    from vercel_sql.writes.creates import saving
+    from vercel_sql.writes.policy import WritePolicy
 
     rows = [{n: None if v is None else str(v) for n, v in r.items()} for r in table.to_pylist()]
     try:
-        file = saving(Keeping()).secrets_file
+        file = saving(WritePolicy()).secrets_file
         assert file is not None  # noqa: S101 - `saving` has made one
         made_by = results.unsaved
         for number, row in enumerate(rows):

@@ -18,8 +18,8 @@ from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.sql.running.duck import in_transaction
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.keeping import Keeping, OnOrphan, checked_on_orphan
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.policy import OnOrphan, WritePolicy, checked_on_orphan
 
 _Terms = Mapping[str, object]
 _attached: dict[str, tuple[Attachment, _Terms]] = {}
@@ -104,7 +104,7 @@ def attach(
         strict,
     )
     saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
-    keeping = Keeping(saved, checked_on_orphan(on_orphan), mark_names)
+    keeping = WritePolicy(saved, checked_on_orphan(on_orphan), mark_names)
     manifest = vercel()
     client = account.client()
     wanted = _known_services(manifest, services)
@@ -130,7 +130,7 @@ def attach(
             attachment.add(wanted)
             return attachment
         _refuse_transaction(con, "attach()")
-        attachment = make_attachment(con, name, client, manifest, keeping, Allowances(max_writes))
+        attachment = make_attachment(con, name, client, manifest, keeping, WriteBudgets(max_writes))
         try:
             attachment.add(wanted)
         except BaseException:

@@ -18,11 +18,7 @@ import duckdb
 from vercel_sql.api import Client
 from vercel_sql.api.leaving import leave
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
-from vercel_sql.errors import InterfaceError, ParameterError
-from vercel_sql.manifest import Manifest, Service
-from vercel_sql.tables import Failures, Source
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import (
+from vercel_sql.catalog.ddl import (
     LIVE,
     comment_statements,
     create_catalog,
@@ -33,10 +29,13 @@ from vercel_sql.tables.catalog import (
     run_script,
     view_statements,
 )
-from vercel_sql.tables.functions import Functions
-from vercel_sql.tables.keeping import Keeping
-from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.source import Sources
+from vercel_sql.catalog.sources import Failures, Source, Sources
+from vercel_sql.errors import InterfaceError, ParameterError
+from vercel_sql.manifest import Manifest, Service
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.functions import Functions
+from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.policy import WritePolicy
 
 
 class LiveCatalog:
@@ -158,7 +157,9 @@ def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> Liv
     live = _shared.get(key_of(con, name) or "")
     if live is None:
         key = begin_catalog(con, name)
-        functions = partial(Functions, keeping=Keeping(), memo=Memo(), allowances=Allowances(None))
+        functions = partial(
+            Functions, keeping=WritePolicy(), memo=Idempotency(), allowances=WriteBudgets(None)
+        )
         live = _shared[key] = LiveCatalog(con, name, manifest, functions, key)
         live.kept = con
     return live
@@ -307,13 +308,13 @@ def make_attachment(
     name: str,
     client: Client,
     manifest: Manifest,
-    keeping: Keeping,
-    allowances: Allowances | None = None,
+    keeping: WritePolicy,
+    allowances: WriteBudgets | None = None,
 ) -> Attachment:
     """An attachment without tables yet."""
     key = begin_catalog(con, name)
     functions = partial(
-        Functions, keeping=keeping, memo=Memo(), allowances=allowances or Allowances(None)
+        Functions, keeping=keeping, memo=Idempotency(), allowances=allowances or WriteBudgets(None)
     )
     return Attachment(LiveCatalog(con, name, manifest, functions, key), client)
 
@@ -339,9 +340,9 @@ def attach_in_place(
     name: str,
     client: Client,
     manifest: Manifest,
-    keeping: Keeping,
-    memo: Memo,
-    allowances: Allowances,
+    keeping: WritePolicy,
+    memo: Idempotency,
+    allowances: WriteBudgets,
 ) -> Attachment:
     """An attachment without tables yet, in a connection's own empty database of that name.
 

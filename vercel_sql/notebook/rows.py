@@ -11,11 +11,11 @@ import duckdb
 import pyarrow as pa
 
 from vercel_sql.api.redaction import MASK
+from vercel_sql.catalog.ddl import literal, quoted
 from vercel_sql.connection.cursor import require_library
 from vercel_sql.escapes import visible
 from vercel_sql.render import render
 from vercel_sql.render.result import Result, is_number
-from vercel_sql.tables.catalog import literal, quoted
 
 if TYPE_CHECKING:
     import pandas as pd

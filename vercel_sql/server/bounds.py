@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vercel_sql.api import SecretsFile
-    from vercel_sql.tables.keeping import OnOrphan
+    from vercel_sql.writes.policy import OnOrphan
 
 MEBIBYTE = 1 << 20
 OUT_OF_MEMORY = re.compile("Out of Memory|bad.alloc|Allocation failure")

@@ -14,6 +14,7 @@ from duckdb import sqltypes
 from duckdb.func import FunctionNullHandling
 
 from vercel_sql.api.cancel_scope import CancelScope, LimitWaits
+from vercel_sql.catalog.ddl import quoted
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.live_catalog import make_attachment
 from vercel_sql.connection.translate import translated
@@ -48,11 +49,10 @@ from vercel_sql.sql import (
     parse,
 )
 from vercel_sql.sql.running import Engine, Limits, Outcome, Resolver
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import quoted
-from vercel_sql.tables.functions import CURRENT_STATEMENT
-from vercel_sql.tables.keeping import Keeping
-from vercel_sql.tables.memo import Memo
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.functions import CURRENT_STATEMENT
+from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.policy import WritePolicy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,9 +77,9 @@ class StatementRunner:
         judge: Judge | None,
         settings: Settings,
         *,
-        keeping: Keeping,
-        memo: Memo,
-        allowances: Allowances,
+        keeping: WritePolicy,
+        memo: Idempotency,
+        allowances: WriteBudgets,
     ) -> None:
         self._con = con
         self._attachment = attachment
@@ -349,7 +349,7 @@ class DryRun:
         """The requests that a write or an EXEC would send."""
         settle(self._con)
         name, manifest = self._original.name, self._original.manifest
-        attachment = make_attachment(self._con, name, self._client, manifest, Keeping())
+        attachment = make_attachment(self._con, name, self._client, manifest, WritePolicy())
         self._con.execute(f"USE {quoted(name)}")
         # All at once, since making a table changes a setting, and settings are locked then.
         attachment.add(attachment.missing)

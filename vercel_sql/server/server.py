@@ -14,6 +14,7 @@ from duckdb import sqltypes
 from vercel_sql.api import Client
 from vercel_sql.api.logger import logger
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.catalog.ddl import LIVE, literal
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.errors import ParameterError
@@ -33,10 +34,9 @@ from vercel_sql.server.database import (
 from vercel_sql.server.judge import Judge, Refusal
 from vercel_sql.server.run_function import NAME, StatementRunner
 from vercel_sql.server.sessions import Sessions, failing
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import LIVE, literal
-from vercel_sql.tables.keeping import Keeping
-from vercel_sql.tables.memo import Memo
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.policy import WritePolicy
 
 log = logger("server")
 
@@ -117,8 +117,8 @@ class Server(HoldsSecrets):
         self._say = say
         self._on_broken = on_broken
         self._claim = claim
-        self._memo = Memo(self._claimed)
-        self._allowances = Allowances(settings.max_writes, "the server's --max-writes")
+        self._memo = Idempotency(self._claimed)
+        self._allowances = WriteBudgets(settings.max_writes, "the server's --max-writes")
         self._lock = threading.Lock()
         self._serving = False
         self._stopping = False
@@ -135,7 +135,7 @@ class Server(HoldsSecrets):
         self._quack = results_database(unsigned) if guards.judge else self._con
         try:
             load_quack(self._quack, settings.extensions)
-            keeping = Keeping(
+            keeping = WritePolicy(
                 settings.secrets_file if can_write else None,
                 settings.on_orphan,
                 settings.mark_names,
@@ -219,7 +219,7 @@ class Server(HoldsSecrets):
             if has_active(self._quack):
                 quiet_since = now
 
-    def _attach(self, keeping: Keeping) -> Attachment:
+    def _attach(self, keeping: WritePolicy) -> Attachment:
         attachment = attach_in_place(
             self._con, _CATALOG, self._client, vercel(), keeping, self._memo, self._allowances
         )
@@ -231,7 +231,7 @@ class Server(HoldsSecrets):
         return attachment
 
     def _start(
-        self, attachment: Attachment, keeping: Keeping, listener: socket.socket | None
+        self, attachment: Attachment, keeping: WritePolicy, listener: socket.socket | None
     ) -> None:
         if self._guards.judge:
             outermost = [("", NAME), ("main", NAME)]

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from vercel_sql import Connection
 from vercel_sql._version import __version__
+from vercel_sql.catalog.ddl import quoted
 from vercel_sql.cli import FINE
 from vercel_sql.cli.accounts import guarded, opened
 from vercel_sql.cli.history.target import CATALOG, Target, in_turn
@@ -24,7 +25,6 @@ from vercel_sql.interrupts import Interrupts
 from vercel_sql.manifest import Column, vercel
 from vercel_sql.messages import complain, say
 from vercel_sql.progress import progress
-from vercel_sql.tables.catalog import quoted
 
 VERSION = 1
 """`runs.schema_version`: unchanged by new columns, raised if the meaning of one changes."""

@@ -28,11 +28,11 @@ from typing import Any, NoReturn
 import duckdb
 
 from vercel_sql import Connection
+from vercel_sql.catalog.ddl import quoted
 from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.paths import named_path
 from vercel_sql.sql import NO_PARAMETERS, Native, Parameters, Statement, parse
-from vercel_sql.tables.catalog import quoted
 
 CHART_KINDS = ("bar", "line", "timeline")
 TYPES = ("INTEGER", "BIGINT", "DOUBLE", "BOOLEAN", "VARCHAR", "DATE", "TIMESTAMPTZ")

@@ -23,6 +23,7 @@ from vercel_sql.api import RequestEvent
 from vercel_sql.api.doubts import Doubt
 from vercel_sql.api.logger import also_masking
 from vercel_sql.api.redaction import Redactor
+from vercel_sql.catalog.ddl import literal
 from vercel_sql.cli import FAILED, FINE, ROWS, WRONG_USE
 from vercel_sql.cli.accounts import opened
 from vercel_sql.cli.history.target import BusyError, Target, holder, in_turn
@@ -41,7 +42,6 @@ from vercel_sql.paths import named_path
 from vercel_sql.progress import progress
 from vercel_sql.render import SEPARATORS, render
 from vercel_sql.sql import NO_PARAMETERS, Parameters
-from vercel_sql.tables.catalog import literal
 
 
 @dataclass(frozen=True)

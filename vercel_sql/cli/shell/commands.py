@@ -11,12 +11,12 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from vercel_sql.api import RequestEvent
+from vercel_sql.catalog.ddl import LIVE, quoted
 from vercel_sql.cli.terminal import counted, terminal_width, waiting
 from vercel_sql.cli.whoami import account, account_lines
 from vercel_sql.manifest import vercel
 from vercel_sql.paths import named_path
 from vercel_sql.render import MODES
-from vercel_sql.tables.catalog import LIVE, quoted
 
 if TYPE_CHECKING:
     from vercel_sql.cli.shell.session import Session

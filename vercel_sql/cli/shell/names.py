@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from vercel_sql.catalog.ddl import LIVE, quoted
+from vercel_sql.catalog.results import result_columns
 from vercel_sql.manifest import Method, Resource, vercel
 from vercel_sql.sql.running.duck import rows_of
 from vercel_sql.sql.running.resolve import path_entries
-from vercel_sql.tables.calls import result_columns
-from vercel_sql.tables.catalog import LIVE, quoted
 
 _FRESH_SECONDS = 1.0
 _PLAIN = re.compile(r"(?a)[A-Za-z_]\w*")
