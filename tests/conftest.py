@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, settings
 
 import vercel_sql
 from vercel_sql.api import Client, Credential
+from vercel_sql.catalog.dataset import LiveTable
 from vercel_sql.manifest import vercel
 from vercel_sql.simulator import ReceivedRequest, Simulator
-from vercel_sql.tables.dataset import LiveTable
 
 settings.register_profile(
     "suite",

@@ -19,7 +19,8 @@ LAYERS = (
     | {"plain_rows"},
     {"manifest"},
     {"api"},
-    {"tables"},
+    {"catalog"},
+    {"writes"},
     {"sql"},
     {"connection", "render"},
     {""},  # the package itself: what its users import

@@ -11,7 +11,7 @@ from vercel_sql.api.id_tokens import verify_id_token
 from vercel_sql.api.redaction.forms import SHORTEST
 from vercel_sql.errors import AnswerError
 from vercel_sql.manifest import Method, Resource, vercel
-from vercel_sql.tables.calls import own_key as read_own_key
+from vercel_sql.writes.deletes import own_key as read_own_key
 
 from .oracles import SECRET, attempt, require
 

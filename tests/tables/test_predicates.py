@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vercel_sql.tables.predicates import Call, Field, Literal, candidates, parse_expression
+from vercel_sql.catalog.predicates import Call, Field, Literal, candidates, parse_expression
 
 LIVE = "vercel.authentication.user_tokens"
 A, B = pc.field("a"), pc.field("b")

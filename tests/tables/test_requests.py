@@ -7,10 +7,9 @@ import threading
 import duckdb
 import pytest
 
+from vercel_sql.catalog.dataset import LiveTable
+from vercel_sql.catalog.sources import Failures, Source, Sources
 from vercel_sql.manifest import vercel
-from vercel_sql.tables import Failures, Source
-from vercel_sql.tables.dataset import LiveTable
-from vercel_sql.tables.source import Sources
 
 LIVE = "vercel.authentication.user_tokens"
 LIST = "/v6/user/tokens"

@@ -157,12 +157,12 @@ def _show(table: pa.Table) -> None:
 
 def _kept(table: pa.Table, results: CreateResults) -> str:
     """Puts rows into a file in the state directory; says where, or why not."""
-    from vercel_sql.tables.keeping import Keeping
-    from vercel_sql.tables.writing import saving
+    from vercel_sql.writes.creates import saving
+    from vercel_sql.writes.policy import WritePolicy
 
     rows = [{n: None if v is None else str(v) for n, v in r.items()} for r in table.to_pylist()]
     try:
-        file = saving(Keeping()).secrets_file
+        file = saving(WritePolicy()).secrets_file
         assert file is not None  # noqa: S101 - that is what `saving` is for
         made_by = results.unsaved
         for number, row in enumerate(rows):

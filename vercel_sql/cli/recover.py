@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from vercel_sql.api import Client
     from vercel_sql.manifest import Resource
-    from vercel_sql.tables.recovery import Damage, Examination, Finding
+    from vercel_sql.writes.recovery import Damage, Examination, Finding
 
 _COLUMNS = ("began", "method", "named", "creates", "outcome", "id", "made", "secret", "next")
 # So many rows that nothing accounts for are listed at most, where a file was damaged.
@@ -83,7 +83,7 @@ def _recover(arguments: argparse.Namespace) -> int:
     from vercel_sql.cli.waiting import waiting
     from vercel_sql.ledger.journal_files import journal_folder
     from vercel_sql.manifest import vercel
-    from vercel_sql.tables.recovery import examine
+    from vercel_sql.writes.recovery import examine
 
     client = _client(arguments)
     try:
@@ -137,7 +137,7 @@ def _revoked(client: Client, examined: Examination, arguments: argparse.Namespac
     Raises:
         ParameterError: an id was named that is not among what was found.
     """
-    from vercel_sql.tables.recovery import Fate
+    from vercel_sql.writes.recovery import Fate
 
     findings = list(examined.findings)
     chosen = {f.create.intent.id: f for f in findings if f.fate is Fate.ORPHAN}
@@ -180,7 +180,7 @@ def _named_by_person(examined: Examination, keys: Sequence[str]) -> dict[str, Fi
 def _is_revoked(client: Client, resource: Resource | None, key: str) -> bool:
     from vercel_sql.api.causes import caused_by
     from vercel_sql.cli.waiting import waiting
-    from vercel_sql.tables.orphans import revoke
+    from vercel_sql.writes.orphans import revoke
 
     assert resource is not None  # noqa: S101 - its rows are from there
     try:
@@ -195,7 +195,7 @@ def _is_revoked(client: Client, resource: Resource | None, key: str) -> bool:
 def _asked(client: Client, orphans: Collection[tuple[Resource | None, str]]) -> bool:
     from vercel_sql.cli.shell.asking import ask
     from vercel_sql.sql.running import Plan
-    from vercel_sql.tables.allowance import Pace
+    from vercel_sql.writes.budget import Pace
 
     shown = tuple(f"revoke {row}" for _resource, row in orphans)
     pace = Pace.of(client, [r.remover for r, _row in orphans if r is not None and r.remover])
@@ -205,7 +205,7 @@ def _asked(client: Client, orphans: Collection[tuple[Resource | None, str]]) -> 
 def _report(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:
     """Writes what was found, strikes off what is over, and gives the exit code."""
     from vercel_sql.ledger.journal import journal, tidy
-    from vercel_sql.tables.recovery import Fate, forget_damage, note_search, settle
+    from vercel_sql.writes.recovery import Fate, forget_damage, note_search, settle
 
     findings, folder = examined.findings, journal().folder
     _write(_table(client, examined), arguments.format)
@@ -286,7 +286,7 @@ def _table(client: Client, examined: Examination) -> pa.Table:
 
 def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
     """The findings, those together that may have made the same rows: each is listed once."""
-    from vercel_sql.tables.recovery import Fate
+    from vercel_sql.writes.recovery import Fate
 
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
@@ -299,7 +299,7 @@ def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
 
 def _lines(client: Client, group: Sequence[Finding]) -> list[dict[str, Any]]:
     """One line for each row that some creates made, or may have made, and at least one."""
-    from vercel_sql.tables.orphans import in_words
+    from vercel_sql.writes.orphans import in_words
 
     first = min(group, key=lambda finding: finding.create.intent.at)
     intent = first.create.intent
@@ -321,7 +321,7 @@ def _lines(client: Client, group: Sequence[Finding]) -> list[dict[str, Any]]:
 
 
 def _unaccounted(client: Client, damage: Damage) -> list[dict[str, Any]]:
-    from vercel_sql.tables.orphans import deletion, in_words
+    from vercel_sql.writes.orphans import deletion, in_words
 
     return [
         {
@@ -338,8 +338,8 @@ def _unaccounted(client: Client, damage: Damage) -> list[dict[str, Any]]:
 
 def _next(client: Client, finding: Finding, key: str | None) -> str | None:
     """What to do about it; None where nothing is left to do."""
-    from vercel_sql.tables.orphans import deletion
-    from vercel_sql.tables.recovery import Fate
+    from vercel_sql.writes.orphans import deletion
+    from vercel_sql.writes.recovery import Fate
 
     resource = finding.create.resource
     run = "" if key is None or resource is None else deletion(client, resource, key)

@@ -16,6 +16,8 @@ import duckdb
 from vercel_sql.api import Client, SecretsFile, find_credential
 from vercel_sql.api.cancel_scope import checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.catalog.ddl import live_schema
+from vercel_sql.catalog.sources import Failures, Source
 from vercel_sql.connection.closing import when_dropped
 from vercel_sql.connection.live_catalog import (
     LiveCatalog,
@@ -29,12 +31,10 @@ from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.sql.running.duck import in_transaction
-from vercel_sql.tables import Failures, Source
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import live_schema
-from vercel_sql.tables.functions import Functions
-from vercel_sql.tables.keeping import Keeping, OnOrphan, checked_on_orphan
-from vercel_sql.tables.memo import Memo
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.functions import Functions
+from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.policy import OnOrphan, WritePolicy, checked_on_orphan
 
 
 class Attachment(HoldsSecrets):
@@ -194,7 +194,7 @@ def attach(
         checked_seconds("max_wait", max_wait, zero=True)
     noted = chosen_log(audit_log)
     saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
-    keeping = Keeping(saved, checked_on_orphan(on_orphan), mark_names)
+    keeping = WritePolicy(saved, checked_on_orphan(on_orphan), mark_names)
     manifest = vercel()
     provider = manifest.provider
     given = {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url}
@@ -236,7 +236,7 @@ def attach(
             attachment.add(wanted)
             return attachment
         _refuse_transaction(con, "attach()")
-        attachment = make_attachment(con, name, client, manifest, keeping, Allowances(max_writes))
+        attachment = make_attachment(con, name, client, manifest, keeping, WriteBudgets(max_writes))
         try:
             attachment.add(wanted)
         except BaseException:
@@ -302,8 +302,8 @@ def make_attachment(
     name: str,
     client: Client,
     manifest: Manifest,
-    keeping: Keeping,
-    allowances: Allowances | None = None,
+    keeping: WritePolicy,
+    allowances: WriteBudgets | None = None,
 ) -> Attachment:
     """An attachment without tables yet.
 
@@ -312,7 +312,10 @@ def make_attachment(
     """
     key = begin_catalog(con, name)
     functions = partial(
-        Functions, keeping=keeping, memo=Memo(), allowances=allowances or Allowances(None)
+        Functions,
+        policy=keeping,
+        idempotency=Idempotency(),
+        budgets=allowances or WriteBudgets(None),
     )
     return Attachment(LiveCatalog(con, name, manifest, functions, key), client)
 
@@ -348,9 +351,9 @@ def occupy(
     name: str,
     client: Client,
     manifest: Manifest,
-    keeping: Keeping,
-    memo: Memo,
-    allowances: Allowances,
+    keeping: WritePolicy,
+    memo: Idempotency,
+    allowances: WriteBudgets,
 ) -> Attachment:
     """An attachment without tables yet, in a connection's own empty database of that name.
 
@@ -360,9 +363,9 @@ def occupy(
     # A function that makes a secret may be called by many; each is given only its own.
     functions = partial(
         Functions,
-        keeping=keeping,
-        memo=memo,
-        allowances=allowances,
+        policy=keeping,
+        idempotency=memo,
+        budgets=allowances,
         caller="current_connection_id()",
     )
     return Attachment(LiveCatalog(con, name, manifest, functions), client)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vercel_sql.errors import Error, PartialWriteError, TooManyWritesError
 from vercel_sql.sql import Statement
 from vercel_sql.sql.running import Outcome
-from vercel_sql.tables.allowance import SETTING, Allowance, Pace
+from vercel_sql.writes.budget import SETTING, Pace, WriteBudget
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ class Batch:
     DROPPED: ClassVar = "executemany drops the rows"
 
     def __init__(self, max_writes: int | None, max_wait: float | None) -> None:
-        self.allowance = Allowance(max_writes)
+        self.allowance = WriteBudget(max_writes)
         self._max_wait = max_wait
         self.statements: list[Statement] | None = None
         self._tables: list[pa.Table] = []

@@ -40,8 +40,8 @@ from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import Copies
 from vercel_sql.sql.running.duck import as_caller, for_caller
-from vercel_sql.tables.allowance import Allowance, Pace
-from vercel_sql.tables.keeping import Keeping, kept_rows
+from vercel_sql.writes.budget import Pace, WriteBudget
+from vercel_sql.writes.policy import WritePolicy, partial_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ class Connection(HoldsSecrets):
         parallel_deletes: int,
         timeout: float | None,
         max_wait: float | None,
-        keeping: Keeping,
+        keeping: WritePolicy,
     ) -> None:
         self.native = native
         self.expect_rows = expect_rows
@@ -367,7 +367,7 @@ class Connection(HoldsSecrets):
             self._keeping,
             rows_dropped=dropped if batch is None else batch.DROPPED,
             approve=course.asked(self.approve),
-            allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
+            allowance=WriteBudget(self.max_writes) if batch is None else batch.allowance,
             parallel_deletes=self.parallel_deletes,
             max_wait=self.max_wait,
         )
@@ -394,7 +394,7 @@ class Connection(HoldsSecrets):
                 raise
             stopped = isinstance(error, KeyboardInterrupt)
             reason = "then interrupted" if stopped else f"DuckDB did not take its rows: {error}"
-            raise kept_rows(
+            raise partial_write(
                 f"the statement was carried out, and {reason}. Its rows are kept in this error",
                 error,
                 outcome.table,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from duckdb import DuckDBPyConnection
 
-from vercel_sql.tables.catalog import quoted
+from vercel_sql.catalog.ddl import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa

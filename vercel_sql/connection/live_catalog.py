@@ -12,10 +12,7 @@ from itertools import chain
 
 import duckdb
 
-from vercel_sql.errors import InterfaceError, ParameterError
-from vercel_sql.manifest import Manifest, Service
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import (
+from vercel_sql.catalog.ddl import (
     LIVE,
     comment_statements,
     create_catalog,
@@ -25,10 +22,13 @@ from vercel_sql.tables.catalog import (
     run_script,
     view_statements,
 )
-from vercel_sql.tables.functions import Functions
-from vercel_sql.tables.keeping import Keeping
-from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.source import Sources
+from vercel_sql.catalog.sources import Sources
+from vercel_sql.errors import InterfaceError, ParameterError
+from vercel_sql.manifest import Manifest, Service
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.functions import Functions
+from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.policy import WritePolicy
 
 
 class LiveCatalog:
@@ -174,7 +174,9 @@ def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> Liv
     live = _shared.get(key_of(con, name) or "")
     if live is None:
         key = begin_catalog(con, name)
-        functions = partial(Functions, keeping=Keeping(), memo=Memo(), allowances=Allowances(None))
+        functions = partial(
+            Functions, policy=WritePolicy(), idempotency=Idempotency(), budgets=WriteBudgets(None)
+        )
         live = _shared[key] = LiveCatalog(con, name, manifest, functions, key)
         live.kept = con
     return live

@@ -15,7 +15,7 @@ from vercel_sql.connection.translate import translated
 from vercel_sql.errors import ParameterError
 from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import vercel
-from vercel_sql.tables.keeping import Keeping, OnOrphan, checked_on_orphan
+from vercel_sql.writes.policy import OnOrphan, WritePolicy, checked_on_orphan
 
 
 def connect(
@@ -135,7 +135,7 @@ def connect(
         parallel_deletes=parallel_deletes,
         timeout=timeout,
         max_wait=max_wait,
-        keeping=Keeping(saved, on_orphan, mark_names),
+        keeping=WritePolicy(saved, on_orphan, mark_names),
     )
 
 

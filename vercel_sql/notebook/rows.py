@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.catalog.ddl import literal, quoted
 from vercel_sql.connection.cursor import require_library
 from vercel_sql.notebook.html import to_html
 from vercel_sql.notebook.masking import Mask, masked
 from vercel_sql.render import render
-from vercel_sql.tables.catalog import literal, quoted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.catalog.ddl import LIVE, literal, quoted
 from vercel_sql.connection.opening import match_versions
 from vercel_sql.server.bounds import Bounds
-from vercel_sql.tables.catalog import LIVE, literal, quoted
 
 # DuckDB frees what a schema holds in the reverse order of the names: this is the last of them.
 _MARKER = "!open"

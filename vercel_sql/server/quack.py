@@ -11,9 +11,9 @@ from pathlib import Path
 
 import duckdb
 
+from vercel_sql.catalog.ddl import literal
 from vercel_sql.errors import OperationalError
 from vercel_sql.server.pasting import HOST, uri_of
-from vercel_sql.tables.catalog import literal
 
 
 def listen(con: duckdb.DuckDBPyConnection, port: int, token: str) -> None:

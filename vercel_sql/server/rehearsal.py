@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import duckdb
 
+from vercel_sql.catalog.ddl import quoted
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.attachment import make_attachment
 from vercel_sql.errors import NotSupportedError
 from vercel_sql.server.database import lock, settle
 from vercel_sql.sql import NO_PARAMETERS, Explain
 from vercel_sql.sql.running import Engine, Limits, Outcome
-from vercel_sql.tables.catalog import quoted
-from vercel_sql.tables.keeping import Keeping
+from vercel_sql.writes.policy import WritePolicy
 
 
 class Rehearsal:
@@ -61,7 +61,7 @@ class Rehearsal:
         """
         settle(self._con)
         name, manifest = self._original.name, self._original.manifest
-        attachment = make_attachment(self._con, name, self._client, manifest, Keeping())
+        attachment = make_attachment(self._con, name, self._client, manifest, WritePolicy())
         self._con.execute(f"USE {quoted(name)}")
         # All at once, since making a table changes a setting, and settings are locked then.
         attachment.add(attachment.missing)

@@ -34,10 +34,10 @@ from vercel_sql.server.sessions import too_many_rows
 from vercel_sql.server.tree import Refusal
 from vercel_sql.sql import NO_PARAMETERS, Exec, Explain, Statement, Write, parse
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Resolver
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.functions import CURRENT_STATEMENT
-from vercel_sql.tables.keeping import Keeping
-from vercel_sql.tables.memo import Memo
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.functions import CURRENT_STATEMENT
+from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.policy import WritePolicy
 
 NAME = "run"
 """What clients call it by."""
@@ -71,9 +71,9 @@ class StatementRunner:
         judge: Judge | None,
         *,
         writes: bool,
-        keeping: Keeping,
-        memo: Memo,
-        allowances: Allowances,
+        keeping: WritePolicy,
+        memo: Idempotency,
+        allowances: WriteBudgets,
         most_rows: int,
         seconds: float,
         max_wait: float | None,

@@ -15,6 +15,7 @@ from duckdb import sqltypes
 from vercel_sql.api import Client, SecretsFile
 from vercel_sql.api.logger import logger
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.catalog.ddl import LIVE, literal
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.attachment import occupy
 from vercel_sql.errors import ParameterError
@@ -27,10 +28,9 @@ from vercel_sql.server.quack import has_active, listen, listen_on, load_quack, s
 from vercel_sql.server.running import NAME, StatementRunner
 from vercel_sql.server.sessions import Sessions, failing
 from vercel_sql.server.tree import Refusal
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import LIVE, literal
-from vercel_sql.tables.keeping import Keeping, OnOrphan
-from vercel_sql.tables.memo import Memo
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.policy import OnOrphan, WritePolicy
 
 log = logger("server")
 
@@ -131,9 +131,9 @@ class Server(HoldsSecrets):
         self._say = say
         self._on_broken = on_broken
         self._claim = claim
-        self._memo = Memo(self._claimed)
+        self._memo = Idempotency(self._claimed)
         self._max_wait = max_wait
-        self._allowances = Allowances(max_writes, "the server's --max-writes")
+        self._allowances = WriteBudgets(max_writes, "the server's --max-writes")
         self._lock = threading.Lock()
         self._serving = False
         self._stopping = False
@@ -150,7 +150,7 @@ class Server(HoldsSecrets):
         try:
             load_quack(self._quack, extensions)
             file = secrets_file if can_write else None
-            keeping = Keeping(file, on_orphan, mark_names, is_shared=True)
+            keeping = WritePolicy(file, on_orphan, mark_names, is_shared=True)
             self._start(self._attach(keeping), keeping, listener)
         except BaseException:
             self.close()
@@ -241,7 +241,7 @@ class Server(HoldsSecrets):
             if has_active(self._quack):
                 quiet_since = now
 
-    def _attach(self, keeping: Keeping) -> Attachment:
+    def _attach(self, keeping: WritePolicy) -> Attachment:
         attachment = occupy(
             self._con, _CATALOG, self._client, vercel(), keeping, self._memo, self._allowances
         )
@@ -253,7 +253,7 @@ class Server(HoldsSecrets):
         return attachment
 
     def _start(
-        self, attachment: Attachment, keeping: Keeping, listener: socket.socket | None
+        self, attachment: Attachment, keeping: WritePolicy, listener: socket.socket | None
     ) -> None:
         if self._guards.judge:
             outermost = [("", NAME), ("main", NAME)]

@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.catalog.ddl import literal, quoted
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import (
@@ -28,7 +29,6 @@ from vercel_sql.errors import (
     StatementCancelledError,
 )
 from vercel_sql.server.bounds import MEBIBYTE, NEEDS_MORE, OUT_OF_MEMORY, Bounds, is_short, resident
-from vercel_sql.tables.catalog import literal, quoted
 
 _IS_2 = duckdb.__version__ >= "2"
 _TICK = 0.05  # seconds

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import duckdb
 
+from vercel_sql.catalog.ddl import quoted
 from vercel_sql.errors import OperationalError
 from vercel_sql.manifest import Column, vercel
-from vercel_sql.tables.catalog import quoted
 
 CATALOG = "history"
 """What the attached database is called, here and for whoever reads it."""

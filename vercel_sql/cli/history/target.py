@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from vercel_sql.catalog.ddl import literal
 from vercel_sql.cli.exit_codes import FAILED
 from vercel_sql.cli.history.schema import CATALOG
 from vercel_sql.cli.history.turns import BusyError, holder
@@ -19,7 +20,6 @@ from vercel_sql.cli.waiting import in_time
 from vercel_sql.errors import OperationalError, ParameterError
 from vercel_sql.files import READABLE, require_private, require_replaceable
 from vercel_sql.paths import named_path
-from vercel_sql.tables.catalog import literal
 
 # Both DuckDB versions open such a file. A file that is there keeps the version that it has.
 _STORAGE = "STORAGE_VERSION 'v1.5.0'"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from vercel_sql import Connection, Cursor
 from vercel_sql.api import RequestEvent
 from vercel_sql.api.doubts import Doubt
+from vercel_sql.catalog.ddl import literal
 from vercel_sql.cli.exit_codes import WRONG_USE
 from vercel_sql.cli.history.target import Target
 from vercel_sql.cli.history.turns import BusyError, holder, in_turn
@@ -18,7 +19,6 @@ from vercel_sql.cli.reports.variables import set_variables
 from vercel_sql.cli.waiting import in_time
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.sql import NO_PARAMETERS
-from vercel_sql.tables.catalog import literal
 
 _UNATTACHED = "--history can't be attached"
 _ATTACHED_IN = 60.0  # seconds

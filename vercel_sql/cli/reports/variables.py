@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vercel_sql import Connection
+from vercel_sql.catalog.ddl import quoted
 from vercel_sql.cli.reports.report import Report
-from vercel_sql.tables.catalog import quoted
 
 
 def set_variables(connection: Connection, report: Report, values: Mapping[str, Any]) -> None:

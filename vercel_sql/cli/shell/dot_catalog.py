@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from vercel_sql.catalog.ddl import LIVE, quoted
 from vercel_sql.cli.shell.dot import CommandError, at_most
-from vercel_sql.tables.catalog import LIVE, quoted
 
 if TYPE_CHECKING:
     from vercel_sql.cli.shell.session import Session

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from vercel_sql.catalog.ddl import quoted
 from vercel_sql.cli.shell.places import Catalog, Named, read_catalog
 from vercel_sql.sql.running.duck import rows_of
-from vercel_sql.tables.catalog import quoted
 
 _SECONDS = 1.0
 _PLAIN = re.compile(r"(?a)[A-Za-z_]\w*")
