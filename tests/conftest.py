@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 import pytest
 from hypothesis import HealthCheck, settings
-from vercel_sql.catalog.dataset import LiveTable
 
 import vercel_sql
 from vercel_sql.api import Client
 from vercel_sql.auth import Credential
+from vercel_sql.catalog.dataset import LiveTable
 from vercel_sql.manifest import vercel
 from vercel_sql.simulator import ReceivedRequest, Simulator
 

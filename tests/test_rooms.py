@@ -20,7 +20,8 @@ LAYERS = (
     {"manifest"},
     {"api"},
     {"auth"},
-    {"tables"},
+    {"catalog"},
+    {"writes"},
     {"sql"},
     {"connection", "render"},
     {""},  # the package itself: what its users import

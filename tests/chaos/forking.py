@@ -25,8 +25,8 @@ for _name in (
     "vercel_sql.connection",
     "vercel_sql.render",
     "vercel_sql.sql.running",
-    "vercel_sql.tables.dataset",
-    "vercel_sql.tables.functions",
+    "vercel_sql.catalog.dataset",
+    "vercel_sql.writes.functions",
 ):
     importlib.import_module(_name)
 vercel().service("authentication")

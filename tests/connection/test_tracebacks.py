@@ -17,7 +17,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from vercel_sql.writes.idempotency import Idempotency
 
 import vercel_sql
 from vercel_sql.api import SecretsFile, build_request
@@ -27,6 +26,7 @@ from vercel_sql.sql import Parameters
 from vercel_sql.sql.running import Outcome
 from vercel_sql.sql.running.duck import as_caller
 from vercel_sql.sql.running.prepared import Prepared
+from vercel_sql.writes.idempotency import Idempotency
 
 from ..scale import SCALE
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from vercel_sql.catalog import pages, rows
 
+from vercel_sql.catalog import pages, rows
 from vercel_sql.errors import AnswerError, DataError
 from vercel_sql.sql import ConstantMatch
 from vercel_sql.sql.fragments import Fragment

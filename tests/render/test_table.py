@@ -205,7 +205,6 @@ def test_columns_align_whatever_the_script(values, shown) -> None:
     assert len({wcwidth.wcswidth(line) for line in lines}) == 1
 
 
-@settings(max_examples=30, deadline=None)
 @given(values=st.lists(st.text("aé日本ก한\u0301\n\t\x1b|", max_size=12), min_size=1, max_size=4))
 def test_columns_of_duckdbs_box_align_in_east_asian_scripts(values) -> None:
     for width in (None, 80):

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vercel_sql.catalog.predicates import Call, Field, Literal, candidates, parse_expression
 
 LIVE = "vercel.authentication.user_tokens"

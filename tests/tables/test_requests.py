@@ -6,9 +6,9 @@ import threading
 
 import duckdb
 import pytest
+
 from vercel_sql.catalog.dataset import LiveTable
 from vercel_sql.catalog.sources import Failures, Source, Sources
-
 from vercel_sql.manifest import vercel
 
 LIVE = "vercel.authentication.user_tokens"

@@ -31,16 +31,16 @@ class PageContent(Protocol):
     """
 
     @property
-    def keys(self) -> list[str]: ...  # noqa: D102
+    def keys(self) -> list[str]: ...
 
     @property
-    def moments(self) -> list[int]: ...  # noqa: D102
+    def moments(self) -> list[int]: ...
 
     @property
-    def cursor(self) -> str | int | None: ...  # noqa: D102
+    def cursor(self) -> str | int | None: ...
 
     @property
-    def declared(self) -> int: ...  # noqa: D102
+    def declared(self) -> int: ...
 
 
 PageT = TypeVar("PageT", bound=PageContent)

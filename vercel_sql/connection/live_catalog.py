@@ -158,7 +158,7 @@ def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> Liv
     if live is None:
         key = begin_catalog(con, name)
         functions = partial(
-            Functions, keeping=WritePolicy(), memo=Idempotency(), allowances=WriteBudgets(None)
+            Functions, policy=WritePolicy(), idempotency=Idempotency(), budgets=WriteBudgets(None)
         )
         live = _shared[key] = LiveCatalog(con, name, manifest, functions, key)
         live.kept = con
@@ -314,7 +314,10 @@ def make_attachment(
     """An attachment without tables yet."""
     key = begin_catalog(con, name)
     functions = partial(
-        Functions, keeping=keeping, memo=Idempotency(), allowances=allowances or WriteBudgets(None)
+        Functions,
+        policy=keeping,
+        idempotency=Idempotency(),
+        budgets=allowances or WriteBudgets(None),
     )
     return Attachment(LiveCatalog(con, name, manifest, functions, key), client)
 
@@ -352,9 +355,9 @@ def attach_in_place(
     # A function that makes a secret may be called by many; each is given only its own.
     functions = partial(
         Functions,
-        keeping=keeping,
-        memo=memo,
-        allowances=allowances,
+        policy=keeping,
+        idempotency=memo,
+        budgets=allowances,
         caller="current_connection_id()",
     )
     return Attachment(LiveCatalog(con, name, manifest, functions), client)

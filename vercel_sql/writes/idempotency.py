@@ -1,4 +1,4 @@
-"""What each ``request_id`` gave, so that no write is sent twice."""
+"""What each ``request_id`` returned, so that no write is sent twice."""
 
 from __future__ import annotations
 
@@ -16,22 +16,13 @@ _LONGEST_ID = 200  # characters
 
 @dataclass
 class _Entry:
-    """One request id.
-
-    Attributes:
-        fingerprint: tells one call from another.
-        caller: who used the id first.
-        lock: held while it is carried out.
-        outcome: result and error, once there are any.
-    """
-
     fingerprint: str
     caller: object
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)  # held while it is carried out
     outcome: tuple[Any, Exception | None] | None = None
 
 
-class Memo(HoldsSecrets):
+class Idempotency(HoldsSecrets):
     """Carries out each request id once; threads may share it.
 
     Args:
@@ -52,7 +43,7 @@ class Memo(HoldsSecrets):
         act: Callable[[], Any],
         caller: object = None,
     ) -> Any:
-        """Acts the first time that an id is seen; later gives the same result or error.
+        """Calls ``act`` for the first use of an id; later uses get the same result or error.
 
         A refusal for too many writes is not remembered: nothing was sent, and the same id may
         still be carried out by another statement.
@@ -61,7 +52,7 @@ class Memo(HoldsSecrets):
             request_id: the id.
             fingerprint: tells one call from another.
             act: carries it out.
-            caller: who calls; what one caller was given, no other is.
+            caller: who calls; nobody is given what another caller was given.
 
         Raises:
             ParameterError: the id is too long, or was used for another call or by another caller.

@@ -15,27 +15,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from vercel_sql.api import Answer, Client, build_request, walk
+from vercel_sql.api import Answer, build_request
+from vercel_sql.catalog.pages import exact_fields, listed_fields, rows_at, send_or_missing
+from vercel_sql.catalog.predicates import (
+    Lookup,
+    Node,
+    Route,
+    candidates,
+    choose_route,
+    fields_of,
+    parse_expression,
+)
+from vercel_sql.catalog.rows import SESSION, Fields, TableShape
+from vercel_sql.catalog.sources import ScanFailed, Source, Sources
 from vercel_sql.errors import NotSupportedError, ProgrammingError, StatementCancelledError
 from vercel_sql.manifest import Column, Method, Resource
-from vercel_sql.tables.calls import send_or_missing
-from vercel_sql.tables.failures import Failures, ScanFailed
-from vercel_sql.tables.pages import exact_fields, field_reader, page_reader, rows_at
-from vercel_sql.tables.predicates import Node, candidates, fields_of, parse_expression
-from vercel_sql.tables.routes import Lookup, Route, choose_route
-from vercel_sql.tables.shape import SESSION, Fields, TableShape
-from vercel_sql.tables.source import Sources
 
 _SIDE_BY_SIDE = 8
 
 
 class LiveTable(ds.Dataset):  # type: ignore[misc]
-    """A resource, as the kind of object that DuckDB scans.
-
-    Args:
-        resource: the manifest's resource.
-        sources: whom the scans ask, for each connection that shares the table.
-    """
+    """A resource as an object that DuckDB scans; the scans ask one of the sources."""
 
     def __init__(self, resource: Resource, sources: Sources) -> None:
         # The parent's __init__ is for Arrow's own datasets, and is not called.
@@ -51,7 +51,6 @@ class LiveTable(ds.Dataset):  # type: ignore[misc]
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns, by their full names."""
         return self.shape.schema
 
     def scanner(
@@ -72,17 +71,16 @@ class LiveTable(ds.Dataset):  # type: ignore[misc]
             error = _no_filters(resource)
             source.failures.keep(error)
             raise ScanFailed.of(error)
-        return Scan(self.shape, source.client, source.failures, names, filter, node, session)
+        return Scan(self.shape, source, names, filter, node, session)
 
 
 class Scan:
-    """One scan of a live table: which requests it makes, and the batches that come of them."""
+    """One scan of a live table: the requests it makes, and the batches of their answers."""
 
     def __init__(
         self,
         shape: TableShape,
-        client: Client,
-        failures: Failures,
+        source: Source,
         names: list[str],
         predicate: pc.Expression | None,
         node: Node | None,
@@ -90,8 +88,8 @@ class Scan:
     ) -> None:
         self.projected_schema = pa.schema([shape.schema.field(name) for name in names])
         self._shape = shape
-        self._client = client
-        self._failures = failures
+        self._client = source.client
+        self._failures = source.failures
         self._names = names
         self._predicate = predicate
         self._node = node
@@ -123,13 +121,11 @@ class Scan:
         clock = None if server is None else self._client.clock(server)
         assemble = self._shape.assembler(columns, clock, self._session)
         export = self._shape.exporter(self._names)
-        for fields, fresh in self._fields(choose_route(self._shape, node), columns):
+        for fields in self._fields(choose_route(self._shape, node), columns):
             self._client.doubts.tell(fields.doubts)
             if server is not None:
                 self._warn_of_clock(server)
             batch = assemble(fields, own_key)
-            if fresh is not None:
-                batch = batch.take(pa.array(fresh, pa.int64()))
             if self._predicate is not None:
                 batch = batch.filter(self._predicate)
             yield export(batch)
@@ -154,45 +150,36 @@ class Scan:
         if note:
             self._client.doubts.warn(f"{note}. Ages and flags go by that clock", f"clock {server}")
 
-    def _fields(
-        self, route: Route, columns: list[Column]
-    ) -> Iterator[tuple[Fields, list[int] | None]]:
+    def _fields(self, route: Route, columns: list[Column]) -> Iterator[Fields]:
         if route.lookups is not None:
             assert route.getter is not None  # noqa: S101 - lookups are chosen only with a getter
             yield from self._looked_up(route.getter, route.lookups, columns)
         elif self._shape.resource.rows:
-            yield self._static(columns), None
+            yield self._static(columns)
         elif route.lister is not None:
             yield from self._listed(route.lister, columns)
         else:
             raise _nothing_to_list(self._shape.resource)
 
-    def _listed(
-        self, method: Method, columns: list[Column]
-    ) -> Iterator[tuple[Fields, list[int] | None]]:
+    def _listed(self, method: Method, columns: list[Column]) -> Iterator[Fields]:
         if method.paging is None:
             answer = self._client.send(build_request(method, {}))
-            yield self._exact(answer, method, columns), None
+            yield self._exact(answer, method, columns)
             return
-        reader = page_reader(self._shape, method)
-        fields_of = field_reader(self._shape, method, columns)
-        for page, fresh in walk(self._client, method, {}, reader):
-            yield fields_of(page), fresh
+        for _, fields in listed_fields(self._client, self._shape, method, {}, columns):
+            yield fields
 
     def _looked_up(
         self, method: Method, lookups: list[Lookup], columns: list[Column]
-    ) -> Iterator[tuple[Fields, None]]:
+    ) -> Iterator[Fields]:
         if len(lookups) <= 1:
             found = [self._get(method, lookup, columns) for lookup in lookups]
         else:
             with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(lookups))) as executor:
                 found = list(executor.map(lambda one: self._get(method, one, columns), lookups))
-        for fields in found:
-            if fields is not None:
-                yield fields, None
+        yield from (fields for fields in found if fields is not None)
 
     def _get(self, method: Method, lookup: Lookup, columns: list[Column]) -> Fields | None:
-        """The row of one lookup; None where there is no such row."""
         arguments = {method.required[0].name: lookup.value}
         answer = send_or_missing(self._client, build_request(method, arguments))
         if answer is None:
@@ -200,9 +187,9 @@ class Scan:
         fields = self._exact(answer, method, columns)
         if fields.count != 1:
             raise answer.unusable(f"it holds {fields.count} rows, where one was asked for")
-        if not self._shape.resource.key_is_field:
+        if lookup.is_self or not self._shape.resource.key_is_field:
             return replace(fields, requested=lookup.value)
-        return replace(fields, requested=lookup.value) if lookup.is_self else fields
+        return fields
 
     def _static(self, columns: list[Column]) -> Fields:
         """The rows that the manifest itself holds."""

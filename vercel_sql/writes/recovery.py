@@ -1,4 +1,4 @@
-"""How the creates ended that a crash, a lost answer or a damaged file left without an end."""
+"""The outcome of creates that a crash, a lost answer or a damaged file left open."""
 
 from __future__ import annotations
 
@@ -30,19 +30,12 @@ from vercel_sql.ledger.journal_files import (
     value_at,
 )
 from vercel_sql.ledger.secrets_file import UNCLAIMED, SavedSecrets, read_secrets
-from vercel_sql.manifest import Manifest, Method, Resource, Trace
-from vercel_sql.tables.orphans import (
-    Row,
-    candidates,
-    earliest,
-    elapsed_ms,
-    listed,
-    proven,
-)
+from vercel_sql.manifest import Manifest, Method, RecoveryLookup, Resource
+from vercel_sql.writes.orphans import Row, candidates, earliest, elapsed_ms, listed, proven
 
 
 class Fate(Enum):
-    """How a create ended, and so whether anybody has to do something about it."""
+    """How a create ended."""
 
     SAVED = "made, and its secret is saved"
     NOTHING = "nothing was made"
@@ -58,16 +51,16 @@ class Fate(Enum):
 
 
 class OpenCreate:
-    """One create without an end, and what the manifest says about it.
+    """One open create, and what the manifest says about it.
 
     Attributes:
-        file: where the journal tells of it.
-        history: what the journal tells.
+        file: the journal's file with its history.
+        history: what the journal has about it.
         intent: what was about to be sent.
         answer: what was answered, if anything.
         is_awaited: whether an answer may still come to its process.
-        resource: what it was about; None where the manifest does not know it.
-        method: the same.
+        resource: its resource; None if the manifest does not know it, as for its method.
+        method: its method.
         trace: how its rows are recognized, if they are.
     """
 
@@ -88,8 +81,8 @@ class OpenCreate:
     @property
     def named(self) -> str:
         """What was asked for, in words."""
-        told = self.intent.values or self.intent.about
-        return ", ".join(f"{name} {value}" for name, value in told.items())
+        values = self.intent.values or self.intent.about
+        return ", ".join(f"{name} {value}" for name, value in values.items())
 
     @property
     def can_be_listed(self) -> bool:
@@ -101,12 +94,12 @@ class OpenCreate:
 
 @dataclass(frozen=True)
 class Finding:
-    """How one create without an end ended.
+    """How one open create ended.
 
     Attributes:
         create: the create.
         fate: how it ended.
-        rows: those that it made; where that is only possible, that it may have made.
+        rows: those that it made, or may have made.
         saved_in: where the secret is.
     """
 
@@ -117,25 +110,25 @@ class Finding:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to be done about it."""
+        """Whether there is nothing left to do about it."""
         return self.fate in (Fate.SAVED, Fate.NOTHING, Fate.GONE, Fate.REVOKED)
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more can be found out about it, so that it is told this once."""
+        """Whether nothing more can be found out about it, so that it is reported only once."""
         beyond = self.fate is Fate.UNTRACEABLE or (self.fate is Fate.SHOWN and not self.rows)
         return self.is_over or beyond
 
 
 @dataclass(frozen=True)
 class Damage:
-    """Files that can't be read whole, so that nobody knows what they told.
+    """Damaged files, whose content is lost in part.
 
     Attributes:
-        files: those of the journal, under the names that they have now.
+        files: those of the journal, under their present names.
         secrets: those with secrets, each with what is wrong.
-        rows: the rows of the account that nothing accounts for, each with its resource, the
-            newest first.
+        rows: the rows of the account that nothing accounts for, each with its resource, newest
+            first.
     """
 
     files: Sequence[Path] = ()
@@ -148,14 +141,14 @@ class Damage:
 
 @dataclass(frozen=True)
 class Examination:
-    """How all of them ended.
+    """How all open creates ended.
 
     Attributes:
         findings: one for each create.
-        urls: other APIs that have some, which are not looked into.
+        urls: other APIs with open creates, which were not asked.
         failure: why the account could not be listed; then nothing is certain.
-        under_way: how many other creates a process still goes on with.
-        damage: the files that can't be read whole.
+        under_way: how many other creates a process is still working on.
+        damage: the damaged files.
     """
 
     findings: Sequence[Finding]
@@ -166,19 +159,19 @@ class Examination:
 
 
 def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examination:
-    """How each create at this API ended that has no end; the account is listed for it.
+    """How each open create at this API ended, for which the account is listed.
 
-    What the journal itself says needs no token and no request. A file of it that can't be read
-    whole is set aside, and whatever it tells counts as open. Creates with other tokens are looked
-    up with this one only with ``any_token``. Raises `OSError` where the journal can't be read.
+    What the journal itself says needs no token and no request. A damaged file of it is set aside,
+    and all creates in it count as open. Creates with other tokens are looked up with this one only
+    with ``any_token``. Raises `OSError` if the journal can't be read.
     """
     folder, here = journal().folder, set(client.urls.values())
     for file in read_all(folder):
         if not file.is_whole and file.is_left:
             set_aside(file.path)
-    told = _open_creates(folder, manifest)
-    creates = [create for create in told if create.intent.url in here]
-    others = sorted({create.intent.url for create in told} - here)
+    everywhere = _open_creates(folder, manifest)
+    creates = [create for create in everywhere if create.intent.url in here]
+    others = sorted({create.intent.url for create in everywhere} - here)
     account = _Account(client, any_token)
     saved = _Secrets(noted_lengths(folder), creates)
     damage = Damage([file.path for file in damaged_files(folder)], saved.problems())
@@ -196,7 +189,7 @@ def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examinati
             for create in creates
         ]
         return Examination(findings, others, error, damage=damage)
-    # What a process was still answered, or gave to somebody, while the account was listed.
+    # Read again for the answers that came, or were given to somebody, during the listing.
     asked = {create.intent.id for create in creates}
     creates = [each for each in _open_creates(folder, manifest) if each.intent.id in asked]
     files = read_all(folder)
@@ -208,13 +201,13 @@ def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examinati
 
 
 def _under_way(files: Sequence[JournalFile], urls: Collection[str]) -> int:
-    """How many creates a process goes on with, and somebody waits for."""
+    """How many creates a process is still working on, and somebody waits for."""
     going_on = [create for file in files if not file.is_left for create in file.creates]
     return sum(create.last is None and create.intent.url in urls for create in going_on)
 
 
 def _open_creates(folder: Path, manifest: Manifest) -> list[OpenCreate]:
-    """What has no end: whatever an ended file says that can't be read whole, too."""
+    """All open creates, those of damaged files included."""
     files = [*unfinished(folder), *map(_reopened, damaged_files(folder))]
     return [
         OpenCreate(file, each, manifest) for file in files for each in file.creates if each.is_open
@@ -222,7 +215,7 @@ def _open_creates(folder: Path, manifest: Manifest) -> list[OpenCreate]:
 
 
 def _reopened(file: JournalFile) -> JournalFile:
-    """A damaged file: what ends its creates, as far as it can be read, does not count."""
+    """A damaged file with all of its creates open: what it says about their end does not count."""
     creates = [
         replace(c, outcomes=tuple(o for o in c.outcomes if o.state not in ("settled", "unsent")))
         for c in file.creates
@@ -231,14 +224,13 @@ def _reopened(file: JournalFile) -> JournalFile:
 
 
 def settle(finding: Finding) -> None:
-    """Notes in the journal that nothing is left to be done about a create."""
-    create = finding.create
-    how = finding.fate.value
+    """Notes in the journal that there is nothing left to do about a create."""
+    create, how = finding.create, finding.fate.value
     add_to(create.file, Outcome(state="settled", id=create.intent.id, at=now_ms(), how=how))
 
 
 def note_search(client: Client, finding: Finding) -> None:
-    """Notes when a create was looked for in vain: that it can't be long ago tells nobody else."""
+    """Notes when a create was looked for in vain, which later tells how long ago it was."""
     create = finding.create
     server_at = _clock(client, create).earliest_ms()
     if finding.fate is Fate.PENDING and not create.history.unknowns and server_at is not None:
@@ -252,7 +244,7 @@ def note_search(client: Client, finding: Finding) -> None:
 
 
 def forget_damage(folder: Path, damage: Damage) -> None:
-    """Has damaged files no longer told of; they stay where they are."""
+    """Stops reporting damaged files; they stay where they are."""
     forget_damaged(folder)
     for path, _ in damage.secrets:
         forget_length(folder, path)
@@ -263,23 +255,19 @@ def _clock(client: Client, create: OpenCreate) -> ServerClock:
 
 
 class _Secrets:
-    """What the secrets files hold that the journal knows of; each is read once.
-
-    ``lengths`` says how many bytes each had when something was saved to it last.
-    """
+    """The secrets files that the journal knows; ``lengths`` are those after their last writes."""
 
     def __init__(self, lengths: Mapping[Path, int], creates: Iterable[OpenCreate]) -> None:
-        told = [create.intent.secrets_file for create in creates]
-        told += [create.answer.saved_in for create in creates if create.answer is not None]
-        paths = {*lengths, *(Path(path) for path in told if path is not None)}
+        named = [create.intent.secrets_file for create in creates]
+        named += [create.answer.saved_in for create in creates if create.answer is not None]
+        paths = {*lengths, *(Path(path) for path in named if path is not None)}
         self._files = {path: read_secrets(path, lengths.get(path, 0)) for path in sorted(paths)}
 
     def problems(self) -> list[tuple[Path, str]]:
-        """The files that can't be read whole, each with what is wrong."""
         return [(path, file.problem) for path, file in self._files.items() if file.problem]
 
     def place_of(self, create: OpenCreate) -> tuple[str, Sequence[Row]] | None:
-        """The file that has the secret of a create, and its row; None where none has it."""
+        """The file with the secret of a create, and its row; None if no file has it."""
         answer, method = create.answer, create.method
         place = create.intent.secrets_file if answer is None else answer.saved_in
         if place is None or method is None:
@@ -295,12 +283,11 @@ class _Secrets:
         """Whether only the account can tell how a create ended."""
         return create.can_be_listed and self.place_of(create) is None
 
-    def keys(self, trace: Trace) -> set[Any]:
-        """The keys of all rows whose secrets are saved."""
+    def keys(self, trace: RecoveryLookup) -> set[Any]:
         return {value_at(line, trace.key) for line in self._lines}
 
-    def unclaimed(self, trace: Trace) -> set[Any]:
-        """The keys of rows whose secrets came in answers that did not fit their requests."""
+    def unclaimed(self, trace: RecoveryLookup) -> set[Any]:
+        """The keys of rows whose secrets came in answers to other requests."""
         lines = [line for line in self._lines if line.get("create") == UNCLAIMED]
         return {value_at(line, trace.key) for line in lines}
 
@@ -310,7 +297,6 @@ class _Secrets:
 
 
 def _is_of(line: Mapping[str, Any], create: str, key: str | None, method: Method) -> bool:
-    """Whether a line of a secrets file has the secrets of a create."""
     if line.get("create") == create:
         return True
     # Earlier versions did not say which create it was; a line may have been cut by then.
@@ -321,7 +307,7 @@ def _is_of(line: Mapping[str, Any], create: str, key: str | None, method: Method
 
 
 class _Account:
-    """What is there now, as far as it was asked for.
+    """The rows that are there now, of the resources that matter.
 
     Attributes:
         client: makes the requests.
@@ -333,10 +319,10 @@ class _Account:
         self.known: frozenset[str] = frozenset()
         self._any_token = any_token
         self._rows: dict[str, list[Row]] = {}
-        self._wanted: dict[str, tuple[Resource, Trace]] = {}
+        self._wanted: dict[str, tuple[Resource, RecoveryLookup]] = {}
 
     def is_elsewhere(self, create: OpenCreate) -> bool:
-        """Whether another token made it, which may be that of another account."""
+        """Whether another token made it, perhaps that of another account."""
         other = create.intent.account not in (None, self._fingerprint)
         return other and not self._any_token
 
@@ -345,14 +331,14 @@ class _Account:
         return fingerprint(self.client.credential.bearer("vercel-sql recover"))
 
     def look_for(self, create: OpenCreate, saved: _Secrets) -> None:
-        """Has what a create may have made listed, where that is of any use."""
+        """Has the resource of a create listed, if that is of any use."""
         if create.resource is None or create.trace is None:
             return
         if saved.leaves_open(create) and not self.is_elsewhere(create):
             self._wanted[create.resource.full_name] = (create.resource, create.trace)
 
     def look_for_all(self, manifest: Manifest) -> None:
-        """Has all listed that a create may have made."""
+        """Has every resource listed that creates are recovered in."""
         for service in map(manifest.service, manifest.service_names):
             for resource in service.resources.values():
                 trace = None if resource.creator is None else resource.creator.trace
@@ -360,18 +346,16 @@ class _Account:
                     self._wanted[resource.full_name] = (resource, trace)
 
     def fetch(self) -> None:
-        """Lists what was asked for."""
         for name, (resource, trace) in self._wanted.items():
             self._rows[name] = listed(self.client, resource, trace)
 
     def rows(self, create: OpenCreate) -> Sequence[Row]:
-        """The rows of the resource of a create."""
         return self._rows.get(create.intent.resource, ())
 
     def unaccounted(
         self, findings: Iterable[Finding], saved: _Secrets
     ) -> list[tuple[Resource, Row]]:
-        """The rows that no answer, no secrets file and no finding accounts for, newest first."""
+        """The rows that no answer, secrets file or finding accounts for, newest first."""
         found = {row.key for finding in findings for row in finding.rows}
         return [
             (resource, row)
@@ -429,11 +413,11 @@ def _searched(create: OpenCreate, account: _Account, saved: _Secrets) -> tuple[F
 
 
 def _age_ms(history: CreateHistory, clock: ServerClock) -> int | None:
-    """How long ago a create began at least, in milliseconds; None where nothing tells."""
+    """How long ago at least a create began, in milliseconds; None if unknown."""
     elapsed = elapsed_ms(history.intent)
     if elapsed is not None:
         return elapsed
     now = clock.earliest_ms()
-    told = [history.intent.server_at, *(each.server_at for each in history.unknowns)]
-    moments = [moment for moment in told if moment is not None]
+    noted = [history.intent.server_at, *(each.server_at for each in history.unknowns)]
+    moments = [moment for moment in noted if moment is not None]
     return None if now is None or not moments else now - min(moments)

@@ -1,16 +1,17 @@
-"""One page of a listing: skimmed at once for what paging needs, turned into columns on demand.
+"""Pages of a listing: skimmed for what paging needs, turned into columns on demand.
 
-The usual page is read by pyarrow's JSON reader straight into columns, without a Python object a
-value. That reader is strict: a wrong type, a fraction, a number beyond 64 bits, a key that stands
-twice are errors. Whatever it does not take, and every page with a field that the manifest does
-not know, is read again the exact and slower way: it keeps a value as it is, or it says which row
-has one that can't be kept. What pages are put together by has to be right, or it is an error.
+The usual page is read by pyarrow's JSON reader straight into columns, without a Python object per
+value. That reader is strict: a wrong type, a fraction, a number beyond 64 bits and a repeated key
+are errors. Whatever it refuses, and every page with a field that the manifest does not know, is
+read again the exact and slower way: it keeps a value as it is, or it says which row has one that
+can't be kept. What pages are put together by has to be right, or it is an error.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -18,7 +19,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.json as pj
 
-from vercel_sql.api import Answer
+from vercel_sql.api import Answer, Client, Request, walk
 from vercel_sql.api.decode import (
     Inexact,
     decode_json,
@@ -28,14 +29,15 @@ from vercel_sql.api.decode import (
     text_problem,
 )
 from vercel_sql.api.doubts import REST, Doubt
+from vercel_sql.catalog.rows import Fields, TableShape, column_array, unknown_fields
+from vercel_sql.errors import NotFoundError
 from vercel_sql.manifest import Column, Method
-from vercel_sql.tables.rows import column_array, unknown_fields
-from vercel_sql.tables.shape import Fields, TableShape
 
 _LONGEST_KEY = 100  # characters of it in an error
 _NO_KEY = "\ud800"  # what stands for a key that can't be read begins so, and no key does
 
 
+@dataclass(frozen=True)
 class Page:
     """A page that has been skimmed; it keeps the answer's bytes until it is turned into columns.
 
@@ -48,21 +50,39 @@ class Page:
         rows: the rows, decoded, where it could be read in the exact way only.
     """
 
-    def __init__(
-        self,
-        answer: Answer,
-        keys: list[str],
-        moments: list[int],
-        cursor: str | int | None,
-        declared: int,
-        rows: list[Any] | None = None,
-    ) -> None:
-        self.answer = answer
-        self.keys = keys
-        self.moments = moments
-        self.cursor = cursor
-        self.declared = declared
-        self.rows = rows
+    answer: Answer
+    keys: list[str]
+    moments: list[int]
+    cursor: str | int | None
+    declared: int
+    rows: list[Any] | None = None
+
+
+def listed_fields(
+    client: Client,
+    shape: TableShape,
+    method: Method,
+    arguments: Mapping[str, Any],
+    columns: list[Column],
+) -> Iterator[tuple[list[str], Fields]]:
+    """The pages of a whole listing, each row once: the keys of the rows, and their fields."""
+    read = field_reader(shape, method, columns)
+    for page, fresh in walk(client, method, arguments, page_reader(shape, method)):
+        fields = read(page)
+        if fresh is None:
+            yield page.keys, fields
+        else:
+            yield [page.keys[n] for n in fresh], fields.take(fresh)
+
+
+def send_or_missing(client: Client, request: Request) -> Answer | None:
+    """The answer to a request; None where a 404 says that there is no such row."""
+    try:
+        return client.send(request)
+    except NotFoundError:
+        if not request.method.missing_is_empty:
+            raise
+        return None
 
 
 def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
@@ -108,23 +128,13 @@ def _may_occur_twice(name: bytes, body: bytes) -> bool:
 
 
 def _skim(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
-    """What paging needs of a page.
-
-    Raises:
-        ValueError: it can't be read so; msgspec's own errors are such.
-        RecursionError: it is nested too deeply.
-    """
     if not body.isascii():
         body.decode("utf-8")
     return decoder.decode(body)
 
 
 def _read_exactly(shape: TableShape, method: Method, answer: Answer) -> Page:
-    """A page with something in it that can't be skimmed.
-
-    Raises:
-        AnswerError: what is wrong is what the pages are put together by.
-    """
+    """A page with something in it that can't be skimmed."""
     assert method.paging is not None  # noqa: S101 - asked only for paged methods
     content, paging = answer.content(), method.paging
     rows = _rows_of(answer, content, method.rows, list)
@@ -150,11 +160,7 @@ def _keys_of(shape: TableShape, rows: Sequence[Mapping[str, Any]]) -> Iterator[s
 
 
 def _at(answer: Answer, content: Any, path: Sequence[str], *kinds: type) -> Any:
-    """What stands at a path in an answer; it has to be there, and of one of these types.
-
-    Raises:
-        AnswerError: it is not.
-    """
+    """What stands at a path in an answer; it has to be there, and of one of these types."""
     where = ".".join(path)
     for name in path:
         if not isinstance(content, dict) or name not in content:
@@ -182,10 +188,7 @@ def _struct_at(types: Mapping[tuple[str, ...], Any]) -> Any:
 def field_reader(
     shape: TableShape, method: Method, columns: list[Column]
 ) -> Callable[[Page], Fields]:
-    """What turns pages into the fields that some columns need.
-
-    The reader raises `AnswerError` where the page can't be read.
-    """
+    """What turns pages into the fields that some columns need."""
     names = shape.fields_needed(columns)
     want_rest = any(column.source == "rest" for column in columns)
     only_keys = names == [shape.resource.key] and not want_rest
@@ -251,10 +254,7 @@ def _fast_reader(
 def rows_at(answer: Answer, path: list[str]) -> list[Any]:
     """The rows of an answer, decoded exactly: the list at a path, or the one object there.
 
-    What can't be decoded stands in them as `Inexact`.
-
-    Raises:
-        AnswerError: there is neither.
+    What can't be decoded stands in them as `Inexact`. Raises `AnswerError` if there is neither.
     """
     return _rows_of(answer, answer.content(), path)
 
@@ -272,13 +272,8 @@ def exact_fields(
 ) -> Fields:
     """The fields of decoded rows, checked one by one: what is not exact is NULL, and in doubt.
 
-    Args:
-        shape: the table's columns.
-        answer: what the rows are from.
-        rows: the rows.
-        names: the fields that are wanted.
-        want_rest: whether all else is wanted, too: what the manifest does not know, and what is in
-            doubt, as JSON that says what was sent.
+    With ``want_rest``, all else too: what the manifest does not know, and what is in doubt, as
+    JSON that says what was sent.
     """
     problems: list[dict[str, str]] = [{} for _ in rows]
     arrays, known = {}, {field.name: shape.types[field.name] for field in shape.resource.fields}
@@ -310,10 +305,7 @@ def _rest(
 ) -> str | None:
     """JSON of what the manifest does not know of a row, and of what is in doubt.
 
-    Args:
-        row: the row.
-        problems: what is wrong with its fields; what is wrong with the rest is added.
-        known: the types of the fields that the manifest knows.
+    What is wrong with it is added to ``problems``, which has what is wrong with the fields.
     """
     sound = {n: kind for n, kind in known.items() if n not in problems} if problems else known
     rest = unknown_fields(row, sound)
@@ -328,12 +320,7 @@ def _rest(
 
 
 def doubts_in(row: str, values: Mapping[str, Any]) -> Iterator[Doubt]:
-    """The doubts about values of a row none of which is exact JSON.
-
-    Args:
-        row: what the row is called.
-        values: the values by their columns.
-    """
+    """The doubts about values of a row, by column, none of which is exact JSON."""
     for name, value in values.items():
         column = escaped(name)
         yield Doubt(row, column, f"{column} {problem_in({name: value})}")

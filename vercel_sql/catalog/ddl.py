@@ -1,4 +1,4 @@
-"""The catalog in DuckDB: schemas, views with comments, and macros over the live tables.
+"""The catalog in DuckDB: schemas, and views with comments over the live tables.
 
 The live tables stand in the schema ``live`` under their full names. The public views give their
 columns the short names and leave the hidden ones out; the views for people look at all columns.
@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 
 import duckdb
 
+from vercel_sql.catalog.sources import Sources
 from vercel_sql.manifest import Column, Resource, Service, View
-from vercel_sql.tables.source import Sources
 
 LIVE = "live"
 EXACTLY = ' COLLATE "binary"'
@@ -25,12 +25,10 @@ _KEPT = "concat(',', current_setting('disabled_optimizers'), ',') LIKE '%,filter
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """Text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -51,17 +49,13 @@ def create_tables(
 ) -> None:
     """Makes the live tables of services; `view_statements` make what people see of them.
 
-    Args:
-        con: the connection that the tables belong to. It has to stay open: DuckDB 1.5 fails on
-            functions of the ICU extension over a table whose own connection is closed.
-        catalog: the name of the catalog.
-        services: the manifest's services.
-        sources: what the live tables are made from.
+    The connection has to stay open: DuckDB 1.5 fails on functions of the ICU extension over a
+    table whose own connection is closed.
     """
     if not services:
         return
     # Imported here: see the package.
-    from vercel_sql.tables.dataset import LiveTable
+    from vercel_sql.catalog.dataset import LiveTable
 
     with _kept_search_path(con):
         # create_view takes a plain name only, so the schema is chosen by USE.
@@ -74,10 +68,7 @@ def create_tables(
 def view_statements(catalog: str, service: Service, session: str | None = None) -> Iterator[str]:
     """The statements that make the views of one service, or make them anew.
 
-    Args:
-        catalog: the name of the catalog.
-        service: the manifest's service.
-        session: SQL for the key of the source that a query asks, where there are several.
+    ``session`` is SQL for the key of the source that a query asks, where there are several.
     """
     yield f"CREATE SCHEMA IF NOT EXISTS {quoted(catalog)}.{quoted(service.name)}"
     for resource in service.resources.values():
@@ -101,7 +92,7 @@ def comment_statements(catalog: str, service: Service) -> Iterator[str]:
 
 
 def run_script(con: duckdb.DuckDBPyConnection, statements: Iterable[str]) -> None:
-    """Runs statements, if there are any, as one script: DuckDB takes less time than for each."""
+    """Runs statements as one script, which DuckDB does faster than each alone."""
     script = ";\n".join(statements)
     if script:
         con.execute(script)

@@ -1,15 +1,22 @@
-"""How a resource looks in Arrow: its column types, and batches put together from its fields."""
+"""Rows of a resource in Arrow: exact values from decoded JSON, column types, and batches.
+
+A value is as it was sent, or NULL with a note of what is wrong.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cache, cached_property
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+from pyarrow import types as kinds
 
+from vercel_sql.api import encode_json
+from vercel_sql.api.decode import Inexact, problem_in, text_problem
 from vercel_sql.api.doubts import Doubt
 from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.errors import ManifestError
@@ -22,7 +29,8 @@ SESSION = Column(
     description="the connection that asks, where several share a catalog",
     source="session",
 )
-"""A column of the live tables alone."""
+"""A column that only live tables have."""
+_INT64 = range(-(2**63), 2**63)
 _PLAIN = {
     "VARCHAR": pa.string(),
     "JSON": pa.string(),
@@ -46,7 +54,6 @@ def _arrow_type(name: str) -> pa.DataType:
 
 
 def _converted(duck_type: Any) -> pa.DataType:
-    """DuckDB's own reading of a type name, as an Arrow type."""
     if duck_type.id == "struct":
         return pa.struct([(name, _converted(child)) for name, child in duck_type.children])
     if duck_type.id == "list":
@@ -79,6 +86,17 @@ class Fields:
     in_doubt: pa.Array | None = None
     doubts: Sequence[Doubt] = ()
 
+    def take(self, positions: list[int]) -> Fields:
+        """The rows at these positions; the doubts stay those of all."""
+        taken = pa.array(positions, pa.int64())
+        return replace(
+            self,
+            count=len(positions),
+            arrays={name: array.take(taken) for name, array in self.arrays.items()},
+            rest=None if self.rest is None else self.rest.take(taken),
+            in_doubt=None if self.in_doubt is None else self.in_doubt.take(taken),
+        )
+
 
 class TableShape:
     """The columns of a resource's live table.
@@ -93,7 +111,6 @@ class TableShape:
         self._columns = {self.qualified(column.name): column for column in columns}
 
     def qualified(self, name: str) -> str:
-        """The name of a column inside the live table."""
         return f"{self.resource.full_name}.{name}"
 
     @cached_property
@@ -110,16 +127,13 @@ class TableShape:
         return JSON if column.type == "JSON" else self.types[column.name]
 
     def columns(self, names: Iterable[str]) -> list[Column]:
-        """The columns of those full names."""
         return [self._columns[name] for name in names]
 
     def resource_column(self, name: str) -> Column:
-        """The column of that short name."""
         return self._columns[self.qualified(name)]
 
     @property
     def column_names(self) -> list[str]:
-        """The full names of all columns."""
         return list(self._columns)
 
     def fields_needed(self, columns: Iterable[Column]) -> list[str]:
@@ -164,7 +178,7 @@ class TableShape:
         return pa.array([k == own_key if known and k is not None else None for k in keys], storage)
 
     def exporter(self, names: list[str]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-        """What makes of a batch the one that DuckDB is to see: those columns, JSON as JSON."""
+        """Makes the batch that DuckDB is to see: those columns, JSON as JSON."""
         schema = pa.schema([self.schema.field(name) for name in names])
         json = {n for n, name in enumerate(names) if self._columns[name].type == "JSON"}
 
@@ -187,15 +201,10 @@ class TableShape:
         clock: ServerClock | None = None,
         session: str | None = None,
     ) -> Callable[[Fields, str | None], pa.RecordBatch]:
-        """What puts some columns together as one batch, JSON still as text.
+        """Makes a batch of some columns, JSON still as text.
 
-        Its second argument is the key of the calling credential's own row, where a column needs
-        it. What is the same for every page is worked out only once.
-
-        Args:
-            columns: the columns.
-            clock: that of the server that the rows come from.
-            session: the connection that asks, where several share the table.
+        The second argument of what it returns is the key of the calling credential's own row, if
+        a column needs it.
         """
         schema = pa.schema([(self.qualified(c.name), self.types[c.name]) for c in columns])
 
@@ -210,3 +219,160 @@ def _clock_array(clock: ServerClock, storage: pa.DataType, count: int) -> pa.Arr
     values = {"ahead": int((clock.skew_seconds or 0.0) * 1000), "read_at": clock.now_ms()}
     parts = [pa.repeat(pa.scalar(values[field.name], field.type), count) for field in storage]
     return pa.StructArray.from_arrays(parts, fields=list(storage))
+
+
+class _Misfit(Exception):  # noqa: N818 - whoever knows the row makes an error of it
+    """A value that its type can't hold.
+
+    Attributes:
+        reason: what is wrong, to stand after the name of the place.
+        place: where inside the column's value, such as ``[1].sudo``; empty for all of it.
+    """
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place = place
+
+    def inside(self, step: str) -> _Misfit:
+        return _Misfit(self.reason, step + self.place)
+
+
+def _exact_value(value: Any, column_type: pa.DataType) -> Any:
+    """A decoded JSON value as a Python value that Arrow takes for a type without changing it."""
+    if value is None:
+        return None
+    if kinds.is_struct(column_type):
+        return _struct(value, column_type)
+    if kinds.is_list(column_type):
+        return _list(value, column_type)
+    if kinds.is_int64(column_type):
+        return _integer(value)
+    if kinds.is_boolean(column_type):
+        return _plain(value, bool, "true or false")
+    if kinds.is_floating(column_type):
+        return _number(value)
+    return _text(value)
+
+
+def _json_text(value: Any) -> str | None:
+    """A decoded JSON value as JSON text, numbers exactly as they came; None for null."""
+    if value is None:
+        return None
+    try:
+        return encode_json(value)
+    except (UnicodeEncodeError, TypeError):  # some of it is `Inexact`
+        raise _Misfit(problem_in(value) or "can't be kept as JSON") from None
+
+
+def column_array(
+    values: list[Any], column: Column, storage: pa.DataType
+) -> tuple[pa.Array, dict[int, str]]:
+    """One column of decoded values, and what is wrong at each position that is NULL for it."""
+    is_json = column.type == "JSON"
+    converted: list[Any] = []
+    problems = {}
+    for position, value in enumerate(values):
+        try:
+            converted.append(_json_text(value) if is_json else _exact_value(value, storage))
+        except _Misfit as misfit:
+            converted.append(None)
+            problems[position] = f"{column.name}{misfit.place} {misfit.reason}"
+    return pa.array(converted, storage), problems
+
+
+def unknown_fields(value: Mapping[str, Any], known: Mapping[str, pa.DataType]) -> dict[str, Any]:
+    """What an object holds that its type does not know, each where it stood.
+
+    A list keeps the positions of its elements, so that ``scopes[2]`` in the table and
+    ``$.scopes[1]`` in the JSON are about the same element.
+    """
+    rest: dict[str, Any] = {}
+    for name, part in value.items():
+        if name not in known:
+            rest[name] = part
+        else:
+            inner = _unknown_inside(part, known[name])
+            if inner:
+                rest[name] = inner
+    return rest
+
+
+def _unknown_inside(value: Any, value_type: pa.DataType) -> Any:
+    if kinds.is_struct(value_type) and isinstance(value, dict):
+        return unknown_fields(value, {field.name: field.type for field in value_type})
+    if kinds.is_list(value_type) and isinstance(value, list):
+        inner = [_unknown_inside(part, value_type.value_type) for part in value]
+        return [part or {} for part in inner] if any(inner) else None
+    return None
+
+
+def _struct(value: Any, column_type: pa.DataType) -> dict[str, Any]:
+    _plain(value, dict, "an object")
+    made = {}
+    for field in column_type:
+        try:
+            made[field.name] = _exact_value(value.get(field.name), field.type)
+        except _Misfit as misfit:
+            raise misfit.inside(f".{field.name}") from None
+    return made
+
+
+def _list(value: Any, column_type: pa.DataType) -> list[Any]:
+    _plain(value, list, "a list")
+    made: list[Any] = []
+    for part in value:
+        try:
+            made.append(_exact_value(part, column_type.value_type))
+        except _Misfit as misfit:
+            raise misfit.inside(f"[{len(made) + 1}]") from None
+    return made
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        raise _wrong(value, "an integer")
+    # Zero is zero, whatever its exponent; others of many digits are not worth computing.
+    if isinstance(value, Decimal) and value and (abs(value.adjusted()) > 20 or value != int(value)):
+        raise _wrong(value, "an integer")
+    number = int(value)
+    if number not in _INT64:
+        raise _Misfit("is an integer of more than 64 bits")
+    return number
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        raise _wrong(value, "a number")
+    number = float(value)
+    if Decimal(repr(number)) != value:
+        raise _Misfit("is a number that a DOUBLE can't hold exactly")
+    return number
+
+
+def _text(value: Any) -> str:
+    _plain(value, str, "text")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise _Misfit(text_problem(value) or "") from None
+    return str(value)
+
+
+def _plain(value: Any, wanted: type, words: str) -> Any:
+    if not isinstance(value, wanted):
+        raise _wrong(value, words)
+    return value
+
+
+def _wrong(value: Any, wanted: str) -> _Misfit:
+    if isinstance(value, Inexact):
+        return _Misfit(value.reason)
+    return _Misfit(f"is {_kind(value)} in Vercel's answer, where {wanted} belongs")
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "a boolean", int: "a number", str: "text", list: "a list", dict: "an object"}
+    if isinstance(value, Decimal):
+        return "a fraction" if value != value.to_integral_value() else "a number"
+    return names.get(type(value), "something else")

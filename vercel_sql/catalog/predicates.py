@@ -1,7 +1,7 @@
-"""What a pushed-down predicate says about a column: the values that it can have at all.
+"""Pushed-down predicates: the values that a column can have, and the requests that follow.
 
-The answer is only ever used to choose a cheaper request. The rows that come back are filtered by
-the predicate itself, so an expression that is not understood costs time, never rows.
+This only ever chooses a cheaper request. The rows that come back are filtered by the predicate
+itself, so an expression that is not understood costs time, never rows.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from vercel_sql.api.requests import fits_path
+from vercel_sql.catalog.rows import TableShape
+from vercel_sql.manifest import Method, Resource
+
 if TYPE_CHECKING:
     import pyarrow.compute as pc
 
 
 @dataclass(frozen=True)
 class Field:
-    """A column, by name; ``path`` leads into a struct."""
+    """A column; ``path`` leads into a struct."""
 
     name: str
     path: tuple[str, ...] = ()
@@ -107,8 +111,8 @@ class _Reader:
 def _metadata_entries(schema: pa.Schema) -> list[tuple[str, str]]:
     """The schema's metadata in order, repeated keys included.
 
-    ``schema.metadata`` is a dict and so keeps only the last of each; the printed form has them
-    all, one a line. Constants are not in there, so no value can break the lines.
+    ``schema.metadata`` is a dict that keeps only the last of each; the printed form has them all,
+    one per line. Constants are not in there, so no value can break the lines.
     """
     printed = schema.to_string(truncate_metadata=False, show_schema_metadata=True)
     lines = printed.partition("-- schema metadata --\n")[2].splitlines()
@@ -126,15 +130,7 @@ def fields_of(node: Node) -> set[str]:
 
 
 def candidates(node: Node | None, column: str) -> Candidates:
-    """The values that a text column can have in a row for which the predicate is true.
-
-    Args:
-        node: the predicate.
-        column: the column's name.
-
-    Returns:
-        A finite set, perhaps empty, or None where any value is possible.
-    """
+    """The values that a text column can have in a row for which the predicate is true."""
     if not isinstance(node, Call):
         return None
     rule = _RULES.get(node.function)
@@ -217,3 +213,65 @@ _RULES: dict[str, Callable[[Call, str], Candidates]] = {
     "is_in": _is_in,
     "if_else": _if_else,
 }
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """One row to get.
+
+    Attributes:
+        value: the key that is asked for.
+        is_self: the value is the word for the calling credential's own row.
+    """
+
+    value: str
+    is_self: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a scan gets its rows.
+
+    Attributes:
+        getter: the method of the lookups.
+        lookups: the rows to get one by one, perhaps none; None where all are listed.
+        lister: the method that lists.
+    """
+
+    getter: Method | None
+    lookups: list[Lookup] | None
+    lister: Method | None
+
+
+def choose_route(shape: TableShape, predicate: Node | None) -> Route:
+    """The cheapest way to a set of rows that holds every row for which the predicate is true."""
+    resource = shape.resource
+    lookups = None
+    if resource.getter is not None and predicate is not None:
+        lookups = _lookups(shape, resource, predicate)
+    return Route(resource.getter, lookups, resource.lister)
+
+
+def _lookups(shape: TableShape, resource: Resource, predicate: Node) -> list[Lookup] | None:
+    reference = resource.self_reference
+    if reference is not None:
+        asked = candidates(predicate, shape.qualified(reference.column))
+        if asked == frozenset([reference.value]):
+            return [Lookup(reference.value, True)]
+    keys = _pinned_keys(shape, resource, predicate)
+    if keys is None:
+        return None
+    if resource.lister is not None and len(keys) > resource.lookup_limit:
+        return None
+    # The API would take the word itself for a key, and answer with another row.
+    word = reference.value if reference else ""
+    if word in keys or not all(map(fits_path, keys)):
+        return None
+    return [Lookup(key) for key in sorted(keys)]
+
+
+def _pinned_keys(shape: TableShape, resource: Resource, predicate: Node) -> Candidates:
+    """The keys that are possible at all; without the own row's word, both columns are equal."""
+    sets = [candidates(predicate, shape.qualified(name)) for name in resource.key_columns]
+    finite = [found for found in sets if found is not None]
+    return frozenset.intersection(*finite) if finite else None

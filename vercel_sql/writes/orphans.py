@@ -1,11 +1,11 @@
 """Rows that creates without an answer may have made, so that their secrets are lost.
 
-A create is never sent again. What proves that a row is its own is a random mark at the end of the
-new row's name: it has 80 random bits and is drawn for one create, which is sent once. It is in the
-journal before the request goes out, and nobody else is told of it. So a row that ends with it was
+A create is never sent again. A random mark at the end of the new row's name proves that the row is
+its own: it has 80 random bits and is drawn for one create, which is sent once. It is in the
+journal before the request goes out, and told to nobody else. So a row whose name ends with it was
 made by that create, or by somebody who copied the name of that very row. Where two rows have it,
-none is proven; and a rotation of ours does not carry marks over. (A copy whose original is gone
-can't be told from it.)
+neither is proven; and our rotation does not carry marks over. (A copy whose original is gone can't
+be told from it.)
 
 Name, time and account prove nothing: another machine may make a row of the same name at any time.
 """
@@ -20,33 +20,32 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from vercel_sql.api import CancelScope, Client, Request, build_request, walk
+from vercel_sql.api import CancelScope, Client, Request, build_request
 from vercel_sql.api.proofs import is_alike
 from vercel_sql.api.server_clock import ServerClock, boot_id, steady_ms
+from vercel_sql.catalog.ddl import literal
+from vercel_sql.catalog.pages import listed_fields
+from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import Error, NotSupportedError, TransportError, UnknownOutcomeError
 from vercel_sql.ledger.journal import PendingCreate, now_ms
 from vercel_sql.ledger.journal_files import CreateHistory, Intent
-from vercel_sql.manifest import Method, Resource, Trace
-from vercel_sql.tables.calls import refuse_own_key
-from vercel_sql.tables.catalog import literal
-from vercel_sql.tables.deleting import delete_row
-from vercel_sql.tables.keeping import OnOrphan
-from vercel_sql.tables.pages import field_reader, page_reader
-from vercel_sql.tables.shape import TableShape
+from vercel_sql.manifest import Method, RecoveryLookup, Resource
+from vercel_sql.writes.deletes import delete_row, refuse_own_key
+from vercel_sql.writes.policy import OnOrphan
 
-# How many seconds the account may be searched, and then may a row be revoked, each.
+# How many seconds the account may be searched, and again as many for revoking a row.
 SEARCH_SECONDS = 10.0
-# By so many milliseconds a row may seem older than the create that made it: the server's `Date`
-# and its rows may be told by machines of its own whose clocks differ.
+# How many milliseconds older than its create a row may seem: the server's `Date` and the times of
+# its rows may come from machines whose clocks differ.
 _SLACK_MS = 60_000
-_NO_KEY = "(unreadable"  # what is told in place of a key begins so
+_NO_KEY = "(unreadable"  # the text in place of a key begins so
 _MARK_BITS = 80
 _MARK = re.compile(rf" ~[a-z2-7]{{{_MARK_BITS // 5}}}$")
 _LATER = "Run vercel-sql recover before you repeat the statement: it tells the outcome"
 
 
 class _Unread:
-    """What stands in place of a value that can't be read."""
+    """Stands in place of a value that can't be read."""
 
     def __str__(self) -> str:
         return "(unreadable)"
@@ -61,8 +60,8 @@ class Row:
 
     Attributes:
         key: its key.
-        made_at: when it was made, in milliseconds since the epoch by the server's clock; 0 where
-            that can't be told.
+        made_at: when it was made, in milliseconds since the epoch by the server's clock; 0 if
+            unknown.
         values: the columns that a create chooses; one that can't be read may be anything.
         is_gone: whether it counts as deleted, though it is still listed.
     """
@@ -78,13 +77,13 @@ class Row:
 
 @dataclass(frozen=True)
 class _Search:
-    """What was found out about a create.
+    """The result of a search for the row of a create.
 
     Attributes:
         rows: those that it may have made.
         is_proven: whether it surely made them.
         since: no row that was made before is its own (ms since the epoch, by the server's clock).
-        server_at: the server's time when this was found out (ms since the epoch).
+        server_at: the server's time of the search (ms since the epoch).
     """
 
     rows: Sequence[Row]
@@ -95,17 +94,17 @@ class _Search:
 
 def marked(request: Request) -> tuple[Request, str | None]:
     """A create with a mark of its own, and the mark; as it is where its method takes none."""
-    trace = request.method.trace
-    value = None if trace is None or trace.mark is None else request.argument(trace.mark)
-    if trace is None or trace.mark is None or not isinstance(value, str):
+    name = None if request.method.trace is None else request.method.trace.mark
+    value = None if name is None else request.argument(name)
+    if name is None or not isinstance(value, str):
         return request, None
     drawn = base64.b32encode(secrets.token_bytes(_MARK_BITS // 8)).decode("ascii").lower()
     mark = f" ~{drawn}"
-    parameter = request.method.parameter(trace.mark)
+    parameter = request.method.parameter(name)
     assert parameter is not None  # noqa: S101 - the manifest's check
     key, new = parameter.key, f"{unmarked(value)}{mark}"
     if parameter.location == "query":
-        query = tuple((name, new if name == key else text) for name, text in request.query)
+        query = tuple((each, new if each == key else text) for each, text in request.query)
         return replace(request, query=query), mark
     return replace(request, body={**(request.body or {}), key: new}), mark
 
@@ -115,8 +114,8 @@ def unmarked(value: str) -> str:
     return _MARK.sub("", value)
 
 
-def without_mark(trace: Trace | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A creator's arguments without a mark: the row that they were read from keeps it alone."""
+def without_mark(trace: RecoveryLookup | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A creator's arguments without a mark: only the row that they were read from has it."""
     name = None if trace is None else trace.mark
     return {
         key: unmarked(value) if key == name and isinstance(value, str) else value
@@ -131,7 +130,7 @@ def explained(
     error: Error,
     on_orphan: OnOrphan,
 ) -> Error:
-    """The error of a write, which says what it may have made where nobody knows."""
+    """The error of a write; if its outcome is unknown, with the rows that it may have made."""
     outcome = None if create is None else create.outcome
     if create is None or outcome is None or outcome.state != "unknown":
         return error
@@ -151,7 +150,7 @@ def explained(
     except (Error, OSError) as failure:
         reason = f"The account could not be searched for it: {failure}"
         return UnknownOutcomeError(f"{text}. {reason}. {_LATER}", cause=error)
-    return _told(client, resource, create, search, error, text, on_orphan)
+    return _reported(client, resource, create, search, error, text, on_orphan)
 
 
 def secretless(
@@ -163,14 +162,14 @@ def secretless(
     *,
     made: Row,
 ) -> Error:
-    """The error of a write that was carried out, and whose answer names the row but no secret."""
+    """The error of a write that was carried out and whose answer has the row but no secret."""
     if create is None:
         return error
     # Without a secret it may be the answer to anybody's question about a row of that name; but
     # what it repeats of the request was checked, and so was a mark.
     is_known = made.key in create.journal.known_keys() or made.key in create.intent.there
     search = _Search([made], is_proven=create.intent.mark is not None and not is_known)
-    return _told(client, resource, create, search, error, str(error), on_orphan)
+    return _reported(client, resource, create, search, error, str(error), on_orphan)
 
 
 def _searched(client: Client, resource: Resource, method: Method, create: PendingCreate) -> _Search:
@@ -183,12 +182,12 @@ def _searched(client: Client, resource: Resource, method: Method, create: Pendin
         found = [row for row in proven(rows, intent) if not row.is_gone]
         # Somebody may have copied the name, mark and all.
         return _Search(found, is_proven=len(found) == 1, since=since, server_at=server_at)
-    # The journal is read after the listing: who made a row of it has noted its answer before.
+    # The journal is read after the listing: whoever made a row of it has noted its answer before.
     found = candidates(rows, intent, since, create.journal.known_keys())
     return _Search(found, is_proven=False, since=since, server_at=server_at)
 
 
-def _told(
+def _reported(
     client: Client,
     resource: Resource,
     create: PendingCreate,
@@ -197,7 +196,7 @@ def _told(
     text: str,
     on_orphan: OnOrphan,
 ) -> UnknownOutcomeError:
-    """The error that names what was found; where it was asked for and is proven, it is revoked."""
+    """The error that names what was found, which is revoked if that was asked for and is proven."""
     keys = [row.key for row in search.rows]
     reason = client.redactor.mask(str(error))
     create.unknown(reason, keys, since=search.since, server_at=search.server_at)
@@ -221,7 +220,7 @@ def _told(
 
 
 def _revoked(client: Client, resource: Resource, keys: Sequence[str]) -> str:
-    """Revokes rows; gives what hindered it, or nothing."""
+    """Revokes rows; returns what prevented it, or nothing."""
     try:
         with client.apart(CancelScope(SEARCH_SECONDS)):
             for key in keys:
@@ -258,27 +257,26 @@ def deletion(client: Client, resource: Resource, key: str) -> str:
     return f"DELETE FROM {table} WHERE {resource.key} = {literal(key)}"
 
 
-def listed(client: Client, resource: Resource, trace: Trace) -> list[Row]:
+def listed(client: Client, resource: Resource, trace: RecoveryLookup) -> list[Row]:
     """All rows of a resource, as far as creates can be found by them."""
     lister, shape = resource.lister, TableShape(resource)
     assert lister is not None  # noqa: S101 - the manifest has one wherever there is a trace
     gone = [] if resource.gone is None else [resource.gone]
     names = list(dict.fromkeys([resource.key, trace.since, *trace.matches, *gone]))
-    read = field_reader(shape, lister, [shape.resource_column(name) for name in names])
+    columns = [shape.resource_column(name) for name in names]
     rows: list[Row] = []
-    for page, fresh in walk(client, lister, {}, page_reader(shape, lister)):
-        fields = read(page)
+    for keys, fields in listed_fields(client, shape, lister, {}, columns):
         client.doubts.tell(fields.doubts)
-        columns = {name: fields.arrays[name].to_pylist() for name in names}
-        for position in range(fields.count) if fresh is None else fresh:
-            values = {name: column[position] for name, column in columns.items()}
+        table = {name: fields.arrays[name].to_pylist() for name in names}
+        for position, key in enumerate(keys):
+            values = {name: column[position] for name, column in table.items()}
             in_doubt = None if fields.in_doubt is None else fields.in_doubt[position].as_py()
             values |= dict.fromkeys(in_doubt or (), _UNREAD)
-            rows.append(_row(resource, trace, values, page.keys[position]))
+            rows.append(_row(resource, trace, values, key))
     return rows
 
 
-def _row(resource: Resource, trace: Trace, values: dict[str, Any], stand_in: str) -> Row:
+def _row(resource: Resource, trace: RecoveryLookup, values: dict[str, Any], stand_in: str) -> Row:
     key, made_at = values[resource.key], values[trace.since]
     if key is _UNREAD:
         key = f"{_NO_KEY} {resource.key}, {stand_in[1:]})"
@@ -303,7 +301,7 @@ def candidates(
 ) -> list[Row]:
     """The rows that a create may have made, as may anybody else.
 
-    Nothing is found where the intent does not say what its row is like. None of its rows was made
+    Nothing is found if the intent does not say what its row is like. None of its rows was made
     before ``since`` (from `earliest`), or has a key that other creates are ``known`` to have made.
     """
     if not intent.values:
@@ -329,9 +327,8 @@ def _is_alike(asked: Any, shown: Any) -> bool:
 def earliest(create: CreateHistory, clock: ServerClock) -> int | None:
     """The time at the server (ms since the epoch) before which no row of a create was made.
 
-    The server tells it, by a `Date` from before the create, or by one from now and how long ago
-    the create was. No moment of this machine's clock is compared with it. None where neither is
-    known.
+    It is known from a `Date` from before the create, or from one from now and how long ago the
+    create was; None if neither is known. This machine's clock isn't compared with it.
     """
     told = [each.since for each in create.unknowns if each.since is not None]
     if create.intent.server_at is not None:
@@ -343,9 +340,9 @@ def earliest(create: CreateHistory, clock: ServerClock) -> int | None:
 
 
 def elapsed_ms(intent: Intent) -> int | None:
-    """How long ago a create began, in milliseconds; None where this machine can't tell.
+    """How long ago a create began, in milliseconds; None if this machine can't tell.
 
-    Two of its clocks have to agree about it: one that may be set, and one that may not.
+    Two of its clocks have to agree: one that can be set, and one that can't.
     """
     if intent.steady_at is None or intent.boot is None or intent.boot != boot_id():
         return None

@@ -1,8 +1,8 @@
-"""Methods as native functions of DuckDB, for connections that our statements do not reach.
+"""Methods as native DuckDB functions, for connections that our statements do not reach.
 
-DuckDB may call a function more often than the statement says, or not at all. A function that
-changes something therefore takes a ``request_id``: a second call with the same one gives the
-first answer and sends nothing. Such functions are there only where they were asked for.
+DuckDB may call a function more often than the statement says, or not at all. So a function that
+changes something takes a ``request_id``: a second call with the same one returns the first answer
+and sends nothing. Such functions exist only if they were asked for.
 """
 
 from __future__ import annotations
@@ -18,42 +18,40 @@ import duckdb
 
 from vercel_sql.api import Client, build_request, check_arguments, encode_json
 from vercel_sql.api.causes import caused_by
+from vercel_sql.catalog.ddl import EXACTLY, quoted
+from vercel_sql.catalog.sources import Source, Sources
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.manifest import Method, Resource, Service
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import EXACTLY, quoted
-from vercel_sql.tables.keeping import Keeping
-from vercel_sql.tables.memo import Memo
-from vercel_sql.tables.source import Source, Sources
-from vercel_sql.tables.spelling import FUNCTION
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.policy import FUNCTION, WritePolicy
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _CALLER, _STATEMENT, _SESSION = "__caller", "__statement", "__session"
 CURRENT_STATEMENT = "concat(txid_current(), '/', current_query_id())"
-"""SQL that tells a statement of DuckDB's from all others of the database.
+"""SQL that tells a DuckDB statement from all others of the database.
 
 The second number alone does that, within a transaction too, but a prepared statement that is
 executed again would have that of its first execution. The first makes DuckDB plan it anew.
 """
 
-
 _left_behind: list[Callable[..., Any]] = []
-"""Functions that DuckDB may still call, and that nobody can take out any more."""
+"""Functions that DuckDB may still call, and that nobody can remove any more."""
 
 
 class Functions:
     """The native functions of one catalog.
 
     Args:
-        con: the connection that they are registered on; only it can take them out.
+        con: the connection that they are registered on; only it can remove them.
         catalog: the name of the catalog.
         sources: what makes the calls, for each connection that shares the catalog.
-        keeping: where secrets go; with a file for them, the functions that change something are
+        policy: where secrets go; with a file for them, the functions that change something are
             made too.
-        memo: what each request id gave.
-        allowances: how many writes each statement may send.
+        idempotency: what each request id returned.
+        budgets: how many writes each statement may send.
         caller: SQL that says who calls, where callers must not be given each other's secrets.
     """
 
@@ -62,19 +60,19 @@ class Functions:
         con: duckdb.DuckDBPyConnection,
         catalog: str,
         sources: Sources,
-        keeping: Keeping,
-        memo: Memo,
-        allowances: Allowances,
+        policy: WritePolicy,
+        idempotency: Idempotency,
+        budgets: WriteBudgets,
         caller: str | None = None,
     ) -> None:
-        # DuckDB holds the functions, and these must not hold it: Python could not clear them away.
+        # DuckDB holds the functions. These must not hold it, or Python could not free them.
         self._ref = weakref.ref(con)
         self._caller = caller or "NULL"
         self._catalog = catalog
         self._sources = sources
-        self._keeping = keeping
-        self._memo = memo
-        self._allowances = allowances
+        self._policy = policy
+        self._idempotency = idempotency
+        self._budgets = budgets
         self._registered: dict[str, Callable[..., Any]] = {}
 
     @cached_property
@@ -84,13 +82,13 @@ class Functions:
         return f"{quoted(self._register(name, current, [], 'VARCHAR'))}()"
 
     def create(self, service: Service) -> list[str]:
-        """Makes the functions of a service; gives the statements that make its macros."""
+        """Makes the functions of a service; returns the statements that make its macros."""
         macros = []
         for resource in service.resources.values():
             for method in resource.methods.values():
                 if method.reads:
                     macros.append(self._read_macro(resource, method))
-                elif self._keeping.secrets_file is not None:
+                elif self._policy.secrets_file is not None:
                     macros.append(self._scalar_macro(resource, method, writes=True))
         return macros
 
@@ -102,11 +100,11 @@ class Functions:
         return con
 
     def come_to(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Makes what is made from now on, on another connection of the database."""
+        """Registers functions on another connection of the database from now on."""
         self._ref = weakref.ref(con)
 
     def remove(self) -> None:
-        """Takes the Python functions out of the connection."""
+        """Removes the Python functions from the connection."""
         for name, function in self._registered.items():
             try:
                 self._con.remove_function(name)
@@ -118,9 +116,9 @@ class Functions:
     def _register(
         self, name: str, function: Callable[..., Any], types: list[str], gives: str, **options: Any
     ) -> str:
-        """Makes a function known to DuckDB; gives its name, which may have been taken.
+        """Registers a function; returns its name, which differs if the name was taken.
 
-        DuckDB lets go of a function when the connection that it was registered on is closed, and
+        DuckDB releases a function when the connection that it was registered on is closed, and
         the process crashes when another connection of the database calls it then: so it is held.
         """
         try:
@@ -148,14 +146,14 @@ class Functions:
         return f"CREATE MACRO {name}({', '.join(parameters)}) AS TABLE {query}"
 
     def _scalar_macro(self, resource: Resource, method: Method, *, writes: bool) -> str:
-        """Makes a Python function that gives a list of structs; the macro makes rows of it.
+        """Makes a Python function that returns a list of structs; the macro makes rows of it.
 
-        The function gives its error as a value, which the macro raises: what a Python function
-        raises, DuckDB shows with a traceback.
+        The function returns its error as a value, which the macro raises: DuckDB shows what a
+        Python function raises with a traceback.
         """
         from duckdb.func import FunctionNullHandling
 
-        from vercel_sql.tables.calls import result_columns
+        from vercel_sql.catalog.results import result_columns
 
         name = f"__{self._catalog}_{resource.service}_{resource.name}_{method.name}"
         columns = result_columns(resource, method)
@@ -179,7 +177,7 @@ class Functions:
             f"r.{quoted(c.name)}{'::JSON' if c.type == 'JSON' else ''} AS {quoted(c.name)}"
             for c in columns
         )
-        # The inner unnest keeps DuckDB from calling once for each mention of the outcome.
+        # The inner unnest keeps DuckDB from calling once per mention of the outcome.
         outcome = f"SELECT unnest([{call_text}]) AS outcome"
         rows = "CASE WHEN outcome.error IS NULL THEN outcome.rows ELSE error(outcome.error) END"
         query = f"SELECT {shown} FROM (SELECT unnest({rows}) AS r FROM ({outcome}))"
@@ -188,7 +186,7 @@ class Functions:
     def _python_function(
         self, resource: Resource, method: Method, names: list[str], writes: bool
     ) -> Callable[..., dict[str, Any]]:
-        from vercel_sql.tables.calls import call
+        from vercel_sql.catalog.results import call
 
         def run(*values: Any) -> dict[str, Any]:
             given = dict(zip(names, values, strict=True))
@@ -214,56 +212,50 @@ class Functions:
     ) -> list[dict[str, Any]]:
         where = f"{resource.service}.{method.name}()"
         request_id, caller = given.pop("request_id"), given.pop(_CALLER)
-        allowance = self._allowances.of(given.pop(_STATEMENT))
+        budget = self._budgets.of(given.pop(_STATEMENT))
         if not request_id:
             raise ParameterError(f"{where}: request_id is missing; it makes a second call harmless")
-        # A macro passes NULL for what is left out, so none of them is one that somebody wrote.
+        # A macro passes NULL for what is left out, so no NULL is one that somebody wrote.
         there = {name: value for name, value in given.items() if value is not None}
         clock = source.client.clock(method.server)
         checked = check_arguments(method, there, where, clock)
         source.client.refuse_if_read_only(method)
 
         def send() -> pa.Table:
-            allowance.take(f"{self._catalog}.{where}", method.write_count)
+            budget.take(f"{self._catalog}.{where}", method.write_count)
             return self._send(source.client, resource, method, checked)
 
         fingerprint = _fingerprint(method, checked)
-        return _rows(self._memo.once(str(request_id), fingerprint, send, caller))
+        return _rows(self._idempotency.once(str(request_id), fingerprint, send, caller))
 
     def _send(
         self, client: Client, resource: Resource, method: Method, checked: Mapping[str, Any]
     ) -> pa.Table:
         if method.rotation is not None:
             return self._rotate(client, resource, method, checked)
-        from vercel_sql.tables.calls import refuse_own_key, result_columns
-        from vercel_sql.tables.writing import write_and_keep
+        from vercel_sql.catalog.results import result_columns
+        from vercel_sql.writes.creates import write_and_keep
+        from vercel_sql.writes.deletes import refuse_own_key
 
         if method is resource.remover:
             refuse_own_key(client, resource, [str(v) for v in checked.values()])
         client.create_results.settle()
-        written = write_and_keep(client, resource, build_request(method, checked), self._keeping)
+        written = write_and_keep(client, resource, build_request(method, checked), self._policy)
         # DuckDB takes exactly the declared columns, and cites the values where they differ.
         return written.select([column.name for column in result_columns(resource, method)])
 
     def _rotate(
         self, client: Client, resource: Resource, method: Method, checked: Mapping[str, Any]
     ) -> pa.Table:
-        from vercel_sql.tables.rotation import Rotation
+        from vercel_sql.writes.rotation import Rotation
 
-        where, table = (
-            f"{resource.service}.{method.name}()",
-            f"{self._catalog}.{resource.full_name}",
+        where = f"{resource.service}.{method.name}()"
+        table = f"{self._catalog}.{resource.full_name}"
+        options = {"where": where, "table": table}
+        rotation = Rotation(
+            client, resource, method, checked, self._policy, **options, syntax=FUNCTION
         )
-        return Rotation(
-            client,
-            resource,
-            method,
-            checked,
-            self._keeping,
-            where=where,
-            table=table,
-            spelling=FUNCTION,
-        ).run()
+        return rotation.run()
 
 
 def _fingerprint(method: Method, checked: Mapping[str, Any]) -> str:

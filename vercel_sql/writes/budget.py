@@ -1,4 +1,4 @@
-"""How many writes a statement may send, and how long they take: too many or too long is refused."""
+"""How many writes a statement may send, and how long rate limits make them wait."""
 
 from __future__ import annotations
 
@@ -13,23 +13,19 @@ from vercel_sql.api.windows import Forecast
 from vercel_sql.errors import TooManyWritesError, WaitTooLongError
 from vercel_sql.manifest import Method
 
-# Statements of DuckDB's that are remembered; those that run at the same time are far fewer.
+# DuckDB statements that are remembered; far fewer run at the same time.
 _REMEMBERED = 1024
 SETTING = "max_writes"
-"""What the limit is called in Python."""
+"""The name of the limit in Python."""
 _NOUNS = {"insert": "creation", "delete": "deletion"}
 
 
-class Allowance:
-    """What one statement may send; threads may share it.
-
-    Args:
-        most: how many writes it may send altogether; None allows any number.
-        setting: what people raise to allow more.
+class WriteBudget:
+    """How many writes one statement may send; threads may share it.
 
     Attributes:
-        most: the same.
-        taken: how many writes were allowed so far.
+        most: how many altogether; None allows any number.
+        taken: how many were allowed so far.
     """
 
     def __init__(self, most: int | None = None, setting: str = SETTING) -> None:
@@ -39,7 +35,7 @@ class Allowance:
         self._lock = threading.Lock()
 
     def take(self, what: str, count: int) -> None:
-        """Takes so many writes out of what is allowed, or none of them.
+        """Takes so many writes out of what is left, or none of them.
 
         Args:
             what: the statement in a few words, for the error.
@@ -76,8 +72,8 @@ class Allowance:
         )
 
 
-class Allowances:
-    """The allowances of DuckDB's own statements, which come one by one, a call of a function each.
+class WriteBudgets:
+    """The budgets of DuckDB's own statements, whose writes come one by one, a function call each.
 
     Args:
         most: how many writes each statement may send; None allows any number.
@@ -87,17 +83,13 @@ class Allowances:
     def __init__(self, most: int | None, setting: str = SETTING) -> None:
         self._most = most
         self._setting = setting
-        self._by_statement: OrderedDict[Hashable, Allowance] = OrderedDict()
+        self._by_statement: OrderedDict[Hashable, WriteBudget] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, statement: Hashable) -> Allowance:
-        """The allowance of one statement.
-
-        Args:
-            statement: what tells it from all others.
-        """
+    def of(self, statement: Hashable) -> WriteBudget:
+        """The budget of one statement, given what tells it from all others."""
         with self._lock:
-            found = self._by_statement.setdefault(statement, Allowance(self._most, self._setting))
+            found = self._by_statement.setdefault(statement, WriteBudget(self._most, self._setting))
             self._by_statement.move_to_end(statement)
             while len(self._by_statement) > _REMEMBERED:
                 self._by_statement.popitem(last=False)
@@ -119,13 +111,7 @@ class Pace:
 
     @classmethod
     def of(cls, client: Client, methods: Sequence[Method], times: int = 1) -> Pace:
-        """The pace of a statement's writes; reads are not counted.
-
-        Args:
-            client: sends them.
-            methods: what is called, once for each request.
-            times: how often all of that is.
-        """
+        """The pace of calling methods, once each, so many times; reads are not counted."""
         writes = {each.name: each for each in methods if not each.reads}
         counts = Counter(each.name for each in methods for _ in range(times))
         found = [
@@ -149,12 +135,7 @@ class Pace:
         )
 
     def refusal(self, what: str, max_wait: float | None) -> WaitTooLongError | None:
-        """The error where they surely wait too long; None where they do not.
-
-        Args:
-            what: the statement in a few words, for the error.
-            max_wait: how many seconds it may wait; None does not limit it.
-        """
+        """The error if they surely wait longer than so many seconds; None does not limit them."""
         wait = sum(each.wait for *_, each in self.forecasts)
         if max_wait is None or wait <= max_wait:
             return None
