@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from vercel_sql.api.answers import Answer, Origin
@@ -24,11 +25,13 @@ from vercel_sql.api.requests import Request
 from vercel_sql.api.server_clock import ServerClock, server_clocks
 from vercel_sql.api.transport import base_url
 from vercel_sql.api.windows import RateBudgets, rate_budgets
-from vercel_sql.auth.credentials import Credential
 from vercel_sql.errors import ReadOnlyError
 from vercel_sql.ledger.audit_log import AuditLog, Auditor
 from vercel_sql.ledger.journal import CreateResults, JournalHandle, release_all
 from vercel_sql.manifest import Method, Provider
+
+if TYPE_CHECKING:
+    from vercel_sql.auth.credentials import Credential
 
 # How many credentials' budgets a client keeps: its own, and those that requests bring along.
 _MOST_BUDGETS = 8
