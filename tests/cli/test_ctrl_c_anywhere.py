@@ -47,18 +47,24 @@ def ended(module, then="interrupt()", arguments=("-c", "SELECT 42"), **more):
     [
         "vercel_sql.cli.commands",
         "argparse",
-        "numpy",
-        "numpy._core._multiarray_umath",
         "duckdb",
-        "pyarrow.lib",
         "vercel_sql.connection",
-        "httpx",
         "vercel_sql.cli.runner",
     ],
 )
 def test_while_a_module_is_imported(module):
     run = ended(module)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "vercel-sql: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "module", ["numpy", "numpy._core._multiarray_umath", "pyarrow.lib", "httpx"]
+)
+def test_while_a_statement_imports_a_module(module):
+    listing = ("-c", "FROM vercel.authentication.user_tokens")
+    run = ended(module, arguments=listing, VERCEL_TOKEN="vcp_none", VERCEL_API_URL="http://[::1]:1")
+    assert (run.returncode, run.stdout) == (130, "")
+    assert run.stderr.replace("in the statement at 1:1: ", "") == "vercel-sql: interrupted\n"
 
 
 @pytest.mark.parametrize(

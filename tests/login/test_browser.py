@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 import pytest
 from joserfc.jwk import RSAKey
 
-from vercel_sql.cli import login as login_command
-
 from .conftest import fetch, mode, query_of, with_query
 
 
@@ -116,7 +114,7 @@ def test_without_a_port_the_callback_is_always_the_same(account):
     ended = account.run("login", "--help")
     assert "8743" in ended.out
     (callback,) = account.sim.oauth.clients.public.redirect_uris
-    assert callback == f"http://127.0.0.1:{login_command._PORT}/callback"
+    assert callback == "http://127.0.0.1:8743/callback"
 
 
 @pytest.mark.parametrize("prompt", ["consent", "login"])

@@ -15,22 +15,18 @@ if TYPE_CHECKING:
     from vercel_sql import Connection
     from vercel_sql.api import Client
 
-_OPTIONS = {
-    **{name: name for name in ("api_url", "oauth_url", "marketplace_url", "database")},
-    **{name: name for name in ("token_file", "read_only", "on_orphan", "mark_names", "audit_log")},
-    **{name: name for name in ("expect_rows", "max_writes", "parallel_deletes", "timeout")},
-    **{name: name for name in ("max_wait", "request_timeout", "strict")},
-    "secrets_file": "save_secrets",
-}
-"""The parameters of `connect`, and the options that give them."""
-
 
 def opened(arguments: argparse.Namespace, token: str | None = None, **more: Any) -> Connection:
-    """The connection that the options ask for; a token comes before them, and so does `more`."""
+    """The connection that the options ask for; a token comes before them, and so does `more`.
+
+    Options are called as the parameters of `connect`.
+    """
+    from inspect import signature
+
     from vercel_sql import connect
 
-    given = vars(arguments)
-    options = {name: given[option] for name, option in _OPTIONS.items() if option in given}
+    known = signature(connect).parameters.keys() - {"token"}
+    options = {name: value for name, value in vars(arguments).items() if name in known}
     return connect(token, **(options | more))
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from vercel_sql._version import __version__
 from vercel_sql.cli.reports import BINARY, SUFFIXES
@@ -107,17 +106,12 @@ def _add_guards(parser: argparse.ArgumentParser) -> None:
     _add_timeout(parser)
     add(
         "--save-secrets",
+        dest="secrets_file",
         metavar="FILE",
         help="append every secret that is shown once to a file of mode 0600, before it is shown",
     )
     _add_on_orphan(parser)
     add("--read-only", action="store_true", help="refuse everything that changes something")
-
-
-def _guard_defaults() -> dict[str, Any]:
-    parser = argparse.ArgumentParser()
-    _add_guards(parser)
-    return vars(parser.parse_args([]))
 
 
 def _add_on_orphan(parser: argparse.ArgumentParser) -> None:
@@ -350,6 +344,7 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--save-secrets",
+        dest="secrets_file",
         metavar="FILE",
         help="with --allow-writes: the file, of mode 0600, to which every secret that is shown "
         "once is appended before a client sees it",
@@ -418,7 +413,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     _add_timeout(parser)
     _add_connection(parser)
     # A report only reads.
-    parser.set_defaults(scripts=[], **{**_guard_defaults(), "read_only": True, "max_writes": 0})
+    parser.set_defaults(scripts=[], read_only=True, max_writes=0)
 
 
 def _query(parser: argparse.ArgumentParser) -> None:

@@ -32,9 +32,9 @@ _SIGNALS = tuple(
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Show three lines to paste into a DuckDB shell, then serve until a signal stops it."""
-    if arguments.allow_writes and not arguments.save_secrets:
+    if arguments.allow_writes and not arguments.secrets_file:
         parser.error("--allow-writes needs --save-secrets FILE: a new token is shown only once")
-    if arguments.save_secrets and not arguments.allow_writes:
+    if arguments.secrets_file and not arguments.allow_writes:
         parser.error("--save-secrets is for --allow-writes")
     from vercel_sql import files
 
@@ -119,7 +119,7 @@ def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
     client.credential.require("vercel-sql serve")
     settings = Settings(
         writes=arguments.allow_writes,
-        secrets_file=SecretsFile(arguments.save_secrets) if arguments.save_secrets else None,
+        secrets_file=SecretsFile(arguments.secrets_file) if arguments.secrets_file else None,
         on_orphan=arguments.on_orphan,
         mark_names=arguments.mark_names,
         max_writes=arguments.max_writes,

@@ -22,7 +22,7 @@ from vercel_sql.cli.history.target import CATALOG, Target, in_turn
 from vercel_sql.cli.terminal import counted, watched
 from vercel_sql.errors import DataError, Error, OperationalError
 from vercel_sql.interrupts import Interrupts
-from vercel_sql.manifest import Column, vercel
+from vercel_sql.manifest import vercel
 from vercel_sql.messages import complain, say
 from vercel_sql.progress import progress
 
@@ -75,37 +75,16 @@ class Listing:
     tokens: pa.Table
 
 
-@dataclass(frozen=True)
-class StoredColumn:
-    """A column of the live table as the history stores it.
-
-    Attributes:
-        name: its name in both tables.
-        type: its type in the history.
-        expression: its value, read from the live table.
-    """
-
-    name: str
-    type: str
-    expression: str
-
-    @property
-    def quoted(self) -> str:
-        """The name as an SQL identifier."""
-        return quoted(self.name)
-
-
-def stored_columns() -> list[StoredColumn]:
-    """The manifest's columns that the API's answer has."""
+def stored_columns() -> dict[str, tuple[str, str]]:
+    """The columns of the live table that the API returns: each one's type here, and its SQL."""
     resource = vercel().service("authentication").resources["user_tokens"]
-    return [_stored(column) for column in resource.columns if column.source in ("field", "rest")]
-
-
-def _stored(column: Column) -> StoredColumn:
-    name = quoted(column.name)
-    if column.type in _PLAIN:
-        return StoredColumn(column.name, column.type, name)
-    return StoredColumn(column.name, "VARCHAR", f"to_json({name})::VARCHAR")
+    return {
+        column.name: (column.type, quoted(column.name))
+        if column.type in _PLAIN
+        else ("VARCHAR", f"to_json({quoted(column.name)})::VARCHAR")
+        for column in resource.columns
+        if column.source in ("field", "rest")
+    }
 
 
 def check_target(target: Target) -> None:
@@ -139,7 +118,7 @@ def append(target: Target, listing: Listing) -> int:
 
 def prepare(con: duckdb.DuckDBPyConnection) -> None:
     """Create the tables, or add the columns of a newer manifest."""
-    stored = {column.name: column.type for column in stored_columns()}
+    stored = {name: kind for name, (kind, _) in stored_columns().items()}
     tables = {"runs": _RUNS, "tokens": {"run_id": "BIGINT", **stored, IS_CURRENT: "BOOLEAN"}}
     for table, columns in tables.items():
         declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
@@ -270,7 +249,9 @@ def read_listing(connection: Connection) -> Listing:
         if user["id"] is None:
             raise DataError("no snapshot was taken: the owner of the tokens can't be read")
         current = connection.execute(_CURRENT).arrow().column("id").to_pylist()
-        columns = ", ".join(f"{each.expression} AS {each.quoted}" for each in stored_columns())
+        columns = ", ".join(
+            f"{sql} AS {quoted(name)}" for name, (_, sql) in stored_columns().items()
+        )
         tokens = connection.execute(_TOKENS.format(columns=columns)).arrow()
     ids = tokens.column("id").to_pylist()
     is_current = pa.array([None if i is None else i in current for i in ids], pa.bool_())
