@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -14,12 +15,15 @@ from hypothesis import HealthCheck, settings
 import vercel_sql
 from vercel_sql.api import Client
 from vercel_sql.auth import Credential
+from vercel_sql.catalog.dataset import LiveTable
 from vercel_sql.manifest import vercel
 from vercel_sql.simulator import ReceivedRequest, Simulator
-from vercel_sql.tables.dataset import LiveTable
+
+from .scale import scaled
 
 settings.register_profile(
     "suite",
+    max_examples=scaled(25, 500),
     derandomize=True,  # the same examples everywhere, so that a failure is everybody's
     database=None,
     deadline=None,
@@ -51,11 +55,25 @@ def plain_environment(
         monkeypatch.delenv(name, raising=False)
 
 
+# A port that the system gives out again brings along what clients of an earlier test, not yet
+# collected, know of that server: that it takes no more requests for a minute, say.
+_recent_urls: deque[str] = deque(maxlen=1000)
+
+
 @pytest.fixture
 def simulate() -> Iterator[Callable[..., Simulator]]:
-    """Starts simulated accounts."""
+    """Starts simulated accounts, at addresses that no recent test used."""
     with ExitStack() as stack:
-        yield lambda *args, **options: stack.enter_context(Simulator(*args, **options))
+
+        def start(*args: Any, **options: Any) -> Simulator:
+            for _ in range(100):
+                started = stack.enter_context(Simulator(*args, **options))
+                if options.get("port") or started.url not in _recent_urls:
+                    break
+            _recent_urls.append(started.url)
+            return started
+
+        yield start
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ Use: ``python3 tests/run.py [--lowest] [pytest's options and files]``
 
 Needs nothing but Python and pip: for each version it makes a virtual environment beside the
 package, installs the package and what its tests need, and runs pytest there. The environments are
-kept, so that the next run is quick. With ``--lowest`` it runs a short selection instead, on the
-lowest version of each library that the package says it works with.
+kept, so that the next run is quick. Without options the versions run side by side, and tests that
+have nothing to do with DuckDB run on the first version only; with options, one after the other, and
+all of them. With ``--lowest`` it runs a short selection instead, on the lowest version of each
+library that the package says it works with.
 
 A run that takes far too long is ended: each process of pytest's writes where each of its threads
 stands, and the run has failed. Nothing that it started is left behind to hold its output open.
@@ -15,13 +17,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 import venv
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,8 +62,24 @@ SHORT = (
     "tests/tables/test_where_equivalence.py",
 )
 """What is run on the lowest versions: each library is used by one of these."""
+NO_DUCKDB = (
+    "chaos",
+    "connection/test_hostile_sizes.py",
+    "manifest",
+    "notebooks",
+    "simulator",
+    "windows",
+)
+"""The tests that DuckDB has no part in, or none that differs from version to version."""
+LITTLE_DUCKDB = ("api", "auth", "http", "ledger", "login", "redaction")
+"""The folders in which only some tests use it, as their text shows."""
+_USES_DUCKDB = re.compile(
+    r"\bduckdb\b|\bvercel_sql\.(connect|attach|cli)\b|\b(SELECT|INSERT|DELETE FROM|EXEC|FROM)\b"
+    r"|\b(db|con|connect|attached|authenticates)\b *[,():]"
+)
 LIMIT = 40 * 60
 """Seconds for the tests on one version."""
+_NEWS = ("Collecting ", "Downloading ", "Building ", "Installing ", "Successfully ", "Saved ")
 _LAST_WORDS = 20
 """Seconds for processes to write where they stand."""
 
@@ -68,26 +89,58 @@ def say(text: str) -> None:
     print(f"== {text}, {time.strftime('%H:%M:%S')} ==", flush=True)
 
 
-def environment(name: str, *installs: list[str]) -> Path:
-    """The binaries of a virtual environment with the package as it is now.
+def pip(folder: Path, *arguments: str) -> None:
+    """Runs pip in an environment and tells what it does; what is there already is no news."""
+    shown = [each.replace(str(ROOT), ".") for each in arguments]
+    say(f"{folder.name}: pip {' '.join(shown[:6])}{' …' * (len(shown) > 6)}")
+    quiet = ["--disable-pip-version-check", "--progress-bar", "off"]
+    python = str(binaries(folder) / "python")
+    command = [python, "-m", "pip", arguments[0], *quiet, *arguments[1:]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.lstrip().startswith(_NEWS):
+                print(f"   {line.strip()[:90]}", flush=True)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
 
-    Args:
-        name: the end of its folder's name.
-        installs: what is installed into it, one run of pip after the other.
-    """
+
+def binaries(folder: Path) -> Path:
+    """Where an environment has its commands."""
+    return folder / ("Scripts" if sys.platform == "win32" else "bin")
+
+
+def made(name: str) -> Path:
+    """A virtual environment."""
     folder = ROOT / f".venv-{name}"
     if not (folder / "pyvenv.cfg").exists():
         say(f"making {folder.name}")
         venv.create(folder, with_pip=True)
-    binaries = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    pip = [str(binaries / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
-    pip += ["--quiet", "--progress-bar", "off"]
-    # What is tested is the package as it is installed, its data files included.
-    for arguments in (*installs, ["--no-deps", "--force-reinstall", str(ROOT)]):
-        shown = [each.replace(str(ROOT), ".") for each in arguments]
-        say(f"{folder.name}: pip install {' '.join(shown[:6])}{' …' * (len(shown) > 6)}")
-        subprocess.run([*pip, *arguments], check=True)
-    return binaries
+    return folder
+
+
+@cache
+def wheel() -> str:
+    """The package as it is now: what is tested is what is installed, its data files included."""
+    target = ROOT / "build" / "wheel"
+    shutil.rmtree(target, ignore_errors=True)
+    folder = made(f"duckdb-{next(iter(DUCKDB)).removesuffix('.*')}")
+    pip(folder, "wheel", "--no-deps", "--wheel-dir", str(target), str(ROOT))
+    return str(next(target.glob("*.whl")))
+
+
+def environment(name: str, extras: str, *requirements: str) -> Path:
+    """The binaries of a virtual environment with the package and some requirements.
+
+    Args:
+        name: the end of its folder's name.
+        extras: the extras of the package, in brackets, or nothing.
+        requirements: what else is installed into it.
+    """
+    folder = made(name)
+    pip(folder, "install", wheel() + extras, *requirements)
+    pip(folder, "install", "--no-deps", "--force-reinstall", wheel())
+    return binaries(folder)
 
 
 def lowest() -> list[str]:
@@ -101,46 +154,94 @@ def lowest() -> list[str]:
     ]
 
 
-def run(command: list[str]) -> int:
-    """Runs pytest in a session of its own and gives its exit code; 124 where it took too long."""
-    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as process:
-        try:
-            return process.wait(LIMIT)
-        except KeyboardInterrupt:
-            _tell_all(process, "SIGINT")
-            return process.wait(_LAST_WORDS)
-        except subprocess.TimeoutExpired:
-            print(f"\nthe tests took more than {LIMIT} s: this is where they stand", flush=True)
-            _tell_all(process, "SIGABRT")
-            time.sleep(_LAST_WORDS)
-            return 124
-        finally:
-            _tell_all(process, "SIGKILL")
+def only_once() -> list[str]:
+    """The tests that run on the first version only."""
+    folders = [path for name in NO_DUCKDB if (path := ROOT / "tests" / name).exists()]
+    found = (file for name in LITTLE_DUCKDB for file in ROOT.glob(f"tests/{name}/**/test_*.py"))
+    files = [file for file in found if not _USES_DUCKDB.search(file.read_text("utf-8"))]
+    return sorted(str(path.relative_to(ROOT)) for path in (*folders, *files))
 
 
-def _tell_all(process: subprocess.Popen[bytes], name: str) -> None:
-    """Sends a signal to a session's processes, or to its first one, where that is all there is."""
-    if not hasattr(os, "killpg"):
-        process.kill()
-        return
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, getattr(signal, name))
+def run(commands: dict[str, list[str]]) -> int:
+    """Runs pytest side by side, each in a session of its own.
+
+    Args:
+        commands: what to run, by what each line of its output begins with; one without such a label
+            has the terminal for itself.
+
+    Returns:
+        The first exit code that is not 0; 124 where they took too long.
+    """
+    processes, readers = [], []
+    for label, command in commands.items():
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if label else {}
+        process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes)
+        processes.append(process)
+        if label:
+            readers.append(threading.Thread(target=_labelled, args=(process, label), daemon=True))
+            readers[-1].start()
+    end = time.monotonic() + LIMIT
+    try:
+        codes = [process.wait(max(end - time.monotonic(), 0)) for process in processes]
+    except KeyboardInterrupt:
+        _tell_all(processes, "SIGINT")
+        codes = [process.wait(_LAST_WORDS) for process in processes]
+    except subprocess.TimeoutExpired:
+        print(f"\nthe tests took more than {LIMIT} s: this is where they stand", flush=True)
+        _tell_all(processes, "SIGABRT")
+        time.sleep(_LAST_WORDS)
+        codes = [124]
+    finally:
+        _tell_all(processes, "SIGKILL")
+    for reader in readers:
+        reader.join(_LAST_WORDS)
+    return next(filter(None, codes), 0)
+
+
+def _labelled(process: subprocess.Popen[bytes], label: str) -> None:
+    """Prints what a process writes, line by line."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(label + line.decode(errors="replace").rstrip(), flush=True)
+
+
+def _tell_all(processes: list[subprocess.Popen[bytes]], name: str) -> None:
+    """Sends a signal to the sessions' processes, or to their first ones, where that is all."""
+    for process in processes:
+        if not hasattr(os, "killpg"):
+            process.kill()
+            continue
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, getattr(signal, name))
 
 
 def main(options: list[str]) -> int:
     """Runs the tests on each version and gives the first exit code that is not 0."""
     if options and options[0] == "--lowest":
-        binaries = environment("lowest", [*lowest(), str(ROOT)])
+        where = environment("lowest", "", *lowest())
         say("a selection of the tests on the lowest versions")
-        return run([str(binaries / "pytest"), "-n", "2", *options[1:], *SHORT])
-    worst = 0
+        return run({"": [str(where / "pytest"), "-n", "2", *options[1:], *SHORT]})
+    commands = {}
     for version, extras in DUCKDB.items():
-        name = f"duckdb-{version.removesuffix('.*')}"
-        binaries = environment(name, [f"{ROOT}[{extras}]", f"duckdb=={version}"])
-        say(f"the tests on DuckDB {version}")
-        command = [str(binaries / "pytest"), "-n", "2", "--dist", "worksteal", *options]
-        worst = run(command) or worst
+        name = version.removesuffix(".*")
+        where = environment(f"duckdb-{name}", f"[{extras}]", f"duckdb=={version}")
+        commands[name] = [str(where / "pytest"), "-n", "2", "--dist", "worksteal", *options]
+    if not options:
+        return run(side_by_side(commands))
+    worst = 0
+    for name, command in commands.items():
+        say(f"the tests on DuckDB {name}")
+        worst = run({"": command}) or worst
     return worst
+
+
+def side_by_side(commands: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The commands by their labels; what DuckDB has no part in runs in the first one only."""
+    others = list(commands.values())[1:]
+    for command in others:
+        command += [f"--ignore={file}" for file in only_once()]
+    say(f"the tests on DuckDB {' and '.join(commands)}")
+    return {f"{name:>6} | ": command for name, command in commands.items()}
 
 
 if __name__ == "__main__":

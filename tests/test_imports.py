@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from vercel_sql.cli.commands import COMMANDS
 from vercel_sql.simulator import Simulator
 
 LIBRARIES = ("duckdb", "httpx", "numpy", "pandas", "pyarrow", "sqlglot", "trio")
@@ -35,9 +36,14 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], set[str]]:
     return run
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["recover", "--help"]])
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"]])
 def test_help_needs_no_library(imported, arguments):
     assert imported(COMMAND.format(arguments)) == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_needs_no_library(imported, command):
+    assert imported(COMMAND.format([command, "--help"])) == set()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
-"""Every example in the README runs, as it stands there."""
+"""Every example in the README and in docs/ runs, as it stands there."""
 
 from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -20,22 +22,20 @@ from vercel_sql.simulator import Simulator
 from .absent_tools import without_tools
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of a language, in order."""
-    found: list[str] = []
-    lines = iter(README.splitlines())
-    for line in lines:
-        if line == f"```{language}":
-            block = []
-            for inner in lines:
-                if inner == "```":
-                    break
-                block.append(inner)
-            found.append("\n".join(block))
-    return found
+def blocks(language: str, pages: list[Path] = PAGES) -> list[str]:
+    """The fenced blocks of a language, in order, each once."""
+    found: dict[str, None] = {}
+    for page in pages:
+        lines = iter(page.read_text("utf-8").splitlines())
+        for line in lines:
+            if line == f"```{language}":
+                found["\n".join(iter(lines.__next__, "```"))] = None
+    return list(found)
 
 
 @pytest.fixture
@@ -121,15 +121,18 @@ def test_python(
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(source, "README.md", "exec"), {"given": installed(account, "integration")})
+    exec(compile(source, "an example", "exec"), {"given": installed(account, "integration")})
     assert capsys.readouterr().out
 
 
 def commands() -> list[list[str]]:
-    """The words of each `vercel-sql` command, without comments and redirections."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    found = [shlex.split(line, comments=True) for line in lines if line.startswith("vercel-sql")]
-    return [words[1 : words.index(">") if ">" in words else None] for words in found]
+    """The words of each `vercel-sql` command, without comments and redirections; each once."""
+    found: dict[tuple[str, ...], None] = {}
+    for line in (line for block in blocks("sh") for line in block.splitlines()):
+        words = shlex.split(line.removeprefix("uvx "), comments=True)
+        if words[:1] == ["vercel-sql"]:
+            found[tuple(words[1 : words.index(">") if ">" in words else None])] = None
+    return [list(words) for words in found]
 
 
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -150,12 +153,12 @@ def test_commands(account: Simulator, tmp_path: Path) -> None:
     # These are started in tests/login, tests/cli/shell and tests/server.
     elsewhere = ([], ["login"], ["logout"], ["shell"], ["serve"], ["run"], ["snapshot"])
     plain = [words for words in commands() if words[:1] not in elsewhere]
-    assert len(plain) == 4
+    assert sorted(words[0] for words in plain) == ["-c", "-f", "demo", "recover", "whoami"]
     for words in plain:
         done = run(words, tmp_path)
         assert done.returncode == 0
         if words == ["recover"]:
-            assert done.stderr == "Nothing was cut off: all creates at this API have an end.\n"
+            assert done.stderr == "Nothing was cut off: all creates at this API have ended.\n"
         else:
             assert done.stdout
             assert not done.stderr
@@ -186,15 +189,64 @@ def test_the_options_of_login_exist(tmp_path: Path) -> None:
 
 def test_the_two_commands_are_those_of_ci() -> None:
     script = (ROOT / ".ci" / "run").read_text("utf-8")
-    demo, tests = blocks("sh")[:2]
-    assert demo in script
-    assert tests in script
+    both = [block for block in blocks("sh", [README]) if block in script]
+    assert [block.rpartition(" ")[2] for block in both] == ["demo", "tests/run.py"]
 
 
-def test_the_files_it_names_exist() -> None:
-    for name in ("tests/run.py", "tests/benchmarks/listing.py", "vercel_sql/manifest/vercel"):
-        assert name in README
-        assert (ROOT / name).exists()
-    for name in ("point_get.py", "startup.py", "shell_startup.py", "serve_startup.py"):
-        assert name in README
-        assert (ROOT / "tests" / "benchmarks" / name).exists()
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text("utf-8").splitlines()) <= 180
+
+
+def links(page: Path) -> list[str]:
+    """Where a page links to."""
+    return re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub names them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+LINKING = [*PAGES, ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+def test_each_link_into_the_repository_leads_somewhere(page: Path) -> None:
+    repository = PROJECT["urls"]["Repository"]
+    raw = repository.replace("//github.com/", "//raw.githubusercontent.com/") + "/main/"
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        for start in (f"{repository}/blob/main/", f"{repository}/tree/main/", raw):
+            if path.startswith(start):
+                target = ROOT / path.removeprefix(start)
+                break
+        else:
+            if "://" in path:
+                continue
+            # PyPI shows the README, and knows nothing that is relative to it.
+            assert page != README, link
+            target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_urls_of_the_project_are_of_its_repository() -> None:
+    assert all(url.startswith(PROJECT["urls"]["Repository"]) for url in PROJECT["urls"].values())
+
+
+def test_each_page_is_linked_from_the_readme() -> None:
+    linked = {link.rpartition("/")[2] for link in links(README)}
+    assert {page.name for page in PAGES if page != README} <= linked
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"`((?:tests|docs|queries|vercel_sql)/[\w./-]*)`", page.read_text("utf-8"))
+    assert [each for each in named if not (ROOT / each).exists()] == []
+
+
+def test_the_reference_is_that_of_the_manifest() -> None:
+    written = runpy.run_path(str(ROOT / "docs" / "reference.py"))["document"]()
+    page = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    assert page == written, "python docs/reference.py writes it anew"

@@ -16,11 +16,12 @@ import vercel_sql
 
 LAYERS = (
     {"_version", "dbapi", "errors", "escapes", "interrupts", "messages", "own_duckdb", "paths"}
-    | {"plain_rows"},
+    | {"files", "plain_rows"},
     {"manifest"},
     {"api"},
     {"auth"},
-    {"tables"},
+    {"catalog"},
+    {"writes"},
     {"sql"},
     {"connection", "render"},
     {""},  # the package itself: what its users import
@@ -30,16 +31,19 @@ LAYERS = (
     {"cli"},
 )
 """Rooms and single modules; each imports what stands above it here, and itself."""
+JOINED = {"ledger": "api"}
+"""Rooms that still import each other, and count as one."""
 ALONE = "simulator"
 """It imports no other room, so that it shares no mistake with the client."""
 UPWARDS = {
     ("", "notebook"),  # %load_ext vercel_sql
+    ("files", "api.logger"),
 }
 """Imports in the other direction."""
 CIRCLES = {
     frozenset(
         {"", "progress"}  # %load_ext vercel_sql
-        | {f"notebook{each}" for each in ("", ".magics", ".progress", ".session", ".variables")}
+        | {f"notebook{each}" for each in ("", ".magics", ".session")}
     ),
 }
 """Modules that import each other, directly or not."""
@@ -94,7 +98,8 @@ def imported(node: ast.AST) -> Iterator[str]:
 
 def room(module: str) -> str:
     """The room that a module is in."""
-    return module.partition(".")[0]
+    name = module.partition(".")[0]
+    return JOINED.get(name, name)
 
 
 def circles() -> Iterator[frozenset[str]]:

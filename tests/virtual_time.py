@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
-from queue import Empty, Queue
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from vercel_sql.api.limits import RateBudgets
 from vercel_sql.api.server_clock import ServerClock, server_clocks, steady_seconds
-from vercel_sql.api.windows import HEAD_START
+from vercel_sql.api.windows import FIRST_RESPONSE_WAIT_S, RateBudgets
 from vercel_sql.simulator import Simulator
 
 PATIENCE = 30  # seconds
@@ -38,9 +36,11 @@ class VirtualTime:
         self._accounts: list[Simulator] = []
         self._lock = threading.Lock()
         clocks = SimpleNamespace(monotonic=self.monotonic)
-        monkeypatch.setattr("vercel_sql.api.limits.time", clocks)
+        clocks.time = time.time
+        monkeypatch.setattr("vercel_sql.api.windows.time", clocks)
         monkeypatch.setattr("vercel_sql.api.cancel_scope.time", clocks)
-        monkeypatch.setattr("vercel_sql.api.limits.Queue", lambda: _Box(self))
+        monkeypatch.setattr("vercel_sql.api.windows.Future", lambda: _News(self.monotonic()))
+        monkeypatch.setattr("vercel_sql.api.cancel_scope.wait", self._wait)
         monkeypatch.setattr(server_clocks, "_make", self._server_clock)
         self._count_requests(monkeypatch)
 
@@ -84,29 +84,33 @@ class VirtualTime:
         monkeypatch.setattr(RateBudgets, "wait", begun)
         monkeypatch.setattr(RateBudgets, "end", ended)
 
+    def _wait(
+        self, futures: Any, timeout: float | None = None, return_when: str = "ALL_COMPLETED"
+    ) -> Any:
+        news = next((each for each in futures if isinstance(each, _News)), None)
+        if news is None or timeout is None:
+            return wait(futures, timeout, return_when)
+        self.waits.append(timeout)
+        if timeout <= FIRST_RESPONSE_WAIT_S:
+            return wait(futures, timeout, return_when)
+        hang = _REAL() + PATIENCE
+        while self.under_way and _REAL() < hang:
+            found = wait(futures, 0.005, FIRST_COMPLETED)
+            if found.done:
+                return found
+        # No later than that, though others may have let time pass since it was asked for.
+        self.reach(news.made + timeout)
+        return wait(futures, 0)
+
     def _server_clock(self) -> ServerClock:
         return ServerClock(
             lambda: time.time() + self.passed, lambda: steady_seconds() + self.passed
         )
 
 
-class _Box(Queue[Any]):
-    """What a wait for a rate limit waits at."""
+class _News(Future[None]):
+    """What a wait for a rate limit waits for."""
 
-    def __init__(self, clock: VirtualTime) -> None:
+    def __init__(self, made: float) -> None:
         super().__init__()
-        self._clock = clock
-        self._made = clock.monotonic()
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        if timeout is not None:
-            self._clock.waits.append(timeout)
-        if timeout is None or timeout <= HEAD_START:
-            return super().get(block, timeout)
-        hang = _REAL() + PATIENCE
-        while self._clock.under_way and _REAL() < hang:
-            with suppress(Empty):
-                return super().get(timeout=0.005)
-        # No later than that, though others may have let time pass since it was asked for.
-        self._clock.reach(self._made + timeout)
-        raise Empty
+        self.made = made

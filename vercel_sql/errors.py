@@ -17,7 +17,7 @@ from vercel_sql.escapes import message
 
 
 class Warning(Exception):  # noqa: A001, N818 - the name is PEP 249's
-    """An important warning, as PEP 249 has it."""
+    """An important warning (PEP 249)."""
 
 
 class DataWarning(Warning, UserWarning):
@@ -184,10 +184,6 @@ class TransportError(RequestError):
     timed_out = False
 
 
-class CircuitOpenError(RequestError):
-    """A server failed again and again, and is left alone for a while; nothing was sent."""
-
-
 class UnknownOutcomeError(OperationalError):
     """A write whose answer was lost: it may have been carried out, and was not sent again.
 
@@ -274,36 +270,12 @@ class APIError(OperationalError):
     def __init__(self, text: str, detail: APIErrorDetail) -> None:
         super().__init__(text)
         self.detail = detail
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self.detail.status
-
-    @property
-    def code(self) -> str:
-        """Vercel's error code."""
-        return self.detail.code
-
-    @property
-    def message(self) -> str:
-        """Vercel's message."""
-        return self.detail.message
-
-    @property
-    def method(self) -> str:
-        """The HTTP method."""
-        return self.detail.method
-
-    @property
-    def path(self) -> str:
-        """The path, without its query."""
-        return self.detail.path
-
-    @property
-    def extra(self) -> Mapping[str, Any]:
-        """What else Vercel's error object held."""
-        return self.detail.extra
+        self.status = detail.status
+        self.code = detail.code
+        self.message = detail.message
+        self.method = detail.method
+        self.path = detail.path
+        self.extra = detail.extra
 
     @property
     def is_dead(self) -> bool:

@@ -23,13 +23,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 def heard_by(
     handler: logging.Handler, level: int | None = None, *, first: bool = False
 ) -> Iterator[None]:
-    """Gives the log to a handler while the context lasts.
-
-    Args:
-        handler: the handler.
-        level: how much the handler needs to be logged meanwhile; None leaves it as it is.
-        first: whether it hears of everything before other handlers do.
-    """
+    """Gives the log to a handler while the context lasts."""
     log = logger()
     before = log.level
     log.addHandler(handler)
@@ -46,11 +40,7 @@ def heard_by(
 
 
 def on_standard_error(*, verbose: bool) -> logging.Handler:
-    """A handler that writes to standard error.
-
-    Args:
-        verbose: everything, with its time; else warnings alone, as the command's own messages.
-    """
+    """A handler that writes to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.DEBUG if verbose else logging.WARNING)
     handler.setFormatter(_InUTC() if verbose else logging.Formatter("vercel-sql: %(message)s"))
@@ -61,14 +51,7 @@ def on_standard_error(*, verbose: bool) -> logging.Handler:
 
 
 class LogFile(logging.StreamHandler):  # type: ignore[type-arg]
-    """A file that everything is appended to, each record as a line, with its time in UTC.
-
-    Args:
-        path: the file; it is made with mode 0600 where it is missing.
-
-    Raises:
-        OperationalError: it can't be written, or others may change or swap it.
-    """
+    """A file that everything is appended to, each record as a line, with its time in UTC."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)

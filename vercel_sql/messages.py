@@ -23,12 +23,7 @@ def complain(text: str, prefix: str = "vercel-sql: ") -> None:
 
 
 def say(*lines: str, out: TextIO | None = None) -> None:
-    """Says something line by line, whatever is cited in them.
-
-    Args:
-        lines: the lines.
-        out: where; None is standard error.
-    """
+    """Says something line by line, whatever is cited in them."""
     with suppress(OSError) if out is None else nullcontext():  # nobody is there to be told
         out = out or sys.stderr
         out.write("".join(f"{visible(line)}\n" for line in lines))

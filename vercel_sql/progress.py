@@ -21,12 +21,7 @@ _LINE_WITH_TOTAL = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}"
 
 
 class Progress:
-    """The line of one statement: a bar where the total is known, else pages and rows.
-
-    Args:
-        bar: the tqdm that draws it; None where nobody watches.
-        waits_for: gives the server that does not answer, if it is one.
-    """
+    """The line of one statement: a bar where the total is known, else pages and rows."""
 
     def __init__(self, bar: Any = None, waits_for: Callable[[], str | None] = lambda: None) -> None:
         self._bar = bar
@@ -128,11 +123,6 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
     """Counts what is done while the context lasts; shown where it takes more than two seconds.
 
     The line is gone when the context ends, so results must be written after it.
-
-    Args:
-        connection: what runs the statement.
-        out: where the line is written, each state of it after a carriage return; None where
-            nobody watches.
     """
     tqdm = None if out is None else _tqdm()
     if tqdm is None:
@@ -150,7 +140,7 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
         line.begin()
         with (
             connection.observed(line.count),
-            connection.client.pages.told(line.count_page),
+            connection.client.pages.subscribe(line.count_page),
             # It also says that it waits for a rate limit, and how long.
             heard_by(_OnTheLine(line), logging.INFO, first=True),
         ):

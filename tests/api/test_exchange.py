@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vercel_sql.api.exchange import MOST_BYTES
+from vercel_sql.api.connections import MOST_BYTES
 from vercel_sql.errors import AnswerError, APIError, TransportError
 
 MEMBER = gzip.compress(bytes(64 * 2**20), 9)
@@ -63,7 +63,7 @@ def test_an_empty_body_that_is_called_compressed(answered):
 @pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "compress", "gzip, gzip", "gzip,br"])
 def test_an_encoding_that_was_not_asked_for(answered, encoding):
     twice = gzip.compress(gzip.compress(b"{}"))
-    assert "its Content-Encoding is none that was asked for" in refusal(answered, twice, encoding)
+    assert "its Content-Encoding was not asked for" in refusal(answered, twice, encoding)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_write_whose_answer_can_not_be_unpacked_may_have_been_carried_out(answ
 
 
 def test_an_error_whose_body_can_not_be_unpacked_is_still_an_error(answered):
-    with pytest.raises(APIError, match="answered 400 unknown_error"):
+    with pytest.raises(APIError, match=r"not one of Vercel's errors \(GET [^ ]+, 400\)"):
         answered(b"broken", "gzip", status=400)
 
 
@@ -102,7 +102,7 @@ def test_a_bomb_is_refused(answered):
 
 @pytest.mark.parametrize("status", [400, 500])
 def test_a_bomb_in_an_error_is_refused(answered, status):
-    with pytest.raises(APIError, match=f"answered {status} unknown_error"):
+    with pytest.raises(APIError, match=rf"not one of Vercel's errors \(GET [^ ]+, {status}\)"):
         answered(BOMB, "gzip", status=status)
 
 

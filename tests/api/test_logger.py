@@ -131,4 +131,4 @@ except vercel_sql.UnknownOutcomeError as error:
     # Who sets up logging hears it all the same.
     program = f"import logging; logging.basicConfig()\n{program}"
     heard = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert heard.stderr.startswith(b"WARNING:vercel_sql.tables:")
+    assert heard.stderr.startswith(b"WARNING:vercel_sql.writes:")

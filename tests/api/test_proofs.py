@@ -210,9 +210,9 @@ def test_an_answer_that_came_before_is_not_this_ones(db, sim, ids):
 
 def test_the_pages_of_a_listing_share_a_connection_and_nothing_else_does(simulate, make_client):
     from vercel_sql.api import build_request, walk
+    from vercel_sql.catalog.pages import page_reader
+    from vercel_sql.catalog.rows import TableShape
     from vercel_sql.manifest import vercel
-    from vercel_sql.tables.pages import page_reader
-    from vercel_sql.tables.shape import TableShape
 
     sim = simulate(1000)
     client = make_client(sim)

@@ -20,13 +20,13 @@ from vercel_sql.manifest import vercel
 # All that a command imports, so that no child spends its time on it.
 for _name in (
     "httpcore",
-    "vercel_sql.cli.query",
+    "vercel_sql.cli.runner",
     "vercel_sql.cli.recover",
     "vercel_sql.connection",
-    "vercel_sql.render.table",
+    "vercel_sql.render",
     "vercel_sql.sql.running",
-    "vercel_sql.tables.dataset",
-    "vercel_sql.tables.functions",
+    "vercel_sql.catalog.dataset",
+    "vercel_sql.writes.functions",
 ):
     importlib.import_module(_name)
 vercel().service("authentication")

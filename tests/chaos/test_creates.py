@@ -23,9 +23,9 @@ from vercel_sql.simulator import Simulator
 from ..scale import scaled
 from .conftest import Ended, Operator
 
-CREATES = scaled(250, 1000)
+CREATES = scaled(84, 1000)
 AT_ONCE = 4
-LEAST = scaled(4, 20)
+LEAST = scaled(1, 20)
 # The answers of a create, and what the server's thread is busy with, both need a moment.
 _PATIENCE = "1"
 

@@ -28,7 +28,7 @@ from vercel_sql.simulator import Simulator
 from ..scale import scaled
 from .conftest import Operator
 
-HISTORIES = scaled(12, 500)
+HISTORIES = scaled(6, 500)
 INSERT = "INSERT INTO vercel.authentication.user_tokens (name) VALUES ('ci')"
 LOST: dict[str, dict[str, Any]] = {
     "answered": {},

@@ -1,4 +1,4 @@
-"""The command line as a user runs it: in a process of its own, or in this one."""
+"""The command line as a user runs it: in a process of its own, a fork of one, or in this one."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from vercel_sql.cli.main import main
 from vercel_sql.simulator import Simulator
 
 from ..absent_tools import without_tools
+from .forks import FORKS, Popen
 
 _SCRIPT = Path(sys.executable).with_name("vercel-sql")
 COMMAND = (
@@ -50,13 +51,22 @@ def environment(sim: Simulator | None = None, **more: str) -> dict[str, str]:
     return env | more
 
 
+def popen(
+    arguments: Sequence[str], env: Mapping[str, str], *, forked: bool = FORKS, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Starts the command: a fork, unless a test is about what Python does when it starts."""
+    if forked and "preexec_fn" not in options:
+        return Popen(["vercel-sql", *arguments], env=env, **options)
+    return subprocess.Popen([*COMMAND, *arguments], env=env, **options)
+
+
 @contextmanager
 def started(
     arguments: Sequence[str], env: Mapping[str, str], **options: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A running command, which is ended with the context."""
+    """A running command, which is ended with the context; see `popen`."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen([*COMMAND, *arguments], env=env, **{**pipes, **options})
+    process = popen(arguments, env, **{**pipes, **options})
     try:
         yield process
     finally:

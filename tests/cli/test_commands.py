@@ -51,7 +51,7 @@ def test_the_demo_needs_nothing_and_heeds_nothing(command, sim):
     assert (ended.code, ended.err) == (0, "")
     assert sim.requests() == []
     for number, step in enumerate(STEPS, start=1):
-        assert f"\n{number}. {step.says}\n" in ended.out
+        assert f"\n{number}. {step.text}\n" in ended.out
         assert step.sql.splitlines()[0] in ended.out
     for word in ("EXPLAIN", "EXEC", "INSERT", "DELETE", "vercel-sql simulate"):
         assert word in ended.out
@@ -90,7 +90,7 @@ def test_help_of_each_command(here):
     ],
 )
 def test_help_waits_for_no_library(command, arguments):
-    ended = command(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    ended = command(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"}, forked=False)
     imported = {line.rpartition("|")[2].strip() for line in ended.err.splitlines()}
     assert "vercel_sql.cli.commands" in imported
     assert not imported & {"duckdb", "httpx", "msgspec", "numpy", "pyarrow", "sqlglot", "starlette"}

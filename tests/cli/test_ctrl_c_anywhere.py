@@ -53,7 +53,7 @@ def ended(module, then="interrupt()", arguments=("-c", "SELECT 42"), **more):
         "pyarrow.lib",
         "vercel_sql.connection",
         "httpx",
-        "vercel_sql.cli.query",
+        "vercel_sql.cli.runner",
     ],
 )
 def test_while_a_module_is_imported(module):

@@ -111,7 +111,7 @@ VARIABLES = {
             code=2,
         ),
         *refused(("vcp_000000000000000000000000",), WHO, "403", "revoked, or it expired"),
-        *refused(("x" * 70_000,), WHO, "answered 4"),
+        *refused(("x" * 70_000,), WHO, ", 4"),
         *all_well((" {token}\n", "{token}"), WHO),
         *all_well(
             ('"', "a b"), ("--token-file", "{file}", "-c", "SELECT username FROM vercel.user.user")

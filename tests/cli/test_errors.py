@@ -1,6 +1,7 @@
 """Every error of the API ends the command with 1, says what happened, and leaves no half result."""
 
 import json
+import re
 
 import pytest
 
@@ -37,7 +38,7 @@ def no_pauses(monkeypatch):
 
 @pytest.mark.parametrize("verb", STATEMENTS)
 def test_each_status_on_each_verb(here, sim, verb):
-    sql, http, method = STATEMENTS[verb]
+    sql, http, _method = STATEMENTS[verb]
     for status, code, message in ERRORS:
         sim.clear_faults()
         sim.faults(
@@ -54,8 +55,9 @@ def test_each_status_on_each_verb(here, sim, verb):
             assert json.loads(ended.out) == ([] if verb == "get" else [{"Count": 0}])
             continue
         assert (ended.code, ended.out) == (1, ""), (status, ended)
-        for said in (str(status), code, message, TABLE, method, http, "in the statement at 1:1"):
-            assert said in ended.err, (status, ended.err)
+        told = rf"{re.escape(message[:-1])} \({http} /\S+, {status}[ a-z_]*\)"
+        assert re.search(told, ended.err), (status, ended.err)
+        assert "in the statement at 1:1" in ended.err
         assert "Traceback" not in ended.err
         assert "internal error" not in ended.err
 
@@ -81,8 +83,7 @@ def test_an_answer_that_does_not_come_is_an_error_that_says_where(here, sim, kin
         sim.faults(kind=kind, method=http, times=None)
         ended = here("-o", "json", "-c", sql, sim=sim)
         assert (ended.code, ended.out) == (1, "")
-        assert TABLE in ended.err
-        assert http in ended.err
+        assert f"({http} " in ended.err
         assert "Traceback" not in ended.err
 
 
@@ -170,7 +171,7 @@ def test_the_token_comes_from_a_file_before_the_environment(here, sim, tmp_path,
     assert (ended.code, ended.out.count("\n"), ended.err) == (0, 2, "")
     ended = here("--api-url", sim.url, *query)
     assert (ended.code, ended.out) == (1, "")
-    assert "403 forbidden" in ended.err
+    assert ", 403)" in ended.err
 
 
 def test_expected_rows(here, sim):

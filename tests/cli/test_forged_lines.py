@@ -154,7 +154,7 @@ def test_what_the_command_line_itself_was_given(here):
     for arguments in (["-c", EVIL], [f"--{EVIL}"], [EVIL], ["-f", f"/nowhere/{EVIL}"]):
         ended = here(*arguments)
         assert ended.code in (1, 2)
-        told = ended.err.replace("vercel-sql --help says what there is\n", "")
+        told = ended.err.replace("vercel-sql --help lists the options\n", "")
         honest(told)
 
 

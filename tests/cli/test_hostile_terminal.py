@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from vercel_sql.cli.output import rescued
-from vercel_sql.cli.streams import OutputError
+from vercel_sql.cli.terminal import OutputError
 from vercel_sql.ledger.journal import CreateResults
 
 from .test_terminal import PROGRESS, on_a_terminal

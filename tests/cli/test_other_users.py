@@ -244,8 +244,7 @@ def test_reports_are_not_written_into_what_is_another_s(here, sim, tmp_path, sha
 @as_root
 @pytest.mark.parametrize("kind", FILES)
 def test_output_of_the_shell_spares_what_was_planted(tmp_path, shared, plant, kind):
-    from vercel_sql.cli.shell.destination import Destination
-    from vercel_sql.cli.shell.settings import Settings
+    from vercel_sql.cli.shell.session import Destination, Settings
 
     planted = plant(kind, shared / "out")
     with pytest.raises(OSError, match=r"uid 65534|hard link"):
@@ -256,7 +255,7 @@ def test_output_of_the_shell_spares_what_was_planted(tmp_path, shared, plant, ki
 @as_root
 @pytest.mark.parametrize("kind", ["file", "link", "pipe"])
 def test_the_history_of_the_shell_is_neither_read_nor_written(tmp_path, plant, kind):
-    from vercel_sql.cli.shell.history import MaskedHistory
+    from vercel_sql.cli.shell.entries import MaskedHistory
 
     (tmp_path / "state").mkdir(mode=0o700)
     planted = plant(kind, tmp_path / "state" / "history")

@@ -53,7 +53,7 @@ QUIET = {
     "snapshot": ("snapshot", "--to", "{folder}/h.duckdb"),
     "logout": ("logout",),
     "login": ("login", "--email", "ada@example.com", "--timeout", "0.1"),
-    "wrong use": ("--no-such-option",),
+    "usage error": ("--no-such-option",),
     "a failed statement": ("-c", "SELECT nothing"),
 }
 TAKES_NOTHING = {

@@ -193,7 +193,7 @@ def test_the_demo_without_a_place_for_files(here, monkeypatch: pytest.MonkeyPatc
     ended = here("demo")
     assert (ended.code, ended.err.count("\n")) == (1, 1)
     assert "TMPDIR" in ended.err
-    assert "defect" not in ended.err
+    assert "bug in vercel-sql" not in ended.err
 
 
 def test_a_journal_that_can_not_be_read_is_named(

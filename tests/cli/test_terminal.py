@@ -18,7 +18,7 @@ import wcwidth
 
 from vercel_sql.cli.output import Printer
 
-from .conftest import COMMAND, PATIENCE, environment
+from .conftest import PATIENCE, environment, popen
 
 CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 TABLE = "vercel.authentication.user_tokens"
@@ -39,9 +39,7 @@ def on_a_terminal(arguments, width, sim=None, *, apart=False):
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     env = environment(sim, TERM="xterm")
     out = subprocess.PIPE if apart else slave
-    with subprocess.Popen(
-        [*COMMAND, *arguments], stdin=slave, stdout=out, stderr=slave, env=env
-    ) as process:
+    with popen(arguments, env, stdin=slave, stdout=out, stderr=slave) as process:
         os.close(slave)
         try:
             screen = _read(master)

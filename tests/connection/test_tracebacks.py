@@ -26,7 +26,7 @@ from vercel_sql.sql import Parameters
 from vercel_sql.sql.running import Outcome
 from vercel_sql.sql.running.duck import as_caller
 from vercel_sql.sql.running.prepared import Prepared
-from vercel_sql.tables.memo import Memo
+from vercel_sql.writes.idempotency import Idempotency
 
 from ..scale import SCALE
 
@@ -182,7 +182,7 @@ def test_no_frame_of_a_defect_shows_a_secret(db, sim, monkeypatch):
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("vercel_sql.api.client.exchange", fail)
+    monkeypatch.setattr("vercel_sql.api.handlers.exchange", fail)
     with pytest.raises(ZeroDivisionError) as caught:
         db.execute(f"EXEC {T}.verify_token @token = '{SECRET}'")
     names = [frame.f_code.co_name for frame in frames_of(caught.value)]
@@ -201,7 +201,7 @@ def things(db, sim, make_client, method, tmp_path):
     table = db.execute(f"INSERT INTO {T} (name) VALUES ('d')").arrow()
     return [
         *(db, cursor, db.client, db.client.credential, db.client.redactor, *db._catalogs),
-        *(client, request, answer, Parameters({"t": SECRET}), Outcome(table), Memo()),
+        *(client, request, answer, Parameters({"t": SECRET}), Outcome(table), Idempotency()),
     ]
 
 

@@ -12,7 +12,7 @@ from vercel_sql.auth.calls import call
 from vercel_sql.auth.id_tokens import verify_id_token
 from vercel_sql.errors import AnswerError
 from vercel_sql.manifest import Method, Resource, vercel
-from vercel_sql.tables.calls import own_key as read_own_key
+from vercel_sql.writes.deletes import own_key as read_own_key
 
 from .oracles import SECRET, attempt, require
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from vercel_sql.api import walk
 from vercel_sql.api.doubts import STRICT
+from vercel_sql.catalog.pages import Page, exact_fields, field_reader, page_reader, rows_at
+from vercel_sql.catalog.results import answer_table, call
+from vercel_sql.catalog.rows import Fields, TableShape
 from vercel_sql.errors import AnswerError, DataError, Error
 from vercel_sql.manifest import Method, Resource
-from vercel_sql.tables.calls import answer_table, call
-from vercel_sql.tables.pages import Page, exact_fields, field_reader, page_reader, rows_at
-from vercel_sql.tables.shape import Fields, TableShape
 
 from . import reference
 from .doors import answer, answers, found

@@ -29,11 +29,12 @@ _LONGEST = 3000
 
 
 def statements() -> Iterator[bytes]:
-    """Each SQL text of the tests, the README and the queries."""
+    """Each SQL text of the tests, the documentation and the queries."""
     found: set[str] = set()
     for path in sorted((ROOT / "tests").rglob("*.py")):
         found.update(_texts_of(path))
-    for path in (ROOT / "README.md", *sorted((ROOT / "queries").rglob("*.sql"))):
+    pages = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for path in (*pages, *sorted((ROOT / "queries").rglob("*.sql"))):
         text = path.read_text("utf-8")
         blocks = (
             re.findall(r"```sql\n(.*?)```", text, re.DOTALL) if path.suffix == ".md" else [text]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from vercel_sql.catalog import pages, rows
 from vercel_sql.errors import AnswerError, DataError
 from vercel_sql.sql import ConstantMatch
 from vercel_sql.sql.fragments import Fragment
-from vercel_sql.tables import pages, rows
 
 from . import answer_decoder, sql_parser
 from .oracles import SECRET, Violation, attempt
@@ -88,7 +88,7 @@ def fail_with_value(_body, *_more, **_options):
 
 
 def test_a_secret_that_is_lost_is_noticed(monkeypatch):
-    monkeypatch.setattr("vercel_sql.api.answer.Answer.secrets", lambda _self: {})
+    monkeypatch.setattr("vercel_sql.api.answers.Answer.secrets", lambda _self: {})
     body = {"bearerToken": "vcp_shownThisOnce", "token": {"id": "a", "createdAt": "soon"}}
     with pytest.raises(Violation, match="bearerToken was lost"):
         answer_decoder.run(b"c" + json.dumps(body).encode())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from vercel_sql.errors import AnswerError
-from vercel_sql.tables.calls import require_answer, salvage
+from vercel_sql.writes.creates import salvage
+from vercel_sql.writes.deletes import require_answer
 
 from . import reference
 from .doors import answer, found

@@ -103,9 +103,7 @@ def test_it_says_which_callback_to_register(account):
     address = running.until("http://")
     assert query_of(address)["redirect_uri"] == callback
     running.until("Waiting for the sign-in")
-    assert (
-        "Authorization Callback URLs (team settings, Apps, Manage) have to include" in running.err
-    )
+    assert "Authorization Callback URLs (team settings, Apps, Manage) must include" in running.err
     assert callback in running.err.splitlines()[-3]
     other = with_query(address, redirect_uri=callback.replace(port, "1"))
     assert fetch(other)[0] == 400, "another one is not registered"
@@ -327,7 +325,7 @@ def test_no_sign_in_of_vercels_own_for_another_api_nor_the_reverse(account, miss
     login = ("login", "--oauth", "--client-id", account.client_id, "--no-browser")
     ended = account.run(*login, **{missing: ""})
     assert ended.process.returncode == 2
-    assert "a token of the one is not for the other" in ended.err
+    assert "their tokens don't belong together" in ended.err
     assert account.files == []
     assert account.sim.requests() == []
 

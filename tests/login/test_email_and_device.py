@@ -225,7 +225,7 @@ def test_whoami(account):
     for team in account.sim.state.teams:
         assert f"{team.slug} ({team.id})" in ended.out
     assert "ada@example.com" in ended.out
-    assert "until 20" in ended.out
+    assert "expires 20" in ended.out
     assert f"the saved login ({account.files[0]})" in ended.out
     who = json.loads(account.run("whoami", "-o", "json").out)
     assert who["user"]["email"] == EMAIL
@@ -239,7 +239,7 @@ def test_whoami_says_what_it_may_not_ask(account):
     account.sim.faults(kind="status", status=403, path="/v5/user/tokens/*", code="forbidden")
     ended = account.run("whoami")
     assert ended.process.returncode == 0
-    assert "this token may not ask which token it is (403 forbidden: " in ended.err
+    assert "this token may not read the token itself (403 forbidden: " in ended.err
     assert "token   unknown" in ended.out
 
 

@@ -68,7 +68,7 @@ def test_an_app_knows_who_signed_in_and_nothing_else(by_app):
     assert who["user"]["username"] == "ada-example"
     assert (who["teams"], who["token"]) == (None, None)
     assert who["kind"]["title"] == "session of an app"
-    assert "this token may not ask which teams there are, which token it is" in ended.err
+    assert "this token may not read the teams, the token itself" in ended.err
     for statement in (f"SELECT name FROM {T}", "FROM vercel.teams.teams", "FROM vercel.user.user"):
         error = refused(by_app, statement)
         assert "session of an app or of Vercel's command line" in error

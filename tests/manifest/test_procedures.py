@@ -45,9 +45,9 @@ def load(tmp_path):
         ('= "expiresAt" }', '= "expires" }', ["rotation.stated", "'expires'"]),
         ('removed = "revokedTokenId"', 'removed = "gone"', ["rotation.gives", "'gone'"]),
         (', notice = "notice"', "", ["rotation.gives", "'notice'"]),
-        ('column = "scopes"', 'column = "scope"', ["rotation.reach.column", "'scope'"]),
-        ('{ team = "teamId" }', '{ team = "team" }', ["rotation.reach.narrow", "'team'"]),
-        ('["teamId", "slug"]', '["team"]', ["rotation.reach.settled_by", "'team'"]),
+        ('column = "scopes"', 'column = "scope"', ["rotation.token_scope.column", "'scope'"]),
+        ('{ team = "teamId" }', '{ team = "team" }', ["rotation.token_scope.narrow", "'team'"]),
+        ('["teamId", "slug"]', '["team"]', ["rotation.token_scope.settled_by", "'team'"]),
         ('kind = "type"\n', "", ["kind"]),
         (
             'name = "projectId"\nlocation = "procedure"',

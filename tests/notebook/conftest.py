@@ -62,7 +62,7 @@ def shell(
     shell.display_pub = CapturingDisplayPublisher()
     shell.extension_manager.load_extension("vercel_sql")
     yield shell
-    for connection in list(vercel_sql.connection.closing._all):
+    for connection in list(vercel_sql.connection.live_catalog._open):
         connection.close()
     InteractiveShell.clear_instance()
 

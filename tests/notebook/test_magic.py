@@ -106,7 +106,7 @@ def test_how_many_writes_a_statement_may_send(run, ids, exists):
     assert all(map(exists, ids[:3]))
     # It is for that cell alone.
     assert run(f"%vercel {three}").value.fetchall() == [(3,)]
-    assert "--max-writes takes a whole number" in run("%vercel --max-writes some SELECT 1").out
+    assert "--max-writes takes an integer" in run("%vercel --max-writes some SELECT 1").out
 
 
 def test_how_long_a_statement_may_wait(run, sent):
@@ -115,7 +115,7 @@ def test_how_long_a_statement_may_wait(run, sent):
     assert isinstance(ran.error, vercel_sql.errors.WaitTooLongError)
     assert "max_wait allows 60 s. Nothing was sent (here: %vercel --max-wait SECONDS)" in ran.out
     assert sent("POST") == []
-    assert "--max-wait takes a whole number" in run("%vercel --max-wait some SELECT 1").out
+    assert "--max-wait takes an integer" in run("%vercel --max-wait some SELECT 1").out
 
 
 def test_a_deletion_that_fails_in_the_middle_shows_what_is_gone(run, sim, ids, exists):
@@ -166,7 +166,7 @@ def test_without_a_token_it_says_what_to_do(run, monkeypatch):
         ("--quiet=yes SELECT 1", "--quiet takes no value"),
         ("SELECT 1 --save x", "options come first"),
         ("--save x", "there is no statement"),
-        ("--save x CREATE TABLE t (a INTEGER)", "carried out, but it gives no rows to save as x"),
+        ("--save x CREATE TABLE t (a INTEGER)", "it ran, but returned no rows to save as x"),
         ("SELECT 1 --save=x", "options come first"),
     ],
 )

@@ -1,8 +1,8 @@
-"""The mode `duckbox` in a terminal: counts, dots, wrapped values, and large numbers in words."""
+"""The mode `duckbox` in a terminal: counts, dots, wrapped values, and what other threads print."""
+
+import threading
 
 import pytest
-
-from vercel_sql.render.large_numbers import readable
 
 
 def body(box: str) -> list[str]:
@@ -82,44 +82,71 @@ def test_the_widest_columns_give_way_first(query, shown) -> None:
     assert [len(part) - 2 for part in rule.strip("┌┐").split("┬")] == [25, 33, 32]
 
 
-def test_a_single_row_of_large_numbers_is_said_in_words_in_a_terminal(query, shown) -> None:
-    table = query("SELECT 12345678 AS n, -2000000.5 AS d")
+@pytest.mark.parametrize("rows", [9_999, 10_000, 1_234_567])
+def test_many_rows_are_counted_and_both_ends_shown(query, shown, rows) -> None:
+    box = shown(query(f"SELECT range AS r FROM range({rows})"), "duckbox", width=80)
 
-    lines = shown(table, "duckbox", width=80).splitlines()
-    assert lines[4:6] == [
-        "│    12345678     │   -2000000.5    │",
-        "│ (12.35 million) │ (-2.00 million) │",
+    ends = [*range(20), "·", "·", "·", *range(rows - 20, rows)]
+    assert body(box)[: len(ends)] == [str(value) for value in ends]
+    assert [line.strip() for line in box.splitlines()[-2:]] == [f"{rows} rows", "(40 shown)"]
+
+
+@pytest.mark.parametrize("most", [9_000, 9_999, 12_000, None])
+def test_no_row_of_a_long_result_is_left_out_unsaid(query, shown, most) -> None:
+    text = shown(query("SELECT range AS r FROM range(11_000)"), "duckbox", width=80, max_rows=most)
+
+    rows = [int(word) for line in text.splitlines() for word in line.split()[-1:] if word.isdigit()]
+    if most is None or most >= 11_000:
+        assert rows == list(range(11_000))
+    else:
+        assert rows == [*range(most - most // 2), *range(11_000 - most // 2, 11_000)]
+        assert text.endswith(f"11000 rows (first {most - most // 2} and last {most // 2} shown)\n")
+
+
+@pytest.mark.parametrize("width", [None, 80])
+def test_no_row_is_left_out_of_a_long_result_that_is_wanted_whole(query, shown, width) -> None:
+    table = query("SELECT range AS r, 'vcp_' || range AS token FROM range(10_001)")
+
+    text = shown(table, "duckbox", width=width, secret="token")
+    assert [word for word in text.split() if word.startswith("vcp_")] == [
+        f"vcp_{number}" for number in range(10_001)
     ]
-    assert "million" not in shown(table, "duckbox")
-    assert "million" not in shown(query("SELECT 12345678 AS n, 1 AS d"), "duckbox", width=80)
 
 
-def test_millions_of_rows_are_said_in_words_in_a_terminal(query, shown) -> None:
-    box = shown(query("FROM range(1234567)"), "duckbox", width=80)
+def test_a_narrow_terminal_gets_both_ends_as_lines(query, shown) -> None:
+    table = query("SELECT range AS r, repeat('ab', 50) AS t FROM range(12)")
 
-    assert box.splitlines()[-3:] == [
-        "  1.23 million rows",
-        "     (40 shown)     ",
-        "   (1234567 total)  ",
+    text = shown(table, "duckbox", width=40, max_rows=3)
+    assert [line for line in text.splitlines() if line.startswith("    r")] == [
+        "    r = 0",
+        "    r = 1",
+        "    r = 11",
     ]
+    assert text.endswith("\n\n12 rows (first 2 and last 1 shown)\n")
 
 
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        ("994999", ""),
-        ("995000", "1.00 million"),
-        ("-1234567.89", "-1.23 million"),
-        ("999999999999", "1.00 trillion"),
-        ("999999999999999999", "1.00 quintillion"),
-        ("12345678901234567890", ""),
-        ("1e+300", ""),
-        ("nan", ""),
-        ("", ""),
-    ],
-)
-def test_numbers_in_words(number, words) -> None:
-    assert readable(number) == words
+def test_what_another_thread_prints_is_not_in_the_table(query, shown, capsys) -> None:
+    table = query("SELECT range AS r FROM range(5_000)")
+    boxes = [shown(table, "duckbox")]
+    drawn = threading.Event()
+
+    def chatter() -> None:
+        while not drawn.is_set():
+            print("chatter")
+
+    def draw() -> None:
+        boxes.append(shown(table, "duckbox"))
+
+    threads = [threading.Thread(target=draw) for _ in range(2)]
+    talking = threading.Thread(target=chatter)
+    for thread in (talking, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    drawn.set()
+    talking.join()
+    assert boxes == boxes[:1] * 3
+    assert set(capsys.readouterr().out.split()) == {"chatter"}
 
 
 def test_types_are_named_as_duckdb_names_them(query, shown) -> None:
@@ -140,6 +167,10 @@ def test_types_are_named_as_duckdb_names_them(query, shown) -> None:
 
 
 def test_a_long_type_does_not_widen_its_column(query, shown) -> None:
-    table = query("SELECT [{'a long name': 1, 'another long name': {'of a': 'struct'}}] AS s")
+    table = query(
+        "SELECT [{'a long name': 1, 'another long name': {'of a': 'struct'}}] AS s LIMIT 0"
+    )
 
-    assert "│ struct(…)[] " in shown(table, "duckbox").replace("  ", "").replace("│s", "│ s")
+    assert shown(table, "duckbox") == (
+        "┌─────────┐\n│    s    │\n│ varchar │\n└─────────┘\n  0 rows \n"
+    )

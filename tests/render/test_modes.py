@@ -246,7 +246,6 @@ NAMES = ("     a", "longer")
 ONE_LINE = TEXT.filter(lambda text: "\n" not in text)
 
 
-@settings(max_examples=50)
 @given(rows=st.lists(st.tuples(ONE_LINE, ONE_LINE), max_size=4))
 def test_line_mode_reads_back_as_the_values(rows) -> None:
     out = io.StringIO()

@@ -5,7 +5,7 @@ import io
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vercel_sql.render import Options, render_mode
@@ -79,7 +79,6 @@ def arrow(rows: list[tuple[object, ...]]) -> pa.Table:
     return pa.table(columns, names=["t", "d", "b"])
 
 
-@settings(max_examples=50)
 @given(rows=ROWS)
 def test_inserts_give_the_rows_back_even_from_a_terminal(con, rows) -> None:
     con.execute("CREATE OR REPLACE TABLE tbl (t VARCHAR, d DOUBLE, b BOOLEAN)")
@@ -89,7 +88,6 @@ def test_inserts_give_the_rows_back_even_from_a_terminal(con, rows) -> None:
     assert repr(con.sql("FROM tbl").fetchall()) == repr(rows)
 
 
-@settings(max_examples=50)
 @given(rows=ROWS)
 def test_quoted_rows_are_the_values_even_from_a_terminal(con, rows) -> None:
     lines = written(arrow(rows), "quote").splitlines()

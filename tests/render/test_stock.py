@@ -154,7 +154,7 @@ def test_the_box_is_duckdbs_own_at_any_width(stock, query, shown) -> None:
         )
         for _ in range(60)
     ]
-    script = [".large_number_rendering footer"]
+    script = [".large_number_rendering off"]
     for sql, width, rows in cases:
         script += [f".maxwidth {width}", f".maxrows {rows}", f"{sql};", ".print @@@"]
     boxes = stock(*script).split("@@@\n")

@@ -10,7 +10,7 @@ from decimal import Decimal
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vercel_sql.render import FORMATS, SEPARATORS, render
@@ -226,7 +226,6 @@ def plain(value: object) -> object:
     return value
 
 
-@settings(max_examples=30, deadline=None)
 @given(rows=ROWS)
 def test_json_reads_back_as_the_values(rows) -> None:
     def decimals(pairs):
@@ -241,7 +240,6 @@ def test_json_reads_back_as_the_values(rows) -> None:
         assert json.loads(text, parse_float=Decimal, object_pairs_hook=decimals) == expected
 
 
-@settings(max_examples=30, deadline=None)
 @given(rows=st.lists(st.lists(st.none() | TEXT, min_size=2, max_size=2), max_size=5))
 def test_csv_reads_back_as_the_values(rows) -> None:
     table = pa.table(

@@ -27,7 +27,7 @@ from vercel_sql.api import Client, SecretsFile
 from vercel_sql.auth import given_credential
 from vercel_sql.manifest import vercel
 from vercel_sql.server import ALL_GUARDS, Guards, Server
-from vercel_sql.server.bounds import MEBIBYTE, resident
+from vercel_sql.server.bounds import MEBIBYTE, Settings, resident
 from vercel_sql.server.judge import Judge
 from vercel_sql.simulator import Simulator
 
@@ -221,16 +221,13 @@ def serving(account: Simulator, folder: Path, files: list[Path]) -> Iterator[Cal
                 **options,
             )
             secrets = SecretsFile(folder / "secrets.jsonl") if can_write else None
-            server = Server(
-                client,
-                port=free_port(),
-                token=SERVER_TOKEN,
+            settings = Settings(
                 writes=writes,
                 secrets_file=secrets,
                 max_writes=max_writes,
-                extensions=files,
-                guards=guards,
+                extensions=tuple(files),
             )
+            server = Server(client, settings, port=free_port(), token=SERVER_TOKEN, guards=guards)
             return stack.enter_context(server)
 
         yield start

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from vercel_sql.server.allowed import builtin, lower
+from vercel_sql.server.judge import builtin, lower
 
 DATA = tomllib.loads(files("vercel_sql.server").joinpath("allowed.toml").read_text("utf-8"))
 GROUPS = ("functions", "table_functions", "types")

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from vercel_sql.server import ALL_GUARDS, Guards, running
+from vercel_sql.server import ALL_GUARDS, Guards, run_function
 
 TABLES = [
     "vercel.authentication.user_tokens",
@@ -134,7 +134,7 @@ def test_a_variable_of_the_servers_is_a_table_only_where_no_guard_is_left(
     serve: Any, attached_to: Any, monkeypatch: pytest.MonkeyPatch, guards: Guards
 ) -> None:
     table = pa.table({"m": ["marker"]})
-    monkeypatch.setattr(running, "a_variable", table, raising=False)
+    monkeypatch.setattr(run_function, "a_variable", table, raising=False)
     con = attached_to(serve(guards=guards))
     for name in ("python_enable_replacements", "python_scan_all_frames"):
         with suppress(duckdb.Error):

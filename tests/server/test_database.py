@@ -8,13 +8,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from vercel_sql.connection.attachment import occupy
+from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.manifest import vercel
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.keeping import Keeping
-from vercel_sql.tables.memo import Memo
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.policy import WritePolicy
 
 
 @pytest.fixture
@@ -29,8 +29,14 @@ def test_every_connection_stands_in_the_catalog_and_reads_the_tables(
 ) -> None:
     database = Database("vercel", Bounds(), unsigned=False)
     try:
-        attachment = occupy(
-            database.con, "vercel", make_client(sim), vercel(), Keeping(), Memo(), Allowances(None)
+        attachment = attach_in_place(
+            database.con,
+            "vercel",
+            make_client(sim),
+            vercel(),
+            WritePolicy(),
+            Idempotency(),
+            WriteBudgets(None),
         )
         attachment.add(attachment.missing)
         database.watch()

@@ -74,7 +74,7 @@ def test_a_deletion_that_fails_in_the_middle_says_how_far_it_came(
     con = attached_to(serve(writes=True))
     sim.faults(kind="status", status=403, method="DELETE", after=10)
     others = f"DELETE FROM {TABLE} WHERE id <> '{sim.state.calling_token.id}'"
-    with pytest.raises(duckdb.Error, match="403 forbidden") as caught:
+    with pytest.raises(duckdb.Error, match=r", 403\)") as caught:
         con.execute(_run(others, "a")).fetchall()
     gone = sum(not exists(id_) for id_ in ids)
     assert f"{gone} of 30 were carried out" in str(caught.value)

@@ -1,4 +1,4 @@
-"""The README's examples for a stock shell, pasted into one."""
+"""The examples for a stock shell in docs/server.md, pasted into one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "server.md"
 
 
 def _examples() -> list[str]:
-    return re.findall(r"^```sql stock\n(.*?)^```$", README.read_text("utf-8"), re.M | re.S)
+    return re.findall(r"^```sql stock\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
 
 
 def test_every_example_gives_rows(serve: Any, shell: Any, authenticates: Any, sim: Any) -> None:

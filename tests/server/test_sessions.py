@@ -14,14 +14,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from vercel_sql.connection.attachment import occupy
+from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.manifest import vercel
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock, results_database
 from vercel_sql.server.sessions import Sessions
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.keeping import Keeping
-from vercel_sql.tables.memo import Memo
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.policy import WritePolicy
 
 ENDLESS = "SELECT sum(a.range * b.range) FROM range(10000000) AS a, range(10000000) AS b"
 
@@ -34,9 +34,15 @@ def make(sim: Any, make_client: Any) -> Iterator[Callable[..., Any]]:
     def start(**bounds: Any) -> tuple[Sessions, Callable[..., Any]]:
         given = Bounds(**bounds)
         database = Database("vercel", given, unsigned=False)
-        keeping = Keeping()
-        attachment = occupy(
-            database.con, "vercel", make_client(sim), vercel(), keeping, Memo(), Allowances(None)
+        keeping = WritePolicy()
+        attachment = attach_in_place(
+            database.con,
+            "vercel",
+            make_client(sim),
+            vercel(),
+            keeping,
+            Idempotency(),
+            WriteBudgets(None),
         )
         attachment.add(attachment.missing)
         quack = results_database(False)

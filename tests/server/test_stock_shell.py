@@ -176,7 +176,7 @@ def test_exec_logs_in_by_email(stock: Any, ours: Any) -> None:
 
 
 def test_a_macro_of_the_shell_makes_statements_short(stock: Any, ids: list[str]) -> None:
-    """As the README has it."""
+    """As docs/server.md has it."""
     script = (
         "CREATE MACRO vsql(statement, request_id := '') AS TABLE FROM vercel.query(\n"
         "  'FROM run(''' || replace(statement, '''', '''''') || ''', request_id := ''' ||\n"
@@ -191,7 +191,7 @@ def test_an_error_is_one_message_without_a_traceback(serve: Any, shell: Any) -> 
     refusals = {
         f"INSERT INTO {TABLE} (name) SELECT 'x'": "it changes something, and clients may only read",
         f"SELECT nme FROM {TABLE}": 'Referenced column "nme" not found',
-        "SELECT 1; SELECT 2": "one statement at a time",
+        "SELECT 1; SELECT 2": "only one statement per request",
         "SHOW METHODS IN vercel.authentication.user_token": "there are",
     }
     server = serve()

@@ -15,6 +15,7 @@ from vercel_sql.auth import given_credential
 from vercel_sql.errors import InterfaceError, OperationalError
 from vercel_sql.manifest import vercel
 from vercel_sql.server import Server
+from vercel_sql.server.bounds import Settings
 
 TOKENS = "vercel.authentication.user_tokens"
 # It lists the tokens too, which tells when it runs.
@@ -224,7 +225,7 @@ def test_a_server_that_can_not_begin_leaves_nothing_behind(
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(OperationalError, match="taken"):
-            Server(client, port=port, extensions=quack_files)
+            Server(client, Settings(extensions=tuple(quack_files)), port=port)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InterfaceError, match="closed"):
         client.connections.prepare(client.urls["api"])
@@ -242,5 +243,5 @@ def test_closing_twice_is_fine_and_so_is_the_same_port_again(
     assert server.close()
     assert server.close()
     client = Client(vercel().provider, given_credential(sim.token), urls={"api": sim.url})
-    with Server(client, port=port, extensions=quack_files) as again:
+    with Server(client, Settings(extensions=tuple(quack_files)), port=port) as again:
         assert attached_to(again).execute(query("SELECT 1")).fetchall() == [(1,)]

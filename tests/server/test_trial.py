@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vercel_sql.server.allowed import builtin
+from vercel_sql.server.judge import builtin
 
 from .conftest import SCALE
 from .trial import Trial, statements

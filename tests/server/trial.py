@@ -136,7 +136,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--all"]:
-        from vercel_sql.server.allowed import builtin
+        from vercel_sql.server.judge import builtin
 
         trial = Trial()
         for name, text in statements(builtin().functions):

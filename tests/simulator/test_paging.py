@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vercel_sql.simulator.store import Timeline
-
-from ..scale import scaled
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,6 @@ moments = st.lists(st.integers(0, 12), max_size=60)
 limits = st.one_of(st.integers(1, 8), st.integers(1, 100))
 
 
-@settings(max_examples=scaled(100, 1000), deadline=None)
 @given(moments, limits, st.booleans())
 def test_every_row_comes_once_to_a_client_that_keeps_an_id_once(moments, limit, inclusive):
     rows = timeline(moments)
@@ -60,7 +57,6 @@ def test_every_row_comes_once_to_a_client_that_keeps_an_id_once(moments, limit, 
         assert sum(len(page.rows) for page in pages) == len(moments)
 
 
-@settings(max_examples=scaled(50, 500), deadline=None)
 @given(moments, limits, st.booleans())
 def test_a_number_is_the_cursor_wherever_it_can_be(moments, limit, inclusive):
     rows = timeline(moments)
@@ -71,7 +67,6 @@ def test_a_number_is_the_cursor_wherever_it_can_be(moments, limit, inclusive):
             assert sharing >= limit if inclusive else sharing > 1
 
 
-@settings(max_examples=scaled(50, 500), deadline=None)
 @given(moments, limits, st.booleans(), st.data())
 def test_rows_that_stay_are_found_while_others_come_and_go(moments, limit, inclusive, data):
     rows = timeline(moments)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import vercel_sql
@@ -183,7 +183,6 @@ def hold(statement, made):
     assert getattr(statement, "malformed", None) is None
 
 
-@settings(max_examples=200)
 @given(st.lists(st.one_of(OURS, NATIVES), min_size=1, max_size=4), GAP, st.data())
 def test_a_script_is_read_as_what_it_says(script, gap, data):
     between = data.draw(st.sampled_from([f"{gap};", f";{gap}", f";{gap};\n"]))
@@ -200,7 +199,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=100)
 @given(st.dictionaries(TEXTS, JSON, max_size=4), st.booleans())
 def test_the_json_of_exec_is_exact(value, dollars):
     text = json.dumps(value, ensure_ascii=dollars)
@@ -253,7 +251,6 @@ BROKEN_WRITES = st.sampled_from(
 )
 
 
-@settings(max_examples=80)
 @given(st.one_of(BROKEN_EXECS, BROKEN_WRITES), STRINGS, GAP, st.booleans())
 def test_what_is_malformed_says_where_and_sends_nothing(db, sent, form, value, gap, explain):
     text = form.format(table=TABLE, value=value)
@@ -274,7 +271,6 @@ TOKENS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150)
 @given(st.lists(st.sampled_from(TOKENS), max_size=12), st.sampled_from(["", " "]))
 def test_no_heap_of_tokens_ends_in_a_bare_traceback(db, tokens, gap):
     with suppress(vercel_sql.Error):

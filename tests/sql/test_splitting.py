@@ -42,7 +42,6 @@ def test_each_statement_is_one(statement):
     assert [each.text for each in parse(f"  {statement} ; ")] == [statement]
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(list(COUNTS)), st.sampled_from(SEPARATORS)),
@@ -106,7 +105,7 @@ PIECES += [" USING ", " RETURNING ", " WITH a AS ", " SHOW METHODS IN ", " DESCR
 PIECES += ['@@json=\'{"a":', " SELECT NULL ", " ON CONFLICT ", "GROUP BY", " NULL ", "CAST("]
 
 
-@settings(max_examples=500, deadline=1000)
+@settings(deadline=1000)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=20).map("".join))
 def test_no_text_breaks_the_parser(text):
     try:
@@ -124,7 +123,6 @@ def test_no_text_breaks_the_parser(text):
 LEXICAL = ["'", '"', "$", "$a$", "--", "/*", "*/", "/", "\n", ";", "E'", "\\", "a", " ", "1", "-"]
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.lists(st.sampled_from(LEXICAL), max_size=12).map("".join))
 def test_where_duckdb_reads_a_script_quotes_end_where_duckdb_ends_them(noise):
     script = f"SELECT 1 AS x; SELECT {noise} ; SELECT 3"

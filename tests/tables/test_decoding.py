@@ -187,7 +187,7 @@ def test_an_unknown_key_that_stands_twice_is_not_dropped(strict, sim, row):
     [
         ('{"id":"a","name":"x","name":"y"}', "id a: name stands twice"),
         ('{"id":"a","id":"b"}', "id stands twice"),
-        ('{"id":"a","expiresAt":NaN}', "id a: expiresAt is NaN, which is no JSON number"),
+        ('{"id":"a","expiresAt":NaN}', "id a: expiresAt is NaN, which is not a JSON number"),
         ('{"id":"a","expiresAt":-Infinity}', "id a: expiresAt is -Infinity"),
         ('{"id":"a","name":"\\ud800"}', "id a: name holds half a surrogate pair"),
         ('{"id":"a","x":' + "[" * 100_000 + "]" * 100_000 + "}", "x is nested too deeply"),
@@ -244,13 +244,13 @@ def test_no_listing_is_never_an_empty_table(con, sim, body, words, columns):
     with pytest.raises(duckdb.Error) as raised:
         con.execute(query).fetchall()
     assert words in str(raised.value)
-    assert "vercel.authentication.user_tokens: list_auth_tokens" in str(raised.value)
+    assert "(GET /v6/user/tokens" in str(raised.value)
 
 
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ({"kind": "garbage_body"}, "can't be used (application/json)"),
+        ({"kind": "garbage_body"}, "can't be used"),
         ({"kind": "garbage_body", "html": True}, "a proxy or the login page of a network"),
         ({"kind": "cut_body", "times": None}, "got no answer"),
     ],
@@ -269,7 +269,7 @@ def test_spoilt_answers_are_errors(con, sim, fault, words, monkeypatch):
 @pytest.mark.parametrize("where", ["id = 't'", "tokenId = 'current'"])
 def test_a_get_without_its_token_is_an_error(con, sim, body, where):
     sim.faults(kind="body", body=body)
-    with pytest.raises(duckdb.Error, match="get_auth_token failed"):
+    with pytest.raises(duckdb.Error, match=r"\(GET /v5/user/tokens/"):
         con.execute(f"SELECT * FROM {LIVE} WHERE {where}").fetchall()
 
 

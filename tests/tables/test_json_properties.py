@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ..fuzz import reference
@@ -52,7 +52,6 @@ def strict(attached, sim):
     return attached(sim, strict=True)
 
 
-@settings(max_examples=200)
 @given(st.one_of(STRINGS, VALUES), VALUES)
 def test_json_is_exact_or_an_error_that_says_where(con, strict, sim, name, new):
     body = PAGE % (name, new)
@@ -64,7 +63,7 @@ def test_json_is_exact_or_an_error_that_says_where(con, strict, sim, name, new):
     if not sound or not (name == "null" or name.startswith('"')):
         with pytest.raises(duckdb.Error) as raised:
             strict.execute(query).fetchall()
-        assert re.search(r"user_tokens: (list_auth_tokens|id a: )", str(raised.value))
+        assert re.search(r"GET /v6/user/tokens|user_tokens: id a: ", str(raised.value))
         with suppress(duckdb.Error):
             ((got, rest),) = con.execute(query).fetchall()
             if not is_sound(f'{{"name":{name}}}') or not name.startswith(('"', "null")):
@@ -79,7 +78,6 @@ def test_json_is_exact_or_an_error_that_says_where(con, strict, sim, name, new):
     )
 
 
-@settings(max_examples=60)
 @given(STRINGS, VALUES)
 def test_what_exec_gives_is_exact(db, sim, name, new):
     body = '{"tokens":[{"id":"a","name":%s,"new":%s}],"pagination":{"count":1,"next":null},"x":%s}'

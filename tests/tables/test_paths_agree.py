@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vercel_sql.api import build_request
-from vercel_sql.api.answer import Answer
+from vercel_sql.api.answers import Answer
 from vercel_sql.api.doubts import STRICT
+from vercel_sql.catalog import pages
+from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import AnswerError, DataError
 from vercel_sql.manifest import vercel
-from vercel_sql.tables import pages
-from vercel_sql.tables.shape import TableShape
 
 RESOURCE = vercel().service("authentication").resources["user_tokens"]
 SHAPE = TableShape(RESOURCE)
@@ -115,14 +115,12 @@ def tokens(*, odd: bool, unknown: bool, twice: bool):
     )
 
 
-@settings(max_examples=400)
 @given(st.lists(tokens(odd=False, unknown=False, twice=False), max_size=3))
 def test_right_rows_are_read_the_same_way_and_never_refused(rows):
     body = body_of(rows)
     assert outcome(body, KNOWN, exactly=False) == outcome(body, KNOWN, exactly=True) != "refused"
 
 
-@settings(max_examples=500)
 @given(st.lists(tokens(odd=True, unknown=True, twice=True), max_size=3))
 def test_all_columns_of_odd_rows_are_read_the_same_way_or_refused_by_both(rows):
     body = body_of(rows)
@@ -132,7 +130,6 @@ def test_all_columns_of_odd_rows_are_read_the_same_way_or_refused_by_both(rows):
     assert fast == "refused" or len(fast[1]) == len(rows), "a row is a row"
 
 
-@settings(max_examples=500)
 @given(
     st.lists(tokens(odd=True, unknown=True, twice=True), max_size=3),
     st.lists(st.sampled_from(KNOWN), max_size=3, unique_by=lambda column: column.name),
@@ -165,7 +162,6 @@ def test_invalid_utf8_is_null(raw, columns):
     assert rest in (None, [f'{{"name":"{spelled}"}}'])
 
 
-@settings(max_examples=300)
 @given(st.lists(tokens(odd=True, unknown=True, twice=True), max_size=3))
 def test_a_list_and_a_get_decode_alike(rows):
     body = body_of(rows)

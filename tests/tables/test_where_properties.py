@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import vercel_sql
@@ -83,7 +83,6 @@ def literal(value):
     return str(value) if isinstance(value, int | Decimal) else None
 
 
-@settings(max_examples=200)
 @given(FORMS, COLUMNS, COLUMNS, VALUES, VALUES)
 def test_rows_are_those_of_a_plain_copy(tables, form, column, other, a, b):
     where = form.format(c=f"t.{column}", d=f"t.{other}")

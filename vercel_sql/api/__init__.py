@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from vercel_sql.api.answer import Answer
+from vercel_sql.api.answers import Answer
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.client import Client

@@ -1,23 +1,29 @@
-"""From an HTTP response to an error that says what failed, where, and what to do."""
+"""Answers: the good ones, and the errors for all others: what failed, where, and what to do."""
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from html import unescape
 from typing import Any
 
-from vercel_sql.api.decode import decode_json
-from vercel_sql.api.explanations import explained
-from vercel_sql.api.foreign_pages import advice_about, leads_elsewhere, page_of_others
+from vercel_sql.api.decode import DEEPEST, decode_json, decode_tolerantly
+from vercel_sql.api.redaction import Redactor
 from vercel_sql.api.redaction.structures import masked_values
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.api.requests import Request
 from vercel_sql.errors import (
     AnswerError,
     AnswerMismatchError,
     APIError,
     APIErrorDetail,
+    AuditLogError,
     BadRequestError,
     ForbiddenError,
     MethodNotAllowedError,
@@ -28,7 +34,7 @@ from vercel_sql.errors import (
     UnauthorizedError,
 )
 from vercel_sql.escapes import visible
-from vercel_sql.manifest import Method
+from vercel_sql.manifest import Explanation, Method, vercel
 
 _BY_STATUS: dict[int, type[APIError]] = {
     400: BadRequestError,
@@ -38,11 +44,18 @@ _BY_STATUS: dict[int, type[APIError]] = {
     405: MethodNotAllowedError,
     429: RateLimitedError,
 }
-_FOREIGN = "unknown_error"  # the code of what is none of the API's errors
+_FOREIGN = "unknown_error"  # the code of what is not one of the API's errors
 _NAMELESS = "unnamed_error"  # the code of an error of the API that has a message alone
+# Codes that say no more than the status, or nothing at all.
+_OBVIOUS = (_FOREIGN, _NAMELESS, "bad_request", "unauthorized", "forbidden", "not_found")
 _LONGEST_CODE = 100
 _LONGEST_MESSAGE = 500
+_LONGEST_TITLE = 80
 _DEEPEST = 50  # levels of JSON in an error, which is masked and shown
+_HEAD = 65_536  # how far a page's title is looked for
+_TITLE = re.compile(rb"<title[^>]{0,200}>(.{0,2000}?)</title", re.IGNORECASE | re.DOTALL)
+_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,200}<(?:!doctype html|html)", re.IGNORECASE)
+_HOST = re.compile(r"[\w.:-]+")
 # What the codes of RFC 6749 (section 5.2) mean for the person who reads them here.
 _OAUTH_HINTS = {
     "invalid_client": (
@@ -54,6 +67,102 @@ _OAUTH_HINTS = {
         "once. Begin the sign-in again"
     ),
 }
+
+
+@dataclass(frozen=True)
+class Answer(HoldsSecrets):
+    """The body of an answer with status 2xx, and what is needed to complain about it.
+
+    Attributes:
+        unnoted: why the write that it answers is not in the audit log, where it was to be.
+    """
+
+    request: Request = field(repr=False)
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    redactor: Redactor = field(default_factory=Redactor, repr=False)
+    host: str = "Vercel"
+    unnoted: AuditLogError | None = None
+
+    def json(self) -> Any:
+        """The decoded body, exactly; raises `AnswerError` where that isn't possible."""
+        try:
+            return decode_json(self.body)
+        except ValueError as error:
+            raise self.unusable(str(error)) from None
+
+    def content(self) -> Any:
+        """The decoded body; what can't be held exactly stands in it as `Inexact`."""
+        method = self.request.method
+        row_level = len(method.rows) + (2 if method.paging is not None else 1)
+        with suppress(ValueError):
+            return decode_json(self.body, deepest=row_level + DEEPEST)
+        try:
+            return decode_tolerantly(self.body, row_level)
+        except ValueError as error:
+            raise self.unusable(str(error)) from None
+
+    def secrets(self) -> dict[str, str]:
+        """The secrets of an answer by their columns, even of one that is otherwise unusable."""
+        names = [column.name for column in self.request.method.returns if column.secret]
+        try:
+            # Not as exact as we are elsewhere: a key that stands twice does no harm here.
+            content = json.loads(self.body, object_pairs_hook=_first_texts)
+        except (ValueError, RecursionError):
+            content = _texts_after(names, self.body)
+        found = content if isinstance(content, dict) else {}
+        return {name: found[name] for name in names if name in found}
+
+    def mismatched(self, reason: str) -> AnswerMismatchError:
+        """The error for a body that belongs to another request."""
+        mask, method = self.redactor.mask, self.request.method
+        path = mask(self.request.path)
+        return AnswerMismatchError(
+            f"this is the answer to another request: {mask(reason)[:_LONGEST_MESSAGE]} "
+            f"({method.http} {path}). A proxy or a connection between here and the API mixes "
+            "answers up",
+            method=method.http,
+            path=path,
+            outcome_unknown=not method.reads,
+        )
+
+    def unusable(self, reason: str) -> AnswerError:
+        """The error for a body that is not what was promised."""
+        mask, method = self.redactor.mask, self.request.method
+        path = mask(self.request.path)
+        kind = mask(self.headers.get("content-type", "")).split(";")[0] or "no content type"
+        page, advice = page_of_others(self.status, self.headers, self.body), ""
+        if page:
+            reason, advice = f"it is {page}", advice_about(self.status, self.headers, self.host)
+        told = mask(reason)[:_LONGEST_MESSAGE].rstrip(".")
+        text = f"the answer can't be used: {told} ({method.http} {path}, {kind[:_LONGEST_CODE]})"
+        return AnswerError(
+            ". ".join(filter(None, (text, mask(advice), _sign_in_hint(method)))),
+            method=method.http,
+            path=path,
+            outcome_unknown=not method.reads,
+        )
+
+
+def _first_texts(members: list[tuple[str, Any]]) -> dict[str, str]:
+    return {name: value for name, value in reversed(members) if _is_text(value)}
+
+
+def _texts_after(names: list[str], body: bytes) -> dict[str, str]:
+    """The texts that stand behind these names, in what is not JSON as a whole."""
+    found: dict[str, str] = {}
+    for name in names:
+        spelt = re.search(rb'"%s"\s*:\s*("(?:[^"\\]|\\.)*")' % name.encode(), body)
+        with suppress(ValueError):
+            value: Any = json.loads(spelt[1]) if spelt else None
+            if _is_text(value):
+                found[name] = value
+    return found
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 @dataclass(frozen=True)
@@ -84,32 +193,37 @@ def api_error(
     origin: Origin = _SOMEWHERE,
     authorization: str | None = None,
 ) -> APIError:
-    """The error for an answer whose status is not 2xx.
-
-    Args:
-        method: the method that was called.
-        path: the path that was asked for.
-        status: the status of the answer.
-        headers: its headers.
-        body: its body.
-        mask: masks secrets, which the server or the path may repeat.
-        origin: where the answer should have come from.
-        authorization: the ``Authorization`` header that the request went out with.
-    """
-    detail = _detail(method, mask(path), status, headers, body, mask)
-    text = f"vercel.{method.resource}: {method.name} failed: {detail.method} {detail.path} "
+    """The error for an answer whose status is not 2xx."""
+    page = page_of_others(status, headers, body)
+    code, message, extra = _read_error(body)
+    is_foreign = not code and not message
+    code = code or (_FOREIGN if is_foreign else _NAMELESS)
+    if is_foreign:
+        kind = headers.get("content-type", "nothing").split(";")[0]
+        message = f"{page or f'the body is {kind}'}, not one of Vercel's errors"
+    # Masked before they are cut: nobody would know half a secret.
+    code, message = mask(code)[:_LONGEST_CODE], mask(message)[:_LONGEST_MESSAGE]
+    detail = APIErrorDetail(
+        status, code, message, method.http, mask(path), masked_values(extra, mask)
+    )
     # Programs are given what was said; people are told it in one line, as is all of this.
-    text += f"answered {status} {visible(detail.code)}: {visible(detail.message)}"
-    pause = retry_after_seconds(detail, headers, origin.now)
+    said = visible(message).rstrip(" .:") or "no reason was given"
+    told = str(status) if code in _OBVIOUS else f"{status} {visible(code)}"
+    pause = _retry_after_seconds(detail, headers, origin.now)
     bearer = (authorization or "").removeprefix("Bearer ")
-    hint = _hint(method, detail, headers, body, origin.host, bearer)
+    if is_foreign:
+        hint = _hint_about_foreign(status, headers, origin.host, is_page=page is not None)
+    else:
+        hint = _OAUTH_HINTS.get(code) or _explained(method, detail, bearer)
     if not hint and status == 429 and pause is not None:
         hint = f"The limit is free again in {pause:.0f} s"
-    hints = [hint, _clock_hint(method, detail, origin)]
-    if status >= 500:
-        hints = [*hints, _sign_in_hint(method)]
-    told = ". ".join(hint for hint in hints if hint)
-    error = _class_for(status)(f"{text.rstrip(' .:')}. {told}" if told else text, detail)
+    hints = (
+        f"{said} ({method.http} {detail.path}, {told})",
+        hint,
+        _clock_hint(method, detail, origin),
+        _sign_in_hint(method) if status >= 500 else "",
+    )
+    error = _class_for(status)(". ".join(filter(None, hints)), detail)
     error.retry_after = pause
     return error
 
@@ -117,30 +231,7 @@ def api_error(
 def _class_for(status: int) -> type[APIError]:
     if 300 <= status < 400 and status != 304:
         return RedirectError
-    if status >= 500:
-        return ServerError
-    return _BY_STATUS.get(status, APIError)
-
-
-def _detail(
-    method: Method,
-    path: str,
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    mask: Callable[[str], str],
-) -> APIErrorDetail:
-    code, message, extra = _read_error(body)
-    if message and not code:
-        code = _NAMELESS
-    if not code:
-        kind = headers.get("content-type", "nothing").split(";")[0]
-        code = _FOREIGN
-        found = page_of_others(status, headers, body) or f"the body is {kind}"
-        message = f"{found}, not one of Vercel's errors"
-    # Masked before they are cut: nobody would know half a secret.
-    code, message = mask(code)[:_LONGEST_CODE], mask(message)[:_LONGEST_MESSAGE]
-    return APIErrorDetail(status, code, message, method.http, path, masked_values(extra, mask))
+    return ServerError if status >= 500 else _BY_STATUS.get(status, APIError)
 
 
 def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
@@ -162,50 +253,56 @@ def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
     return "", "", {}
 
 
-def _hint(
-    method: Method,
-    detail: APIErrorDetail,
-    headers: Mapping[str, str],
-    body: bytes,
-    host: str,
-    bearer: str,
-) -> str:
-    """What the reader can do about it."""
-    if detail.code == _FOREIGN:
-        return _hint_about_foreign(detail, headers, body, host)
-    return _OAUTH_HINTS.get(detail.code) or explained(method, detail, bearer)
+def _explained(method: Method, detail: APIErrorDetail, bearer: str) -> str:
+    """What an error means and what to do about it; empty where the manifest says nothing."""
+    provider = vercel().provider
+    for each in provider.explanations:
+        if _fits(each, method, detail, bearer):
+            return f"{each.text}. {provider.token_advice}" if each.advice else each.text
+    return ""
+
+
+def _fits(each: Explanation, method: Method, detail: APIErrorDetail, bearer: str) -> bool:
+    conditions = (
+        not each.status or detail.status in each.status,
+        each.code in (None, detail.code),
+        each.flag is None or detail.extra.get(each.flag) is True,
+        not each.messages or detail.message.startswith(tuple(each.messages)),
+        not each.markers or bearer.startswith(tuple(each.markers)),
+        not each.methods or f"{method.resource}.{method.name}" in each.methods,
+        each.auth in (None, method.auth),
+    )
+    return all(conditions)
 
 
 def _hint_about_foreign(
-    detail: APIErrorDetail, headers: Mapping[str, str], body: bytes, host: str
+    status: int, headers: Mapping[str, str], host: str, *, is_page: bool
 ) -> str:
-    """What the reader can do about an answer that is none of the API's errors."""
+    """What the reader can do about an answer that is not one of the API's errors."""
     hints = []
-    if detail.status == 304:
+    if status == 304:
         hints.append(
             "Only a cache is answered so, and none was asked for: something on the way to "
             f"{host} keeps one. Check HTTPS_PROXY and the API URL"
         )
-    elif 300 <= detail.status < 400:
+    elif 300 <= status < 400:
         hints.append(
             "Redirects are not followed, so that no credentials go elsewhere: check the API URL"
         )
-    if leads_elsewhere(detail.status, headers, host) or page_of_others(
-        detail.status, headers, body
-    ):
-        hints.append(advice_about(detail.status, headers, host))
+    if is_page or _leads_elsewhere(status, headers, host):
+        hints.append(advice_about(status, headers, host))
     return ". ".join(hints)
 
 
 def _sign_in_hint(method: Method) -> str:
-    """What to do about a sign-in that nobody knows the end of, and that can't be looked up."""
+    """What to do about a sign-in whose outcome is unknown and can't be looked up."""
     if not method.makes_secret or method.trace is not None:
         return ""
     return "It may have been carried out all the same: begin the sign-in again"
 
 
 def _clock_hint(method: Method, detail: APIErrorDetail, origin: Origin) -> str:
-    """Word of a wrong clock, where the error may have come of it: about an expiry, or a dead token.
+    """Hint that the local clock is wrong, for errors it could cause: an expiry, a dead token.
 
     An expiry that was counted from now, by a clock that is behind, may be over already.
     """
@@ -214,18 +311,13 @@ def _clock_hint(method: Method, detail: APIErrorDetail, origin: Origin) -> str:
     return origin.clock_note if is_about_time else ""
 
 
-def retry_after_seconds(
-    detail: APIErrorDetail, headers: Mapping[str, str], now: float | None = None
+def _retry_after_seconds(
+    detail: APIErrorDetail, headers: Mapping[str, str], now: float | None
 ) -> float | None:
-    """How long the server asks to wait, in seconds from now, or None where it does not say.
+    """How many seconds the server asks to wait from now, or None where it does not say.
 
     ``Retry-After`` may be seconds or an HTTP date; ``limit.resetMs`` (milliseconds since the
     epoch) and ``limit.reset`` (seconds) say the same in the body.
-
-    Args:
-        detail: what the server said.
-        headers: the answer's headers.
-        now: the server's time, in seconds since the epoch; None takes this machine's.
     """
     now = datetime.now(UTC).timestamp() if now is None else now
     asked = headers.get("retry-after")
@@ -250,13 +342,11 @@ def _retry_after_header(value: str, now: float) -> float | None:
         at = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return max(0.0, at.timestamp() - now)
+    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)
 
 
 def _finite(value: object) -> float | None:
-    """A whole number, or a number's text, as a float; None where it is no number in its reach."""
+    """A whole number, or a number's text, as a float; None where it is out of reach."""
     if not isinstance(value, int | str) or isinstance(value, bool):
         return None
     try:
@@ -266,44 +356,56 @@ def _finite(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def not_its_own(method: Method, path: str, reason: str) -> AnswerMismatchError:
-    """The error for an answer that belongs to another request.
-
-    Args:
-        method: the method that was called.
-        path: the path that was asked for.
-        reason: how that was found out.
-    """
-    return AnswerMismatchError(
-        f"vercel.{method.resource}: {method.name} failed: {method.http} {path} got the answer to "
-        f"another request: {reason[:_LONGEST_MESSAGE]}. A proxy or a connection between here and "
-        "the API mixes answers up",
-        method=method.http,
-        path=path,
-        outcome_unknown=not method.reads,
-    )
+def page_of_others(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+    """What an answer is, in words, where a proxy, gateway or captive portal sent a page."""
+    if "html" not in headers.get("content-type", "").lower() and not _BEGINNING.match(body):
+        return "a captive-portal response (HTTP 511)" if status == 511 else None
+    title = _title(body)
+    return f"an HTML page called “{title}”" if title else "an HTML page"
 
 
-def not_json(
-    method: Method, path: str, content_type: str, reason: str, foreign: str = ""
-) -> AnswerError:
-    """The error for a 2xx answer whose body can't be used.
+def advice_about(status: int, headers: Mapping[str, str], host: str) -> str:
+    """What to do about an answer that is not the API's; `host` is the one that was asked."""
+    elsewhere = _leads_elsewhere(status, headers, host)
+    if elsewhere is not None:
+        return (
+            f"It redirects to {elsewhere}, which is not {host}: the login page of a network "
+            "(captive portal) or a proxy does that. Log in to the network with a browser"
+        )
+    if status == 511:
+        return "Log in to the network with a browser, then try again"
+    if 200 <= status < 300:
+        return (
+            f"That is not {host}'s answer: a proxy or the login page of a network (captive portal) "
+            "took its place. Log in to the network with a browser, or check HTTPS_PROXY"
+        )
+    return f"That is not {host}'s answer: a proxy or gateway on the way gave it"
 
-    Args:
-        method: the method that was called.
-        path: the path that was asked for.
-        content_type: what the answer says that it is.
-        reason: why it can't be used.
-        foreign: what else it is than an answer of the API, and what to do about it.
-    """
-    kind = content_type.split(";")[0] or "nothing"
-    told = (foreign or reason[:_LONGEST_MESSAGE]).rstrip(".")
-    if hint := _sign_in_hint(method):
-        told = f"{told}. {hint}"
-    return AnswerError(
-        f"vercel.{method.resource}: {method.name} failed: {method.http} {path} gave an answer "
-        f"that can't be used ({kind[:_LONGEST_CODE]}): {told}",
-        method=method.http,
-        path=path,
-        outcome_unknown=not method.reads,
-    )
+
+def _leads_elsewhere(status: int, headers: Mapping[str, str], host: str) -> str | None:
+    """The other host that a redirect leads to; the rest of the address may hold secrets."""
+    if not 300 <= status < 400:
+        return None
+    import httpx
+
+    try:
+        location = httpx.URL(headers.get("location", ""))
+    except httpx.InvalidURL:
+        return None
+    other = f"{location.host}:{location.port}" if location.port else location.host
+    return other[:_LONGEST_TITLE] if other != host and _HOST.fullmatch(other) else None
+
+
+def _title(body: bytes) -> str:
+    """A page's title on one line, without anything that could steer a terminal."""
+    found = _TITLE.search(body[:_HEAD])
+    if found is None:
+        return ""
+    text = one_line(unescape(found[1].decode("utf-8", errors="replace")))
+    return text if len(text) <= _LONGEST_TITLE else f"{text[: _LONGEST_TITLE - 1]}…"
+
+
+def one_line(text: str) -> str:
+    """A text of others on one line, without control characters."""
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(shown.split())

@@ -27,16 +27,6 @@ def check_arguments(
 
     A None is left out, as if the argument had not been given, but for parameters that take a NULL
     as a value.
-
-    Args:
-        method: the method that is to be called.
-        arguments: the values by name; names match whatever their case.
-        where: what the error is to name, such as ``INSERT INTO vercel.a.b, row 2``.
-        clock: the server's, by which moments lie in the future; else it is this machine's.
-
-    Raises:
-        ParameterError: an argument is unknown, given twice, or missing.
-        DataError: a value is ruled out by the manifest.
     """
     named = _by_parameter(method, arguments, where)
     missing = [p.name for p in method.required if named.get(p.name) is None]
@@ -91,11 +81,7 @@ def _usage(method: Method) -> str:
 
 
 def convert(parameter: Parameter, value: Any, where: str, clock: ServerClock | None = None) -> Any:
-    """One value as the type that its parameter has.
-
-    Raises:
-        DataError: the value is of a wrong type, or the manifest rules it out.
-    """
+    """One value as the type that its parameter has."""
     converted = _CONVERSIONS[parameter.type](value, parameter, where)
     _check_limits(parameter, converted, where, clock)
     return converted
@@ -113,7 +99,7 @@ def _text(value: Any, _parameter: Parameter, where: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise DataError(f"{where} holds half a surrogate pair, which is no text") from None
+        raise DataError(f"{where} holds half a surrogate pair, so it is not text") from None
     return text
 
 
@@ -127,9 +113,11 @@ def _integer(value: Any, parameter: Parameter, where: str) -> int:
     try:
         number = None if _is_huge(value) else int(value)
     except (OverflowError, ValueError):
-        raise DataError(f"{where} takes {_wanted(parameter)}; an infinite value is none") from None
+        raise DataError(
+            f"{where} takes {_wanted(parameter)}, not an infinite value or NaN"
+        ) from None
     if number is None or number != value or number not in _INT64:
-        raise DataError(f"{where} takes {_wanted(parameter)}; the value is no 64-bit integer")
+        raise DataError(f"{where} takes {_wanted(parameter)}; the value is not a 64-bit integer")
     return number
 
 
@@ -151,7 +139,7 @@ def _number_or_moment(text: str, parameter: Parameter, where: str) -> int:
             return _milliseconds(datetime.fromisoformat(stripped))
         except ValueError:
             pass
-    raise DataError(f"{where} takes {_wanted(parameter)}; the text given is none")
+    raise DataError(f"{where} takes {_wanted(parameter)}; the text given is not one")
 
 
 def _milliseconds(value: datetime | date) -> int:

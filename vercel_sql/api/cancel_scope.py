@@ -1,4 +1,4 @@
-"""How long a statement may go on, and who may end it: all that it waits for, it waits for here."""
+"""How long a statement may go on, and who may end it: all that it waits for is a future."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
-from functools import partial
-from queue import Empty, Queue, SimpleQueue
-from typing import Any, TypeAlias, TypeVar, cast
+from queue import Queue, SimpleQueue
+from typing import Any, TypeVar
 
 from vercel_sql.api.durations import spelled
 from vercel_sql.errors import (
@@ -21,38 +21,21 @@ from vercel_sql.errors import (
 )
 
 T = TypeVar("T")
-Box: TypeAlias = Queue[Any] | SimpleQueue[Any]
 # How many seconds a write that was sent is waited for when its statement is stopped: its answer
 # may hold a secret that is shown only once.
 GRACE = 1.0
-_CANCELLED = object()
-_work_done: ContextVar[threading.Event | None] = ContextVar("vercel_sql_work_done", default=None)
-_waited_for: ContextVar[bool] = ContextVar("vercel_sql_waited_for", default=False)
 # How many threads without work are kept; beyond that, one ends with its work.
 _MOST_IDLE = 16
-
-
-@contextmanager
-def waited_for() -> Iterator[None]:
-    """Says that this thread may block: whoever waits for it comes back by `CancelScope.take`."""
-    token = _waited_for.set(True)
-    try:
-        yield
-    finally:
-        _waited_for.reset(token)
+_task: ContextVar[Future[Any] | None] = ContextVar("vercel_sql_task", default=None)
+_own: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", default=None)
 
 
 class AbandonedError(StatementCancelledError):
-    """What was under way when a scope ended goes on without anybody who waits for it."""
+    """Work abandoned by a cancelled scope keeps running, detached."""
 
 
 class LimitWaits:
-    """How long a statement waits for rate limits; threads that wait side by side count once.
-
-    Args:
-        most: how many seconds it may wait altogether; None does not limit it.
-        adds_up: whether waits count together, or each for itself.
-    """
+    """How long a statement waits for rate limits; threads that wait side by side count once."""
 
     def __init__(self, most: float | None = None, *, adds_up: bool = True) -> None:
         self._most = most
@@ -61,11 +44,7 @@ class LimitWaits:
         self._lock = threading.Lock()
 
     def begin(self, seconds: float, what: str) -> None:
-        """Counts a wait that begins now.
-
-        Raises:
-            WaitTooLongError: it would be too long.
-        """
+        """Counts a wait that begins now; raises `WaitTooLongError` where it would be too long."""
         now = time.monotonic()
         with self._lock:
             until = max(now + seconds, self._until)
@@ -83,41 +62,35 @@ class LimitWaits:
 class CancelScope:
     """One statement: it ends when its time is over, or when somebody cancels it.
 
-    Threads may share a scope. What blocks runs on a thread of its own, so that whoever waits for
-    it comes back at once, in the middle of a request, a name lookup or a TLS handshake too; what
-    comes of it afterwards is dropped.
-
-    Args:
-        timeout: how many seconds the statement may take altogether; None does not limit it.
-        waits: how long it may wait for rate limits.
+    Threads may share a scope. Blocking work runs on a thread of its own, so that its caller
+    returns at once even in the middle of a request, a name lookup or a TLS handshake; the result
+    of abandoned work is dropped.
 
     Attributes:
+        timeout: how many seconds it may take altogether; None does not limit it.
         interruption: the Ctrl-C that cancelled it, where one did.
     """
 
     def __init__(self, timeout: float | None = None, waits: LimitWaits | None = None) -> None:
         self.timeout = timeout
+        self.interruption: KeyboardInterrupt | None = None
         self._waits = waits or LimitWaits()
         self._end = None if timeout is None else time.monotonic() + timeout
-        self._waiting: set[Box] = set()
-        self._lock = threading.Lock()
-        self._is_cancelled = False
-        self.interruption: KeyboardInterrupt | None = None
+        self._cancelled: Future[None] = Future()
 
     def __repr__(self) -> str:
         limit = "no limit" if self.timeout is None else f"{self.timeout:g} s"
-        return f"<CancelScope: {limit}{', cancelled' if self._is_cancelled else ''}>"
+        return f"<CancelScope: {limit}{', cancelled' if self.is_cancelled else ''}>"
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether somebody cancelled it; that its time is over is another thing."""
-        return self._is_cancelled
+        """Whether somebody cancelled it; a scope whose time is over isn't cancelled."""
+        return self._cancelled.done()
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more is to be begun."""
-        left = self.remaining()
-        return self._is_cancelled or (left is not None and left <= 0)
+        return self.is_cancelled or self.remaining() == 0
 
     def remaining(self) -> float | None:
         """The seconds that are left; None where there is no limit."""
@@ -129,40 +102,30 @@ class CancelScope:
         return seconds if left is None else max(0.001, min(seconds, left))
 
     def cancel(self) -> None:
-        """Ends it: whoever waits, on any thread, comes back at once."""
-        with self._lock:
-            self._is_cancelled = True
-            for box in self._waiting:
-                box.put(_CANCELLED)
+        """Ends it: whoever waits, on any thread, returns at once."""
+        with suppress(InvalidStateError):
+            self._cancelled.set_result(None)
 
     def interrupt(self, signal: KeyboardInterrupt) -> None:
         """Ends it because of a Ctrl-C, which is raised when the statement has ended."""
         self.interruption = self.interruption or signal
         self.cancel()
 
-    def part(self) -> CancelScope:
-        """A scope that is over no later by time, and that can be cancelled without this one.
-
-        Who cancels this one is not heard in it: whoever made it passes that on.
-        """
-        part = CancelScope()
-        part.timeout, part._end, part._waits = self.timeout, self._end, self._waits
-        return part
+    def child(self) -> CancelScope:
+        """A scope with the same end that can be cancelled alone; cancelling this doesn't."""
+        child = CancelScope()
+        child.timeout, child._end, child._waits = self.timeout, self._end, self._waits
+        return child
 
     def successor(self) -> CancelScope:
-        """A scope for what comes when this one is cancelled."""
+        """A fresh scope with the same limits, for what comes after this one is cancelled."""
         return CancelScope(self.timeout, self._waits)
 
     def check(self) -> None:
-        """Goes on only where it is not over.
-
-        Raises:
-            StatementCancelledError: it was cancelled.
-            StatementTimeoutError: its time is over.
-        """
-        if self._is_cancelled:
+        """Raises where it is over: `StatementCancelledError` or `StatementTimeoutError`."""
+        if self.is_cancelled:
             raise StatementCancelledError("the statement was interrupted")
-        if self._end is not None and time.monotonic() >= self._end:
+        if self.remaining() == 0:
             raise self.timed_out()
 
     def timed_out(self) -> StatementTimeoutError:
@@ -171,46 +134,26 @@ class CancelScope:
             f"the statement was stopped after {self.timeout:g} s (timeout)"
         )
 
+    def wait(self, *futures: Future[Any], most: float | None = None) -> None:
+        """Until one of the futures is done, the scope is over, or so many seconds have passed."""
+        seconds = self.remaining() if most is None else self.within(most)
+        wait([*futures, self._cancelled], seconds, FIRST_COMPLETED)
+
     def sleep(
         self,
         seconds: float,
-        box: Box | None = None,
+        until: Future[None] | None = None,
         what: str = "the next thing to do is",
-    ) -> bool:
-        """Waits, unless the scope ends before.
-
-        Args:
-            seconds: how long.
-            box: what another thread puts into it ends the waiting early.
-            what: what is waited for, as an error is to say it.
-
-        Returns:
-            Whether something was put into the box.
-
-        Raises:
-            StatementCancelledError: it was cancelled.
-            StatementTimeoutError: its time would be over before; known at once.
-        """
+    ) -> None:
+        """Waits so long, or until something happens; raises at once where there isn't the time."""
         self._require_time(seconds, what)
-        with self.told(Queue() if box is None else box) as told:
-            try:
-                told.get(timeout=min(max(0.0, seconds), threading.TIMEOUT_MAX))
-            except Empty:
-                return False
-        self.check()
-        return True
+        seconds = min(max(0.0, seconds), threading.TIMEOUT_MAX)
+        wait([self._cancelled, *filter(None, [until])], seconds, FIRST_COMPLETED)
+        if self.is_cancelled:
+            self.check()
 
     def begin_limit_wait(self, seconds: float, what: str) -> None:
-        """Counts a wait for a rate limit, which begins now.
-
-        Args:
-            seconds: how long it is.
-            what: what is waited for, as an error is to say it.
-
-        Raises:
-            StatementTimeoutError: its time would be over before.
-            WaitTooLongError: it may not wait that long for rate limits.
-        """
+        """Counts a wait for a rate limit, which begins now; raises where it may not be so long."""
         self._require_time(seconds, what)
         self._waits.begin(seconds, what)
 
@@ -224,53 +167,35 @@ class CancelScope:
             )
 
     def run(self, act: Callable[[], T], most: float | None = None) -> T:
-        """Carries out what blocks, on another thread, and comes back at once when the scope ends.
+        """Does blocking work on another thread, and returns at once when the scope ends.
 
         Args:
-            act: what to do. It goes on where nobody waits for it any more.
+            act: the work. It goes on where nobody waits for it any more.
             most: how many seconds to wait at most.
 
         Raises:
             StatementCancelledError: the scope was cancelled.
             StatementTimeoutError: its time is over.
             TimeoutError: it took longer than `most`.
-            BaseException: what `act` raised.
         """
-        if _waited_for.get():
-            self.check()
-            return act()
-        with self._begun(act) as box:
-            return cast(T, _result(self._take(box, most)))
+        self.check()
+        return self.result(workers.submit(act), most)
 
-    def take(self, box: Box) -> Any:
-        """The next of what another thread puts into a box, unless the scope ends before.
-
-        Raises:
-            StatementCancelledError: the scope was cancelled.
-            StatementTimeoutError: its time is over.
-        """
-        with self.told(box):
-            return self._take(box)
-
-    def _take(self, box: Box, most: float | None = None) -> Any:
-        try:
-            found = box.get(timeout=self.remaining() if most is None else self.within(most))
-        except Empty:
+    def result(self, task: Future[T], most: float | None = None) -> T:
+        """The result of a task, as for `run`."""
+        self.wait(task, most=most)
+        if not task.done():
             self.check()
-            if most is None:
-                raise self.timed_out() from None
-            raise TimeoutError from None
-        if found is _CANCELLED:
-            self.check()
-        return found
+            raise TimeoutError if most is not None else self.timed_out()
+        return task.result()
 
     def run_to_end(self, act: Callable[[], T], grace: float, overtime: float = 0.0) -> T:
-        """Carries out what can't be had again: waits a little longer for it when the scope ends.
+        """Does work that can't be repeated: it is waited for a little longer when the scope ends.
 
-        A Ctrl-C that comes meanwhile cancels the scope and is not raised here; a second one is.
+        A Ctrl-C meanwhile cancels the scope and is not raised here; a second one is.
 
         Args:
-            act: what to do. It goes on where nobody waits for it any more.
+            act: the work. It goes on where nobody waits for it any more.
             grace: how many seconds longer to wait.
             overtime: how many seconds longer where its time is over and nobody cancelled it,
                 should that be more.
@@ -279,143 +204,110 @@ class CancelScope:
             StatementCancelledError: the scope was over before.
             AbandonedError: the scope ended, and so did the grace.
             KeyboardInterrupt: the second Ctrl-C.
-            BaseException: what `act` raised.
         """
-        with self._begun(act) as box:
-            try:
-                outcome = self._until_over(box)
-                if outcome is _CANCELLED:
-                    outcome = self._until_late(box, grace, max(grace, overtime))
-            except KeyboardInterrupt as first:
-                self.interrupt(first)
-                outcome = self._until_late(box, grace, grace)
-            return cast(T, _result(outcome))
-
-    def _until_over(self, box: Queue[Any]) -> Any:
-        """What came of the work, or word that the scope ended."""
-        try:
-            return box.get(timeout=self.remaining())
-        except Empty:
-            return _CANCELLED
-
-    def _until_late(self, box: Queue[Any], grace: float, overtime: float) -> Any:
-        """What came of the work after the scope ended.
-
-        Raises:
-            AbandonedError: nothing did in time.
-        """
-        end = time.monotonic() + (grace if self._is_cancelled else overtime)
-        while True:
-            try:
-                outcome = box.get(timeout=max(0.0, end - time.monotonic()))
-            except Empty:
-                reason = "it was interrupted" if self._is_cancelled else str(self.timed_out())
-                raise AbandonedError(reason) from None
-            if outcome is not _CANCELLED:
-                return outcome
-            end = min(end, time.monotonic() + grace)
-
-    @contextmanager
-    def _begun(self, act: Callable[[], object]) -> Iterator[Queue[Any]]:
-        """What comes of some work is put into the box, and so is word that the scope ended."""
         self.check()
-        with self._box() as box:
-            workers.begin(act, box)
-            yield box
-
-    @contextmanager
-    def _box(self) -> Iterator[Queue[Any]]:
-        # No SimpleQueue: after a Ctrl-C within its get, the next get may miss what is put.
-        box: Queue[Any] = Queue()
-        with self.told(box):
-            yield box
-
-    @contextmanager
-    def told(self, box: Box) -> Iterator[Box]:
-        """Puts word into a box when the scope is cancelled."""
-        with self._lock:
-            self._waiting.add(box)
-            if self._is_cancelled:
-                box.put(_CANCELLED)
+        task = workers.submit(act)
         try:
-            yield box
-        finally:
-            with self._lock:
-                self._waiting.discard(box)
+            self.wait(task)
+            either: list[Future[Any]] = [task, self._cancelled]
+            wait(either, max(grace, overtime), FIRST_COMPLETED)
+        except KeyboardInterrupt as first:
+            self.interrupt(first)
+        if self.is_cancelled:
+            wait([task], grace)
+        if not task.done():
+            raise AbandonedError(self.why_over())
+        return task.result()
+
+    def why_over(self) -> str:
+        """Why nothing is waited for any more, in words."""
+        return "it was interrupted" if self.is_cancelled else str(self.timed_out())
 
 
-def work_done() -> threading.Event | None:
-    """What is set when this worker has done what it does now; None on any other thread."""
-    return _work_done.get()
+@contextmanager
+def scoped(scope: CancelScope) -> Iterator[None]:
+    """Limits what this thread does by a scope of its own, whatever becomes of the statement."""
+    token = _own.set(scope)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
+def own_scope() -> CancelScope | None:
+    """The scope of its own that limits this thread, if one does."""
+    return _own.get()
+
+
+def current_task() -> Future[Any] | None:
+    """The task that this worker carries out; None on any other thread."""
+    return _task.get()
 
 
 def checked_seconds(name: str, seconds: float, *, zero: bool = False) -> float:
-    """A number of seconds that somebody who is not type-checked gave.
-
-    Args:
-        name: what they are for.
-        seconds: the number.
-        zero: whether it may be 0.
+    """A number of seconds above 0 (or 0, where that is allowed), from whoever isn't type-checked.
 
     Raises:
-        ParameterError: it is not one above 0, or more than can be waited for.
+        ParameterError: it is not one, or more than can be waited for.
     """
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not is_number or not (0 < seconds <= threading.TIMEOUT_MAX or (zero and seconds == 0)):
-        allowed = "from 0 on" if zero else "above 0"
-        raise ParameterError(f"{name} is {seconds!r}, and takes a number of seconds {allowed}")
+        allowed = "of at least 0" if zero else "above 0"
+        raise ParameterError(f"{name} must be a number of seconds {allowed}, not {seconds!r}")
     return seconds
 
 
-def _result(outcome: Any) -> Any:
-    result, error = outcome
-    if error is not None:
-        raise error
-    return result
-
-
 class _Workers:
-    """Threads that carry out what blocks; they are kept for the next, and hold up no exit."""
+    """Daemon threads for blocking work, kept for reuse; unlike an executor's, never joined."""
 
     def __init__(self) -> None:
-        self._idle: list[Queue[Any]] = []
-        self._lock = threading.Lock()
+        self._idle: list[SimpleQueue[Any]] = []
 
-    def begin(self, act: Callable[[], Any], box: Queue[Any]) -> None:
-        """Has a thread do something and put result and error into a box."""
-        with self._lock:
-            work = self._idle.pop() if self._idle else None
-        if work is None:
-            work = Queue()
+    def submit(self, act: Callable[[], T], future: Future[T] | None = None) -> Future[T]:
+        """Has a thread do something in a copy of this thread's context."""
+        future = future or Future()
+        try:
+            work = self._idle.pop()
+        except IndexError:
+            work = SimpleQueue()
             threading.Thread(
                 target=self._serve, args=(work,), name="vercel-sql-request", daemon=True
             ).start()
-        # What the thread that asks knows about itself, such as its cause, holds there too; but
-        # nobody waits for that thread as for this one.
         context = copy_context()
-        context.run(_waited_for.set, False)
-        done = threading.Event()
-        context.run(_work_done.set, done)
-        work.put((partial(context.run, act), box, done))
+        context.run(_task.set, future)
+        work.put((context, act, future))
+        return future
 
-    def _serve(self, work: Queue[Any]) -> None:
-        while True:
-            act, box, done = work.get()
-            outcome: tuple[Any, BaseException | None]
+    def begin(self, act: Callable[[], Any], box: Queue[Any]) -> None:
+        """The same, where result and error are put into a box."""
+
+        def put(done: Future[Any]) -> None:
+            error = done.exception()
+            box.put((None if error else done.result(), error))
+
+        self.submit(act).add_done_callback(put)
+
+    def _serve(self, work: SimpleQueue[Any]) -> None:
+        is_kept = True
+        while is_kept:
+            context, act, future = work.get()
+            result: Any = None
+            failure: BaseException | None = None
             try:
-                outcome = act(), None
+                result = context.run(act)
             except BaseException as error:
-                outcome = None, error
+                failure = error
             # Free before the result is out: whoever gets it may have the next thing to do.
-            with self._lock:
-                kept = len(self._idle) < _MOST_IDLE
-                if kept:
-                    self._idle.append(work)
-            box.put(outcome)
-            del act, box, outcome
-            done.set()
-            if not kept:
-                return
+            is_kept = len(self._idle) < _MOST_IDLE
+            if is_kept:
+                self._idle.append(work)
+            # Nothing that the work needed is held by this thread once it counts as done.
+            del context, act
+            if failure is None:
+                future.set_result(result)
+            else:
+                future.set_exception(failure)
+            del future, result, failure
 
 
 workers = _Workers()

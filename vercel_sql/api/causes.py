@@ -16,11 +16,7 @@ def cause() -> str:
 
 @contextmanager
 def caused_by(what: str) -> Iterator[None]:
-    """Says what this thread sends something for while the context lasts.
-
-    Args:
-        what: the first word of a statement, ``function``, or the name of a command.
-    """
+    """Says what this thread sends something for while the context lasts."""
     token = _cause.set(what)
     try:
         yield

@@ -2,58 +2,77 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from vercel_sql.api import retries
-from vercel_sql.api.answer import Answer
-from vercel_sql.api.cancel_scope import GRACE, CancelScope, LimitWaits, checked_seconds
+from vercel_sql.api.answers import Answer, Origin
+from vercel_sql.api.cancel_scope import CancelScope, LimitWaits, checked_seconds, own_scope, scoped
 from vercel_sql.api.connections import Connections, close_when_dropped
-from vercel_sql.api.discovery import located
+from vercel_sql.api.discovery import Discovery, discoveries, located
 from vercel_sql.api.doubts import Doubts
-from vercel_sql.api.events import PageEvent, RequestEvent
-from vercel_sql.api.exchange import Received, exchange, longest, not_whole
-from vercel_sql.api.leaving import SentScope
-from vercel_sql.api.limits import RateBudgets
-from vercel_sql.api.logger import logger
-from vercel_sql.api.observers import Observers
+from vercel_sql.api.events import Observers, PageEvent, RequestEvent
+from vercel_sql.api.handlers import Call, send
 from vercel_sql.api.proofs import Proofs
 from vercel_sql.api.redaction import KnownSecrets
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
-from vercel_sql.api.refusals import refused
 from vercel_sql.api.requests import Request
-from vercel_sql.api.server_clock import ServerClock
-from vercel_sql.api.servers import Servers
+from vercel_sql.api.server_clock import ServerClock, server_clocks
 from vercel_sql.api.transport import base_url
-from vercel_sql.api.windows import Told
-from vercel_sql.errors import (
-    APIError,
-    CircuitOpenError,
-    Error,
-    ForbiddenError,
-    InterfaceError,
-    ReadOnlyError,
-    UnauthorizedError,
-)
-from vercel_sql.ledger.audit_log import AuditLog, Auditor, count_request
-from vercel_sql.ledger.journal import CreateResults, JournalHandle, journaled, release_all
+from vercel_sql.api.windows import RateBudgets, rate_budgets
+from vercel_sql.errors import ReadOnlyError
+from vercel_sql.ledger.audit_log import AuditLog, Auditor
+from vercel_sql.ledger.journal import CreateResults, JournalHandle, release_all
 from vercel_sql.manifest import Method, Provider
 
 if TYPE_CHECKING:
-    import httpx
-
-    from vercel_sql.api.diagnosis import Diagnosis
     from vercel_sql.auth.credentials import Credential
 
-log = logger("api")
-_own_scope: ContextVar[CancelScope | None] = ContextVar("vercel_sql_scope", default=None)
+# How many credentials' budgets a client keeps: its own, and those that requests bring along.
+_MOST_BUDGETS = 8
+
+
+class Servers:
+    """A client's servers: their clocks, discovery documents and rate budgets.
+
+    All clients of the process share these; they are forgotten with the last that asks the server.
+    """
+
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        self._urls = dict(urls)
+        self._clocks = {name: server_clocks.get(url) for name, url in urls.items()}
+        self._discoveries = {name: discoveries.get(url) for name, url in urls.items()}
+        self._budgets: dict[tuple[str, bytes], RateBudgets] = {}
+        self._lock = threading.Lock()
+
+    def clock(self, name: str) -> ServerClock:
+        """What time it is at a server."""
+        return self._clocks[name]
+
+    def discovery(self, name: str) -> Discovery:
+        """What a server says of its endpoints."""
+        return self._discoveries[name]
+
+    def origin(self, name: str) -> Origin:
+        """What the errors that a server answers are measured by."""
+        clock, host = self._clocks[name], urlsplit(self._urls[name]).netloc
+        return Origin(host, clock.now_ms() / 1000, clock.note(host))
+
+    def budgets(self, method: Method, authorization: str | None) -> RateBudgets:
+        """The rate budgets at a method's server of whoever sends that ``Authorization``."""
+        key = self._urls[method.server], sha256((authorization or "").encode()).digest()
+        with self._lock:
+            found = self._budgets.pop(key, None) or rate_budgets.get(key)
+            # Those of tokens that were replaced meanwhile go one by one.
+            while len(self._budgets) >= _MOST_BUDGETS:
+                del self._budgets[next(iter(self._budgets))]
+            self._budgets[key] = found
+        return found
 
 
 class Client(HoldsSecrets):
@@ -61,25 +80,13 @@ class Client(HoldsSecrets):
 
     Attributes:
         pages: who is told of each page of a listing.
+        requests: who is told of each request.
         servers: what is known of the servers that it calls.
         proofs: what its answers have shown, to tell whose answer the next one is.
         connections: what the requests go out on.
         doubts: tells of values that could not be decoded exactly.
         create_results: answers that showed a secret, until whoever asked has surely had them.
         auditor: notes every write in the audit log; None where there is none.
-
-    Args:
-        provider: the manifest's provider.
-        credential: where the bearer token comes from.
-        urls: base URLs by the server's name, which come before environment and manifest.
-        read_only: refuse every method that the manifest does not call a read.
-        request_timeout: seconds for connecting, and for each wait for bytes.
-        attempts: how often a request that may be sent again is sent at most.
-        max_wait: how many seconds each wait for a rate limit may take where no statement waits.
-        audit_log: where every write is noted, if anywhere.
-
-    Raises:
-        ParameterError: a base URL or the request_timeout is not acceptable.
     """
 
     def __init__(
@@ -103,16 +110,16 @@ class Client(HoldsSecrets):
         }
         self.servers = Servers(self.urls)
         self._max_wait = max_wait
-        self._attempts = attempts
-        self._request_timeout = checked_seconds("request_timeout", request_timeout)
+        self.attempts = attempts
+        self.request_timeout = checked_seconds("request_timeout", request_timeout)
         self._scope: CancelScope | None = None
         self._idle = CancelScope(waits=LimitWaits(max_wait, adds_up=False))
         self._read_only = read_only
         self.auditor = Auditor(self, audit_log) if audit_log is not None else None
         self._guards = 0
-        self.pages, self.doubts = Observers[PageEvent](), Doubts()
+        self.pages, self.requests = Observers[PageEvent](), Observers[RequestEvent]()
+        self.doubts = Doubts()
         self.create_results = CreateResults()
-        self._observers = Observers[RequestEvent]()
         self._lock = threading.Lock()
         self.connections = Connections()
         close_when_dropped(self, self.connections)
@@ -141,7 +148,7 @@ class Client(HoldsSecrets):
 
     def observed(self, observer: Callable[[RequestEvent], None]) -> AbstractContextManager[None]:
         """Tells an observer of every request that is sent while the context lasts."""
-        return self._observers.told(observer)
+        return self.requests.subscribe(observer)
 
     def clock(self, server: str) -> ServerClock:
         """What time it is at a server of the manifest, such as a method's ``server``."""
@@ -175,16 +182,11 @@ class Client(HoldsSecrets):
     @property
     def current_scope(self) -> CancelScope:
         """What limits the calls of this thread: the statement's scope, or one of their own."""
-        return _own_scope.get() or self.scope
+        return own_scope() or self.scope
 
-    @contextmanager
-    def apart(self, scope: CancelScope) -> Iterator[None]:
+    def apart(self, scope: CancelScope) -> AbstractContextManager[None]:
         """Limits this thread's calls by a scope of their own, whatever becomes of the statement."""
-        token = _own_scope.set(scope)
-        try:
-            yield
-        finally:
-            _own_scope.reset(token)
+        return scoped(scope)
 
     def adopt(self, credential: Credential) -> None:
         """Makes the calls with another credential from now on."""
@@ -193,18 +195,18 @@ class Client(HoldsSecrets):
 
     def twin(self) -> Client:
         """A client like this one, whose observers and guards are its own, and its connections."""
-        twin = Client(
+        clone = Client(
             self.provider,
             self.credential,
             urls=self.urls,
             read_only=self._read_only,
-            request_timeout=self._request_timeout,
-            attempts=self._attempts,
+            request_timeout=self.request_timeout,
+            attempts=self.attempts,
             max_wait=self._max_wait,
         )
-        twin.auditor, twin.redactor, twin.proofs = self.auditor, self.redactor, self.proofs
-        twin.doubts = self.doubts
-        return twin
+        clone.auditor, clone.redactor, clone.proofs = self.auditor, self.redactor, self.proofs
+        clone.doubts = self.doubts
+        return clone
 
     def close(self) -> None:
         """Closes it for good; whatever secrets its answers showed count as taken from now on."""
@@ -245,247 +247,27 @@ class Client(HoldsSecrets):
     def send(self, request: Request, handle: JournalHandle | None = None) -> Answer:
         """Sends a request, again where that is safe, and gives the answer with status 2xx.
 
-        Args:
-            request: what is sent.
-            handle: is given what the journal says of a secret that is made.
+        ``handle`` is given what the journal says of a secret that is made.
         """
         request = self.complete(request)
         self.refuse_if_read_only(request.method)
         for secret in request.secrets:
             self.redactor.add(secret)
-        bearer = self._own_bearer(request)
-        handle = handle or JournalHandle()
-        if self.auditor is None or request.method.reads:
-            return self._send_renewing(request, bearer, handle)
-        send = partial(self._send_renewing, request, bearer, handle)
-        return self.auditor.audited(request, bearer, send)
-
-    def _send_renewing(self, request: Request, bearer: str | None, handle: JournalHandle) -> Answer:
-        """Sends a request, once more with another token where its own is dead."""
-        try:
-            return self._send_noted(request, bearer, handle)
-        except (UnauthorizedError, ForbiddenError) as refused:
-            renewed = self._renewed(bearer, refused)
-            if renewed is None:
-                raise
-        # The API refused to act for a dead token, so that even a write may be sent again.
-        return self._send_noted(request, renewed, handle)
+        return send(Call(self, request, self._own_bearer(request), handle or JournalHandle()))
 
     def _own_bearer(self, request: Request) -> str | None:
         """The connection's own token, where the request goes out with it."""
         if request.authorization is not None or not request.method.auth:
             return None
-        needed_by = f"vercel.{request.method.resource}: {request.method.name}"
         bearer = self.credential.fresh
         if bearer is None:
             # It may wait for the authorization server, or for another process that renews it.
+            needed_by = f"vercel.{request.method.resource}: {request.method.name}"
             bearer = self.current_scope.run(partial(self.credential.bearer, needed_by))
         self.redactor.add(bearer)
         return bearer
-
-    def _renewed(self, bearer: str | None, refused: APIError) -> str | None:
-        """Another token, where the request was refused because its own is dead."""
-        if bearer is None or not refused.is_dead:
-            return None
-        renewed = self.current_scope.run(partial(self.credential.renew, bearer))
-        self.redactor.add(renewed)
-        return renewed
-
-    def _send_noted(self, request: Request, bearer: str | None, handle: JournalHandle) -> Answer:
-        """Sends a request; what makes a secret is in the journal before it goes out."""
-        method = request.method
-        if not method.makes_secret:
-            return self._send_retrying(request, bearer)
-        url, clock = self.urls[method.server], self.clock(method.server)
-        self.connections.prepare(url)
-        with journaled(request, url, clock, bearer, self.redactor, handle):
-            return self._send_retrying(request, bearer)
-
-    def _send_retrying(self, request: Request, bearer: str | None) -> Answer:
-        ask = partial(self._ask, request, _headers(request, bearer))
-        return self.proofs.believed(request.method, ask)
-
-    def _ask(self, request: Request, headers: httpx.Headers) -> Answer:
-        """Sends a request, again where that is safe."""
-        attempts = retries.Attempts(request.method, self._attempts)
-        while True:
-            try:
-                return self._send_in_turn(request, headers, attempts.number)
-            except Error as error:
-                seconds = attempts.next_after(error)
-                if seconds is None:
-                    raise
-                status = error.status if isinstance(error, APIError) else None
-            self._pause(request, status, seconds)
-
-    def _send_in_turn(self, request: Request, headers: httpx.Headers, attempt: int) -> Answer:
-        """Sends a request once the rate limit allows it."""
-        method, clock = request.method, self.clock(request.method.server)
-        authorization = headers.get("Authorization")
-        budgets = self.servers.budgets(method, authorization)
-        turn = budgets.wait(method, clock, self.current_scope)
-        received: Received | None = None
-        began = time.monotonic()
-        try:
-            received = self._send_once(request, headers, attempt)
-        finally:
-            budgets.end(method, turn, clock, received)
-        return self._judged(request, received, authorization, began)
-
-    def _send_once(self, request: Request, headers: httpx.Headers, attempt: int) -> Received:
-        """Sends a request once, unless its server is left alone."""
-        import httpx
-
-        circuit = self.servers.circuit(request.method.server)
-        admitted = circuit.admit()
-        if isinstance(admitted, str):
-            raise self._not_admitted(request, admitted)
-        failure: str | None = None
-        received: Received | None = None
-        started = time.perf_counter()
-        try:
-            received = self._exchange(request, headers)
-        except httpx.HTTPError as error:
-            found = self._diagnosed(request, error)
-            # What our own time-out or pool cut short says nothing about the server.
-            failure = None if found.own or self.current_scope.is_over else found.reason
-            base = self.urls[request.method.server]
-            from vercel_sql.api.diagnosis import no_answer
-
-            raise no_answer(request, base, found, self.redactor) from None
-        finally:
-            elapsed = time.perf_counter() - started
-            circuit.judge(admitted, failure, received.status if received else None)
-            self._tell(request, received, elapsed * 1000, attempt)
-        self.clock(request.method.server).learn(received.headers.get("date"), elapsed)
-        return received
-
-    def _exchange(self, request: Request, headers: httpx.Headers) -> Received:
-        """Sends a request once; what only reads is given up at once where its scope ends."""
-        scope, method = self.current_scope, request.method
-        scope.check()
-        url, (each, altogether) = self.urls[method.server], self._waits(method)
-
-        def act() -> Received:
-            with self.connections.lent(url, request.line) as connections:
-                received = exchange(
-                    connections,
-                    method.http,
-                    url + request.target,
-                    content=request.content,
-                    headers=headers,
-                    timeout=each,
-                    wanted=lambda: not (method.reads and scope.is_over),
-                )
-            if received.is_spent:
-                self.connections.drop(request.line)
-            return received
-
-        try:
-            # The answer to a write is waited for, and kept, also where nobody waits for us.
-            return (scope if method.reads else SentScope()).run(act, altogether)
-        except TimeoutError:
-            self.connections.renew()
-            raise not_whole(altogether) from None
-        except RuntimeError:
-            if not self.connections.closed:
-                raise
-            raise InterfaceError("the connection was closed while a request was made") from None
-
-    def _waits(self, method: Method) -> tuple[float, float]:
-        """How many seconds each wait for bytes may take, and a request altogether.
-
-        A create ends soon after its statement, since what came of it is looked up then.
-        """
-        scope, seconds = self.current_scope, self._request_timeout
-        left = scope.remaining()
-        if method.reads:
-            return scope.within(seconds), longest(seconds)
-        if method.trace is None or left is None:
-            return seconds, longest(seconds)
-        return min(seconds, left + GRACE), min(longest(seconds), left + GRACE)
-
-    def _diagnosed(self, request: Request, error: httpx.HTTPError) -> Diagnosis:
-        from vercel_sql.api.diagnosis import diagnose
-
-        server, scope = request.method.server, self.current_scope
-        return diagnose(
-            error,
-            self.urls[server],
-            self._request_timeout,
-            f"--{server}-url",
-            is_late=scope.is_over and not scope.is_cancelled,
-        )
-
-    def _not_admitted(self, request: Request, reason: str) -> CircuitOpenError:
-        """The error for a request to a server that is left alone; it was not sent."""
-        method, path = request.method, self.redactor.mask(request.path)
-        return CircuitOpenError(
-            f"vercel.{method.resource}: {method.name} was not sent ({method.http} {path}): "
-            f"{self.servers.host(method.server)} {self.redactor.mask(reason)}",
-            method=method.http,
-            path=path,
-        )
-
-    def _judged(
-        self, request: Request, received: Received, authorization: str | None, began: float
-    ) -> Answer:
-        """The answer, where its status is 2xx, it can be read, and it is the request's own."""
-        status, headers = received.status, received.headers
-        origin = self.servers.origin(request.method.server)
-        answer = Answer(request, status, headers, received.body, self.redactor, origin.host)
-        if self.proofs.is_replayed(request, headers, received.body):
-            raise answer.mismatched("the same answer came before")
-        if 200 <= status < 300:
-            if received.problem is not None:
-                raise answer.unusable(received.problem)
-            self.proofs.check(answer, authorization)
-            return answer
-        error = refused(self, answer, origin, authorization, began)
-        if retries.is_over_limit(error) and retries.may_retry(request.method, error):
-            budgets = self.servers.budgets(request.method, authorization)
-            budgets.refused(request.method, error.retry_after)
-        raise error
-
-    def _pause(self, request: Request, status: int | None, seconds: float) -> None:
-        """Waits before a request is sent again."""
-        self.connections.drop(request.line)
-        if seconds:
-            reason = f"status {status}" if status is not None else "no answer"
-            log.info("%s: sent again in %.1f s", reason, seconds)
-            self.current_scope.sleep(seconds, what="the request is to be sent again")
 
     def budgets(self, method: Method) -> RateBudgets:
         """The rate budgets of the connection's own token at a method's server."""
         bearer = self.credential.token if method.auth else None
         return self.servers.budgets(method, f"Bearer {bearer}" if bearer else None)
-
-    def _tell(
-        self, request: Request, received: Received | None, milliseconds: float, attempt: int
-    ) -> None:
-        """Counts a write that was sent, and tells observers and the log of any request."""
-        status = received.status if received is not None else None
-        if not request.method.reads:
-            count_request(request.method, status)
-        is_logged = log.isEnabledFor(logging.DEBUG)
-        if not self._observers and not is_logged:
-            return
-        event = RequestEvent.of(request, self.redactor.mask, status, milliseconds, attempt)
-        if is_logged:
-            left = Told.read(received.headers) if received is not None else None
-            log.debug("%s", event.in_words(left))
-        self._observers.tell(event)
-
-
-def _headers(request: Request, bearer: str | None) -> httpx.Headers:
-    import httpx
-
-    # httpx's own type, whose repr masks the authorization wherever our variables are shown.
-    headers = httpx.Headers()
-    if request.authorization is not None:
-        headers["Authorization"] = request.authorization
-    elif bearer is not None:
-        headers["Authorization"] = f"Bearer {bearer}"
-    if request.body is not None:
-        headers["Content-Type"] = request.content_type
-    return headers

@@ -1,22 +1,37 @@
-"""The connections of a client: each carries one request, or the pages of one listing."""
+"""A client's connections, and one exchange on them: memory and time are bounded."""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from vercel_sql.api.transport import certificates, make_http_client, no_certificates, proxy_for
+from vercel_sql.api.redaction.unpickled import HoldsSecrets
+from vercel_sql.api.transport import (
+    certificates,
+    make_http_client,
+    no_certificates,
+    proxy_for,
+    unlogged,
+)
 from vercel_sql.errors import InterfaceError
 
 if TYPE_CHECKING:
     import httpx
 
 MOST_CONNECTIONS = 16
+# The largest page of the API is some hundred kilobytes.
+MOST_BYTES = 32 * 2**20
+# How many times as long as one wait for bytes an answer may take that keeps trickling in.
+_TRICKLE = 10
+# How long to wait for a connection at most, in seconds.
+CONNECT_SECONDS = 10.0
 
 
 class _Pool:
@@ -67,16 +82,7 @@ class Connections:
 
     @contextmanager
     def lent(self, url: str, line: Line | None = None) -> Iterator[httpx.Client]:
-        """What to send one request with; made at the first one.
-
-        Args:
-            url: the base URL of its server.
-            line: what it goes out on; None for a connection of its own.
-
-        Raises:
-            InterfaceError: the client is closed, or the line is.
-            TransportError: the environment's proxy or certificate settings can't be used.
-        """
+        """What to send one request with; made at the first one."""
         pool = self._lend(url, line)
         try:
             yield pool.http
@@ -94,15 +100,7 @@ class Connections:
             self.drop(line)
 
     def prepare(self, url: str) -> None:
-        """Finds out before the first request whether the environment's settings can be used.
-
-        Args:
-            url: the base URL of its server.
-
-        Raises:
-            InterfaceError: the client is closed.
-            TransportError: they can't.
-        """
+        """Finds out before the first request whether the environment's settings can be used."""
         with self.lent(url):
             pass
 
@@ -179,3 +177,121 @@ def _close_own(connections: Connections, pid: int) -> None:
     """After a fork, they are the parent's."""
     if os.getpid() == pid:
         connections.close()
+
+
+@dataclass(frozen=True)
+class Received(HoldsSecrets):
+    """What came back.
+
+    Attributes:
+        status: the HTTP status.
+        headers: the headers.
+        body: the decoded body, empty where it can't be used.
+        problem: why the body can't be used, or None.
+        is_spent: whether its connection must not be used again.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    problem: str | None = None
+    is_spent: bool = True
+
+
+def exchange(
+    connections: httpx.Client,
+    method: str,
+    url: str,
+    *,
+    content: bytes | None,
+    headers: httpx.Headers,
+    timeout: float,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Received:
+    """Sends one request and reads its answer, as long as somebody wants it.
+
+    `timeout` is in seconds for each wait for bytes. Raises `httpx.HTTPError` where no whole
+    answer came.
+    """
+    import httpx
+
+    limits = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
+    end = time.monotonic() + longest(timeout)
+    with (
+        unlogged(),
+        connections.stream(method, url, content=content, headers=headers, timeout=limits) as answer,
+    ):
+        body = bytearray()
+        try:
+            encoding = _encoding(answer.headers)
+            for piece in answer.iter_raw():
+                if time.monotonic() > end or not wanted():
+                    raise not_whole(longest(timeout))
+                body += piece
+                if len(body) > MOST_BYTES:
+                    raise _too_long()
+            decoded = _unpacked(body) if encoding == "gzip" and body else bytes(body)
+        except _Unusable as error:
+            # What is left of it is not read.
+            return Received(answer.status_code, answer.headers, b"", str(error))
+    return Received(answer.status_code, answer.headers, decoded, is_spent=_has_left_over(answer))
+
+
+class _Unusable(Exception):  # noqa: N818 - it is not an error of its own, only the reason for one
+    """A body that can't be read."""
+
+
+def _too_long() -> _Unusable:
+    return _Unusable(f"it is longer than {MOST_BYTES // 2**20} MiB")
+
+
+def _encoding(headers: Mapping[str, str]) -> str:
+    encoding = headers.get("content-encoding", "").strip().lower().removeprefix("x-")
+    if encoding not in ("", "identity", "gzip"):
+        raise _Unusable("its Content-Encoding was not asked for")
+    return encoding
+
+
+def _unpacked(body: bytearray) -> bytes:
+    """A gzip body; httpx would unpack any size, and take a part of it for the whole."""
+    import gzip
+    import io
+    import zlib
+
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+            unpacked = file.read(MOST_BYTES + 1)
+    except EOFError:
+        raise _Unusable("its compression ends in the middle") from None
+    except (OSError, zlib.error):
+        raise _Unusable("its compression is broken") from None
+    if len(unpacked) > MOST_BYTES:
+        raise _too_long()
+    return unpacked
+
+
+def _has_left_over(answer: httpx.Response) -> bool:
+    """Whether more bytes came than the answer has: they would be taken for the next one.
+
+    h11 keeps them, where httpcore's look at the socket does not find them, and neither offers a
+    public way to ask. Where their insides change, no connection is used twice, which is only slow.
+    """
+    stream: Any = answer.stream
+    try:
+        connection = stream._stream._httpcore_stream._stream._connection
+        left_over, _ = connection._h11_state.trailing_data
+    except AttributeError:
+        return True
+    return bool(left_over)
+
+
+def longest(timeout: float) -> float:
+    """How many seconds a request may take altogether, where each wait may take so many."""
+    return timeout * _TRICKLE
+
+
+def not_whole(seconds: float) -> httpx.ReadTimeout:
+    """The error for an answer that trickles in, when it has taken so long altogether."""
+    import httpx
+
+    return httpx.ReadTimeout(f"the answer was not whole after {seconds:.3g} s")

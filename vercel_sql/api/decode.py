@@ -42,17 +42,7 @@ class Inexact:
 
 
 def decode_json(body: bytes | str, *, deepest: int | None = None) -> Any:
-    """Decodes JSON exactly: integers as they are, other numbers as `decimal.Decimal`.
-
-    Args:
-        body: the JSON text, in UTF-8 where it is bytes.
-        deepest: how many levels may be nested; None is as many as Python can read.
-
-    Raises:
-        ValueError: the text is not valid JSON, a key stands twice in an object, the nesting is
-            too deep, there are too many values for the memory, or a number is NaN, infinite or
-            beyond what Python can hold or write.
-    """
+    """Decodes JSON exactly: integers as they are, other numbers as `decimal.Decimal`."""
     text = body if isinstance(body, str) else body.decode("utf-8")
     if text.count(",") > _MOST_VALUES:
         raise ValueError(f"the JSON holds more than {_MOST_VALUES:,} values")
@@ -76,13 +66,6 @@ def decode_tolerantly(body: bytes, row_level: int) -> Any:
 
     Text keeps halves of surrogate pairs, and each byte that is not UTF-8 as two of them, which no
     JSON makes: `escaped` tells them apart.
-
-    Args:
-        body: the JSON text.
-        row_level: at which level the rows stand; their fields may be nested deeply.
-
-    Raises:
-        ValueError: the text is not JSON as a whole, or there are too many values for the memory.
     """
     text = body.decode("utf-8", "vercel_sql.halves")
     if max(text.count(","), text.count("[") + text.count("{")) > _MOST_VALUES:
@@ -109,7 +92,7 @@ def text_problem(text: str) -> str | None:
         half = _HALF.search(text)
         if half is not None and half[1]:
             return "holds bytes that are not UTF-8"
-        return "holds half a surrogate pair, which is no text"
+        return "holds half a surrogate pair, so it is not text"
     return None
 
 
@@ -199,12 +182,7 @@ def _tolerated_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _without_inexact(text: str, row_level: int) -> tuple[str, list[Inexact]]:
-    """JSON in which constants stand for what can't be decoded, and what each stands for.
-
-    Args:
-        text: the JSON text.
-        row_level: at which level the rows stand.
-    """
+    """JSON in which constants stand for what can't be decoded, and what each stands for."""
     found: list[Inexact] = []
     kept: list[str] = []
     level = deepest = begin = end = 0
@@ -234,7 +212,7 @@ def _without_inexact(text: str, row_level: int) -> tuple[str, list[Inexact]]:
 def _problem_of(word: str) -> str:
     """What is wrong with a string or a constant; empty if nothing."""
     if word[0] != '"':
-        return f"is {word}, which is no JSON number"
+        return f"is {word}, which is not a JSON number"
     return "" if _STRING.fullmatch(word) else "is text with escapes that JSON does not have"
 
 
@@ -252,7 +230,7 @@ def _spelled(half: re.Match[str]) -> str:
 
 
 def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON number")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,16 +7,19 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import httpx
 
-from vercel_sql.api.connections import MOST_CONNECTIONS
-from vercel_sql.api.exchange import CONNECT_SECONDS
-from vercel_sql.api.redaction import Redactor
+from vercel_sql.api.answers import one_line
+from vercel_sql.api.connections import CONNECT_SECONDS, MOST_CONNECTIONS
 from vercel_sql.api.requests import Request
 from vercel_sql.api.transport import proxy_variable
 from vercel_sql.errors import TransportError
 from vercel_sql.manifest import Method
+
+if TYPE_CHECKING:
+    from vercel_sql.api.client import Client
 
 _LONGEST_REASON = 200
 # What can be wrong with a certificate, by OpenSSL's numbers (X509_V_ERR_…), and what to do.
@@ -28,7 +31,7 @@ _CERTIFICATES = {
     64: ("is for another address", _BETWEEN),
 }
 _UNTRUSTED = (
-    "is signed by nobody whom this machine trusts",
+    "is not signed by an authority that this machine trusts",
     "Where a company's proxy reads along, its CA certificate has to be in a file that "
     "SSL_CERT_FILE names, or in the directory SSL_CERT_DIR.",
 )
@@ -44,7 +47,6 @@ class Diagnosis:
         advice: what to do about it.
         unsent: whether the server surely has not seen the request.
         lasting: whether trying again is no use.
-        own: whether it is this process that could not send it.
         timed_out: whether it was not waited for any longer, and the server may still be at it.
     """
 
@@ -52,22 +54,13 @@ class Diagnosis:
     advice: str = ""
     unsent: bool = True
     lasting: bool = False
-    own: bool = False
     timed_out: bool = False
 
 
 def diagnose(
     error: httpx.HTTPError, base: str, timeout: float, option: str, *, is_late: bool = False
 ) -> Diagnosis:
-    """What a failure of httpx means.
-
-    Args:
-        error: what httpx raised.
-        base: the base URL that the request was sent to.
-        timeout: how many seconds each wait could last.
-        option: the option that sets the base URL.
-        is_late: whether the time of the statement is over.
-    """
+    """What a failure of httpx means."""
     url = httpx.URL(base)
     place = f"{url.host}:{url.port}" if url.port else url.host
     proxy = proxy_variable(base)
@@ -77,13 +70,13 @@ def diagnose(
             return _of_proxy(str(error), proxy or "the environment")
         case httpx.ConnectTimeout():
             seconds = min(timeout, CONNECT_SECONDS)
-            reason = f"no connection to {place} came about within {seconds:g} s"
+            reason = f"connecting to {place} took longer than {seconds:g} s"
             return Diagnosis(reason, f"Check the network and its firewall.{by_proxy}")
         case httpx.ConnectError():
             return _of_connecting(error, place, option, by_proxy)
         case httpx.PoolTimeout():
             reason = f"all {MOST_CONNECTIONS} connections were in use for {timeout:g} s"
-            return Diagnosis(reason, "Fewer statements at a time may help.", own=True)
+            return Diagnosis(reason, "Fewer statements at a time may help.")
         case httpx.TimeoutException() if is_late:
             return Diagnosis(
                 f"{place} had not answered when the statement's time was over",
@@ -101,23 +94,19 @@ def diagnose(
     return _in_the_middle(error, place)
 
 
-def no_answer(request: Request, base: str, found: Diagnosis, redactor: Redactor) -> TransportError:
-    """The error for a request that got no answer.
-
-    Args:
-        request: the request.
-        base: the base URL that it was sent to.
-        found: why there was none.
-        redactor: masks what is secret.
-    """
-    method = request.method
+def no_answer(client: Client, request: Request, error: httpx.HTTPError) -> TransportError:
+    """The error for a request that got no answer."""
+    method, mask, scope = request.method, client.redactor.mask, client.current_scope
+    base = client.urls[method.server]
+    option = f"--{method.server}-url"
+    is_late = scope.is_over and not scope.is_cancelled
+    found = diagnose(error, base, client.request_timeout, option, is_late=is_late)
     unknown = not found.unsent and not method.reads
-    path = redactor.mask(request.path)
-    text = f"vercel.{method.resource}: {method.name} failed: {method.http} {path} "
-    text += f"at {base} got no answer: {redactor.mask(found.reason)}."
+    path = mask(request.path)
+    text = f"{mask(found.reason)} ({method.http} {base}{path} got no answer)."
     if unknown:
         text += " It may have been carried out all the same, and was not sent again"
-        # Where it can be looked up what came of it, somebody else says so.
+        # Where its outcome can be looked up, somebody else says so.
         text += "." if method.trace else f": {_before_repeating(method)}."
     if found.advice:
         text += f" {found.advice}"
@@ -146,12 +135,12 @@ def _of_connecting(error: Exception, place: str, option: str, by_proxy: str) -> 
                 return _of_certificate(cause, place)
             case ssl.SSLError():
                 return Diagnosis(
-                    f"{place} and this machine could not agree on TLS ({_short(cause)})",
+                    f"{place} and this machine could not agree on TLS: {_short(cause)}",
                     f"Check {option}: does that port speak https?{by_proxy}",
                 )
             case socket.gaierror():
                 return Diagnosis(
-                    f"the name {place.partition(':')[0]} can't be resolved ({_short(cause)})",
+                    f"the name {place.partition(':')[0]} can't be resolved: {_short(cause)}",
                     f"Check the network, its DNS and {option}.{by_proxy}",
                 )
             case ConnectionRefusedError():
@@ -160,17 +149,15 @@ def _of_connecting(error: Exception, place: str, option: str, by_proxy: str) -> 
                     f"Check {option}.{by_proxy}",
                 )
             case OSError(errno=number) if number in _OFFLINE:
-                reason = f"there is no way to {place} ({_short(cause)})"
+                reason = f"{place} is unreachable: {_short(cause)}"
                 return Diagnosis(reason, f"Is this machine online?{by_proxy}")
-    return Diagnosis(
-        f"no connection to {place} came about ({_short(error)})", f"Check {option}.{by_proxy}"
-    )
+    return Diagnosis(f"connecting to {place} failed: {_short(error)}", f"Check {option}.{by_proxy}")
 
 
 def _of_certificate(error: ssl.SSLCertVerificationError, place: str) -> Diagnosis:
     """Why the server's certificate is not trusted; trying again would not change that."""
     reason, advice = _CERTIFICATES.get(error.verify_code, _UNTRUSTED)
-    return Diagnosis(f"the certificate of {place} {reason} ({_short(error)})", advice, lasting=True)
+    return Diagnosis(f"the certificate of {place} {reason}: {_short(error)}", advice, lasting=True)
 
 
 def _of_proxy(text: str, variable: str) -> Diagnosis:
@@ -178,7 +165,7 @@ def _of_proxy(text: str, variable: str) -> Diagnosis:
     advice = f"Check {variable}."
     if text.startswith("407"):
         advice = f"It wants credentials: {variable} takes them as http://USER:PASSWORD@HOST:PORT."
-    return Diagnosis(f"the proxy refused to connect ({_clean(text)})", advice)
+    return Diagnosis(f"the proxy refused to connect: {_clean(text)}", advice)
 
 
 def _silence(error: httpx.TimeoutException, place: str, timeout: float) -> str:
@@ -193,11 +180,11 @@ def _in_the_middle(error: httpx.HTTPError, place: str) -> Diagnosis:
     """A connection that came about, and that ended too early or was no HTTP."""
     text = _short(error)
     if isinstance(error, httpx.RemoteProtocolError) and "illegal" in text:
-        reason = f"what {place} sent is no HTTP ({text})"
+        reason = f"{place} sent an invalid HTTP response: {text}"
         return Diagnosis(reason, "Check the API URL and the proxy.", unsent=False)
     ended = isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError)
     reason = f"the connection to {place} broke" if ended else f"{type(error).__name__}"
-    return Diagnosis(f"{reason} ({text})" if text else reason, unsent=False)
+    return Diagnosis(f"{reason}: {text}" if text else reason, unsent=False)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -212,5 +199,4 @@ def _short(error: BaseException) -> str:
 
 
 def _clean(text: str) -> str:
-    shown = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(shown.split())[:_LONGEST_REASON]
+    return one_line(text)[:_LONGEST_REASON].rstrip(".")

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from vercel_sql.api.events import Observers
 from vercel_sql.api.logger import logger
-from vercel_sql.api.observers import Observers
 from vercel_sql.errors import DataError, DataWarning, ProgrammingError
 
 log = logger("api")
@@ -43,17 +43,9 @@ class Doubt:
 
 @contextmanager
 def refused(doubts: Doubts, where: str) -> Iterator[None]:
-    """Stops what is about to be written on the strength of values in doubt that it has read.
-
-    Args:
-        doubts: those of the client that reads.
-        where: what the error is to name.
-
-    Raises:
-        DataError: it has read some; the error names them.
-    """
+    """Stops what is about to be written on the strength of values in doubt that it has read."""
     found: list[Doubt] = []
-    with doubts.observers.told(found.append):
+    with doubts.observers.subscribe(found.append):
         try:
             yield
         except ProgrammingError:  # such as about a row that matched only because of them
@@ -84,27 +76,18 @@ class Doubts:
         self._lock = threading.Lock()
 
     def tell(self, doubts: Iterable[Doubt]) -> None:
-        """Tells of values in doubt.
-
-        Raises:
-            DataError: there are some, and the client is strict.
-        """
+        """Tells of values in doubt."""
         for doubt in doubts:
             if self.strict:
                 raise DataError(str(doubt))
-            self.observers.tell(doubt)
+            self.observers.notify(doubt)
             kept = "It is NULL, and what was sent is in additional_fields"
             if doubt.column == REST:
                 kept = "What was sent is spelled out there"
             self.warn(f"{doubt}. {kept}")
 
     def warn(self, text: str, about: str = "") -> None:
-        """Warns of something once: in the log, and as Python does.
-
-        Args:
-            text: the warning.
-            about: what it is about, where that is the same in different words.
-        """
+        """Warns of something once: in the log, and as Python does."""
         with self._lock:
             if (about or text) in self._told or len(self._told) > _MOST_WARNINGS:
                 return

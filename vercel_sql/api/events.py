@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from vercel_sql.api.redaction.structures import masked_values
 from vercel_sql.api.requests import Request
-from vercel_sql.api.windows import Told
+from vercel_sql.api.windows import RateLimitHeaders
+
+Event = TypeVar("Event")
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,8 @@ class RequestEvent:
             attempt,
         )
 
-    def in_words(self, left: Told | None) -> str:
-        """A line for the log.
-
-        Args:
-            left: what the answer says is left of the rate limit, if anything.
-        """
+    def in_words(self, left: RateLimitHeaders | None) -> str:
+        """A line for the log."""
         status = "no answer" if self.status is None else self.status
         budget = f", {left.remaining} of {left.limit} left" if left is not None else ""
         took = f"{self.milliseconds:.1f} ms (attempt {self.attempt}{budget})"
@@ -86,3 +86,32 @@ class PageEvent:
 
     api_method: str
     rows: int
+
+
+class Observers(Generic[Event]):
+    """Those who are told of one kind of event; threads may share it."""
+
+    def __init__(self) -> None:
+        self._all: tuple[Callable[[Event], None], ...] = ()
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
+    @contextmanager
+    def subscribe(self, observer: Callable[[Event], None]) -> Iterator[None]:
+        """Tells an observer of every event while the context lasts."""
+        with self._lock:
+            self._all = (*self._all, observer)
+        try:
+            yield
+        finally:
+            with self._lock:
+                left = list(self._all)
+                left.remove(observer)
+                self._all = tuple(left)
+
+    def notify(self, event: Event) -> None:
+        """Tells all of them."""
+        for observer in self._all:
+            observer(event)

@@ -1,15 +1,14 @@
-"""What still goes on without anybody who waits for it when the process ends."""
+"""Background work to finish or abandon at interpreter exit."""
 
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from weakref import WeakSet
 
-from vercel_sql.api.cancel_scope import AbandonedError, CancelScope, work_done
+from vercel_sql.api.cancel_scope import AbandonedError, CancelScope, current_task
 from vercel_sql.messages import SAID_AFTER, say
 
 # How many seconds the renewal of a login is waited for: without its end, one has to log in again.
@@ -23,42 +22,35 @@ class SentScope(CancelScope):
 
     def __init__(self) -> None:
         super().__init__()
-        self.done = work_done()
+        self.task = current_task()
         _sent.add(self)
 
     def check(self) -> None:
-        """Goes on unless the process ends.
-
-        Raises:
-            AbandonedError: it does.
-        """
+        """Raises `AbandonedError` where the process ends."""
         if self.is_cancelled:
             raise AbandonedError("the process ended")
 
 
 class _Renewals:
-    """How many renewals of a login are under way."""
+    """The renewals of a login that are under way."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._count = 0
+        self._all: set[Future[None]] = set()
 
     @contextmanager
     def one(self) -> Iterator[None]:
         """One is under way while the context lasts."""
-        with self._changed:
-            self._count += 1
+        renewal: Future[None] = Future()
+        self._all.add(renewal)
         try:
             yield
         finally:
-            with self._changed:
-                self._count -= 1
-                self._changed.notify_all()
+            self._all.discard(renewal)
+            renewal.set_result(None)
 
     def wait(self, seconds: float) -> bool:
         """Waits until none is under way; False where one still is."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._count, seconds)
+        return not wait(list(self._all), seconds).not_done
 
 
 _sent: WeakSet[SentScope] = WeakSet()
@@ -70,7 +62,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def leave() -> None:
-    """Ends, as well as it goes, what goes on: the process is about to end.
+    """Ends, as far as possible, what is under way: the process is about to end.
 
     A thread that waits for the answer to a write would keep all that the write needed, and DuckDB
     2.0 complains on stderr about objects that outlive it.
@@ -78,10 +70,7 @@ def leave() -> None:
     if not renewals.wait(SAID_AFTER):
         say("Waiting for the renewal of the saved login, which can't be repeated …")
         renewals.wait(_RENEWAL_SECONDS - SAID_AFTER)
-    end = time.monotonic() + _NOTING_SECONDS
-    waiting = list(_sent)
-    for scope in waiting:
+    scopes = list(_sent)
+    for scope in scopes:
         scope.cancel()
-    for scope in waiting:
-        if scope.done is not None:
-            scope.done.wait(max(0.0, end - time.monotonic()))
+    wait([scope.task for scope in scopes if scope.task is not None], _NOTING_SECONDS)

@@ -32,9 +32,6 @@ def logger(room: str = "") -> logging.Logger:
     """The logger of a room of the package, or the one above all of them.
 
     Loggers are had from here alone: a filter does not hold for the loggers below its own.
-
-    Args:
-        room: such as ``api``.
     """
     found = logging.getLogger(f"{NAME}.{room}" if room else NAME)
     found.addFilter(_masking)
@@ -43,12 +40,7 @@ def logger(room: str = "") -> logging.Logger:
 
 @contextmanager
 def warning_of(log: logging.Logger, *kinds: type[Error]) -> Iterator[None]:
-    """Logs errors that leave somebody with something to do, and raises them all the same.
-
-    Args:
-        log: where they are logged.
-        kinds: which errors.
-    """
+    """Logs errors that leave somebody with something to do, and raises them all the same."""
     try:
         yield
     except kinds as error:
@@ -105,9 +97,5 @@ logger().addHandler(logging.NullHandler())
 
 
 def also_masking(mask: Mask) -> AbstractContextManager[None]:
-    """Keeps more out of the log while the context lasts, such as values that came from files.
-
-    Args:
-        mask: gives a text without what is not to be logged.
-    """
+    """Keeps more out of the log while the context lasts, such as values that came from files."""
     return _masking.with_more(mask)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from vercel_sql.api.answer import Answer
+from vercel_sql.api.answers import Answer
+from vercel_sql.api.cancel_scope import scoped, workers
 from vercel_sql.api.client import Client
 from vercel_sql.api.connections import Line
 from vercel_sql.api.events import PageEvent
-from vercel_sql.api.read_ahead import ReadAhead
 from vercel_sql.api.requests import build_request
 from vercel_sql.errors import AnswerError, PagingError
 from vercel_sql.manifest import Method, Paging
@@ -30,16 +31,16 @@ class PageContent(Protocol):
     """
 
     @property
-    def keys(self) -> list[str]: ...  # noqa: D102
+    def keys(self) -> list[str]: ...
 
     @property
-    def moments(self) -> list[int]: ...  # noqa: D102
+    def moments(self) -> list[int]: ...
 
     @property
-    def cursor(self) -> str | int | None: ...  # noqa: D102
+    def cursor(self) -> str | int | None: ...
 
     @property
-    def declared(self) -> int: ...  # noqa: D102
+    def declared(self) -> int: ...
 
 
 PageT = TypeVar("PageT", bound=PageContent)
@@ -56,32 +57,18 @@ def walk(
     The first page is fetched when it is asked for, and so is the second; from then on the next
     page is fetched while the last one is being used. All go out on one connection, which nothing
     else uses; a page that does not go on from the one before is asked for again on a new one.
-
-    Args:
-        client: the HTTP client.
-        method: a method with paging.
-        arguments: checked arguments.
-        read: decodes the answer; it runs on the thread that fetches.
-
-    Yields:
-        A page, and the positions of the rows whose keys have not occurred before (None: all).
-
-    Raises:
-        PagingError: a page was cut, a cursor repeats or goes back, or a page brings nothing new.
     """
     with client.connections.line() as line:
         listing = _Listing(client, line, method, arguments, read)
         fetched = listing.fetch(None)
         yield listing.told(fetched)
-        if fetched.cursor is None:
-            return
-        ahead = ReadAhead(listing.fetch, fetched.cursor, lambda: listing.scope)
-        try:
+        if fetched.cursor is not None:
+            fetched = listing.fetch(fetched.cursor)
             while fetched.cursor is not None:
-                fetched = ahead.next()
+                ahead = workers.submit(partial(listing.fetch, fetched.cursor))
                 yield listing.told(fetched)
-        finally:
-            ahead.stop()
+                fetched = listing.scope.result(ahead)
+            yield listing.told(fetched)
 
 
 class _Fetched:
@@ -122,15 +109,11 @@ class _Listing:
 
     def told(self, fetched: _Fetched) -> tuple[Any, list[int] | None]:
         """A page and its new rows, once the observers have been told of it."""
-        self._client.pages.tell(PageEvent(self._method.name, len(fetched.page.keys)))
+        self._client.pages.notify(PageEvent(self._method.name, len(fetched.page.keys)))
         return fetched.page, fetched.fresh
 
     def fetch(self, cursor: str | int | None) -> _Fetched:
-        """The page of a cursor; asked for again where it is not that, or may be another.
-
-        Raises:
-            PagingError: it can't be had.
-        """
+        """The page of a cursor; asked for again where it is not that, or may be another."""
         failure: AnswerError | None = None
         doubted: list[tuple[list[str], str | int | None]] = []
         for _ in range(_MOST_ASKS):
@@ -156,7 +139,7 @@ class _Listing:
         if cursor is not None:
             extra[self._paging.parameter] = cursor
         request = build_request(self._method, self._arguments, extra)
-        with self._client.apart(self.scope):
+        with scoped(self.scope):
             return self._read(self._client.send(replace(request, line=self._line)))
 
     def _check(self, page: PageContent) -> None:

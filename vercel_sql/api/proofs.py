@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from vercel_sql.api.answer import Answer
+from vercel_sql.api.answers import Answer
 from vercel_sql.api.decode import Inexact, decode_json
 from vercel_sql.api.requests import Request
 from vercel_sql.errors import AnswerError, AnswerMismatchError, NotFoundError
@@ -64,13 +64,7 @@ class PageProofs:
                 del self._asked[next(iter(self._asked))]
 
     def is_late(self, path: str, moments: list[int], *, unless_known: bool) -> bool:
-        """Whether a first page begins later than one did before, as the pages after the first do.
-
-        Args:
-            path: the listing's path.
-            moments: those of the page's rows.
-            unless_known: what is said where there was none before.
-        """
+        """Whether a first page begins later than one did before, as later pages do."""
         known = self._newest.get(path)
         return unless_known if known is None else max(moments, default=0) < known
 
@@ -124,9 +118,6 @@ class Proofs:
         pages: what the pages of listings have shown.
         may_be_mixed_up: whether answers that show nothing of their request may be another's, since
             one was.
-
-    Args:
-        answer_id: the header that tells one answer from all others, where there is one.
     """
 
     def __init__(self, answer_id: str | None) -> None:
@@ -173,9 +164,6 @@ class Proofs:
 
         Nothing in an answer that there is nothing shows which request it belongs to: it has to come
         twice, and a third time where answers are known to be mixed up.
-
-        Raises:
-            APIError: what `ask` raised; a 404 as often as it has to come.
         """
         asked = 0
         while True:
@@ -197,15 +185,7 @@ class Proofs:
             return (resource.full_name, str(key)) in self._rows
 
     def check(self, answer: Answer, authorization: str | None) -> None:
-        """Holds a good answer against its request. The pages of a listing prove themselves.
-
-        Args:
-            answer: the answer; one that can't be read is left to whoever reads it.
-            authorization: the ``Authorization`` header that the request went out with.
-
-        Raises:
-            AnswerMismatchError: it belongs to another request.
-        """
+        """Holds a good answer against its request. The pages of a listing prove themselves."""
         try:
             self._check(answer, authorization)
         except AnswerMismatchError as error:
@@ -325,11 +305,7 @@ class Proofs:
             self._nonces[_digest(verifier)] = nonce
 
     def check_claims(self, answer: Answer) -> None:
-        """Holds what an ID token says against the request; its signature proves nothing more.
-
-        Raises:
-            AnswerMismatchError: it is that of another sign-in.
-        """
+        """Holds what an ID token says against the request; its signature proves nothing more."""
         content = _content(answer) or {}
         for name, claim in answer.request.method.claims.items():
             asked = answer.request.argument(name)

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vercel_sql.api.answer import Answer
-from vercel_sql.api.answers import Origin, api_error
+from vercel_sql.api.answers import Answer, Origin, api_error
 from vercel_sql.api.cancel_scope import CancelScope
 from vercel_sql.api.proofs import found_at, is_about_itself, is_alike, resource_of
 from vercel_sql.api.requests import Request, build_request
@@ -42,19 +41,7 @@ _SLACK_MS = 60_000
 def refused(
     client: Client, answer: Answer, origin: Origin, authorization: str | None, began: float
 ) -> APIError:
-    """The error for an answer whose status is not 2xx, confirmed as far as one read can do so.
-
-    Args:
-        client: makes the read.
-        answer: the answer.
-        origin: where it should have come from.
-        authorization: the ``Authorization`` header that the request went out with.
-        began: when it was sent, on the monotonic clock.
-
-    Raises:
-        AnswerMismatchError: it is the answer to another request.
-        AnswerError: the read got no answer, so that nobody knows.
-    """
+    """The error for an answer whose status is not 2xx, confirmed as far as one read can do so."""
     request, mask = answer.request, client.redactor.mask
     error = api_error(
         request.method,

@@ -88,17 +88,7 @@ class Request(HoldsSecrets):
 def build_request(
     method: Method, arguments: Mapping[str, Any], extra_query: Mapping[str, Any] | None = None
 ) -> Request:
-    """The request of a method for arguments that `check_arguments` has passed.
-
-    Args:
-        method: the manifest's method.
-        arguments: the values by the parameters' names.
-        extra_query: what paging adds, names as on the wire.
-
-    Raises:
-        DataError: a value of the path would lead to another path: a row of a listing may have any
-            key.
-    """
+    """The request of a method for arguments that `check_arguments` has passed."""
     given = [(p, arguments[p.name]) for p in method.given if p.name in arguments]
     path = method.path
     for parameter, value in given:

@@ -65,10 +65,6 @@ class ServerClock:
     ``Date`` is in whole seconds, so one answer tells the time to within a second and the time
     that the answer took. Answers at different fractions of a second narrow that down. The local
     clock, which anybody may set, only says how wrong it is itself.
-
-    Args:
-        wall: the local clock, in seconds since the epoch.
-        steady: a clock that nobody sets.
     """
 
     def __init__(
@@ -123,11 +119,7 @@ class ServerClock:
         return max(known.most - likeliest, likeliest - known.least)
 
     def note(self, host: str) -> str:
-        """Word of how wrong this machine's clock is; empty where it is not, or not known.
-
-        Args:
-            host: the server, by whose clock it is.
-        """
+        """Word of how wrong this machine's clock is; empty where it is not, or not known."""
         skew = self.skew_seconds
         if skew is None or abs(skew) - (self.uncertainty or 0.0) < _TELLING:
             return ""
@@ -138,12 +130,7 @@ class ServerClock:
         )
 
     def learn(self, date: str | None, elapsed: float) -> None:
-        """Takes over what an answer's ``Date`` says.
-
-        Args:
-            date: the header; without one, or with one that is no date, nothing is learned.
-            elapsed: for how many seconds the answer has been under way until now.
-        """
+        """Takes over what an answer's ``Date`` says."""
         try:
             stamp = parsedate_to_datetime(date or "").timestamp()
         except (ValueError, OverflowError):

@@ -11,11 +11,7 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """One object a key for the whole process; forgotten with the last who holds it.
-
-    Args:
-        make: makes the object of a key.
-    """
+    """One object a key for the whole process; forgotten with the last who holds it."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from queue import Empty, Queue
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from vercel_sql.api.cancel_scope import AbandonedError, workers
+from vercel_sql.api.cancel_scope import AbandonedError, scoped, workers
 from vercel_sql.api.client import Client
 from vercel_sql.errors import StatementCancelledError, StatementTimeoutError
 
@@ -45,9 +45,8 @@ class SideBySide(Generic[T]):
         count: how many there are.
         most: how many may be under way at a time.
         grace: how many seconds to wait when the scope is over.
-        settle: finds out what came of one that failed, given its number and the error: gives its
+        settle: finds the outcome of one that failed, given its number and the error: gives its
             result, or raises the error to be told. None is begun meanwhile.
-
     """
 
     def __init__(
@@ -60,37 +59,31 @@ class SideBySide(Generic[T]):
         grace: float,
         settle: Callable[[int, BaseException], T] | None = None,
     ) -> None:
-        self._client = client
         self._act = act
         self._settle = settle
+        self._count = count
         self._most = most
         self._grace = grace
         self._scope = client.current_scope
         # Ends with the first failure, which the statement's own scope does not.
-        self._brake = self._scope.part()
-        self._next = 0
-        self._under_way: set[int] = set()
+        self._brake = self._scope.child()
+        self._begun: list[Future[T]] = []
+        self._started: set[int] = set()
         self._settling = 0
-        self._started = [False] * count
-        self._ended: list[Ended[T] | None] = [None] * count
-        # Only wakes whoever waits: what is put may get lost where a Ctrl-C comes within its get.
-        self._word: Queue[Any] = Queue()
-        self._late: float | None = None
+        self._deadline: float | None = None
         self._lock = threading.Lock()
         self._first_error: BaseException | None = None
 
     @property
     def stopped_by(self) -> BaseException | None:
         """Why not all were done: what failed first, or what ended the scope; None if nothing."""
-        if self._first_error is not None:
-            return self._first_error
-        if self._scope.interruption is not None:
-            return self._scope.interruption
-        try:
-            self._scope.check()
-        except StatementCancelledError as error:
-            return error
-        return None
+        stop = self._first_error or self._scope.interruption
+        if stop is None and self._scope.is_over:
+            try:
+                self._scope.check()
+            except StatementCancelledError as error:
+                return error
+        return stop
 
     def run(self) -> list[Ended[T] | None]:
         """Begins all of them, as far as it goes, and waits for what was begun.
@@ -100,48 +93,47 @@ class SideBySide(Generic[T]):
         Returns:
             how each ended; None for those that were never begun.
         """
-        with self._scope.told(self._word):
-            interrupted = False
-            while True:
-                try:
-                    self._begin_more()
-                    if not self._under_way or not self._wait():
-                        return self._given_up()
-                except KeyboardInterrupt as error:
-                    self._scope.interruption = self._scope.interruption or error
-                    self._scope.cancel()
-                    if interrupted:
-                        return self._given_up()
-                    interrupted = True
+        interrupted = False
+        while True:
+            try:
+                self._begin_more()
+                if not self._wait():
+                    break
+            except KeyboardInterrupt as error:
+                self._scope.interrupt(error)
+                if interrupted:
+                    break
+                interrupted = True
+        self._brake.cancel()
+        return [self._outcome(number) for number in range(self._count)]
+
+    def _under_way(self) -> list[Future[T]]:
+        return [each for each in self._begun if not each.done()]
+
+    def _may_begin(self) -> bool:
+        is_over = self._brake.is_over or self._scope.is_over
+        return len(self._begun) < self._count and not self._settling and not is_over
 
     def _begin_more(self) -> None:
-        self._under_way = {number for number in self._under_way if self._ended[number] is None}
-        while (
-            self._next < len(self._ended)
-            and len(self._under_way) < self._most
-            and not self._settling
-            and not self._brake.is_over
-            and not self._scope.is_over
-        ):
-            number = self._next
+        while self._may_begin() and len(self._under_way()) < self._most:
             # Noted first: wherever a Ctrl-C comes, none is begun twice.
-            self._next += 1
-            self._under_way.add(number)
-            workers.begin(partial(self._carry_out, number), self._word)
+            task: Future[T] = Future()
+            self._begun.append(task)
+            workers.submit(partial(self._carry_out, len(self._begun) - 1), task)
 
-    def _carry_out(self, number: int) -> None:
+    def _carry_out(self, number: int) -> T:
         try:
-            with self._client.apart(self._brake):
+            with scoped(self._brake):
                 self._brake.check()
-                self._started[number] = True
-                self._ended[number] = Ended(self._act_and_settle(number))
+                self._started.add(number)
+                return self._act_and_settle(number)
         except BaseException as error:
             with self._lock:
                 stopped = self._brake.is_over and not isinstance(error, StatementTimeoutError)
                 if self._first_error is None and not stopped:
                     self._first_error = error
-            self._ended[number] = Ended(error=error)
             self._brake.cancel()
+            raise
 
     def _act_and_settle(self, number: int) -> T:
         try:
@@ -163,26 +155,25 @@ class SideBySide(Generic[T]):
                 self._settling -= 1
 
     def _wait(self) -> bool:
-        """Waits until something happens; False where it is too late to go on waiting."""
-        left = self._scope.remaining()
-        if self._scope.is_over:
-            self._brake.cancel()
-            if self._late is None:
-                self._late = time.monotonic() + self._grace
-            left = self._late - time.monotonic()
-            if left <= 0:
-                return False
-        with suppress(Empty):
-            self._word.get(timeout=left)
-        return True
-
-    def _given_up(self) -> list[Ended[T] | None]:
-        """What came of each so far; the others go on without anybody who waits for them."""
+        """Waits until something happens; False where nothing is left, or it is too late."""
+        under_way = self._under_way()
+        if not under_way:
+            # One that ended since may have made room for the next.
+            return self._may_begin()
+        if not self._scope.is_over:
+            self._scope.wait(*under_way)
+            return True
         self._brake.cancel()
-        found = list(self._ended)
-        for number, ended in enumerate(found):
-            if ended is None and self._started[number]:
-                interrupted = self._scope.is_cancelled
-                reason = "it was interrupted" if interrupted else str(self._scope.timed_out())
-                found[number] = Ended(error=AbandonedError(reason))
-        return found
+        self._deadline = self._deadline or time.monotonic() + self._grace
+        left = self._deadline - time.monotonic()
+        wait(under_way, max(0.0, left), FIRST_COMPLETED)
+        return left > 0
+
+    def _outcome(self, number: int) -> Ended[T] | None:
+        task = self._begun[number] if number < len(self._begun) else None
+        if task is not None and task.done():
+            error = task.exception()
+            return Ended(error=error) if error is not None else Ended(task.result())
+        if number in self._started:
+            return Ended(error=AbandonedError(self._scope.why_over()))
+        return None

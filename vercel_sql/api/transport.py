@@ -33,18 +33,7 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 def make_http_client(
     url: str, proxy: httpx.Proxy | None, context: ssl.SSLContext, most: int, kept: int
 ) -> httpx.Client:
-    """A pooled client.
-
-    Args:
-        url: the base URL of the server that it is for.
-        proxy: what `proxy_for` found.
-        context: what `certificates` found.
-        most: how many connections there may be at a time.
-        kept: how many of them may be used again.
-
-    Raises:
-        TransportError: the proxy needs a package that is not installed.
-    """
+    """A pooled client."""
     from http.cookiejar import CookieJar, DefaultCookiePolicy
 
     import httpx
@@ -98,11 +87,7 @@ def _named_proxy(base: str) -> tuple[str, str] | None:
 
 
 def proxy_for(base: str) -> httpx.Proxy | None:
-    """The proxy that the environment names for a server (``HTTPS_PROXY``, ``NO_PROXY``).
-
-    Raises:
-        TransportError: what it names is not a proxy.
-    """
+    """The proxy that the environment names for a server (``HTTPS_PROXY``, ``NO_PROXY``)."""
     found = _named_proxy(base)
     if found is None:
         return None
@@ -124,9 +109,6 @@ def certificates() -> ssl.SSLContext:
 
     They are those of the environment (``SSL_CERT_FILE``, ``SSL_CERT_DIR``), together where both
     are set, else those that come with httpx.
-
-    Raises:
-        TransportError: what the environment names can't be used.
     """
     import ssl
 
@@ -212,12 +194,7 @@ _PLAIN_URL = re.compile(
 
 
 def base_url(server: Server, given: str | None) -> str:
-    """The base URL of a server: the argument, else its environment variable, else the manifest's.
-
-    Raises:
-        ParameterError: it is no URL, holds credentials, or is plain http to another host than
-            loopback.
-    """
+    """A server's base URL: the argument, else the environment variable, else the manifest's."""
     source = "the argument" if given else server.environment
     text = given or os.environ.get(server.environment, "").strip() or server.url
     if _PLAIN_URL.fullmatch(text):
@@ -227,7 +204,7 @@ def base_url(server: Server, given: str | None) -> str:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
-        raise ParameterError(f"the API URL from {source} is no URL") from None
+        raise ParameterError(f"the API URL from {source} is not a valid URL") from None
     _check_url(url, source)
     return str(url).rstrip("/")
 
@@ -235,7 +212,7 @@ def base_url(server: Server, given: str | None) -> str:
 def _check_url(url: httpx.URL, source: str) -> None:
     if url.scheme not in ("http", "https") or not url.host:
         raise ParameterError(
-            f"the API URL from {source} is no http(s) URL; it looks like https://api.vercel.com"
+            f"the API URL from {source} is not an http(s) URL, such as https://api.vercel.com"
         )
     if url.userinfo or url.query or url.fragment:
         raise ParameterError(

@@ -1,23 +1,35 @@
-"""How many requests one endpoint still takes: what its answers' headers say, and what is sent."""
+"""Rate limits: what the answers' headers say is left, shared by all threads of a process."""
 
 from __future__ import annotations
 
+import logging
 import math
 import random
+import threading
+import time
+from collections import defaultdict
 from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
-from vercel_sql.manifest import Limit
+from vercel_sql.api.cancel_scope import CancelScope
+from vercel_sql.api.connections import Received
+from vercel_sql.api.durations import moment_in, spelled
+from vercel_sql.api.logger import logger
+from vercel_sql.api.shared import Shared
+from vercel_sql.manifest import Limit, Method
+
+log = logger("api")
 
 # How long the first request of a window is waited for, since its answer tells the new limit
 # (seconds). One that hangs must not hold up all others.
-HEAD_START = 1.0
-# The last request of a window waits until it may be over, where that is so near (seconds).
-_NEAR = 2.0
-# What is added to when a window ought to end, so that clocks may be that unequal (seconds).
-_MARGIN = 0.01
-# A reset that has been over for so long, when it is told, is no moment but something else; one that
-# is so far ahead may be in milliseconds. A refusal's own word, `Retry-After`, has no such bounds.
+FIRST_RESPONSE_WAIT_S = 1.0
+# From how many seconds on a wait is told to whoever does not watch the progress.
+_WORTH_TELLING = 5.0
+# A reset this long before its own answer's Date is not a moment but something else; one this far
+# ahead may be in milliseconds (seconds). `Retry-After` has no such bounds.
 _STALE, _FAR = 2.0, 7 * 86_400.0
 # How many seconds, and what part of a documented window, to wait at most before a request that may
 # be refused again, where the refusals do not say how long, or say too little each time.
@@ -25,46 +37,49 @@ _BACKOFF, _BACKOFF_SHARE = 8.0, 0.05
 
 
 @dataclass(frozen=True)
-class Told:
+class RateLimitHeaders:
     """What one answer says about a limit.
 
     Attributes:
         limit: requests in a window.
         remaining: requests left in this window.
         reset: when the window ends, in seconds since the epoch, by the server's clock.
+        seconds: how long that is after the same answer's ``Date``.
     """
 
     limit: int
     remaining: int
     reset: float
+    seconds: float
 
     @classmethod
-    def read(cls, headers: Mapping[str, str]) -> Told | None:
-        """The ``X-RateLimit-*`` headers; None where they are not there, or make no sense."""
+    def read(cls, headers: Mapping[str, str]) -> RateLimitHeaders | None:
+        """The ``X-RateLimit-*`` headers; None where they are missing, or make no sense."""
+        date = time.time()
+        with suppress(ValueError, OverflowError):
+            date = parsedate_to_datetime(headers.get("date", "")).timestamp()
         try:
-            told = cls(
-                int(headers["x-ratelimit-limit"]),
-                int(headers["x-ratelimit-remaining"]),
-                float(headers["x-ratelimit-reset"]),
+            reset = float(headers["x-ratelimit-reset"])
+            limit, remaining = (
+                int(headers[f"x-ratelimit-{name}"]) for name in ("limit", "remaining")
             )
         except (KeyError, ValueError):
             return None
-        return told if told.limit > 0 and math.isfinite(told.reset) else None
+        is_sensible = limit > 0 and -_STALE <= reset - date <= _FAR
+        return cls(limit, remaining, reset, max(0.0, reset - date)) if is_sensible else None
 
 
 @dataclass(frozen=True, eq=False)
-class Turn:
+class Permit:
     """Leave to send one request.
 
     Attributes:
-        asked: when it was given, by a clock that nobody sets.
+        asked: when it was given, on the monotonic clock.
         over: the reset of the last window that was over by then.
-        span: how long the window was when its last request went; None for all others.
     """
 
     asked: float
     over: float
-    span: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,30 +99,26 @@ class Forecast:
 
 @dataclass
 class _Window:
-    """A window; it was seen open first at `opened`, by a clock that nobody sets."""
+    """A window; it ends at `end`, on the monotonic clock, or a little before."""
 
     limit: int
     left: int
     reset: float
-    opened: float
+    end: float
 
 
 class EndpointBudget:
-    """One endpoint: who asks is given a turn, or told how long to wait.
+    """One endpoint: who asks is given a permit, or told how long to wait.
 
-    Times are given: `now` by a clock that nobody sets, `server_now` by the server's, which may be
-    behind but not ahead.
-
-    `X-RateLimit-Reset` is in whole seconds, and windows may end up to a second before. So the
-    last request of a window is kept until it may have ended, if that is soon: its answer tells,
-    and it is in the budget in any case.
+    `now` is always on the monotonic clock. Both ``Date`` and the reset are in whole seconds, so
+    that a window is taken to last up to a second longer than it does.
     """
 
     def __init__(self, documented: Limit | None = None) -> None:
         self._documented = documented
         self._window: _Window | None = None
         self._in_flight = 0
-        self._first: Turn | None = None
+        self._first: Permit | None = None
         self._limit: int | None = None
         self._span = 0.0
         self._closed = 0.0
@@ -115,107 +126,95 @@ class EndpointBudget:
         self._sent, self._began = 0, 0.0
         self._is_unlimited = False
         self._over = 0.0
-        self._too_short = 0.0
         self._slack = 0.0
 
-    def told(self) -> Told | None:
-        """What is left, as far as it is known."""
+    def known(self, now: float) -> RateLimitHeaders | None:
+        """What is left of the window, as far as that is known."""
         window = self._window
-        return None if window is None else Told(window.limit, window.left, window.reset)
+        if window is None:
+            return None
+        left = max(0.0, window.end - now)
+        return RateLimitHeaders(window.limit, window.left, window.reset, left)
 
-    def ask(self, now: float, server_now: float, *, in_line: bool) -> Turn | float:
-        """A turn, or how many seconds to wait before asking again.
-
-        Args:
-            now: the time.
-            server_now: the server's time.
-            in_line: whether others wait too.
-        """
+    def ask(self, now: float) -> Permit | float:
+        """A permit, or how many seconds to wait before asking again."""
         if now < self._closed:
             return self._closed - now
-        self._end_window(server_now)
+        self._end_window(now)
         window = self._window
         if window is None:
             return self._ask_blindly(now)
-        end = now + window.reset + self._slack - server_now
         if window.left < 1:
-            return max(end - now, 0.001)
-        span = None
-        if window.left == 1 and (in_line or self._in_flight):
-            hold = self._may_be_over(window, end) - now
-            if 0 < hold <= _NEAR:
-                return hold
-            span = now - window.opened
+            return window.end - now
         window.left -= 1
-        return self._turn(now, span)
+        return self._permit(now)
 
-    def _turn(self, now: float, span: float | None = None) -> Turn:
+    def _permit(self, now: float) -> Permit:
         self._in_flight += 1
         self._began = self._began if self._sent else now
         self._sent += 1
-        return Turn(now, self._over, span)
+        return Permit(now, self._over)
 
-    def _ask_blindly(self, now: float) -> Turn | float:
+    def _ask_blindly(self, now: float) -> Permit | float:
         """One goes first where nothing is known of the window; its answer tells."""
         if self._is_unlimited:
-            return self._turn(now)
+            return self._permit(now)
         if self._first is None:
-            self._first = self._turn(now)
+            self._first = self._permit(now)
             return self._first
-        wait = self._first.asked + HEAD_START - now
+        wait = self._first.asked + FIRST_RESPONSE_WAIT_S - now
         if wait > 0:
             return wait
         if self._limit is not None and self._in_flight >= self._limit:
-            return HEAD_START
-        return self._turn(now)
+            return FIRST_RESPONSE_WAIT_S
+        return self._permit(now)
 
-    def _may_be_over(self, window: _Window, end: float) -> float:
-        """When a window that is over at `end` for sure has probably ended: after whole seconds."""
-        span = math.ceil(max(end - 1 - window.opened, self._too_short))
-        return min(window.opened + span + _MARGIN, end)
-
-    def _end_window(self, server_now: float) -> None:
-        window = self._window
-        if window is not None and server_now >= window.reset + self._slack:
-            self._over, self._window, self._first = window.reset, None, None
+    def _end_window(self, now: float) -> None:
+        if self._window is not None and now >= self._window.end:
+            self._over, self._window, self._first = self._window.reset, None, None
 
     def end(
-        self, turn: Turn, told: Told | None, now: float, server_now: float, *, answered: bool
+        self, permit: Permit, told: RateLimitHeaders | None, now: float, *, answered: bool
     ) -> bool:
-        """Takes over what came of a turn; says whether those who wait should ask again.
-
-        Args:
-            turn: the turn.
-            told: what the answer says about the limit.
-            now: the time.
-            server_now: the server's time.
-            answered: whether there was an answer at all.
-        """
+        """Takes a permit back, and what its answer says; whether those who wait ask again."""
         self._in_flight -= 1
-        was_first = turn is self._first
+        was_first = permit is self._first
         if was_first:
             self._first = None
-        if told is None or not -_STALE <= told.reset - server_now <= _FAR:
-            self._is_unlimited = self._is_unlimited or (answered and self._window is None)
+        window = self._window
+        if told is None:
+            self._is_unlimited = self._is_unlimited or (answered and window is None)
             return was_first
         self._is_unlimited = False
-        window = self._window
-        if window is not None and told.reset <= window.reset:
-            self._lower(window, told, turn)
-            return was_first
-        return self._open(turn, told, now, server_now) or was_first
+        if window is None or told.reset > window.reset:
+            return self._open(permit, told, now) or was_first
+        if told.reset == window.reset:
+            # What is left only shrinks: what is under way has been taken off already.
+            window.left = min(window.left, told.remaining)
+            window.end = min(window.end, now + told.seconds + self._slack)
+        return was_first
+
+    def _open(self, permit: Permit, told: RateLimitHeaders, now: float) -> bool:
+        """Begins a window; what is under way may all count in it."""
+        if told.reset <= self._over:
+            if permit.over < told.reset:
+                return False  # asked while that window was open, and late
+            # It ought to be over, and is not: the server rounds its resets down.
+            self._slack = 1.0
+        if told.limit != self._limit:
+            self._limit, self._span = told.limit, 0.0
+        self._span = max(self._span, told.seconds)
+        left = max(0, min(told.limit - 1 - self._in_flight, told.remaining))
+        end = now + told.seconds + self._slack
+        self._window, self._first = _Window(told.limit, left, told.reset, end), None
+        return True
 
     def accepted(self) -> None:
         """Notes that a request was not refused."""
         self._refusals = 0
 
     def refused(self, now: float, pause: float | None) -> None:
-        """Lets nobody ask for a while, since a request was over the limit.
-
-        Args:
-            now: the time.
-            pause: for how many seconds the server says; None where it does not say.
-        """
+        """Lets nobody ask for a while, since a request was over the limit."""
         if now >= self._closed:  # else this one was under way with the one before
             self._refusals += 1
         # What the refusal says is right, whatever other answers said.
@@ -239,23 +238,17 @@ class EndpointBudget:
             return 0.0
         return self._began + limit.seconds - now
 
-    def forecast(self, count: int, now: float, server_now: float) -> Forecast | None:
-        """How long so many more requests take because of the limit; None where they need not wait.
-
-        Args:
-            count: how many.
-            now: the time.
-            server_now: the server's time.
-        """
-        limit = self.limit
+    def forecast(self, count: int, now: float) -> Forecast | None:
+        """How long so many more requests take because of the limit; None where they don't wait."""
+        limit = self._known_limit()
         if limit is None:
             return None
-        self._end_window(server_now)
+        self._end_window(now)
         window, left, first = self._window, limit.requests, 0.0
         if now < self._closed:
             left, first = 0, self._closed - now
         elif window is not None:
-            left, first = window.left, max(window.reset - server_now, 0.001)
+            left, first = window.left, window.end - now
         if count <= left:
             return None
         wait = (math.ceil((count - left) / limit.requests) - 1) * limit.seconds + (
@@ -265,31 +258,116 @@ class EndpointBudget:
         likely = wait if first else max(wait, count * limit.seconds / limit.requests)
         return Forecast(wait, likely, limit)
 
-    @property
-    def limit(self) -> Limit | None:
+    def _known_limit(self) -> Limit | None:
         """The limit as the server told it, else as it is documented."""
         documented = self._documented
         if self._limit is None or (documented is not None and documented.requests == self._limit):
             return documented
         return Limit(requests=self._limit, seconds=self._span)
 
-    def _lower(self, window: _Window, told: Told, turn: Turn) -> None:
-        """Within a window what is left only shrinks: what is under way has been taken off."""
-        if told.reset == window.reset:
-            window.left = min(window.left, told.remaining)
-            if turn.span is not None:
-                self._too_short = max(self._too_short, turn.span)
 
-    def _open(self, turn: Turn, told: Told, now: float, server_now: float) -> bool:
-        """Begins a window; what is under way may all count in it."""
-        if told.reset <= self._over:
-            if turn.over < told.reset:
-                return False  # asked while that window was open, and late
-            # It ought to be over, and is not: the server rounds its resets down.
-            self._slack = 1.0
-        if told.limit != self._limit:
-            self._limit, self._too_short, self._span = told.limit, 0.0, 0.0
-        self._span = max(self._span, told.reset - server_now)
-        left = max(0, min(told.limit - 1 - self._in_flight, told.remaining))
-        self._window, self._first = _Window(told.limit, left, told.reset, now), None
-        return True
+class RateBudgets:
+    """The budgets of all endpoints of one server, for one credential.
+
+    A limit that is spent is waited for before the next request, rather than run into, and each
+    request that is under way counts. What others take out of the same limit is learned with the
+    next answer.
+    """
+
+    def __init__(self) -> None:
+        self._all: dict[str, EndpointBudget] = {}
+        self._in_line: defaultdict[str, set[Future[None]]] = defaultdict(set)
+        self._told: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def get(self, method: Method) -> RateLimitHeaders | None:
+        """What is left of a method's limit, as far as that is known."""
+        with self._lock:
+            return self._of(method).known(time.monotonic())
+
+    def wait(self, method: Method, scope: CancelScope) -> Permit:
+        """Waits until a request may be sent; whoever has a permit gives it back by `end`.
+
+        Raises:
+            StatementCancelledError: the scope ended, or would end before.
+            WaitTooLongError: it may not wait that long for rate limits.
+        """
+        endpoint, what = _endpoint(method), f"the rate limit lets {method.name} go on"
+        while True:
+            news: Future[None] = Future()
+            permit = self._ask(method, news)
+            if isinstance(permit, Permit):
+                return permit
+            try:
+                if permit > FIRST_RESPONSE_WAIT_S:
+                    scope.begin_limit_wait(permit, what)
+                    self._tell(method, permit)
+                    scope.sleep(permit, news, what)
+                else:
+                    # What is this near may be known sooner, from another request's answer.
+                    scope.sleep(scope.within(permit), news, what)
+            finally:
+                with self._lock:
+                    self._in_line[endpoint].discard(news)
+
+    def _ask(self, method: Method, news: Future[None]) -> Permit | float:
+        """A permit, or how long to wait for news then."""
+        with self._lock:
+            permit = self._of(method).ask(time.monotonic())
+            if isinstance(permit, float):
+                self._in_line[_endpoint(method)].add(news)
+            return permit
+
+    def _tell(self, method: Method, seconds: float) -> None:
+        """Says what is waited for and until when; once, however many threads wait."""
+        endpoint, end = _endpoint(method), time.monotonic() + seconds
+        with self._lock:
+            if end < self._told.get(endpoint, 0.0) + FIRST_RESPONSE_WAIT_S:
+                return
+            self._told[endpoint] = end
+        log.log(
+            logging.WARNING if seconds >= _WORTH_TELLING else logging.INFO,
+            "%s is waiting for the rate limit until %s (%s)",
+            method.name,
+            moment_in(seconds),
+            spelled(seconds),
+        )
+
+    def end(self, method: Method, permit: Permit, received: Received | None) -> None:
+        """Gives a permit back, with the answer, if there was one."""
+        told = None if received is None else RateLimitHeaders.read(received.headers)
+        with self._lock:
+            budget = self._of(method)
+            if received is not None and received.status != 429:
+                budget.accepted()
+            if budget.end(permit, told, time.monotonic(), answered=received is not None):
+                line = self._in_line[_endpoint(method)]
+                while line:
+                    line.pop().set_result(None)
+
+    def refused(self, method: Method, pause: float | None) -> None:
+        """Has all requests of a method wait, since one was over the limit.
+
+        Args:
+            method: the method that is called.
+            pause: for how many seconds the server says; None where it does not say.
+        """
+        with self._lock:
+            self._of(method).refused(time.monotonic(), pause)
+
+    def forecast(self, method: Method, count: int, _clock: object = None) -> Forecast | None:
+        """What the limit does to so many requests; None where it does nothing, or is not known."""
+        with self._lock:
+            return self._of(method).forecast(count, time.monotonic())
+
+    def _of(self, method: Method) -> EndpointBudget:
+        return self._all.setdefault(_endpoint(method), EndpointBudget(method.limit))
+
+
+def _endpoint(method: Method) -> str:
+    """What has a limit of its own."""
+    return f"{method.http} {method.path}"
+
+
+rate_budgets = Shared(RateBudgets)
+"""The budgets of each base URL and credential."""

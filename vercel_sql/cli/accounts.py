@@ -1,48 +1,104 @@
-"""What the commands around logins share: options, the client, and how their errors are told."""
+"""What the options make: connections, clients, the log."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
-from vercel_sql.api import Client
-from vercel_sql.auth import Credential
-from vercel_sql.cli.exit_codes import FAILED, WRONG_USE
-from vercel_sql.errors import Error, ParameterError
-from vercel_sql.ledger.audit_log import chosen_log
-from vercel_sql.manifest import vercel
+from vercel_sql.cli import FAILED, WRONG_USE
+from vercel_sql.errors import DataWarning, Error, OperationalError, ParameterError
 from vercel_sql.messages import complain
 
-# How many seconds one request of a sign-in may wait for a rate limit.
-_MOST_WAIT = 120.0
+if TYPE_CHECKING:
+    from vercel_sql import Connection
+    from vercel_sql.api import Client
+
+_OPTIONS = {
+    **{name: name for name in ("api_url", "oauth_url", "marketplace_url", "database")},
+    **{name: name for name in ("token_file", "read_only", "on_orphan", "mark_names", "audit_log")},
+    **{name: name for name in ("expect_rows", "max_writes", "parallel_deletes", "timeout")},
+    **{name: name for name in ("max_wait", "request_timeout", "strict")},
+    "secrets_file": "save_secrets",
+}
+"""The parameters of `connect`, and the options that give them."""
 
 
-def anonymous_client(arguments: argparse.Namespace) -> Client:
-    """A client without a token, for the servers of the options.
+def opened(arguments: argparse.Namespace, token: str | None = None, **more: Any) -> Connection:
+    """The connection that the options ask for; a token comes before them, and so does `more`."""
+    from vercel_sql import connect
 
-    Raises:
-        ParameterError: a URL is not acceptable.
-        OperationalError: the audit log can't be used.
-    """
-    given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
-    urls = {name: url for name, url in given.items() if url}
-    return Client(
-        vercel().provider,
-        Credential(None, "nowhere"),
-        urls=urls,
-        max_wait=_MOST_WAIT,
-        request_timeout=arguments.request_timeout,
-        audit_log=chosen_log(arguments.audit_log),
-    )
+    given = vars(arguments)
+    options = {name: given[option] for name, option in _OPTIONS.items() if option in given}
+    return connect(token, **(options | more))
+
+
+def make_client(
+    arguments: argparse.Namespace, token: str | None = None, *, anonymous: bool = False, **more: Any
+) -> Client:
+    """The client that the options ask for; an anonymous one has no token."""
+    from vercel_sql.api import Client, Credential, find_credential
+    from vercel_sql.ledger.audit_log import chosen_log
+    from vercel_sql.manifest import vercel
+
+    provider = vercel().provider
+    given = {name: getattr(arguments, f"{name}_url") for name in ("api", "oauth", "marketplace")}
+    shared: dict[str, Any] = {
+        "urls": {name: url for name, url in given.items() if url},
+        "request_timeout": arguments.request_timeout,
+        "audit_log": chosen_log(arguments.audit_log),
+    }
+    if anonymous:
+        return Client(provider, Credential(None, "nowhere"), **shared, **more)
+    credential = find_credential(provider, token, arguments.token_file, **shared)
+    client = Client(provider, credential, **shared, **more)
+    client.doubts.strict = arguments.strict
+    return client
+
+
+def simulated(arguments: argparse.Namespace, stack: ExitStack) -> str:
+    """Simulate an account of 250 tokens until the stack is closed; returns its token."""
+    from vercel_sql.simulator import Simulator
+
+    simulator = stack.enter_context(Simulator(tokens=250, seed=7))
+    arguments.api_url = arguments.oauth_url = simulator.url
+    arguments.marketplace_url = simulator.marketplace_url
+    return simulator.token
 
 
 def guarded(run: Callable[[], int]) -> int:
-    """The exit code of what runs; an error is told on standard error, and is 1 or 2."""
+    """Run a command; report its error on standard error, and return the exit code."""
     try:
         return run()
-    except ParameterError as error:
-        complain(str(error))
-        return WRONG_USE
     except Error as error:
         complain(str(error))
-        return FAILED
+        return WRONG_USE if isinstance(error, ParameterError) else FAILED
+
+
+def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
+    """Run a command with the log that its options ask for, and return the exit code.
+
+    Warnings always go to standard error.
+    """
+    import logging
+    import warnings
+
+    from vercel_sql.logs import LogFile, heard_by, on_standard_error
+
+    with ExitStack() as stack:
+        if arguments.log_file is not None:
+            try:
+                file = LogFile(arguments.log_file)
+            except OperationalError as error:
+                complain(str(error))
+                return WRONG_USE
+            stack.callback(file.close)
+            stack.enter_context(heard_by(file, logging.DEBUG))
+        level = logging.DEBUG if arguments.verbose else None
+        # What Python would show of them is in the log.
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", DataWarning)
+        handler = on_standard_error(verbose=arguments.verbose)
+        stack.enter_context(heard_by(handler, level))
+        return run()

@@ -1,26 +1,30 @@
-"""``vercel-sql demo``: a walk through what the package does, on a simulated API in this process."""
+"""``vercel-sql demo``: a walk through the package, on a simulated API in this process."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from importlib.resources import files
 from typing import TextIO
 
 from vercel_sql import Connection, connect
+from vercel_sql.cli import FINE
 from vercel_sql.cli.accounts import guarded
-from vercel_sql.cli.exit_codes import FINE
 from vercel_sql.errors import Error, OperationalError
 from vercel_sql.ledger.journal import release_all
 from vercel_sql.paths import STATE_DIR_VARIABLE
 from vercel_sql.render import render
 from vercel_sql.simulator import Simulator
 
+_SQL = files("vercel_sql.cli") / "demo.sql"
 _NARROWEST = 80
-_PIPED = 120  # columns where no terminal says how many: the demo is read, not processed
+_PIPED = 120  # columns if not on a terminal: people read the demo all the same
 
 
 @dataclass(frozen=True)
@@ -28,96 +32,41 @@ class Step:
     """One step of the walk.
 
     Attributes:
-        says: what it shows, for the reader.
+        text: what it shows.
         sql: the statement.
-        keeps: what the next steps need of the first row: a parameter's name by column.
         fails: whether the statement is meant to be refused.
     """
 
-    says: str
+    text: str
     sql: str
-    keeps: Mapping[str, str] = field(default_factory=dict)
-    fails: bool = False
+    fails: bool
 
 
-STEPS = (
-    Step(
-        "The newest tokens of the account. LIMIT makes one request, not the whole listing.",
-        "SELECT id, name, origin, scopes[1].type AS scope\n"
-        "FROM vercel.authentication.user_tokens\nLIMIT 5;",
-    ),
-    Step(
-        "One token. A filter on its id, or on tokenId = 'current', becomes one request.",
-        "SELECT name, type, tokenId\nFROM vercel.authentication.user_tokens\n"
-        "WHERE tokenId = 'current';",
-    ),
-    Step(
-        "What a review asks: how many working tokens never expire, have leaked, or lie idle?\n"
-        "   Browser sessions are left out: to revoke one logs a person out.",
-        "SELECT count(*) AS working,\n"
-        "       count(*) FILTER (never_expires) AS never_expire,\n"
-        "       count(*) FILTER (is_leaked) AS leaked,\n"
-        "       count(*) FILTER (never_used) AS never_used,\n"
-        "       count(*) FILTER (idle_days > 180) AS idle_half_a_year\n"
-        "FROM vercel.audit.user_tokens\nWHERE is_working AND NOT is_session;",
-    ),
-    Step(
-        "The leaked ones, with the team that each can reach: tables join like any others.",
-        "SELECT u.name, u.leaked_at, coalesce(t.slug, 'the whole account') AS reaches\n"
-        "FROM vercel.audit.user_tokens AS u, unnest(u.scopes) AS s(scope)\n"
-        "LEFT JOIN vercel.teams.teams AS t ON t.id = s.scope.teamId\n"
-        "WHERE u.is_leaked AND u.is_working AND NOT u.is_session\nORDER BY u.leaked_at;",
-    ),
-    Step(
-        "What would an INSERT send? EXPLAIN shows it, and changes nothing.",
-        "EXPLAIN INSERT INTO vercel.authentication.user_tokens (name, expiresAt)\n"
-        "SELECT 'nightly report', DATE '2099-01-01';",
-    ),
-    Step(
-        "INSERT makes the token. Its secret, bearerToken, is shown this once.",
-        "INSERT INTO vercel.authentication.user_tokens (name, expiresAt)\n"
-        "SELECT 'nightly report', DATE '2099-01-01'\nRETURNING bearerToken, id;",
-        keeps={"id": "made"},
-    ),
-    Step(
-        "DELETE revokes. EXPLAIN first: which rows, which requests?",
-        "EXPLAIN DELETE FROM vercel.authentication.user_tokens\nWHERE id = $made;",
-    ),
-    Step(
-        "Then for real.",
-        "DELETE FROM vercel.authentication.user_tokens\nWHERE id = $made\nRETURNING name, id;",
-    ),
-    Step(
-        "The token that makes these calls is never deleted by a predicate that happens to match.",
-        "DELETE FROM vercel.authentication.user_tokens\nWHERE name LIKE 'simulated%';",
-        fails=True,
-    ),
-    Step(
-        "EXEC calls any method of the API: this one starts a login by email.",
-        "EXEC vercel.authentication.user_tokens.email_login @email = 'ada@example.com';",
-    ),
-    Step("All that there is to call.", "SHOW METHODS IN vercel.authentication.user_tokens;"),
-)
+def _step(block: str) -> Step:
+    lines = block.strip().splitlines()
+    comment = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
+    text = "\n   ".join(line for line in comment if line != "refused")
+    sql = "\n".join(line for line in lines if not line.startswith("-- "))
+    return Step(text, sql, fails="refused" in comment)
 
 
-def run_demo(out: TextIO) -> int:
-    """Runs the walk and gives the exit code."""
-    return guarded(lambda: _walk(out))
+STEPS = [_step(block) for block in _SQL.read_text("utf-8").split("\n\n")]
+
+
+def run(_arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
+    """Run the walk, and return the exit code."""
+    return guarded(lambda: _walk(sys.stdout))
 
 
 @contextmanager
 def _state_dir_of_its_own() -> Iterator[None]:
-    """Keeps the demo's journal out of the user's: its tokens are gone when it ends.
-
-    Raises:
-        OperationalError: there is no place for one.
-    """
+    """Keep the demo's tokens, which are gone when it ends, out of the user's journal."""
     before = os.environ.get(STATE_DIR_VARIABLE)
     try:
         folder = tempfile.TemporaryDirectory(prefix="vercel-sql-demo-", ignore_cleanup_errors=True)
     except OSError as error:
         raise OperationalError(
-            "the demo needs a directory for temporary files, and can't make one: "
+            "the demo can't create a temporary directory: "
             f"{error.strerror or 'unknown error'} (TMPDIR names another place)"
         ) from None
     with folder as name:
@@ -140,10 +89,10 @@ def _walk(out: TextIO) -> int:
         parameters: dict[str, object] = {}
         with connect(simulator.token, api_url=simulator.url) as connection:
             for number, step in enumerate(STEPS, start=1):
-                out.write(f"\n{number}. {step.says}\n\n{_indented(step.sql)}\n\n")
+                out.write(f"\n{number}. {step.text}\n\n{_indented(step.sql)}\n\n")
                 _show(connection, step, parameters, out, width)
     out.write(
-        "\nThat was the demo. To go on by yourself, leave this running in one terminal:\n"
+        "\nThat was the demo. To continue on your own, leave this running in one terminal:\n"
         "\n    vercel-sql simulate\n"
         "\nand in another set the variables that it prints, then:\n"
         '\n    vercel-sql -c "SELECT * FROM vercel.audit.user_tokens WHERE is_leaked"\n'
@@ -168,8 +117,8 @@ def _show(
         out.write(f"refused: {error}\n")
         return
     render(table, "table", out, width=width, secret_columns=secrets)
-    for column, name in step.keeps.items():
-        parameters[name] = table.column(column)[0].as_py()
+    if "bearerToken" in table.column_names:  # the new token, which is revoked later
+        parameters["made"] = table.column("id")[0].as_py()
 
 
 def _indented(sql: str) -> str:

@@ -1,4 +1,4 @@
-"""``vercel-sql login``: logs in by email, browser or another device, and saves the login."""
+"""``vercel-sql login`` and ``logout``: saves a login, made by email or browser, and revokes it."""
 
 from __future__ import annotations
 
@@ -18,82 +18,30 @@ from vercel_sql.api.account import ask_account
 from vercel_sql.api.causes import caused_by
 from vercel_sql.auth import Credential
 from vercel_sql.auth.calls import call
-from vercel_sql.auth.client_auth import DEFAULT_SCOPE, SIGNING, App
+from vercel_sql.auth.client_auth import App
 from vercel_sql.auth.login_store import LoginStore, SavedLogin
 from vercel_sql.auth.sign_in import (
     DevicePrompt,
     by_browser,
     by_device,
     by_email,
+    sign_out,
 )
-from vercel_sql.cli.accounts import anonymous_client, guarded
-from vercel_sql.cli.exit_codes import FAILED, FINE
-from vercel_sql.cli.options import add_servers, seconds
+from vercel_sql.cli import FAILED, FINE
+from vercel_sql.cli.accounts import guarded, make_client
 from vercel_sql.cli.output import rescued
-from vercel_sql.cli.waiting import waiting
+from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.manifest import Provider, vercel
-from vercel_sql.messages import say
+from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
 
-# Registered once with an app, it serves every login. It is in no range of ports that systems use.
-_PORT = 8743
+_MAX_WAIT = 120.0  # seconds that one request may wait for a rate limit
 _SECRETS = frozenset(["access_token", "refresh_token"])
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options to a parser."""
-    add = parser.add_argument
-    add(
-        "--email",
-        metavar="ADDRESS",
-        help="log in by an email to this address, which Vercel retired in February 2026",
-    )
-    add("--token-name", metavar="NAME", help="with --email: the name of the new token")
-    add("--oauth", action="store_true", help="sign in with a browser, as an app (--client-id)")
-    add("--device", action="store_true", help="sign in with a browser on another device")
-    add("--client-id", metavar="ID", help="the id of the app that signs in")
-    add(
-        "--client-secret-file",
-        metavar="FILE",
-        help="a file with the app's secret, or its private key (PEM or JWK) for private_key_jwt, "
-        "where it has one; keep it, renewing reads it again",
-    )
-    add(
-        "--client-signing",
-        choices=SIGNING,
-        metavar="METHOD",
-        help="sign assertions with that file in place of sending the secret: "
-        "client_secret_jwt or private_key_jwt",
-    )
-    add("--scope", metavar="SCOPES", default=DEFAULT_SCOPE, help=f"default: {DEFAULT_SCOPE}")
-    add(
-        "--port",
-        type=_port,
-        default=_PORT,
-        metavar="N",
-        help="the port of http://127.0.0.1:N/callback, where the browser comes back to; that "
-        f"callback has to be registered with the app ({_PORT}; 0 is any free port)",
-    )
-    add(
-        "--prompt",
-        choices=("consent", "login"),
-        metavar="WHAT",
-        help="with --oauth: ask for the consent or the login again (consent or login)",
-    )
-    add("--no-browser", action="store_true", help="show the address instead of opening a browser")
-    add(
-        "--timeout",
-        type=partial(seconds, most=86_400),
-        default=600.0,
-        metavar="SECONDS",
-        help="how long to wait for you (600)",
-    )
-    add_servers(parser)
-
-
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Runs the command and gives its exit code."""
+    """Log in, and return the exit code."""
     problem = _problem(arguments)
     if problem:
         parser.error(problem)
@@ -109,18 +57,18 @@ def _problem(arguments: argparse.Namespace) -> str | None:
     if arguments.client_signing and not arguments.client_secret_file:
         return "--client-signing needs --client-secret-file FILE, the secret or key to sign with"
     if is_app and "openid" not in arguments.scope.split():
-        return "--scope has to hold openid: without it, who signed in can't be checked"
+        return "--scope must include openid: without it, the user can't be verified"
     return None
 
 
 def _login(arguments: argparse.Namespace) -> int:
-    client = anonymous_client(arguments)
+    client = make_client(arguments, anonymous=True, max_wait=_MAX_WAIT)
     if not arguments.email:
         _refuse_mixed(client, arguments)
-    _say_beforehand(client.provider, "email" if arguments.email else "app")
+    _announce(client.provider, "email" if arguments.email else "app")
     try:
         store = LoginStore(client.urls["api"])
-        with store.locked():  # found out now, rather than with a login in hand
+        with store.locked():  # fails now rather than with a login in hand
             before = _before(store)
             store.require_writable()
         with caused_by("login"):
@@ -134,26 +82,26 @@ def _login(arguments: argparse.Namespace) -> int:
     say(f"{'Logged in' if who is None else f'Logged in as {who}'}; saved in {place}.")
     if before is not None and before.access_token != login.access_token:
         say(
-            "This replaces an earlier login, which was not revoked: log out first to end one, "
+            "This replaces an earlier login, which was not revoked: to revoke one, log out first "
             "or delete its token."
         )
     environment = client.provider.token_environment
     if os.environ.get(environment, "").strip():
-        say(f"{environment} is set, and comes before this login.")
+        say(f"{environment} is set, and takes precedence over this login.")
     is_behind = client.auditor is not None and client.auditor.log.problem is not None
     return FAILED if is_behind else FINE
 
 
-def _say_beforehand(provider: Provider, kind: str) -> None:
-    """Says what the login will be good for, before anybody takes the trouble."""
+def _announce(provider: Provider, kind: str) -> None:
+    """Say what the login will be able to do, before anybody goes through it."""
     made = provider.token_kinds[kind]
     say(f"You will get a {made.title}.", f"{made.limits}.", f"{provider.token_advice}.")
 
 
 def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:
-    """Refuses Vercel's own sign-in for another API, and another's for Vercel's own API.
+    """Refuse Vercel's own sign-in for another API, and the reverse, unless both are named.
 
-    A token would be sent where it does not belong. Who names both servers means it.
+    A token would be sent where it does not belong.
     """
     given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
     servers = client.provider.servers
@@ -161,9 +109,9 @@ def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:
     named = [given[name] or os.environ.get(servers[name].environment, "").strip() for name in given]
     if len(own) == 2 and not all(named):
         raise ParameterError(
-            f"the API is {client.urls['api']}, and the authorization server {client.urls['oauth']}:"
-            " a token of the one is not for the other. Give both --api-url and --oauth-url "
-            "(VERCEL_API_URL and VERCEL_OAUTH_URL)"
+            f"the API is {client.urls['api']}, but the authorization server "
+            f"{client.urls['oauth']}: their tokens don't belong together. Give both "
+            "--api-url and --oauth-url (VERCEL_API_URL and VERCEL_OAUTH_URL)"
         )
 
 
@@ -172,16 +120,12 @@ def _secrets(login: SavedLogin) -> pa.Table:
 
 
 def _tell(*lines: str) -> None:
-    """Tells the person what to do.
-
-    Raises:
-        OperationalError: nobody would see it.
-    """
+    """Say what to do; fail if nobody would see it."""
     try:
         say(*lines)
     except OSError as error:
         raise OperationalError(
-            f"what to do can't be shown on standard error: {error.strerror}. Nothing was saved"
+            f"instructions can't be shown on standard error: {error.strerror}. Nothing was saved"
         ) from None
 
 
@@ -241,24 +185,23 @@ def _show_address(
     answered: Callable[[], None], address: str, callback: str, *, no_browser: bool
 ) -> None:
     answered()
-    # The address holds no secret of the app or the person, and is of no use without the verifier,
-    # which stays here.
+    # The address contains no secret, and is useless without the verifier, which stays here.
     _tell("Open this address in a browser on this machine:", "", f"    {address}", "")
     _tell(
-        "The app's Authorization Callback URLs (team settings, Apps, Manage) have to include:",
+        "The app's Authorization Callback URLs (team settings, Apps, Manage) must include:",
         *("", f"    {callback}", ""),
     )
     if not no_browser:
         _open_browser(address)
-        say("(A browser was asked to open it; if none does, copy the address.)")
+        say("(It should open by itself; if not, copy the address.)")
     say("Waiting for the sign-in …")
 
 
 def _open_browser(address: str) -> None:
-    """Has the person's browser open an address, and waits for nothing.
+    """Open an address in the browser, without waiting.
 
-    Some browsers run until they are closed, and some, such as w3m, take the terminal. So it is
-    opened by a process of its own, without the terminal and its Ctrl-C.
+    Some browsers run until they are closed, and some, such as w3m, use the terminal. So a process
+    of its own opens it, without the terminal and its Ctrl-C.
     """
     command = [sys.executable, "-I", "-m", "webbrowser", address]
     quiet = subprocess.DEVNULL
@@ -269,7 +212,7 @@ def _open_browser(address: str) -> None:
 
 
 def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | None:
-    """The name of who logged in, and the token's id into the store; neither is vital."""
+    """The user's name, or None. Also stores the token's id. Neither is vital."""
     client = Client(
         vercel().provider,
         Credential(login.access_token, "the new login"),
@@ -280,16 +223,16 @@ def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | 
     try:
         with waiting(login.api_url):
             if login.kind == "token":
-                _note_token(client, store, login)
+                _store_token_id(client, store, login)
             return ask_account(client).name
     except Error as error:
-        say(f"(who it is could not be asked: {error})")
+        say(f"(the user's name is not available: {error})")
         return None
     finally:
         client.close()
 
 
-def _note_token(client: Client, store: LoginStore, login: SavedLogin) -> None:
+def _store_token_id(client: Client, store: LoginStore, login: SavedLogin) -> None:
     answer = call(client, "authentication.user_tokens", "get_auth_token", {"tokenId": "current"})
     token = answer.get("token")
     if not isinstance(token, dict):
@@ -313,7 +256,30 @@ def _absolute(path: str | None) -> str | None:
         raise ParameterError(f"--client-secret-file {path}: {error.strerror}") from None
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
-    return int(text)
+def log_out(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
+    """Log out; the exit code is 1 if the login could not be revoked."""
+    return guarded(lambda: _logout(arguments))
+
+
+def _logout(arguments: argparse.Namespace) -> int:
+    client = make_client(arguments, anonymous=True)
+    client.close()
+    provider = vercel().provider
+    audit_log = client.auditor.log if client.auditor is not None else None
+    with caused_by("logout"), waiting("the server that revokes the login"):
+        ended = sign_out(
+            provider, LoginStore(client.urls["api"]), arguments.request_timeout, audit_log
+        )
+    if os.environ.get(provider.token_environment, "").strip():
+        say(f"{provider.token_environment} is set, and is still used.")
+    if ended.place is None:
+        say("Nobody was logged in: nothing to do.")
+        return FINE
+    if ended.failure is not None:
+        complain(
+            f"the login could not be revoked, and may still work for whoever has it: "
+            f"{ended.failure}. It is forgotten here ({ended.place})"
+        )
+        return FAILED
+    say("Logged out: the login is revoked and forgotten.")
+    return FINE

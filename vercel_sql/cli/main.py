@@ -1,6 +1,6 @@
-"""The ``vercel-sql`` command: Ctrl-C ends it with exit code 130 and no traceback, at any moment.
+"""The ``vercel-sql`` command. At any moment, Ctrl-C ends it with exit code 130 and no traceback.
 
-Only what Python has loaded anyway is imported here: the rest takes its time, and Ctrl-C may come
+Only modules that Python has loaded anyway are imported here: others take time, and Ctrl-C may come
 meanwhile. Modules written in C may turn a KeyboardInterrupt into a traceback of their own, so none
 is raised while they are imported.
 """
@@ -31,12 +31,12 @@ class _Unneeded:
 
 
 def entry_point() -> None:
-    """What the installed command runs."""
+    """Run the installed command."""
     import gc
     import signal
 
     gc.disable()  # nothing that imports make is garbage
-    from vercel_sql.cli.streams import discard, flushed, prepare_streams
+    from vercel_sql.cli.terminal import discard, flushed, prepare_streams
 
     # A shell has what it starts in the background ignore Ctrl-C.
     obeys = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -48,8 +48,7 @@ def entry_point() -> None:
     import atexit
 
     if obeys:
-        # Runs last. When Python takes itself apart, the exit code is known, and a Ctrl-C would
-        # end the process without it.
+        # Runs last. The exit code is known by then, and Ctrl-C would end the process without it.
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     prepare_streams()
 
@@ -63,13 +62,13 @@ def entry_point() -> None:
         code = main(sys.argv[1:], ready)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 2
-    except KeyboardInterrupt:  # a second one, while the first was told of
+    except KeyboardInterrupt:  # a second one, while the first was reported
         code = _INTERRUPTED
     if obeys:
-        # What still goes on is waited for at the end, for some seconds at most.
+        # Background work is waited for at exit, for some seconds at most.
         signal.signal(signal.SIGINT, _leave)
     if code == _INTERRUPTED:
-        discard(1)  # whoever should read it may have stopped reading
+        discard(1)  # its reader may have stopped reading
     failure = flushed(sys.stdout, 1)
     if failure is not None and code == 0:
         code = _unwritable(failure)
@@ -78,7 +77,7 @@ def entry_point() -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """Ends the process at once: nothing is under way that could be lost."""
+    """End the process at once: there is nothing to lose."""
     try:
         os.write(2, b"vercel-sql: interrupted\n")
     finally:
@@ -86,25 +85,20 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 
 def _unwritable(error: OSError) -> int:
-    """Says which file or stream failed, and gives the exit code."""
+    """Report which file or stream failed, and return the exit code."""
     from vercel_sql.messages import complain
 
-    if not isinstance(error, BrokenPipeError):  # whoever read has read enough
+    if not isinstance(error, BrokenPipeError):  # the reader has read enough
         where = f"{error.filename} can't be used: " if error.filename else ""
         complain(f"{where}{error.strerror or type(error).__name__}")
     return 1
 
 
 def main(argv: Sequence[str], ready: Callable[[], None] = lambda: None) -> int:
-    """Runs the command and gives its exit code: 0 fine, 1 a statement failed, 2 wrong use.
-
-    Args:
-        argv: the arguments.
-        ready: called when everything is imported and the command is about to begin.
-    """
+    """Run the command, and return its exit code; call `ready` when everything is imported."""
+    from vercel_sql.cli import FAILED, INTERRUPTED
     from vercel_sql.cli.commands import prepared
-    from vercel_sql.cli.exit_codes import FAILED, INTERRUPTED
-    from vercel_sql.cli.streams import OutputError
+    from vercel_sql.cli.terminal import OutputError
     from vercel_sql.messages import complain
 
     try:
@@ -122,11 +116,11 @@ def main(argv: Sequence[str], ready: Callable[[], None] = lambda: None) -> int:
     except Exception as error:
         import traceback
 
-        # Neither the error's text nor its traceback: both may hold anything, secrets included.
+        # Neither the error's text nor its traceback: both may contain secrets.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
         complain(
             f"internal error: {type(error).__name__} at {where}. "
-            "This is a defect of vercel-sql; please report it"
+            "This is a bug in vercel-sql; please report it"
         )
         return FAILED

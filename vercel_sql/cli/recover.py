@@ -1,4 +1,4 @@
-"""``vercel-sql recover``: tells how the creates ended that a crash or a lost answer cut off."""
+"""``vercel-sql recover``: shows the outcome of creates that a crash or a lost response cut off."""
 
 from __future__ import annotations
 
@@ -6,86 +6,56 @@ import argparse
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vercel_sql.cli.accounts import guarded
-from vercel_sql.cli.exit_codes import FAILED, FINE, ORPHANS
-from vercel_sql.cli.options import add_account
-from vercel_sql.cli.streams import STANDARD_OUTPUT
-from vercel_sql.errors import Error, OperationalError
+import pyarrow as pa
+
+from vercel_sql.api import Client
+from vercel_sql.api.causes import caused_by
+from vercel_sql.cli import FAILED, FINE, ORPHANS
+from vercel_sql.cli.accounts import guarded, make_client
+from vercel_sql.cli.output import Printer
+from vercel_sql.cli.terminal import STANDARD_OUTPUT, ask, terminal_width, waiting
+from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.escapes import visible
+from vercel_sql.ledger.journal import journal, tidy
+from vercel_sql.ledger.journal_files import journal_folder
+from vercel_sql.manifest import Resource, vercel
 from vercel_sql.messages import complain, say
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from vercel_sql.api import Client
-    from vercel_sql.manifest import Resource
-    from vercel_sql.tables.recovery import Damage, Examination, Finding
+from vercel_sql.render import Options, render_mode
+from vercel_sql.sql.running import Plan
+from vercel_sql.writes.budget import Pace
+from vercel_sql.writes.orphans import deletion, in_words, revoke
+from vercel_sql.writes.recovery import (
+    Damage,
+    Examination,
+    Fate,
+    Finding,
+    examine,
+    forget_damage,
+    note_search,
+    settle,
+)
 
 _COLUMNS = ("began", "method", "named", "creates", "outcome", "id", "made", "secret", "next")
-# So many rows that nothing accounts for are listed at most, where a file was damaged.
-_MOST_UNACCOUNTED = 20
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options to a parser."""
-    add = parser.add_argument
-    add(
-        "-o",
-        dest="format",
-        choices=("table", "csv", "json", "ndjson", "markdown"),
-        default="table",
-        help="output format (default: table)",
-    )
-    add(
-        "--revoke",
-        nargs="*",
-        metavar="ID",
-        help="revoke the tokens with these ids, which nobody uses; without an id, those that are "
-        "proven to be yours and whose secret is lost; asks first",
-    )
-    add("--yes", action="store_true", help="with --revoke: don't ask")
-    add(
-        "--any-token",
-        action="store_true",
-        help="look up creates with other tokens too: this one is of the same account",
-    )
-    add(
-        "--forget",
-        action="store_true",
-        help="report everything once more, then never again; nothing is revoked",
-    )
-    add_account(parser)
-    parser.epilog = (
-        "Exit codes: 0 nothing left to do, 1 the account could not be read, 2 usage error, 3 "
-        "something has to be done."
-    )
+_MAX_UNACCOUNTED = 20  # rows that are listed if a file is damaged
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Runs the command and gives its exit code: 3 where somebody has to do something."""
-    wants_revoking = arguments.revoke is not None
-    if arguments.yes and not wants_revoking:
+    """Run the command; the exit code is 3 if somebody has to do something."""
+    revokes = arguments.revoke is not None
+    on_terminal = all(s is not None and s.isatty() for s in (sys.stdin, sys.stdout))
+    if arguments.yes and not revokes:
         parser.error("--yes is for --revoke")
-    if arguments.forget and wants_revoking:
+    if arguments.forget and revokes:
         parser.error("either --revoke or --forget")
-    if wants_revoking and not (arguments.yes or _on_terminal()):
-        parser.error("--revoke asks first; without a terminal it takes --yes")
+    if revokes and not (arguments.yes or on_terminal):
+        parser.error("--revoke asks first; without a terminal it needs --yes")
     return guarded(lambda: _recover(arguments))
 
 
-def _on_terminal() -> bool:
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
-
-
 def _recover(arguments: argparse.Namespace) -> int:
-    from vercel_sql.cli.waiting import waiting
-    from vercel_sql.ledger.journal_files import journal_folder
-    from vercel_sql.manifest import vercel
-    from vercel_sql.tables.recovery import examine
-
-    client = _client(arguments)
+    client = make_client(arguments, read_only=arguments.revoke is None)
     try:
         with waiting(client.urls["api"]):
             examined = examine(client, vercel(), any_token=arguments.any_token)
@@ -103,47 +73,12 @@ def _recover(arguments: argparse.Namespace) -> int:
         client.close()
 
 
-def _client(arguments: argparse.Namespace) -> Client:
-    from vercel_sql.api import Client
-    from vercel_sql.auth import find_credential
-    from vercel_sql.ledger.audit_log import chosen_log
-    from vercel_sql.manifest import vercel
-
-    provider = vercel().provider
-    given = {"api": arguments.api_url, "oauth": arguments.oauth_url}
-    urls = {name: url for name, url in given.items() if url}
-    audit_log = chosen_log(arguments.audit_log)
-    client = Client(
-        provider,
-        find_credential(
-            provider,
-            None,
-            arguments.token_file,
-            urls=urls,
-            audit_log=audit_log,
-            request_timeout=arguments.request_timeout,
-        ),
-        urls=urls,
-        read_only=arguments.revoke is None,
-        request_timeout=arguments.request_timeout,
-        audit_log=audit_log,
-    )
-    client.doubts.strict = arguments.strict
-    return client
-
-
 def _revoked(client: Client, examined: Examination, arguments: argparse.Namespace) -> list[Finding]:
-    """The findings after what is proven, or what the person named, was revoked.
-
-    Raises:
-        ParameterError: an id was named that is not among what was found.
-    """
-    from vercel_sql.tables.recovery import Fate
-
+    """Revoke what is proven, or what the person named; the findings after that."""
     findings = list(examined.findings)
     chosen = {f.create.intent.id: f for f in findings if f.fate is Fate.ORPHAN}
     if arguments.revoke:
-        chosen = _named_by_person(examined, arguments.revoke)
+        chosen = _chosen(examined, arguments.revoke)
     orphans = {
         row.key: (f.create.resource, f"{row}: {f.create.named or f.create.intent.method}")
         for f in chosen.values()
@@ -161,10 +96,8 @@ def _revoked(client: Client, examined: Examination, arguments: argparse.Namespac
     ]
 
 
-def _named_by_person(examined: Examination, keys: Sequence[str]) -> dict[str, Finding]:
-    """The creates that count as those of the named rows: for each the one that began first."""
-    from vercel_sql.errors import ParameterError
-
+def _chosen(examined: Examination, keys: Sequence[str]) -> dict[str, Finding]:
+    """The creates of the named rows: for each the first one that is not taken yet."""
     chosen: dict[str, Finding] = {}
     for key in keys:
         found = [f for f in examined.findings if any(row.key == key for row in f.rows)]
@@ -179,10 +112,6 @@ def _named_by_person(examined: Examination, keys: Sequence[str]) -> dict[str, Fi
 
 
 def _is_revoked(client: Client, resource: Resource | None, key: str) -> bool:
-    from vercel_sql.api.causes import caused_by
-    from vercel_sql.cli.waiting import waiting
-    from vercel_sql.tables.orphans import revoke
-
     assert resource is not None  # noqa: S101 - its rows are from there
     try:
         with caused_by("recover"), waiting(client.urls["api"]):
@@ -194,31 +123,24 @@ def _is_revoked(client: Client, resource: Resource | None, key: str) -> bool:
 
 
 def _asked(client: Client, orphans: Collection[tuple[Resource | None, str]]) -> bool:
-    from vercel_sql.cli.shell.asking import ask
-    from vercel_sql.sql.running import Plan
-    from vercel_sql.tables.allowance import Pace
-
     shown = tuple(f"revoke {row}" for _resource, row in orphans)
     pace = Pace.of(client, [r.remover for r, _row in orphans if r is not None and r.remover])
     return ask(Plan("vercel-sql recover --revoke", len(shown), shown[: Plan.SHOWN], pace=pace))
 
 
 def _report(client: Client, arguments: argparse.Namespace, examined: Examination) -> int:
-    """Writes what was found, strikes off what is over, and gives the exit code."""
-    from vercel_sql.ledger.journal import journal, tidy
-    from vercel_sql.tables.recovery import Fate, forget_damage, note_search, settle
-
+    """Write the findings, settle those that are final, and return the exit code."""
     findings, folder = examined.findings, journal().folder
     _write(_table(client, examined), arguments.format)
     _report_damage(examined.damage)
     if examined.under_way:
-        say(f"Under way at this API: {examined.under_way}. Run this again when they have ended.")
+        say(f"In progress at this API: {examined.under_way}. Run this again when they have ended.")
     elif not findings and not examined.damage:
-        say("Nothing was cut off: all creates at this API have an end.")
+        say("Nothing was cut off: all creates at this API have ended.")
     if revoked := {r.key for f in findings if f.fate is Fate.REVOKED for r in f.rows}:
         say(f"Revoked: {len(revoked)}.")
     if examined.urls:
-        say(f"Others were cut off at {', '.join(examined.urls)}: --api-url URL looks into them.")
+        say(f"Others were cut off at {', '.join(examined.urls)}: use --api-url URL to see them.")
     if examined.failure is not None:
         settled = "" if arguments.forget else ", so nothing is settled"
         complain(f"the account could not be read{settled}: {examined.failure}")
@@ -237,33 +159,29 @@ def _report(client: Client, arguments: argparse.Namespace, examined: Examination
 
 
 def _report_damage(damage: Damage) -> None:
-    """Says which files can't be read whole, and what that means."""
+    """Say which files can't be read whole, and what that means."""
     for path in damage.files:
         complain(
-            f"{path} was part of the journal and can't be read whole: it is damaged, or another "
-            "version wrote it. It was set aside, and its creates count as open"
+            f"{path} was part of the journal and can't be read completely: it is damaged, or "
+            "another version wrote it. It was set aside, and its creates count as open"
         )
     for path, problem in damage.secrets:
         complain(f"the secrets file {path}: {problem}. Secrets may be lost; it stays as it is")
-    if len(damage.rows) > _MOST_UNACCOUNTED:
+    if len(damage.rows) > _MAX_UNACCOUNTED:
         say(
             f"Of {len(damage.rows)} tokens that nothing accounts for, the newest "
-            f"{_MOST_UNACCOUNTED} are listed."
+            f"{_MAX_UNACCOUNTED} are listed."
         )
     if damage:
         say("When you have dealt with it, vercel-sql recover --forget ends these reports.")
 
 
 def _write(table: pa.Table, form: str) -> None:
-    """Writes what was found; for people, a line for each value, since all of it has to be read."""
-    from vercel_sql.cli.output import Printer, terminal_width
-    from vercel_sql.render import Options, render_mode
-
+    """Write the findings; as a table, one line per value, since all of it has to be read."""
     if form != "table":
         Printer(form).write(table, frozenset())
     elif table.num_rows:
-        width, options = terminal_width(), Options(null="-")
-        # Each value has a line of its own, and none begins another.
+        # Line breaks in a value are made visible: each line is one value.
         shown = table.from_pylist(
             [
                 {name: visible(value) if isinstance(value, str) else value for name, value in row}
@@ -271,24 +189,20 @@ def _write(table: pa.Table, form: str) -> None:
             ],
             table.schema,
         )
-        render_mode(shown, "line", sys.stdout, width=width, options=options)
+        options = Options(null="-")
+        render_mode(shown, "line", sys.stdout, width=terminal_width(), options=options)
         sys.stdout.flush()
 
 
 def _table(client: Client, examined: Examination) -> pa.Table:
-    import pyarrow as pa
-
     lines = [line for group in _groups(examined.findings) for line in _lines(client, group)]
     lines += _unaccounted(client, examined.damage)
-    columns = {name: [line[name] for line in lines] for name in _COLUMNS}
     types = {name: pa.int64() if name == "creates" else pa.string() for name in _COLUMNS}
-    return pa.table({name: pa.array(column, types[name]) for name, column in columns.items()})
+    return pa.table({n: pa.array([line[n] for line in lines], types[n]) for n in _COLUMNS})
 
 
 def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """The findings, those together that may have made the same rows: each is listed once."""
-    from vercel_sql.tables.recovery import Fate
-
+    """The findings; those that may have made the same rows are grouped, and listed once."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         intent = finding.create.intent
@@ -299,9 +213,7 @@ def _groups(findings: Sequence[Finding]) -> list[list[Finding]]:
 
 
 def _lines(client: Client, group: Sequence[Finding]) -> list[dict[str, Any]]:
-    """One line for each row that some creates made, or may have made, and at least one."""
-    from vercel_sql.tables.orphans import in_words
-
+    """A line for each row that a group may have made, and at least one."""
     first = min(group, key=lambda finding: finding.create.intent.at)
     intent = first.create.intent
     rows = {row.key: row for finding in group for row in finding.rows}
@@ -322,26 +234,21 @@ def _lines(client: Client, group: Sequence[Finding]) -> list[dict[str, Any]]:
 
 
 def _unaccounted(client: Client, damage: Damage) -> list[dict[str, Any]]:
-    from vercel_sql.tables.orphans import deletion, in_words
-
     return [
         {
             **dict.fromkeys(_COLUMNS),
             "named": ", ".join(f"{name} {value}" for name, value in row.values.items()),
-            "outcome": "not accounted for: a damaged file may have told of it",
+            "outcome": "not accounted for: it may be from a damaged file",
             "id": row.key,
             "made": in_words(row.made_at) if row.made_at else None,
             "next": f"if nobody uses it: {deletion(client, resource, row.key)}",
         }
-        for resource, row in damage.rows[:_MOST_UNACCOUNTED]
+        for resource, row in damage.rows[:_MAX_UNACCOUNTED]
     ]
 
 
 def _next(client: Client, finding: Finding, key: str | None) -> str | None:
-    """What to do about it; None where nothing is left to do."""
-    from vercel_sql.tables.orphans import deletion
-    from vercel_sql.tables.recovery import Fate
-
+    """What to do next, if anything."""
     resource = finding.create.resource
     run = "" if key is None or resource is None else deletion(client, resource, key)
     return {
@@ -349,7 +256,7 @@ def _next(client: Client, finding: Finding, key: str | None) -> str | None:
         Fate.POSSIBLE: f"only if nobody uses it: vercel-sql recover --revoke {key}",
         Fate.SHOWN: f"if you do not have its secret: {run}" if run else "see whether you have it",
         Fate.PENDING: "run vercel-sql recover again: the request may still arrive",
-        Fate.UNTRACEABLE: "see whether it has to be done again",
+        Fate.UNTRACEABLE: "see whether it has to be repeated",
         Fate.ELSEWHERE: "run it with a token of that account, or --any-token if this is one",
         Fate.UNDECIDED: "run vercel-sql recover again",
     }.get(finding.fate)

@@ -1,4 +1,4 @@
-"""``vercel-sql serve``: serves the tables of an account to DuckDB clients, until it is ended."""
+"""``vercel-sql serve``: serves the tables of an account to DuckDB clients until it is stopped."""
 
 from __future__ import annotations
 
@@ -12,94 +12,26 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from vercel_sql.cli.exit_codes import FAILED, FINE, INTERRUPTED
-from vercel_sql.cli.options import add_account, add_max_wait, add_max_writes, add_on_orphan, seconds
+from vercel_sql.cli import FAILED, FINE, INTERRUPTED
+from vercel_sql.cli.accounts import logged, make_client, simulated
+from vercel_sql.cli.options import BOUNDS
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
-from vercel_sql.server.bounds import Bounds
-from vercel_sql.server.pasting import acceptable_token, lines_to_paste
+from vercel_sql.server.bounds import Bounds, Settings
+from vercel_sql.server.client_setup import acceptable_token, lines_to_paste
 
 if TYPE_CHECKING:
-    from vercel_sql.api import Client
     from vercel_sql.server import Server
     from vercel_sql.server.child import Link
 
-_PORT = 9494
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options to a parser."""
-    add = parser.add_argument
-    add(
-        "--port",
-        type=_port,
-        default=_PORT,
-        metavar="N",
-        help=f"where to listen, on loopback only ({_PORT})",
-    )
-    add(
-        "--server-token-file",
-        metavar="FILE",
-        help="a file with the token that clients need; without it, a random one is made and shown",
-    )
-    add(
-        "--allow-writes",
-        action="store_true",
-        help="let clients create and revoke tokens and call all else that changes something",
-    )
-    add(
-        "--save-secrets",
-        metavar="FILE",
-        help="with --allow-writes: the file, of mode 0600, to which every secret that is shown "
-        "once is appended before a client sees it",
-    )
-    add_on_orphan(parser)
-    add_max_writes(parser)
-    add_max_wait(parser)
-    add(
-        "--extension",
-        dest="extensions",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="load this extension file in place of DuckDB's INSTALL quack; give it twice, httpfs "
-        "before quack (for DuckDB 1.5.5 they are on PyPI)",
-    )
-    add("--demo", action="store_true", help="serve a simulated account of 250 tokens")
-    add_account(parser)
-    _add_bounds(parser)
-
-
-def _add_bounds(parser: argparse.ArgumentParser) -> None:
-    """Adds what one client may take from the others; `Bounds` has the defaults."""
-    bounds = Bounds()
-    parser.add_argument(
-        "--statement-timeout",
-        type=seconds,
-        default=bounds.statement_seconds,
-        metavar="SECONDS",
-        help=f"how long a client's statement may run ({bounds.statement_seconds:g})",
-    )
-    for option, default, what in (
-        ("--memory-limit", bounds.memory, "MiB of memory that DuckDB's process may take"),
-        ("--temp-limit", bounds.temp, "MiB of temporary files"),
-        ("--threads", bounds.threads, "threads that compute, beside one for each statement"),
-        ("--max-rows", bounds.rows, "rows that a statement may give"),
-        ("--max-statements", bounds.statements, "statements that run at the same time"),
-        ("--max-connections", bounds.connections, "connections that have not sent a request yet"),
-    ):
-        parser.add_argument(
-            option, type=_above_0, default=default, metavar="N", help=f"{what} ({default})"
-        )
-
-
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Serves until a signal ends it, after three lines to paste into a DuckDB shell."""
+    """Show three lines to paste into a DuckDB shell, then serve until a signal stops it."""
     if arguments.allow_writes and not arguments.save_secrets:
         parser.error("--allow-writes needs --save-secrets FILE: a new token is shown only once")
     if arguments.save_secrets and not arguments.allow_writes:
@@ -107,31 +39,21 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from vercel_sql import files
 
     if files.IS_WINDOWS:
-        parser.error("it does not run on Windows. WSL runs it, on ports that Windows reaches")
+        parser.error("it does not run on Windows; in WSL it does, on ports that Windows can reach")
     try:
         with ExitStack() as stack:
             if arguments.demo:
-                _simulated(arguments, stack)
+                arguments.token = simulated(arguments, stack)
             return _serve(arguments)
     except Error as error:
         complain(str(error))
         return FAILED
 
 
-def _simulated(arguments: argparse.Namespace, stack: ExitStack) -> None:
-    from vercel_sql.simulator import Simulator
-
-    simulator = stack.enter_context(Simulator())
-    arguments.api_url = arguments.oauth_url = simulator.url
-    arguments.marketplace_url = simulator.marketplace_url
-    arguments.token = simulator.token
-
-
 def _serve(arguments: argparse.Namespace) -> int:
-    from vercel_sql.cli.waiting import waiting
-    from vercel_sql.server.children import Children, python_command
+    from vercel_sql.cli.terminal import waiting
+    from vercel_sql.server.children import Children, Supervisor, python_command
     from vercel_sql.server.front import Front
-    from vercel_sql.server.supervisor import Supervisor
 
     token = acceptable_token(_server_token(arguments.server_token_file))
     given = {
@@ -145,7 +67,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             bounds = _bounds(arguments)
             command = python_command(f"{__name__}:database_process")
             children = Children(command, {"arguments": given}, bounds)
-            # The port comes first: where it is taken, nothing else is begun.
+            # The port comes first: if it is taken, nothing else is started.
             front = Front(arguments.port, token, children, bounds)
             with waiting("DuckDB's process and its extension quack"):
                 supervisor = Supervisor(children, front)
@@ -153,7 +75,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             try:
                 _announce(token, arguments)
                 ending.wait()
-                _say("stopping; writes that are under way are waited for, a minute at most")
+                _say("stopping; waiting for writes in progress, a minute at most")
                 ended = supervisor.close()
             except BaseException:
                 supervisor.kill()
@@ -162,25 +84,16 @@ def _serve(arguments: argparse.Namespace) -> int:
         _say("interrupted")
         return INTERRUPTED
     if not ended:
-        _say("some statements could not be cancelled, and are cut off")
+        _say("some statements could not be cancelled, and were cut off")
     return FINE
 
 
 def _bounds(arguments: argparse.Namespace) -> Bounds:
-    return Bounds(
-        statement_seconds=arguments.statement_timeout,
-        statements=arguments.max_statements,
-        rows=arguments.max_rows,
-        memory=arguments.memory_limit,
-        temp=arguments.temp_limit,
-        threads=arguments.threads,
-        connections=arguments.max_connections,
-    )
+    return Bounds(**{name: getattr(arguments, name) for name in BOUNDS})
 
 
 def database_process() -> NoReturn:
-    """What the process runs that DuckDB is in."""
-    from vercel_sql.cli.logged import logged
+    """Run DuckDB's process."""
     from vercel_sql.server.child import Link, leave, live
 
     link = Link()
@@ -197,19 +110,28 @@ def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
     from vercel_sql.api import SecretsFile
     from vercel_sql.server import Server
 
-    secrets_file = SecretsFile(arguments.save_secrets) if arguments.save_secrets else None
-    return Server(
-        _client(arguments),
-        listener=link.listener,
-        token=link.token,
+    client = make_client(
+        arguments,
+        getattr(arguments, "token", None),
+        read_only=not arguments.allow_writes,
+        max_wait=arguments.max_wait,
+    )
+    client.credential.require("vercel-sql serve")
+    settings = Settings(
         writes=arguments.allow_writes,
-        secrets_file=secrets_file,
+        secrets_file=SecretsFile(arguments.save_secrets) if arguments.save_secrets else None,
         on_orphan=arguments.on_orphan,
         mark_names=arguments.mark_names,
         max_writes=arguments.max_writes,
         max_wait=arguments.max_wait,
-        extensions=[Path(file) for file in arguments.extensions],
+        extensions=tuple(map(Path, arguments.extensions)),
         bounds=_bounds(arguments),
+    )
+    return Server(
+        client,
+        settings,
+        listener=link.listener,
+        token=link.token,
         claim=link.claim,
         say=link.say,
         on_broken=link.give_up,
@@ -225,54 +147,13 @@ def _announce(token: str, arguments: argparse.Namespace) -> None:
 
 
 def _say(text: str) -> None:
-    # The terminal may be gone, which is no reason to leave anything unfinished.
+    # The terminal may be gone: everything is finished all the same.
     with suppress(OSError):
         complain(text)
 
 
-def _client(arguments: argparse.Namespace) -> Client:
-    from vercel_sql.api import Client
-    from vercel_sql.auth import find_credential
-    from vercel_sql.ledger.audit_log import chosen_log
-    from vercel_sql.manifest import vercel
-
-    provider = vercel().provider
-    given = {
-        "api": arguments.api_url,
-        "oauth": arguments.oauth_url,
-        "marketplace": arguments.marketplace_url,
-    }
-    urls = {name: url for name, url in given.items() if url}
-    token = getattr(arguments, "token", None)
-    audit_log = chosen_log(arguments.audit_log)
-    credential = find_credential(
-        provider,
-        token,
-        arguments.token_file,
-        urls=urls,
-        request_timeout=arguments.request_timeout,
-        audit_log=audit_log,
-    )
-    credential.require("vercel-sql serve")
-    client = Client(
-        provider,
-        credential,
-        urls=urls,
-        read_only=not arguments.allow_writes,
-        max_wait=arguments.max_wait,
-        request_timeout=arguments.request_timeout,
-        audit_log=audit_log,
-    )
-    client.doubts.strict = arguments.strict
-    return client
-
-
 def _server_token(path: str | None) -> str | None:
-    """The token that clients need, from its file.
-
-    Raises:
-        ParameterError: the file can't be read, or others may read it.
-    """
+    """The token that clients need, from a file that only its owner can read."""
     if path is None:
         return None
     from vercel_sql.files import read_trusted
@@ -289,10 +170,10 @@ def _server_token(path: str | None) -> str | None:
 
 
 class _Ending:
-    """Waits for a signal that ends the command; a second one ends it at once.
+    """Waits for a signal that stops the command; a second one ends it at once.
 
     Attributes:
-        is_orderly: whether the first one ends it in order: there is something to end.
+        is_orderly: whether there is something to stop in order; else the first ends it at once.
     """
 
     def __init__(self) -> None:
@@ -300,7 +181,7 @@ class _Ending:
         self.is_orderly = False
 
     def __enter__(self) -> _Ending:
-        # What is ignored stays so, as nohup and shells have it for what runs in the background.
+        # Ignored signals stay ignored, as under nohup and in a shell's background.
         heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
@@ -310,22 +191,10 @@ class _Ending:
             signal.signal(number, handler)
 
     def wait(self) -> None:
-        """Returns when the signal came."""
+        """Return when the signal arrives."""
         self._came.wait()
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self._came.is_set() or not self.is_orderly:
             raise KeyboardInterrupt
         self._came.set()
-
-
-def _above_0(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text} is no port")
-    return int(text)

@@ -1,4 +1,4 @@
-"""``vercel-sql whoami``: who the token stands for, which teams, which token, and whence it came."""
+"""``vercel-sql whoami``: whose token is used, its teams, and where it was loaded from."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from vercel_sql import Connection, connect
-from vercel_sql.cli.accounts import guarded
-from vercel_sql.cli.exit_codes import FINE
-from vercel_sql.cli.options import add_servers, add_strict
-from vercel_sql.cli.waiting import waiting
+from vercel_sql import Connection
+from vercel_sql.cli import FINE
+from vercel_sql.cli.accounts import guarded, opened
+from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, ForbiddenError, NotFoundError
 from vercel_sql.escapes import json_without_commands, visible
 from vercel_sql.manifest import TokenKind, vercel
 from vercel_sql.messages import complain, say
 
 _USER = "SELECT id, username, email, name, limited FROM vercel.user.user"
-# What an app may ask where it may not ask for the user.
+# For apps, which may not ask for the user.
 _USER_INFO = (
     "SELECT sub AS id, preferred_username AS username, email, name FROM vercel.oauth.userinfo"
 )
@@ -30,46 +29,26 @@ SELECT id, name, expiresAt, additional_fields->>'expiresAt' AS unread,
     list_contains([s.type FOR s IN scopes], 'user') AS whole
 FROM vercel.authentication.user_tokens WHERE tokenId = 'current'
 """
-# The codes of what the token may not ask for; others say that something is wrong.
-_NOT_TOLD = ("forbidden", "not_found")
+# The codes for what the token may not ask; others are errors.
+_NOT_ALLOWED = ("forbidden", "not_found")
 _UNREADABLE = "(unreadable)"
 
 Row = dict[str, Any]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options to a parser."""
-    parser.add_argument(
-        "-o", dest="format", choices=("text", "json"), default="text", help="text, or one object"
-    )
-    parser.add_argument(
-        "--token-file", metavar="FILE", help="a file that holds a Vercel token, to ask about that"
-    )
-    add_strict(parser)
-    add_servers(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Runs the command and gives its exit code."""
+def run(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
+    """Run the command, and return its exit code."""
     return guarded(lambda: _whoami(arguments))
 
 
 def _whoami(arguments: argparse.Namespace) -> int:
     with (
-        connect(
-            api_url=arguments.api_url,
-            oauth_url=arguments.oauth_url,
-            token_file=arguments.token_file,
-            audit_log=arguments.audit_log,
-            read_only=True,
-            request_timeout=arguments.request_timeout,
-            strict=arguments.strict,
-        ) as connection,
+        opened(arguments, read_only=True) as connection,
         waiting(connection.client.urls["api"]),
     ):
         answer = account(connection)
     if arguments.format == "json":
-        text = json.dumps(answer)  # ASCII, which no terminal acts on
+        text = json.dumps(answer)  # ASCII: harmless on a terminal
         sys.stdout.write(json_without_commands(text) + "\n")
     else:
         say(*account_lines(answer), out=sys.stdout)
@@ -77,28 +56,24 @@ def _whoami(arguments: argparse.Namespace) -> int:
 
 
 def account(connection: Connection) -> Row:
-    """Who the connection's token stands for, which teams, which token, and whence it came.
-
-    Raises:
-        Error: the user can't be asked for, and not because of what the token may do.
-    """
-    untold: dict[str, str] = {}
-    users = _allowed(connection, _USER, "who it stands for", untold)
+    """Whose token the connection uses, its teams, and where it was loaded from."""
+    denied: dict[str, str] = {}
+    users = _allowed(connection, _USER, "the user", denied)
     if users is None:
         users = _user_info(connection)
         if users is not None:
-            del untold["who it stands for"]
-    teams = _allowed(connection, _TEAMS, "which teams there are", untold)
-    token = next(iter(_allowed(connection, _CURRENT, "which token it is", untold) or []), None)
+            del denied["the user"]
+    teams = _allowed(connection, _TEAMS, "the teams", denied)
+    token = next(iter(_allowed(connection, _CURRENT, "the token itself", denied) or []), None)
     user = users[0] if users else None
     kind = _kind(connection, user, token)
-    if untold:
-        what, reason = ", ".join(untold), next(iter(untold.values()))
-        complain(f"this token may not ask {what} ({reason})")
+    if denied:
+        what, reason = ", ".join(denied), next(iter(denied.values()))
+        complain(f"this token may not read {what} ({reason})")
     if token is not None:
         del token["whole"]
         if (unread := token.pop("unread")) is not None:
-            token["expiresAt"] = unread  # it has an expiry, and must not seem to have none
+            token["expiresAt"] = unread  # it expires, and must not seem to be permanent
     if user is not None:
         user.pop("limited", None)
     return {
@@ -117,20 +92,20 @@ def _rows(connection: Connection, query: str) -> list[Row]:
 
 
 def _allowed(
-    connection: Connection, query: str, what: str, untold: dict[str, str]
+    connection: Connection, query: str, what: str, denied: dict[str, str]
 ) -> list[Row] | None:
-    """The rows, or None where this token may not ask for them."""
+    """The rows, or None if this token may not ask for them."""
     try:
         return _rows(connection, query)
     except (ForbiddenError, NotFoundError) as error:
-        if error.is_dead or error.code not in _NOT_TOLD:
+        if error.is_dead or error.code not in _NOT_ALLOWED:
             raise
-        untold[what] = f"{error.status} {error.code}: {visible(error.message)}"
+        denied[what] = f"{error.status} {error.code}: {visible(error.message)}"
         return None
 
 
 def _user_info(connection: Connection) -> list[Row] | None:
-    """Who signed in, where the token is the session of an app; None where nobody says."""
+    """The user of an app's session; None if the token is none."""
     bearer = connection.client.credential.token or ""
     markers = [m for rules in vercel().provider.accounts for m in rules.markers]
     if not bearer.startswith(tuple(markers)):
@@ -141,7 +116,7 @@ def _user_info(connection: Connection) -> list[Row] | None:
 
 
 def _kind(connection: Connection, user: Row | None, token: Row | None) -> TokenKind | None:
-    """The kind of the connection's token, as far as it can be told."""
+    """The kind of the connection's token, if it can be determined."""
     found = _kind_of_bearer(connection)
     if found is not None:
         return found
@@ -154,7 +129,7 @@ def _kind(connection: Connection, user: Row | None, token: Row | None) -> TokenK
 
 
 def _kind_of_bearer(connection: Connection) -> TokenKind | None:
-    """The kind that the place says that the token came from, or what it begins with."""
+    """The kind by the token's origin or prefix."""
     credential, kinds = connection.client.credential, vercel().provider.token_kinds
     if credential.origin is not None:
         return kinds[credential.origin]
@@ -164,7 +139,7 @@ def _kind_of_bearer(connection: Connection) -> TokenKind | None:
 
 
 def account_lines(answer: Row) -> list[str]:
-    """What `account` gave for people: lines, each of which begins with a name."""
+    """The result of `account` as readable lines, each beginning with a name."""
     user, teams, token = answer["user"] or {}, answer["teams"], answer["token"]
     names = [user.get("username"), user.get("name"), user.get("email"), user.get("id")]
     lines = [("user", ", ".join(name for name in dict.fromkeys(names) if name) or "unknown")]
@@ -180,7 +155,7 @@ def account_lines(answer: Row) -> list[str]:
 
 
 def _kind_lines(kind: Row | None) -> list[tuple[str, str]]:
-    """What the token is and can't do, and which one can do it."""
+    """What the token is and can't do, and which kind can."""
     if kind is None:
         return [("kind", "unknown")]
     provider = vercel().provider
@@ -196,17 +171,16 @@ def _token(token: Row | None) -> str:
 
 
 def _shown(text: str | None) -> str:
-    """A text that every row has."""
     return _UNREADABLE if text is None else text
 
 
 def _until(expires_at: int | str | None) -> str:
     if expires_at is None:
-        return "which never expires"
+        return "never expires"
     if isinstance(expires_at, str):
-        return f"until {expires_at}, which is no time that can be read"
+        return f"expires {expires_at} (not a readable time)"
     try:
         moment = datetime.fromtimestamp(expires_at / 1000, UTC)
     except (OverflowError, ValueError, OSError):
-        return f"until {expires_at} ms since the epoch"
-    return f"until {moment:%Y-%m-%d %H:%M:%S} UTC"
+        return f"expires {expires_at} ms since the epoch"
+    return f"expires {moment:%Y-%m-%d %H:%M:%S} UTC"

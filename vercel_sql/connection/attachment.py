@@ -4,119 +4,22 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import weakref
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from os import PathLike
-from typing import Any
 
 import duckdb
 
 from vercel_sql.api import Client, SecretsFile
-from vercel_sql.api.cancel_scope import checked_seconds
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
-from vercel_sql.auth import find_credential
-from vercel_sql.connection.closing import when_dropped
-from vercel_sql.connection.live_catalog import (
-    LiveCatalog,
-    begin_catalog,
-    joined,
-    joining,
-    key_of,
-    left,
-)
+from vercel_sql.connection.account import Account
+from vercel_sql.connection.live_catalog import Attachment, joining, key_of, make_attachment
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.sql.running.duck import in_transaction
-from vercel_sql.tables import Failures, Source
-from vercel_sql.tables.allowance import Allowances
-from vercel_sql.tables.catalog import live_schema
-from vercel_sql.tables.functions import Functions
-from vercel_sql.tables.keeping import Keeping, OnOrphan, checked_on_orphan
-from vercel_sql.tables.memo import Memo
-
-
-class Attachment(HoldsSecrets):
-    """The catalog of one account in one DuckDB connection.
-
-    Attributes:
-        live: the catalog, which other connections of the database may share.
-        client: the HTTP client that this one's tables and functions use.
-        failures: the originals of errors that went through DuckDB.
-        session: the key of this one among those that share the catalog.
-        dropped: leaves the catalog when nobody holds the DuckDB connection any more.
-    """
-
-    def __init__(self, live: LiveCatalog, client: Client) -> None:
-        self.live = live
-        self.client = client
-        self.failures = Failures()
-        self.session = live.sources.add(Source(client, self.failures))
-        self.dropped: weakref.finalize[..., Any] | None = None
-
-    def __repr__(self) -> str:
-        return f"<Attachment {self.name} of {self.client!r}>"
-
-    @property
-    def name(self) -> str:
-        """The name of the catalog."""
-        return self.live.name
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the catalog has."""
-        return self.live.manifest
-
-    @property
-    def con(self) -> duckdb.DuckDBPyConnection:
-        """The connection that the tables and functions were made on."""
-        return self.live.con
-
-    @property
-    def missing(self) -> list[str]:
-        """The services whose tables have not been made yet."""
-        return self.live.missing
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all tables and all comments have been made."""
-        return self.live.is_complete
-
-    def add(self, services: Iterable[str], *, described: bool = True) -> None:
-        """Makes the tables, views and functions of services, as `LiveCatalog.add` does."""
-        self.live.add(services, described=described)
-
-    def acting(self) -> AbstractContextManager[None]:
-        """What this thread has DuckDB plan meanwhile is for this one."""
-        sources = self.live.sources
-        return sources.acting(self.session) if len(sources) > 1 else nullcontext()
-
-    def leave(self) -> None:
-        """Leaves the catalog to the other connections that share it, if any."""
-        if self.dropped is not None:
-            self.dropped.detach()
-        left(self.live, self.session)
-        self.client.close()
-
-    def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
-        """Takes everything out of the database again, and closes the client.
-
-        Args:
-            con: the connection that does it; the one that made everything, where it is None.
-
-        Raises:
-            InterfaceError: the connection stands in the catalog (``USE``).
-        """
-        found = (con or self.con).execute("SELECT current_database()").fetchall()
-        if found[0][0] == self.name:
-            raise InterfaceError(
-                f"the connection stands in {self.name}: USE another database before you detach it"
-            )
-        self.live.remove(con)
-        self.client.close()
-
+from vercel_sql.writes.budget import WriteBudgets
+from vercel_sql.writes.policy import OnOrphan, WritePolicy, checked_on_orphan
 
 _Terms = Mapping[str, object]
 _attached: dict[str, tuple[Attachment, _Terms]] = {}
@@ -191,38 +94,28 @@ def attach(
             "attach(writes=True) needs secrets_file=…: DuckDB may drop a function's result, "
             "and a new token's secret is shown only once"
         )
-    if max_wait is not None:
-        checked_seconds("max_wait", max_wait, zero=True)
-    noted = chosen_log(audit_log)
-    saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
-    keeping = Keeping(saved, checked_on_orphan(on_orphan), mark_names)
-    manifest = vercel()
-    provider = manifest.provider
-    given = {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url}
-    urls = {name: url for name, url in given.items() if url}
-    client = Client(
-        provider,
-        find_credential(
-            provider, token, urls=urls, request_timeout=request_timeout, audit_log=noted
-        ),
-        urls=urls,
-        read_only=not writes,
-        max_wait=max_wait,
-        request_timeout=request_timeout,
-        audit_log=noted,
+    account = Account(
+        token,
+        {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url},
+        chosen_log(audit_log),
+        not writes,
+        max_wait,
+        request_timeout,
+        strict,
     )
-    client.doubts.strict = strict
+    saved = SecretsFile(secrets_file) if writes and secrets_file is not None else None
+    keeping = WritePolicy(saved, checked_on_orphan(on_orphan), mark_names)
+    manifest = vercel()
+    client = account.client()
     wanted = _known_services(manifest, services)
     terms = {
         "token": _identity(client),
-        "api_url": client.urls["api"],
-        "oauth_url": client.urls["oauth"],
-        "marketplace_url": client.urls["marketplace"],
+        **{f"{name}_url": url for name, url in client.urls.items()},
         "writes": writes,
         "secrets_file": saved and saved.path,
         "on_orphan": on_orphan,
         "mark_names": mark_names,
-        "audit_log": noted and noted.path,
+        "audit_log": account.audit_log and account.audit_log.path,
         "max_writes": max_writes,
         "max_wait": max_wait,
         "request_timeout": request_timeout,
@@ -237,7 +130,7 @@ def attach(
             attachment.add(wanted)
             return attachment
         _refuse_transaction(con, "attach()")
-        attachment = make_attachment(con, name, client, manifest, keeping, Allowances(max_writes))
+        attachment = make_attachment(con, name, client, manifest, keeping, WriteBudgets(max_writes))
         try:
             attachment.add(wanted)
         except BaseException:
@@ -250,11 +143,7 @@ def attach(
 
 
 def _attached_before(con: duckdb.DuckDBPyConnection, name: str, terms: _Terms) -> Attachment | None:
-    """What was attached to the database under a name, on the same terms; None where nothing was.
-
-    Raises:
-        InterfaceError: it was attached on others.
-    """
+    """What was attached to the database under a name, on the same terms; None where nothing was."""
     attachment, before = _attached.get(key_of(con, name) or "", (None, terms))
     if attachment is None:
         return None
@@ -269,11 +158,7 @@ def _attached_before(con: duckdb.DuckDBPyConnection, name: str, terms: _Terms) -
 
 
 def _refuse_transaction(con: duckdb.DuckDBPyConnection, what: str) -> None:
-    """Stops what DuckDB would end the user's transaction for.
-
-    Raises:
-        InterfaceError: the connection is in one.
-    """
+    """Stops what DuckDB would end the user's transaction for."""
     if in_transaction(con):
         raise InterfaceError(f"{what} can't run inside BEGIN … COMMIT: COMMIT or ROLLBACK first")
 
@@ -296,77 +181,6 @@ def _known_services(manifest: Manifest, services: Iterable[str] | None) -> list[
             there = ", ".join(manifest.service_names)
             raise ParameterError(f"there is no service {name!r}; there are {there}")
     return wanted
-
-
-def make_attachment(
-    con: duckdb.DuckDBPyConnection,
-    name: str,
-    client: Client,
-    manifest: Manifest,
-    keeping: Keeping,
-    allowances: Allowances | None = None,
-) -> Attachment:
-    """An attachment without tables yet.
-
-    Raises:
-        InterfaceError: the connection has a catalog of that name already.
-    """
-    key = begin_catalog(con, name)
-    functions = partial(
-        Functions, keeping=keeping, memo=Memo(), allowances=allowances or Allowances(None)
-    )
-    return Attachment(LiveCatalog(con, name, manifest, functions, key), client)
-
-
-def shared_attachment(
-    con: duckdb.DuckDBPyConnection, name: str, client: Client, manifest: Manifest
-) -> tuple[duckdb.DuckDBPyConnection, Attachment]:
-    """The user's connection, and an attachment to the catalog that all of a database share.
-
-    Args:
-        con: a new connection to the database.
-        name: the name of the catalog.
-        client: makes the calls.
-        manifest: what the catalog has.
-
-    Raises:
-        InterfaceError: the connection has a database of that name already.
-    """
-    with joining:
-        attachment = Attachment(joined(con, name, manifest), client)
-        # DuckDB closes the cursors of a connection with it, and the catalog's has to stay open.
-        native = con.cursor() if attachment.con is con else con
-        if len(attachment.live.sources) > 1:
-            attachment.live.share()
-        # Whoever was given the DuckDB connection may use it when ours is gone.
-        gone = partial(left, attachment.live, attachment.session)
-        attachment.dropped = when_dropped(native, gone)
-    return native, attachment
-
-
-def occupy(
-    con: duckdb.DuckDBPyConnection,
-    name: str,
-    client: Client,
-    manifest: Manifest,
-    keeping: Keeping,
-    memo: Memo,
-    allowances: Allowances,
-) -> Attachment:
-    """An attachment without tables yet, in a connection's own empty database of that name.
-
-    Quack's clients see the server's own database, and no other that is attached to it.
-    """
-    con.execute(live_schema(name))
-    # A function that makes a secret may be called by many; each is given only its own.
-    functions = partial(
-        Functions,
-        keeping=keeping,
-        memo=memo,
-        allowances=allowances,
-        caller="current_connection_id()",
-    )
-    return Attachment(LiveCatalog(con, name, manifest, functions), client)
 
 
 def detach(con: duckdb.DuckDBPyConnection, name: str = "vercel") -> None:

@@ -1,4 +1,4 @@
-"""A DuckDB connection in which the whole dialect works, as PEP 249 has it."""
+"""A DuckDB connection in which the whole dialect works (PEP 249)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,11 @@ from vercel_sql.api.cancel_scope import LimitWaits, checked_seconds
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.auth import given_credential
-from vercel_sql.connection.attachment import Attachment
-from vercel_sql.connection.batch import Batch
-from vercel_sql.connection.closing import closed_at_its_end
-from vercel_sql.connection.course import Course
-from vercel_sql.connection.ctrl_c import rest
 from vercel_sql.connection.cursor import Cursor, Values, counted, wrapped
-from vercel_sql.connection.held import Result
-from vercel_sql.connection.lent import Lent, abort
-from vercel_sql.connection.scripts import Scripts
+from vercel_sql.connection.live_catalog import Attachment, closed_at_its_end
+from vercel_sql.connection.result import Result, ResultView, abort
+from vercel_sql.connection.scripts import Batch, Scripts
+from vercel_sql.connection.statement_run import StatementRun
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError
 from vercel_sql.sql import (
@@ -41,8 +37,8 @@ from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import Copies
 from vercel_sql.sql.running.duck import as_caller, for_caller
-from vercel_sql.tables.allowance import Allowance, Pace
-from vercel_sql.tables.keeping import Keeping, kept_rows
+from vercel_sql.writes.budget import Pace, WriteBudget
+from vercel_sql.writes.policy import WritePolicy, partial_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +88,7 @@ class Connection(HoldsSecrets):
         parallel_deletes: int,
         timeout: float | None,
         max_wait: float | None,
-        keeping: Keeping,
+        keeping: WritePolicy,
     ) -> None:
         self.native = native
         self.expect_rows = expect_rows
@@ -108,8 +104,8 @@ class Connection(HoldsSecrets):
         self._active: weakref.ref[Result] | None = None
         self._lock = threading.RLock()
         self._closed = False
-        self._lent = Lent(native)
-        self._course = Course(CancelScope(), attachment.client, native)
+        self._view = ResultView(native)
+        self._current = StatementRun(CancelScope(), attachment.client, native)
         self._statement = Unshown("")
         self._parameters = NO_PARAMETERS
         self._own = Result()
@@ -259,10 +255,10 @@ class Connection(HoldsSecrets):
     def interrupt(self) -> None:
         """Stops the running statement from another thread, at once: in a request too.
 
-        A write that was sent is waited for a moment, since its answer can't be had again.
+        A write that was sent gets a moment, since its answer can't be asked for again.
         """
         self._check_open()
-        self._course.cancel()
+        self._current.cancel()
 
     def adopt(self, access_token: str, team_id: str | None = None) -> None:
         """Makes the calls with another token from now on, such as that of a code exchange.
@@ -288,8 +284,7 @@ class Connection(HoldsSecrets):
                 return
             self._closed = True
             self._dropped.detach()
-            rest()
-            self._lent.close()
+            self._view.close()
             self.native.close()
             for catalog in self._catalogs:
                 catalog.leave()
@@ -344,12 +339,12 @@ class Connection(HoldsSecrets):
     ) -> None:
         # The time of the statement runs until its last row was read.
         scope = CancelScope(self.timeout, LimitWaits(self.max_wait))
-        self._course = course = Course(scope, self.client, self.native)
+        self._current = run = StatementRun(scope, self.client, self.native)
         self.client.create_results.settle()
         self._statement, self._parameters = Unshown(statement.text), parameters
-        with course.running(), self._translated(), self._catalogs[0].acting():
-            with course.stoppable():
-                limits = self._limits(statement, course, batch, is_last)
+        with run.running(), self._translated(), self._catalogs[0].acting():
+            with run.stoppable():
+                limits = self._limits(statement, run, batch, is_last)
                 ran = self._engine.run(statement, parameters, limits)
                 if isinstance(ran, NativeQuery):
                     self._run_native(ran, statement, parameters)
@@ -360,15 +355,15 @@ class Connection(HoldsSecrets):
                 self._give(result, ran)
 
     def _limits(
-        self, statement: Statement, course: Course, batch: Batch | None, is_last: bool
+        self, statement: Statement, run: StatementRun, batch: Batch | None, is_last: bool
     ) -> Limits:
         dropped = None if is_last or isinstance(statement, Explain) else _DROPPED
         return Limits(
             self.expect_rows,
             self._keeping,
             rows_dropped=dropped if batch is None else batch.DROPPED,
-            approve=course.asked(self.approve),
-            allowance=Allowance(self.max_writes) if batch is None else batch.allowance,
+            approve=run.asked(self.approve),
+            allowance=WriteBudget(self.max_writes) if batch is None else batch.allowance,
             parallel_deletes=self.parallel_deletes,
             max_wait=self.max_wait,
         )
@@ -389,13 +384,13 @@ class Connection(HoldsSecrets):
         """
         try:
             lent = self._lend(outcome.table)
-            self._course.ctrl_c.check()
+            self._current.ctrl_c.check()
         except (Exception, KeyboardInterrupt) as error:
             if outcome.changed is None:
                 raise
             stopped = isinstance(error, KeyboardInterrupt)
             reason = "then interrupted" if stopped else f"DuckDB did not take its rows: {error}"
-            raise kept_rows(
+            raise partial_write(
                 f"the statement was carried out, and {reason}. Its rows are kept in this error",
                 error,
                 outcome.table,
@@ -403,11 +398,11 @@ class Connection(HoldsSecrets):
         result.take_outcome(lent, outcome)
 
     def _lend(self, table: pa.Table) -> DuckDBPyConnection:
-        self._course.is_computed = True
-        return self._lent.give(table)
+        self._current.is_computed = True
+        return self._view.register(table)
 
     def _run_native(self, query: NativeQuery, statement: Statement, parameters: Parameters) -> None:
-        self._course.is_computed = False
+        self._current.is_computed = False
 
         def execute(query: NativeQuery) -> None:
             run = partial(self.native.execute, query.text, query.values or None)
@@ -423,7 +418,7 @@ class Connection(HoldsSecrets):
                 execute(self._engine.native(statement, parameters))
 
     def _masked_plan(self, statement: str, parameters: Parameters) -> DuckDBPyConnection:
-        """Takes what is secret out of a plan of DuckDB's, which repeats literals and values."""
+        """Takes secrets out of DuckDB's plan, which repeats literals and values."""
         import pyarrow as pa
 
         described = self.native.description or []
@@ -433,37 +428,32 @@ class Connection(HoldsSecrets):
         return self._lend(pa.table(columns))
 
     @contextmanager
-    def _using(self, result: Result, *, to_end: bool = False) -> Iterator[None]:
-        """Lets a result be read, to its end or not, with errors as this package's."""
+    def _using(self, result: Result, count: int | None = None) -> Iterator[None]:
+        """Lets so many rows of a result be read, or all, with errors as this package's."""
         self._check_open()
         try:
-            with self._lock, self._reading(result):
+            with self._lock, self._reading(result, count):
                 yield
         except Exception as error:
             unread = result.unread(error)
             if unread is error:
                 raise
             raise unread from None
-        if to_end:
-            self._was_read(result)
-
-    def _was_read(self, result: Result) -> None:
-        """The last row of a result was given."""
-        with self._lock:
-            if result.reads_natively:
-                self._course.end()
 
     @contextmanager
-    def _reading(self, result: Result) -> Iterator[None]:
+    def _reading(self, result: Result, count: int | None = None) -> Iterator[None]:
         """Lets rows be read; those that DuckDB still has to compute, only while there is time."""
-        course = self._course
-        if course.is_computed or not result.reads_natively:
+        run = self._current
+        was_native = result.reads_natively
+        if run.is_computed or not was_native or result.has_ready(count):
             with self._translated():
                 yield
-            return
-        with course.ctrl_c, self._translated(), course.stoppable():
-            course.scope.check()
-            yield
+        else:
+            with run.ctrl_c, self._translated(), run.stoppable():
+                run.scope.check()
+                yield
+        if was_native and not result.reads_natively:
+            run.end()
 
     def _translated(self) -> translated:
         """Raises errors as this package's; they may be about the statement that ran last."""
@@ -481,7 +471,7 @@ class Connection(HoldsSecrets):
         result.clear()
         self._active = weakref.ref(result)
         abort(self.native)
-        self._lent.take_back()
+        self._view.unregister()
 
     def _forget(self, result: Result) -> None:
         if self._active is not None and self._active() is result:

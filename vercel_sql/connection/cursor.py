@@ -1,4 +1,4 @@
-"""A cursor as PEP 249 has it, over the one DuckDB connection that its connection holds.
+"""PEP 249 cursors over the one DuckDB connection that its connection holds.
 
 All cursors of a connection share its session: ``USE``, variables, temporary tables and
 transactions. DuckDB keeps one unread result a connection; when another cursor needs the
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from duckdb import DuckDBPyConnection
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.redaction.unshown import Unshown
-from vercel_sql.connection.held import Description, Result
+from vercel_sql.connection.result import Description, Result, Rows
 from vercel_sql.errors import InterfaceError
 from vercel_sql.plain_rows import PlainRows, is_plain
 from vercel_sql.sql import Parameters
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from vercel_sql.connection.connection import Connection
 
+T = TypeVar("T")
 Values = Mapping[str, object] | Sequence[object] | Parameters | None
 
 
@@ -138,45 +140,36 @@ class Cursor(HoldsSecrets):
         Raises:
             ProgrammingError: there is no result.
         """
-        with self._using():
-            parked = self._held.set_aside()
-            if parked is not None:
-                return parked.popleft() if parked else None
-            row: tuple[Any, ...] | None = self._held.source().fetchone()
-            self._held.is_begun = True
-        if row is None:
-            self._connection._was_read(self._held)
-        return row
+        rows = self._fetch(1)
+        return rows[0] if rows else None
 
-    def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
+    def fetchmany(self, size: int | None = None) -> Rows:
         """The next rows, at most ``size`` (`arraysize` where it is None); empty at the end.
 
         Raises:
             ProgrammingError: there is no result.
         """
-        count = self.arraysize if size is None else size
-        with self._using():
-            parked = self._held.set_aside()
-            if parked is not None:
-                return [parked.popleft() for _ in range(min(count, len(parked)))]
-            rows = self._held.source().fetchmany(count)
-            self._held.is_begun = True
-        if len(rows) < count:
-            self._connection._was_read(self._held)
-        return rows
+        return self._fetch(self.arraysize if size is None else size)
 
-    def fetchall(self) -> list[tuple[Any, ...]]:
+    def fetchall(self) -> Rows:
         """All rows that are left.
 
         Raises:
             ProgrammingError: there is no result.
         """
-        with self._using(to_end=True):
-            parked = self._held.set_aside()
-            if parked is not None:
-                self._held.parked = deque()
-                return list(parked)
-            return self._held.source().fetchall()
+        return self._fetch(None)
+
+    def _fetch(self, count: int | None) -> Rows:
+        self._check_open()
+        with self._connection._using(self._held, count):
+            return self._held.fetch(count)
+
+    def _whole(self, give: Callable[[DuckDBPyConnection], T]) -> T:
+        self._check_open()
+        with self._connection._using(self._held), _no_copy_warning():
+            given = give(self._held.whole())
+            self._held.finish()
+            return given
 
     @property
     def has_table(self) -> bool:
@@ -191,12 +184,8 @@ class Cursor(HoldsSecrets):
         """
         require_library("pandas")
         frame: pd.DataFrame
-        if self._held.counts:
-            frame = self.arrow().to_pandas()
-            return frame
-        with self._using(to_end=True):
-            frame = self._held.whole(self._held.unparked().df())
-            return frame
+        frame = self.arrow().to_pandas() if self._held.counts else self._whole(lambda c: c.df())
+        return frame
 
     def pl(self) -> pl.DataFrame:
         """The rows that are left as a polars DataFrame.
@@ -216,8 +205,7 @@ class Cursor(HoldsSecrets):
             import pyarrow as pa
 
             return pa.table({"Count": pa.array([self._held.rowcount], pa.int64())})
-        with self._using(to_end=True), _no_copy_warning():
-            return self._held.whole(self._held.unparked().to_arrow_table())
+        return self._whole(lambda native: native.to_arrow_table())
 
     def plain_rows(self) -> PlainRows | None:
         """The rows that are left, where DuckDB has computed them and their types are plain.
@@ -229,13 +217,10 @@ class Cursor(HoldsSecrets):
             return PlainRows(["Count"], ["BIGINT"], [(self._held.rowcount,)])
         description = self._held.description or []
         types = [str(kind) for _, kind, *_ in description]
-        if "pyarrow" in sys.modules or not self._held.reads_natively:
+        is_whole = self._held.reads_natively and not self._held.is_begun
+        if "pyarrow" in sys.modules or not is_whole or not all(map(is_plain, types)):
             return None
-        if not all(map(is_plain, types)):
-            return None
-        with self._using(to_end=True):
-            rows = self._held.source().fetchall()
-        return PlainRows([str(name) for name, *_ in description], types, rows)
+        return PlainRows([str(name) for name, *_ in description], types, self.fetchall())
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The rows that are left, for whatever takes Arrow: polars, pandas, pyarrow, DuckDB, ….
@@ -271,11 +256,6 @@ class Cursor(HoldsSecrets):
         self._closed = True
         self._held.clear()
 
-    def _using(self, *, to_end: bool = False) -> AbstractContextManager[None]:
-        """Reads its result, to its end or not, with errors as this package's."""
-        self._check_open()
-        return self._connection._using(self._held, to_end=to_end)
-
     def _check_open(self) -> None:
         if self._closed:
             raise InterfaceError("the cursor is closed")
@@ -292,11 +272,7 @@ def counted(sets: Iterable[Values]) -> int | None:
 
 
 def require_library(name: str) -> None:
-    """Finds out whether a library is there that is the caller's choice.
-
-    Raises:
-        InterfaceError: it is not.
-    """
+    """Finds out whether a library is there that is the caller's choice."""
     try:
         import_module(name)
     except ImportError:

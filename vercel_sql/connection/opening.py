@@ -7,16 +7,16 @@ from os import PathLike
 
 import duckdb
 
-from vercel_sql.api import MOST_CONNECTIONS, Client, SecretsFile
+from vercel_sql.api import MOST_CONNECTIONS, SecretsFile
 from vercel_sql.api.cancel_scope import checked_seconds
-from vercel_sql.auth import find_credential
-from vercel_sql.connection.attachment import shared_attachment
+from vercel_sql.connection.account import Account
 from vercel_sql.connection.connection import Connection
+from vercel_sql.connection.live_catalog import shared_attachment
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import ParameterError
 from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import vercel
-from vercel_sql.tables.keeping import Keeping, OnOrphan, checked_on_orphan
+from vercel_sql.writes.policy import OnOrphan, WritePolicy, checked_on_orphan
 
 
 def connect(
@@ -88,41 +88,27 @@ def connect(
         OperationalError: the database, the secrets file or the audit log can't be opened.
     """
     _check_counts(max_writes, parallel_deletes)
-    checked_seconds("request_timeout", request_timeout)
     if timeout is not None:
         checked_seconds("timeout", timeout)
-    if max_wait is not None:
-        checked_seconds("max_wait", max_wait, zero=True)
-    manifest = vercel()
-    provider = manifest.provider
     on_orphan = checked_on_orphan(on_orphan)
-    noted = chosen_log(audit_log)
-    saved = SecretsFile(secrets_file) if secrets_file is not None else None
-    given = {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url}
-    urls = {name: url for name, url in given.items() if url}
-    client = Client(
-        provider,
-        find_credential(
-            provider,
-            token,
-            token_file,
-            urls=urls,
-            request_timeout=request_timeout,
-            audit_log=noted,
-        ),
-        urls=urls,
-        read_only=read_only,
-        request_timeout=request_timeout,
-        attempts=attempts,
-        max_wait=max_wait,
-        audit_log=noted,
+    account = Account(
+        token,
+        {"api": api_url, "oauth": oauth_url, "marketplace": marketplace_url},
+        chosen_log(audit_log),
+        read_only,
+        max_wait,
+        request_timeout,
+        strict,
+        token_file,
+        attempts,
     )
-    client.doubts.strict = strict
+    saved = SecretsFile(secrets_file) if secrets_file is not None else None
+    client = account.client()
     with translated([]):
         con = duckdb.connect(str(database), database_read_only, dict(config or {}))
         try:
             match_versions(con)
-            native, attachment = shared_attachment(con, name, client, manifest)
+            native, attachment = shared_attachment(con, name, client, vercel())
             _turn_bar_off(native)
             _name_time_zone(native)
         except BaseException:
@@ -136,7 +122,7 @@ def connect(
         parallel_deletes=parallel_deletes,
         timeout=timeout,
         max_wait=max_wait,
-        keeping=Keeping(saved, on_orphan, mark_names),
+        keeping=WritePolicy(saved, on_orphan, mark_names),
     )
 
 

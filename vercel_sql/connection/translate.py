@@ -1,16 +1,20 @@
-"""Errors of DuckDB's as errors of this package: the original where it was ours, masked text."""
+"""DuckDB's errors as this package's: the original where it was ours, else with masked text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from types import FrameType
 
 import duckdb
 
 from vercel_sql import errors
 from vercel_sql.api.redaction import mask_known, mask_shapes
 from vercel_sql.api.redaction.unshown import Unshown
-from vercel_sql.connection.bared import bare, clear
-from vercel_sql.connection.meant import named_ours
+from vercel_sql.errors import PartialWriteError
+from vercel_sql.manifest import Column, Resource
 from vercel_sql.sql import NO_PARAMETERS, Parameters
 from vercel_sql.sql.masking import mask_cited
 from vercel_sql.sql.running import Catalog
@@ -35,11 +39,6 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
     The errors begin their traceback here: the frames below hold requests with their credentials,
     and many a tool writes down the local variables of every frame. What is no error of a statement,
     such as a Ctrl-C, keeps its frames, and they lose their variables.
-
-    Args:
-        catalogs: the accounts, which know the originals of errors that went through DuckDB.
-        statement: what runs; DuckDB repeats parts of it.
-        parameters: the values of its placeholders.
     """
 
     def __init__(
@@ -98,3 +97,137 @@ def _stopped(catalogs: Sequence[Catalog], text: str) -> errors.StatementCancelle
             return error
     is_limit = "maximum execution time" in text
     return errors.StatementCancelledError(text if is_limit else "the statement was interrupted")
+
+
+_COLUMN = re.compile(r'(?:Referenced column|does not have a column named) "(\w+)"')
+_ARGUMENT = re.compile(r"Macro (\w+)\(\) does not support the supplied arguments")
+_TABLE = re.compile(r"Table with name (\w+) does not exist")
+
+
+def named_ours(text: str, statement: str, catalogs: Sequence[Catalog]) -> str:
+    """DuckDB's error about a name, with our name for it in place of DuckDB's guesses.
+
+    What the API refuses here, such as the team of a listing, comes with what to do instead.
+    ``expires_at`` is ``expiresAt`` here, and ``vercel.authentication.tokens``, as newer versions of
+    StackQL call it, is ``vercel.authentication.user_tokens``.
+    """
+    for missing, ours in ((_COLUMN, _column), (_ARGUMENT, _argument), (_TABLE, _table)):
+        found = missing.search(text)
+        said = ours(found[1], statement, catalogs) if found else None
+        if said is not None:
+            kind = text.partition(":")[0]
+            _, line, excerpt = text.partition("\n\nLINE ")
+            return f"{kind}: {said}{line}{excerpt}"
+    return text
+
+
+def _column(name: str, statement: str, catalogs: Sequence[Catalog]) -> str | None:
+    named = [
+        resource
+        for catalog in catalogs
+        for resource in _resources(catalog)
+        if re.search(rf"\b{resource.name}\b", statement, re.IGNORECASE)
+    ]
+    columns = {
+        _folded(column.name): column.name
+        for resource in named
+        for column in _columns(resource, is_returning="returning" in statement.casefold())
+    }
+    ours = columns.get(_folded(name))
+    listers = [resource.lister for resource in named if resource.lister is not None]
+    instead = next(filter(None, (lister.refused(name) for lister in listers)), None)
+    if ours is None and instead is not None:
+        return f'there is no column "{name}". {instead}'
+    if ours in (None, name):
+        return None
+    return f'there is no column "{name}"; it is called "{ours}"'
+
+
+def _argument(name: str, statement: str, catalogs: Sequence[Catalog]) -> str | None:
+    """What to do in place of an argument that the API refuses, of the function of a method."""
+    for catalog in catalogs:
+        for resource in _resources(catalog):
+            method = resource.method(name)
+            for argument in method.refuses if method is not None else ():
+                if method is not None and re.search(rf"\b{argument}\b", statement, re.IGNORECASE):
+                    return f"{name} takes no {argument}. {method.refused(argument)}"
+    return None
+
+
+def _table(name: str, statement: str, catalogs: Sequence[Catalog]) -> str | None:
+    for catalog in catalogs:
+        for service in catalog.manifest.service_names:
+            if not re.search(rf"\b{service}\.{name}\b", statement, re.IGNORECASE):
+                continue
+            known = list(catalog.manifest.service(service).resources)
+            longer = [each for each in known if _folded(each).endswith(_folded(name))]
+            for ours in longer or get_close_matches(name.casefold(), known, n=1):
+                full = f"{catalog.name}.{service}"
+                return f"there is no table {full}.{name}; it is called {full}.{ours}"
+    return None
+
+
+def _resources(catalog: Catalog) -> Iterator[Resource]:
+    for service in catalog.manifest.service_names:
+        yield from catalog.manifest.service(service).resources.values()
+
+
+def _columns(resource: Resource, *, is_returning: bool) -> Iterator[Column]:
+    """The columns of its table, and those that RETURNING knows besides."""
+    if is_returning:
+        for method in resource.methods.values():
+            yield from method.returns
+    yield from resource.columns
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").casefold()
+
+
+_USED = ["duckdb", "h11", "httpcore", "httpx", "keyring", "pyarrow", "sqlglot"]
+_FRAMES_OF = sys.stdlib_module_names | {"vercel_sql", *_USED}
+"""The packages whose variables are cleared; a caller's own functions keep theirs."""
+
+
+def bare(error: BaseException) -> None:
+    """Makes an error, and all that led to it, begin their tracebacks where they are raised next."""
+    for each in _chain(error):
+        each.__traceback__ = None
+    if error.__suppress_context__:
+        error.__context__ = None
+
+
+def clear(error: BaseException) -> None:
+    """Clears the variables of the frames that an error came through, which stay in its traceback.
+
+    Frames that still run keep theirs.
+    """
+    for each in _chain(error):
+        traceback = each.__traceback__
+        while traceback is not None:
+            _clear_frame(traceback.tb_frame)
+            traceback = traceback.tb_next
+
+
+def _clear_frame(frame: FrameType) -> None:
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    if package in _FRAMES_OF:
+        try:
+            frame.clear()
+        except RuntimeError:
+            return  # it still runs
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and all that led to it."""
+    left, seen = [error], set[int]()
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        led = [each.__cause__, each.__context__, getattr(each, "cause", None)]
+        if isinstance(each, PartialWriteError):
+            led += [write.error for write in (*each.failed, *each.unknown)]
+        left += [other for other in led if isinstance(other, BaseException)]

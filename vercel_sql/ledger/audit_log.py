@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vercel_sql.api.account import ask_account
-from vercel_sql.api.answer import Answer
+from vercel_sql.api.answers import Answer
 from vercel_sql.api.causes import cause
 from vercel_sql.api.decode import decode_json, encode_any_json
 from vercel_sql.api.logger import logger

@@ -9,13 +9,15 @@ from vercel_sql.manifest.model import (
     Method,
     Paging,
     Parameter,
+    RecoveryLookup,
     Resource,
+    Rotation,
     SelfReference,
     Service,
-    Trace,
+    Step,
+    TokenScopeRule,
     View,
 )
-from vercel_sql.manifest.procedures import Reach, Rotation, Step
 from vercel_sql.manifest.provider import (
     AccountRules,
     Explanation,
@@ -36,7 +38,7 @@ __all__ = [
     "Paging",
     "Parameter",
     "Provider",
-    "Reach",
+    "RecoveryLookup",
     "Resource",
     "Rotation",
     "SelfReference",
@@ -44,7 +46,7 @@ __all__ = [
     "Service",
     "Step",
     "TokenKind",
-    "Trace",
+    "TokenScopeRule",
     "View",
     "vercel",
 ]

@@ -12,11 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from vercel_sql.manifest.procedures import Rotation, Step
-
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
-    """What all parts of the manifest share: immutable, and strict about keys."""
+    """A part of the manifest: immutable, and strict about keys."""
 
 
 class Parameter(Entry, frozen=True, kw_only=True):
@@ -62,7 +60,6 @@ class Parameter(Entry, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """The name that the parameter has on the wire."""
         return self.wire_name or self.name
 
 
@@ -147,8 +144,8 @@ class Limit(Entry, frozen=True, kw_only=True):
     seconds: float
 
 
-class Trace(Entry, frozen=True, kw_only=True):
-    """What the row that a method makes can be found by, where the answer was lost.
+class RecoveryLookup(Entry, frozen=True, kw_only=True):
+    """How to find the row that a method made if the answer was lost.
 
     Attributes:
         key: the path of the new row's key in the answer.
@@ -162,6 +159,66 @@ class Trace(Entry, frozen=True, kw_only=True):
     matches: dict[str, str]
     since: str
     mark: str | None = None
+
+
+class Step(Entry, frozen=True, kw_only=True):
+    """One step of a procedure, for people.
+
+    Attributes:
+        method: the method that it calls: of the same resource, or ``resource.method`` of the same
+            service. None where it calls none.
+        request: what it requests where no method says so, in words.
+    """
+
+    description: str
+    method: str | None = None
+    request: str | None = None
+
+
+class TokenScopeRule(Entry, frozen=True, kw_only=True):
+    """The scope of a credential, and how one with the same scope is asked for.
+
+    Attributes:
+        column: the column with the scope, a list of structs.
+        kind: the field of such an entry that tells the kinds of entries apart.
+        whole: the kind that a new one has when nothing is asked for.
+        narrow: for each other kind that can be asked for the parameter of the creator that does
+            so; its value is the entry's field of that name.
+        ends: the field, of entries and of rows, of the moment at which they end.
+        settled_by: the parameters of which one is given, be it as NULL, by who decides it anew.
+    """
+
+    column: str
+    kind: str
+    whole: str
+    narrow: dict[str, str]
+    ends: str
+    settled_by: list[str]
+
+
+class Rotation(Entry, frozen=True, kw_only=True):
+    """How a row that is a credential is replaced by a new one, of the same resource.
+
+    Attributes:
+        old: the parameter that names the old row.
+        carried: for parameters of the creator the columns of the old row that they are taken from
+            where they are not given.
+        stated: for parameters of the creator the columns of the old row: where it has a value
+            there, the parameter has to be given, be it as NULL.
+        unseen: parameters of the creator with which the new row may not be asked for by its own
+            credential: that this is refused, and not called dead, shows that it authenticates.
+        token_scope: what keeps the new one from having a wider scope than the old one.
+        gives: the columns of the answer that hold the key of the row that was ``made`` and of
+            the one that was ``removed``, the file that the secret was ``saved`` to, and a
+            ``notice`` of what is left to do.
+    """
+
+    old: str
+    carried: dict[str, str]
+    stated: dict[str, str]
+    unseen: list[str] = []
+    token_scope: TokenScopeRule | None = None
+    gives: dict[Literal["made", "removed", "saved", "notice"], str]
 
 
 class Method(Entry, frozen=True, kw_only=True):
@@ -226,7 +283,7 @@ class Method(Entry, frozen=True, kw_only=True):
     paging: Paging | None = None
     returns: list[Column] = []
     collect: bool = False
-    trace: Trace | None = None
+    trace: RecoveryLookup | None = None
     echoes: dict[str, Echo] = {}
     claims: dict[str, str] = {}
     identity: list[str] = []
@@ -234,7 +291,6 @@ class Method(Entry, frozen=True, kw_only=True):
 
     @property
     def reads(self) -> bool:
-        """Whether the method changes nothing."""
         return self.effect == "read"
 
     @property
@@ -251,12 +307,10 @@ class Method(Entry, frozen=True, kw_only=True):
 
     @cached_property
     def required(self) -> tuple[Parameter, ...]:
-        """The parameters that must have a value."""
         return tuple(p for p in self.given if p.required)
 
     @cached_property
     def optional(self) -> tuple[Parameter, ...]:
-        """The parameters that may be left out."""
         return tuple(p for p in self.given if not p.required)
 
     @cached_property
@@ -342,7 +396,6 @@ class Resource(Entry, frozen=True, kw_only=True):
 
     @cached_property
     def public_columns(self) -> tuple[Column, ...]:
-        """The columns of the public table."""
         return tuple(c for c in self.columns if not c.hidden)
 
     @cached_property
@@ -403,7 +456,6 @@ class Resource(Entry, frozen=True, kw_only=True):
 
     @cached_property
     def remover(self) -> Method | None:
-        """The method of DELETE."""
         return next(iter(self.of_verb("delete")), None)
 
     def method(self, name: str) -> Method | None:
@@ -413,7 +465,7 @@ class Resource(Entry, frozen=True, kw_only=True):
 
 
 class View(Entry, frozen=True, kw_only=True):
-    """A view for people over the tables of a service.
+    """A readable view over the tables of a service.
 
     Attributes:
         query: its SELECT. ``{table:name}`` stands for the full table, hidden columns included, of

@@ -1,32 +1,66 @@
-"""What the magic keeps between two cells, and how it runs the statements of one."""
+"""A notebook's session: its connection, and how the statements of a cell run."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 from IPython.display import display
 
 from vercel_sql import Connection, Cursor, connect
+from vercel_sql.api.redaction import Redactor
+from vercel_sql.api.redaction.structures import texts_in
 from vercel_sql.connection.cursor import require_library
 from vercel_sql.errors import Error, InterfaceError, ParameterError, PartialWriteError
 from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import say
-from vercel_sql.notebook.failures import unseen
-from vercel_sql.notebook.masking import secrets_in
-from vercel_sql.notebook.options import Options
-from vercel_sql.notebook.rows import Rows, relation
-from vercel_sql.notebook.variables import tables_lent, values_for
+from vercel_sql.notebook.rows import Rows, relation, secrets_in
 from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
+from vercel_sql.sql.dialect import Kind
+from vercel_sql.sql.parameter_values import is_table
 
 _USER = "SELECT username, email FROM vercel.user.user"
+# Does a name mean a table already, by DuckDB's search path? A local one wins.
+_TAKEN = """
+SELECT name FROM (
+    SELECT database_name, schema_name, table_name AS name FROM duckdb_tables()
+    UNION ALL SELECT database_name, schema_name, view_name FROM duckdb_views()
+)
+WHERE database_name IN (current_database(), 'temp') AND schema_name IN current_schemas(true)
+"""
 
-Results = Iterator[tuple[Statement, Cursor]]
-Watch = Callable[[Connection], AbstractContextManager[None]]
+Results: TypeAlias = Iterator[tuple[Statement, Cursor]]
+Watch: TypeAlias = Callable[[Connection], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the magic.
+
+    Attributes:
+        kind: the kind of result: table, relation, pandas, polars or arrow.
+        save: the variable for the result, if any.
+        connection: the variable with the connection to use from now on, if any.
+        max_writes: how many writes each statement may send; None leaves the limit as it is.
+        max_wait: how many seconds it may wait for rate limits; None leaves the limit as it is.
+        quiet: whether results are not shown.
+        show_secrets: whether secrets are shown.
+        strict: whether a value that can't be read is an error.
+    """
+
+    kind: str = "table"
+    save: str | None = None
+    connection: str | None = None
+    max_writes: int | None = None
+    max_wait: int | None = None
+    quiet: bool = False
+    show_secrets: bool = False
+    strict: bool = False
 
 
 class Session:
@@ -34,7 +68,7 @@ class Session:
 
     Args:
         variables: the notebook's.
-        watch: shows how far a statement is while a context lasts.
+        watch: shows the progress of a statement.
     """
 
     def __init__(self, variables: dict[str, Any], watch: Watch) -> None:
@@ -47,17 +81,13 @@ class Session:
 
     @property
     def connection(self) -> Connection:
-        """The connection that was given, else one with the token of the environment or login."""
+        """The chosen connection, or one with the token of the environment or login."""
         if not self._used:
             self._used.append(connect())
         return self._used[-1]
 
     def use(self, name: str) -> None:
-        """Takes the connection in a variable for all that follows.
-
-        Raises:
-            InterfaceError: there is none in it.
-        """
+        """Use the connection in a variable from now on."""
         value = self._variables.get(name)
         if not isinstance(value, Connection):
             what = f"is a {type(value).__name__}" if name in self._variables else "is not there"
@@ -68,36 +98,33 @@ class Session:
         self._used.append(value)
 
     def mask(self, text: str) -> str:
-        """The text without known secrets, and without values that no cell shows."""
-        return unseen(self._parameters, self._variables.get("In", ())).mask(self._known(text))
+        """The text without known secrets, and values that no cell contains."""
+        unseen = Redactor()
+        for name in self._parameters:
+            for value in texts_in(self._parameters[name]):
+                if not any(value in cell for cell in self._variables.get("In", ())):
+                    unseen.add(value)
+        return unseen.mask(self._known(text))
 
     def status(self) -> str:
-        """Which account is used, by which token, on which API.
-
-        Raises:
-            Error: it can't be found out.
-        """
+        """The account, the API, and where the token was found."""
         client = self.connection.client
         name, email = self.connection.execute(_USER).fetchall()[0]
         return f"{name} ({email}) at {client.urls['api']}, by {client.credential.source}"
 
     def run(self, options: Options, script: str) -> Any:
-        """Runs a script; shows the results of all statements but the last, and gives that one's.
-
-        Raises:
-            Error: any error of this package; the statements that follow are not run.
-        """
+        """Run a script up to its first error; show all results but the last, and return that."""
         self._parameters = Parameters()
         if options.kind in ("pandas", "polars"):
             require_library(options.kind)
         statements = parse(script)
         if not statements:
             raise InterfaceError("there is no statement")
-        self._parameters = values_for(statements, self._variables)
+        self._parameters = _values_for(statements, self._variables)
         # Jupyter's button sends the signal of Ctrl-C.
         self._interrupts = Interrupts(self.connection.interrupt, [signal.SIGINT])
         with (
-            tables_lent(self.connection, statements, self._variables),
+            _registered_tables(self.connection, statements, self._variables),
             _allowing(self.connection, options),
         ):
             try:
@@ -111,83 +138,64 @@ class Session:
     def _run(self, options: Options, statements: list[Statement]) -> Any:
         if any(isinstance(statement, Write | Exec) for statement in statements):
             _require_display()
-        results = self._started(statements)
-        *others, final = statements
-        for statement in others:
-            result = self._next(results, options, _place(statement))
-            if result is not None:
-                rows = self._rows(*result, options)
-                if options.quiet:
-                    show(*rows.notes)
-                else:
-                    display(rows)
-        place = _place(final) if others else ""
-        result = self._next(results, options, place)
-        if result is not None:
-            return self._given(*result, options)
-        if options.save:
-            name = options.save
-            raise InterfaceError(f"{place}carried out, but it gives no rows to save as {name}")
-        return None
-
-    def _started(self, statements: list[Statement]) -> Results:
         try:
-            return self.connection.run(statements, self._parameters)
+            results = self.connection.run(statements, self._parameters)
         except ParameterError as error:
             error.args = (f"{error} Values are those of the notebook's variables.",)
             raise
+        rows = None
+        for number, statement in enumerate(statements, start=1):
+            several = f"in the statement at {statement.fragment.position}: "
+            place = several if len(statements) > 1 else ""
+            rows = self._next(results, options, place)
+            if rows is not None and number < len(statements):
+                show(*rows.notes) if options.quiet else display(rows)
+        if rows is not None:
+            return self._given(rows, options)
+        if options.save:
+            name = options.save
+            raise InterfaceError(f"{place}it ran, but returned no rows to save as {name}")
+        return None
 
-    def _next(
-        self, results: Results, options: Options, place: str
-    ) -> tuple[pa.Table, frozenset[str], str] | None:
-        """Runs the next statement.
-
-        Returns:
-            its rows, the columns with secrets, and the variable that keeps those that are shown
-            this once; None where it has no rows.
-        """
+    def _next(self, results: Results, options: Options, place: str) -> Rows | None:
+        """Run the next statement; return its rows, if any."""
         try:
             with self._watch(self.connection):
-                return self._read(results)
+                rows = self._read(results)
         except PartialWriteError as error:
-            error.args = (f"{place}{self._salvaged(error, options)}",)
+            text = str(error)
+            if error.table is not None:  # what was done before is shown and kept
+                name, done = self._keep(error.table, secrets_in(error.table, self._known))
+                display(done.given(show_secrets=options.show_secrets))
+                text = error.placed(f"in {name}")
+            error.args = (f"{place}{text}",)
             raise
         except Error as error:
             error.args = (f"{place}{error}",)
             raise
+        return None if rows is None else rows.given(show_secrets=options.show_secrets)
 
-    def _read(self, results: Results) -> tuple[pa.Table, frozenset[str], str] | None:
+    def _read(self, results: Results) -> Rows | None:
         _, cursor = next(results)
         if not cursor.has_table:
             return None
         if not cursor.secret_columns:
             table = cursor.arrow()
-            return table, secrets_in(table, self._known), ""
+            return Rows(table, secrets_in(table, self._known), self._known)
         with self._interrupts.held_back():
-            table, secrets = cursor.arrow(), cursor.secret_columns
-            return table, secrets, self._keep(table, secrets)
+            return self._keep(cursor.arrow(), cursor.secret_columns)[1]
 
-    def _salvaged(self, error: PartialWriteError, options: Options) -> str:
-        """Shows and keeps what was done before a write failed; gives what to say about it."""
-        if error.table is None:
-            return str(error)
-        secrets = secrets_in(error.table, self._known)
-        name = self._keep(error.table, secrets)
-        display(self._rows(error.table, secrets, name, options))
-        return error.placed(f"in {name}")
-
-    def _keep(self, table: pa.Table, secrets: frozenset[str]) -> str:
-        """Keeps rows whose secrets nobody can ask for again, in a variable of their own."""
+    def _keep(self, table: pa.Table, secrets: frozenset[str]) -> tuple[str, Rows]:
+        """Save rows, whose secrets can't be read again, in a new variable."""
         self._kept += 1
         name = f"_vercel_{self._kept}"
-        self._variables[name] = Rows(table, secrets, self._known)
-        return name
+        rows = self._variables[name] = Rows(table, secrets, self._known, name)
+        return name, rows
 
-    def _given(self, table: pa.Table, secrets: frozenset[str], kept: str, options: Options) -> Any:
-        """The result as it was asked for, but masking secrets unless they were asked for too."""
-        masked = bool(secrets) and not options.show_secrets
-        kind = "table" if masked else options.kind
-        rows = self._rows(table, secrets, options.save or kept, options)
+    def _given(self, rows: Rows, options: Options) -> Any:
+        """The result as asked for; masked if it has secrets."""
+        rows = rows.given(variable=options.save)
+        kind = "table" if rows.is_masked else options.kind
         result = _converted(kind, rows, self.connection)
         if options.save:
             self._variables[options.save] = result
@@ -196,36 +204,20 @@ class Session:
         show(*rows.notes)
         return None
 
-    def _rows(
-        self, table: pa.Table, secrets: frozenset[str], variable: str, options: Options
-    ) -> Rows:
-        if not secrets or options.show_secrets:
-            return Rows(table, secrets, None)
-        where = f"{variable}.df() has the values" if variable else "--save NAME keeps the values"
-        note = (
-            f"Masked: {', '.join(sorted(secrets))}. {where} for code, and --show-secrets shows "
-            "them, which the notebook's file then holds."
-        )
-        return Rows(table, secrets, self._known, (note,))
-
     def _known(self, text: str) -> str:
-        """The text without the secrets of the connections that were used so far."""
+        """The text without the secrets of all connections used so far."""
         for connection in self._used:
             text = connection.client.redactor.mask(text)
         return text
 
 
 def show(*lines: str) -> None:
-    """Writes lines into the notebook's output, which is a cell's standard output."""
+    """Write lines to the cell's output."""
     say(*lines, out=sys.stdout)
 
 
 def _require_display() -> None:
-    """Finds out whether rows with a secret can be shown, before anything makes one.
-
-    Raises:
-        InterfaceError: they can't.
-    """
+    """Raise InterfaceError if rows with a secret can't be shown, before anything makes one."""
     try:
         rows = Rows(pa.table({"name": ["é"], "secret": ["s"]}), frozenset(["secret"]), str)
         repr(rows), rows._repr_html_()
@@ -236,7 +228,7 @@ def _require_display() -> None:
 
 @contextmanager
 def _allowing(connection: Connection, options: Options) -> Iterator[None]:
-    """Lets statements do what the options allow while the context lasts."""
+    """Apply the options' limits."""
     doubts = connection.client.doubts
     before = connection.max_writes, connection.max_wait, doubts.strict
     if options.max_writes is not None:
@@ -250,33 +242,76 @@ def _allowing(connection: Connection, options: Options) -> Iterator[None]:
         connection.max_writes, connection.max_wait, doubts.strict = before
 
 
-def _place(statement: Statement) -> str:
-    return f"in the statement at {statement.fragment.position}: "
-
-
 def _converted(kind: str, rows: Rows, connection: Connection) -> Any:
-    """The rows as a kind of result.
-
-    Raises:
-        InterfaceError: they can't be given so.
-    """
+    """The rows as a kind of result."""
+    makers: dict[str, Callable[[], Any]] = {
+        "relation": lambda: relation(connection.duckdb, rows.arrow()),
+        "pandas": rows.df,
+        "polars": rows.pl,
+        "arrow": rows.arrow,
+    }
     try:
-        return _as(kind, rows, connection)
+        return makers[kind]() if kind in makers else rows
     except Exception as error:  # what pandas, polars and DuckDB raise has no common base
         reason = str(error).partition("\n")[0]
         raise InterfaceError(
-            f"the statement was carried out, and its rows can't be given as {kind}: {reason}"
+            f"the statement ran, but its rows can't be given as {kind}: {reason}"
         ) from None
 
 
-def _as(kind: str, rows: Rows, connection: Connection) -> Any:
-    match kind:
-        case "relation":
-            return relation(connection.duckdb, rows.arrow())
-        case "pandas":
-            return rows.df()
-        case "polars":
-            return rows.pl()
-        case "arrow":
-            return rows.arrow()
-    return rows
+def _values_for(statements: Sequence[Statement], variables: Mapping[str, object]) -> Parameters:
+    """The values of the placeholders in a script, and no others.
+
+    Those inside longer strings are included, so that the script is refused: they aren't replaced.
+    """
+    found: dict[str, object] = {}
+    for statement in statements:
+        written = [(need.name, need.written) for need in statement.needs()]
+        written += [(each.name, each.name) for each in statement.templates()]
+        for name, text in written:
+            variable = _variable(name, text, variables)
+            if variable is not None and name not in found:
+                found[name] = variables[variable]
+    return Parameters(found)
+
+
+def _variable(name: str, written: str, variables: Mapping[str, object]) -> str | None:
+    """The variable of a placeholder's name, or else the one of that name in another case."""
+    near = [each for each in variables if each.lower() == name]
+    if len(near) < 2:
+        return near[0] if near else None
+    for each in near:
+        if each in written:
+            return each
+    raise ParameterError(f"The placeholder {written} may mean {' or '.join(near)}.")
+
+
+@contextmanager
+def _registered_tables(
+    connection: Connection, statements: Sequence[Statement], variables: Mapping[str, object]
+) -> Iterator[None]:
+    """Register the notebook's DataFrames that statements name: DuckDB doesn't see its frame."""
+    words = {
+        lexeme.value
+        for statement in statements
+        for lexeme in statement.fragment.lexemes
+        if lexeme.kind in (Kind.WORD, Kind.QUOTED)
+    }
+    tables: dict[str, Any] = {
+        name: variables[name] for name in words if is_table(variables.get(name))
+    }
+    if not tables:
+        yield
+        return
+    taken = {name.lower() for (name,) in connection.execute(_TAKEN).fetchall()}
+    names = [name for name in tables if name.lower() not in taken]
+    for name in names:
+        table = tables[name]
+        connection.duckdb.register(name, table.arrow() if isinstance(table, Rows) else table)
+    try:
+        yield
+    finally:
+        # Ends whatever an error left unread: DuckDB 2.0 does nothing else before.
+        connection.execute("SELECT 1").fetchall()
+        for name in names:
+            connection.duckdb.unregister(name)

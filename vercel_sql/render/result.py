@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from vercel_sql.own_duckdb import own_duckdb
@@ -17,7 +18,33 @@ if TYPE_CHECKING:
     Batch: TypeAlias = pa.Table | PlainRows
     Rows: TypeAlias = pa.RecordBatchReader | Batch
 
+Row: TypeAlias = tuple[str | None, ...]
+
 _CHUNK = 2048  # rows of text in memory at a time: DuckDB's own vector size
+_INTEGERS = ("tinyint", "smallint", "integer", "bigint", "hugeint")
+_NUMBERS = frozenset(
+    (*_INTEGERS, *(f"u{name}" for name in _INTEGERS), "float", "double", "decimal")
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of the shell that only some of the modes look at.
+
+    Attributes:
+        max_rows: `.maxrows`, how many rows `duckbox` shows in a terminal; None shows all.
+        headers: `.headers`, whether the modes that can do without the columns' names show them.
+        widths: `.width`, the least width of each column in terminal columns; a negative one puts
+            the column on the right. For `box`, `column`, `latex` and `table`.
+        null: `.nullvalue`, what stands for NULL; None leaves it to the mode.
+        table_name: the table that the statements of `insert` name.
+    """
+
+    max_rows: int | None = 40
+    headers: bool = True
+    widths: tuple[int, ...] = ()
+    null: str | None = None
+    table_name: str = "tbl"
 
 
 class Result:
@@ -47,7 +74,10 @@ class Result:
         if isinstance(self._rows, PlainRows):
             self._load(PlainRows(self.names, self._rows.types, ()))
         else:
-            self._load(self._rows.schema.empty_table())
+            import pyarrow as pa
+
+            # Unlike `schema.empty_table`, it has all types, such as unions.
+            self._load(pa.Table.from_batches([], self._rows.schema))
         return list(self._con.sql("FROM batch").types)
 
     def _load(self, batch: Batch) -> None:
@@ -70,15 +100,13 @@ class Result:
         """The SQL name by which `lines` knows each column, and its type."""
         return list(zip(self._columns, self.types, strict=True))
 
+    def positions(self, names: frozenset[str]) -> set[int]:
+        """Where the columns of these names are, in any case."""
+        wanted = {name.lower() for name in names}
+        return {at for at, name in enumerate(self.names) if name.lower() in wanted}
+
     def lines(self, expression: str) -> Iterator[list[str]]:
-        """The value of an SQL expression over the columns, for each row.
-
-        Args:
-            expression: gives VARCHAR and never NULL.
-
-        Yields:
-            some lines at a time.
-        """
+        """The value of an SQL expression, a text that is never NULL, for each row; in chunks."""
         for table in self._batches():
             self._load(table)
             for chunk in self._chunks(f"SELECT {expression} FROM batch"):
@@ -87,31 +115,44 @@ class Result:
     def texts(
         self,
         as_text: Callable[[str, DuckDBPyType], str] = lambda value, _: f"CAST({value} AS VARCHAR)",
-        *,
-        ends: int | None = None,
-    ) -> Iterator[tuple[int, Sequence[tuple[str | None, ...]]]]:
-        """Each row as texts, None for NULL.
-
-        Args:
-            as_text: gives the SQL expression that makes a text of a column's value, by the
-                column's name and type.
-            ends: if given, only so many rows from the start and from the end of each batch.
-
-        Yields:
-            a number of rows that were read, and those of them that were asked for.
-        """
+    ) -> Iterator[Sequence[Row]]:
+        """Each row as texts, None for NULL; in chunks. `as_text` is the SQL for a column."""
         casts = ", ".join(as_text(*column) for column in self.columns())
         for table in self._batches():
             self._load(table)
-            total = table.num_rows
-            if ends is None or total <= 2 * ends:
-                for chunk in self._chunks(f"SELECT {casts} FROM batch"):
-                    yield len(chunk), chunk
-                continue
-            query = f"SELECT {casts} FROM batch LIMIT {ends}"
-            first = self._con.sql(query).fetchall()
-            last = self._con.sql(f"{query} OFFSET {total - ends}").fetchall()
-            yield total, first + last
+            yield from self._chunks(f"SELECT {casts} FROM batch")
+
+    def keep(self, most: int | None) -> int:
+        """Read what is left, and keep it, or its first and last rows; return the number of all."""
+        if isinstance(self._rows, PlainRows):
+            rows = self._rows.rows
+            if most is not None and len(rows) > most:
+                ends = [*rows[: (most + 1) // 2], *rows[len(rows) - most // 2 :]]
+                self._rows = replace(self._rows, rows=ends)
+            return len(rows)
+        import pyarrow as pa
+
+        total, kept = 0, pa.Table.from_batches([], self._rows.schema)
+        for table in self._batches():
+            total += table.num_rows
+            kept = pa.concat_tables([kept, table])
+            if most is not None and kept.num_rows > most:
+                last = kept.slice(kept.num_rows - most // 2)
+                kept = pa.concat_tables([kept.slice(0, (most + 1) // 2), last])
+        self._rows = kept
+        return total
+
+    def relation(
+        self, names: Sequence[str], texts: Mapping[int, Sequence[str | None]]
+    ) -> duckdb.DuckDBPyRelation:
+        """The rows that `keep` kept, under other names and with texts in place of some columns."""
+        (batch,) = self._batches()
+        self._load(_with_texts(batch, texts))
+        columns = zip(self._columns, names, strict=True)
+        return self._con.sql(
+            f"SELECT {', '.join(f'{column} AS {quoted(name)}' for column, name in columns)} "
+            "FROM batch"
+        )
 
     def _chunks(self, query: str) -> Iterator[list[tuple[Any, ...]]]:
         found = self._con.execute(query)
@@ -124,16 +165,42 @@ class Result:
         return frozenset(name for (name,) in found)
 
     def drain(self) -> int:
-        """Read what is left without looking at it, and give the number of rows."""
+        """Read what is left, and return the number of rows."""
         return sum(table.num_rows for table in self._batches())
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._con.close()
+
+
+def _with_texts(batch: Batch, texts: Mapping[int, Sequence[str | None]]) -> Batch:
+    """A batch with texts in place of some columns."""
+    if isinstance(batch, PlainRows):
+        types = ["VARCHAR" if at in texts else kind for at, kind in enumerate(batch.types)]
+        rows = [
+            tuple(texts[at][number] if at in texts else value for at, value in enumerate(row))
+            for number, row in enumerate(batch.rows)
+        ]
+        return PlainRows(batch.column_names, types, rows)
+    import pyarrow as pa
+
+    for at, column in texts.items():
+        batch = batch.set_column(at, str(at), pa.array(column, pa.string()))
+    return batch
+
+
+def is_number(dtype: DuckDBPyType) -> bool:
+    """Whether values of this type stand on the right; as in DuckDB, BIGNUM does not."""
+    return str(dtype.id) in _NUMBERS
+
+
+def text_literal(text: str) -> str:
+    """A string as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""Spells out what exact data would hand to whoever acts on it: a terminal, or a CI service."""
+"""Text for terminals: how wide it is, and free of what a terminal or a CI service acts on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,25 @@ from vercel_sql.escapes import visible, without_commands
 
 _KEPT = {"tabs": "\t"}  # what parts the fields of a mode
 _CI = ("CI", "GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
+
+
+# wcwidth is imported where text is not ASCII: a script that pipes JSON should start fast.
+
+
+def display_width(text: str) -> int:
+    """The terminal columns that harmless text takes."""
+    if text.isascii():
+        return len(text)
+    import wcwidth
+
+    return max(wcwidth.wcswidth(text), 0)
+
+
+def padded(text: str, columns: int, side: str) -> str:
+    """The text in at least so many terminal columns, on a side as in format strings: `<^>`."""
+    spare = max(columns - display_width(text), 0)
+    left = {"<": 0, "^": spare // 2, ">": spare}[side]
+    return " " * left + text + " " * (spare - left)
 
 
 class _LineByLine:
@@ -30,14 +49,7 @@ class _LineByLine:
 
 
 def for_terminal(out: TextIO, mode: str) -> TextIO:
-    """A terminal that no data can steer.
-
-    In JSON control characters stay what they are, in its own spelling.
-
-    Args:
-        out: the terminal.
-        mode: the shell's mode in which it is written.
-    """
+    """A terminal that no data can steer; JSON has a spelling of its own for control characters."""
     kept = _KEPT.get(mode)
 
     def line(text: str) -> str:

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vercel_sql.server.quack import load_quack
-    from vercel_sql.server.serving import ALL_GUARDS, Guards, Server
+    from vercel_sql.server.database import load_quack
+    from vercel_sql.server.server import ALL_GUARDS, Guards, Server
 
 __all__ = ["ALL_GUARDS", "Guards", "Server", "load_quack"]
 
@@ -22,5 +22,5 @@ def __getattr__(name: str) -> Any:
     # The process in front needs no DuckDB.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "quack" if name == "load_quack" else "serving"
+    module = "database" if name == "load_quack" else "server"
     return getattr(import_module(f"{__name__}.{module}"), name)

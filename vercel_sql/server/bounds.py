@@ -7,10 +7,15 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vercel_sql.api import SecretsFile
+    from vercel_sql.writes.policy import OnOrphan
 
 MEBIBYTE = 1 << 20
 OUT_OF_MEMORY = re.compile("Out of Memory|bad.alloc|Allocation failure")
-"""In an error of DuckDB's."""
+"""In a DuckDB error."""
 NEEDS_MORE = (
     "the statement needs more memory than there is; ask for less, or raise the server's "
     "--memory-limit"
@@ -43,6 +48,37 @@ class Bounds:
     temp: int = 1024
     threads: int = field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2))
     connections: int = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the clients of a server may do; `vercel-sql serve` has an option for each.
+
+    Attributes:
+        writes: whether they may change something at the API.
+        secrets_file: where secrets that are shown once are saved first; required for writes.
+        on_orphan: what to do about a token that a create may have made whose answer was lost.
+        mark_names: whether the names of new tokens end with a random mark.
+        max_writes: how many writes a statement may send; None does not limit it.
+        max_wait: how many seconds a write may wait for rate limits; None does not limit it.
+        extensions: extension files to load in place of the installed extension.
+        bounds: what a statement may take.
+    """
+
+    writes: bool = False
+    secrets_file: SecretsFile | None = None
+    on_orphan: OnOrphan = "report"
+    mark_names: bool = False
+    max_writes: int | None = 100
+    max_wait: float | None = None
+    extensions: tuple[Path, ...] = ()
+    bounds: Bounds = field(default_factory=Bounds)
+
+    @property
+    def longest_wait(self) -> float:
+        """How long a write may wait: one that would wait beyond its time is refused at once."""
+        seconds = self.bounds.statement_seconds
+        return seconds if self.max_wait is None else min(seconds, self.max_wait)
 
 
 def resident(*processes: int | str) -> int:

@@ -19,7 +19,7 @@ import duckdb
 
 from vercel_sql.errors import Error, InterfaceError, ParameterError
 from vercel_sql.server.bounds import Bounds, limit_memory
-from vercel_sql.server.serving import Server
+from vercel_sql.server.server import Server
 
 _PATIENCE = 60.0
 _NICER = 5
@@ -65,12 +65,7 @@ class Link:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def claim(self, request_id: str, session: str) -> None:
-        """Asks whether this process may carry out a request id: another may have had it.
-
-        Raises:
-            ParameterError: another process had it.
-            InterfaceError: nobody answers.
-        """
+        """Asks whether this process may carry out a request id: another may have had it."""
         reply: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         with self._lock:
             self._replies[request_id] = reply
@@ -109,13 +104,7 @@ class Link:
 
 
 def live(link: Link, make: Callable[[], Server], bounds: Bounds) -> int:
-    """Runs a server until the process is to end; gives its exit code.
-
-    Args:
-        link: to the one that started the process.
-        make: makes the server.
-        bounds: how much memory it may take.
-    """
+    """Runs a server until the process is to end; gives its exit code."""
     limit_memory(bounds)
     try:
         server = make()
@@ -151,7 +140,7 @@ def step_back() -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process where a thread of DuckDB's may still want Python, which can't end then."""
+    """Ends the process at once: a DuckDB thread may still want Python, which can't end then."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

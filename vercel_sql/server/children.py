@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
 from vercel_sql.server.bounds import MEBIBYTE, PLENTY, Bounds, resident
 from vercel_sql.server.process import TICK, Child, UnansweredError, until
+
+if TYPE_CHECKING:
+    from vercel_sql.server.front import Front
 
 log = logger("server")
 
@@ -45,8 +49,8 @@ _CARRIED_OUT = (
 )
 _UNKNOWN = (
     "the server's database process ended while this request_id was carried out: the outcome is "
-    "unknown, and nothing was sent now. On the server's machine, vercel-sql recover says what came "
-    "of it"
+    "unknown, and nothing was sent now. Run vercel-sql recover on the server's machine to see the "
+    "outcome"
 )
 
 
@@ -72,11 +76,6 @@ class _Claim:
 
 class Children:
     """The database process, and those that it has replaced as long as they are needed.
-
-    Args:
-        command: what starts one.
-        settings: what it is told first; it may hold secrets.
-        bounds: how much memory it may take.
 
     Attributes:
         newest: the one that new statements go to.
@@ -108,11 +107,7 @@ class Children:
         self._later(self._watch())
 
     async def current(self) -> Child:
-        """The process that new statements go to, when it takes them.
-
-        Raises:
-            UnansweredError: none does.
-        """
+        """The process that new statements go to, when it takes them."""
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
             if self.newest.is_ready and self.newest.is_running:
@@ -121,11 +116,7 @@ class Children:
         raise UnansweredError("the server's database process does not start; its log says why")
 
     async def require(self) -> None:
-        """Waits for the first process.
-
-        Raises:
-            OperationalError: it can't start.
-        """
+        """Waits for the first process."""
         first = self.newest
         while not (first.is_ready or first.is_over.is_set()):
             await asyncio.sleep(TICK)
@@ -148,14 +139,7 @@ class Children:
         old.kill()
 
     async def stop(self, patience: float) -> bool:
-        """Ends all processes: writes that are under way are waited for.
-
-        Args:
-            patience: for how many seconds.
-
-        Returns:
-            Whether all statements had ended.
-        """
+        """Ends all processes: writes that are under way are waited for."""
         self.is_stopping = True
         running = list(self._running)
         for child in running:
@@ -179,11 +163,7 @@ class Children:
             await child.is_over.wait()
 
     def claimed(self, child: Child, request_id: str, session: str) -> str | None:
-        """Lets a process carry out a request id, unless another one had it.
-
-        Returns:
-            Why it may not.
-        """
+        """Lets a process carry out a request id, unless another one had it."""
         if child.is_ending:
             return _REPLACED
         claim = self._claims.setdefault(request_id, _Claim(child, session))
@@ -215,8 +195,8 @@ class Children:
         if self._open.get((child, session)):
             return UnansweredError(
                 "the server's database process ended while this statement wrote: the outcome is "
-                "unknown. The same request_id will not act again. On the server's machine, "
-                "vercel-sql recover says what came of it"
+                "unknown. The same request_id will not act again. Run vercel-sql recover on the "
+                "server's machine to see the outcome"
             )
         if self.is_stopping:
             return UnansweredError("the server is stopping, and the statement was cut off")
@@ -307,11 +287,62 @@ class Children:
 
 
 def python_command(entry: str) -> list[str]:
-    """What starts this Python on a function of a module, with the same path for imports.
-
-    Args:
-        entry: as in ``module:function``.
-    """
+    """What starts this Python on a function of a module, with the same path for imports."""
     module, function = entry.split(":")
     code = f"import sys; sys.path[:] = {sys.path!r}; from {module} import {function}; {function}()"
     return [sys.executable, "-P", "-c", code]
+
+
+T = TypeVar("T")
+_FLUSH_SECONDS = 2.0
+
+
+class Supervisor:
+    """Serves until it is closed."""
+
+    def __init__(self, children: Children, front: Front) -> None:
+        self._children = children
+        self._front = front
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        started = asyncio.run_coroutine_threadsafe(self._start(), self._loop)
+        try:
+            started.result()
+        except BaseException:
+            started.cancel()
+            self.kill()
+            raise
+
+    async def _start(self) -> None:
+        self._children.start()
+        await self._children.require()
+        await self._front.start()
+
+    def close(self, patience: float = 60.0) -> bool:
+        """Ends it: clients are told, and writes that are under way are waited for."""
+        ended = self._run(self._stop(patience))
+        self._end()
+        return ended
+
+    async def _stop(self, patience: float) -> bool:
+        ended = await self._children.stop(patience)
+        await self._front.end(_FLUSH_SECONDS)
+        return ended
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._run(self._kill())
+        self._end()
+
+    async def _kill(self) -> None:
+        await self._children.kill()
+        await self._front.end(_FLUSH_SECONDS)
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()

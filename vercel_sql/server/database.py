@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import socket
 import tempfile
 import time
 import weakref
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.catalog.ddl import LIVE, literal, quoted
 from vercel_sql.connection.opening import match_versions
+from vercel_sql.errors import OperationalError
 from vercel_sql.server.bounds import Bounds
-from vercel_sql.tables.catalog import LIVE, literal, quoted
+from vercel_sql.server.client_setup import HOST, uri_of
 
 # DuckDB frees what a schema holds in the reverse order of the names: this is the last of them.
 _MARKER = "!open"
@@ -21,12 +28,6 @@ _MARKER = "!open"
 
 class Database:
     """A database of that name in a DuckDB of its own, with one connection to it.
-
-    Args:
-        name: what the database is called; Quack's clients see the server's own database, and no
-            other that is attached to it.
-        bounds: how much memory it may take, and how many threads.
-        unsigned: whether extension files without a signature may be loaded.
 
     Attributes:
         con: the connection that what is in it belongs to.
@@ -56,13 +57,6 @@ class Database:
 
         Threads of Quack's keep it open while a statement runs in them, and the last of them frees
         it. They need Python for that, and crash the process where Python has ended meanwhile.
-
-        Args:
-            patience: how many seconds to wait.
-            is_idle: whether nothing runs; else closing the connection would wait for it.
-
-        Returns:
-            Whether the database is gone.
         """
         try:
             if not is_idle:
@@ -108,11 +102,7 @@ class Database:
 
 
 def results_database(unsigned: bool) -> duckdb.DuckDBPyConnection:
-    """A connection to the database that Quack serves: it gets results, and runs no client's text.
-
-    Args:
-        unsigned: whether extension files without a signature may be loaded.
-    """
+    """A connection to the database that Quack serves: it gets results, and no client's text."""
     con = duckdb.connect(
         config={"allow_unsigned_extensions": unsigned, "threads": 1, "memory_limit": "256 MiB"}
     )
@@ -125,7 +115,7 @@ def settle(con: duckdb.DuckDBPyConnection) -> None:
     for setting in (
         "SET enable_progress_bar = false",
         "SET GLOBAL TimeZone = 'UTC'",
-        # Else a name that is no table may be found among Python's variables.
+        # Else a name that is not a table's may be found among Python's variables.
         "SET GLOBAL python_enable_replacements = false",
     ):
         con.execute(setting)
@@ -136,3 +126,117 @@ def lock(con: duckdb.DuckDBPyConnection) -> None:
     """Takes files and other hosts away from a DuckDB, for good."""
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
+
+
+def listen(con: duckdb.DuckDBPyConnection, port: int, token: str) -> None:
+    """Listens on loopback."""
+    uri = uri_of(port)
+    if _is_taken(port):
+        raise OperationalError(f"{uri} can't be served: the port is taken; choose another")
+    try:
+        con.execute(f"CALL quack_serve({literal(uri)}, token := {literal(token)})").fetchall()
+    except duckdb.Error as error:
+        reason = _first_line(error).partition("Traceback")[0].replace(token, "[secret]")
+        raise OperationalError(f"{uri} can't be served: {reason}") from None
+
+
+def listen_on(con: duckdb.DuckDBPyConnection, listener: socket.socket, token: str) -> int:
+    """Listens on a socket of ours in place of a port, so that nobody else reaches Quack.
+
+    Quack can only be told a port. It gets one, and is then given the other socket by its number.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    listen(con, port, token)
+    own = [number for number in _open_files() if _listens_on(number, port)]
+    for number in own:
+        os.dup2(listener.fileno(), number, inheritable=False)
+    listener.close()
+    if not own:
+        raise OperationalError("the socket that Quack listens on was not found")
+    # Quack's thread may wait at the old socket, which lives until something comes to it.
+    with suppress(OSError):
+        while True:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    return port
+
+
+def _open_files() -> list[int]:
+    return [int(name) for name in os.listdir("/dev/fd")]
+
+
+def _listens_on(number: int, port: int) -> bool:
+    try:
+        copy = socket.socket(fileno=os.dup(number))
+    except OSError:
+        return False  # it is not a socket, or the folder was read through it
+    with copy:
+        return (
+            copy.family in (socket.AF_INET, socket.AF_INET6)
+            and copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
+            and copy.getsockname()[1] == port
+        )
+
+
+def stop_listening(con: duckdb.DuckDBPyConnection, port: int) -> None:
+    """Closes the port; statements that run go on in threads of Quack's."""
+    con.execute(f"CALL quack_stop({literal(uri_of(port))})").fetchall()
+
+
+def has_active(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a client is still being answered, or stopped reading in the middle.
+
+    Versions of the extension that do not say count as those where one is.
+    """
+    query = "FROM quack_active_connections() WHERE state = 'active'"
+    try:
+        return bool(con.execute(query).fetchall())
+    except duckdb.Error:
+        return True
+
+
+def _is_taken(port: int) -> bool:
+    """Whether somebody listens on the port already.
+
+    Quack asks the system to share the port (SO_REUSEPORT), and two servers would take turns.
+    """
+    for family, kind, _, _, address in socket.getaddrinfo(HOST, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind) as probe:
+            if os.name == "posix":  # what was closed just now does not count
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return True
+    return False
+
+
+def load_quack(con: duckdb.DuckDBPyConnection, files: Sequence[Path] = ()) -> None:
+    """Loads Quack: from files that were named, else the way DuckDB has extensions."""
+    for file in files:
+        try:
+            con.execute(f"LOAD '{str(file).replace(chr(39), chr(39) * 2)}'")
+        except duckdb.Error as error:
+            raise OperationalError(
+                f"the extension file {file} can't be loaded: {_first_line(error)}. It has to be "
+                f"made for DuckDB {duckdb.__version__}, and httpfs comes before quack"
+            ) from None
+    if files:
+        return
+    try:
+        con.execute("INSTALL quack")
+        con.execute("LOAD quack")
+    except duckdb.Error as error:
+        raise OperationalError(
+            "the DuckDB extension quack isn't available. DuckDB downloads it once from its own "
+            "extension repository, and keeps it; this machine did not get it "
+            f"({_first_line(error)}). Run INSTALL quack where there is a network, in the same "
+            "user's DuckDB, or name the extension's files: --extension httpfs.duckdb_extension "
+            "--extension quack.duckdb_extension (for DuckDB 1.5.5 the PyPI packages "
+            "duckdb-extension-httpfs and duckdb-extension-quack have them)"
+        ) from None
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

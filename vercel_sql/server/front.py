@@ -25,7 +25,7 @@ from vercel_sql.errors import OperationalError
 from vercel_sql.server import message
 from vercel_sql.server.bounds import NEEDS_MORE, Bounds, most_open_files
 from vercel_sql.server.children import Children
-from vercel_sql.server.pasting import HOST, uri_of
+from vercel_sql.server.client_setup import HOST, uri_of
 from vercel_sql.server.process import Child, UnansweredError, until
 
 log = logger("server")
@@ -115,14 +115,7 @@ class _Session:
 
 
 class Front:
-    """Listens on a port of the loopback interface.
-
-    Args:
-        port: the port.
-        token: what a client has to bring.
-        children: the database processes.
-        bounds: how many clients may be connected.
-    """
+    """Listens on a port of the loopback interface."""
 
     def __init__(self, port: int, token: str, children: Children, bounds: Bounds) -> None:
         self._token = token.encode()
@@ -208,11 +201,7 @@ class Front:
                 await writer.wait_closed()
 
     async def _received(self, reader: asyncio.StreamReader) -> bytes:
-        """The body of a request: the beginning alone where it has no session of ours.
-
-        Raises:
-            _Refused: it is none of a DuckDB client that knows the token.
-        """
+        """The body of a request: the beginning alone where it has no session of ours."""
         length = self._length(await reader.readuntil(b"\r\n\r\n"))
         start = await reader.readexactly(min(length, message.HEAD_LENGTH))
         kind, session = message.kind_and_session(start)
@@ -270,11 +259,7 @@ class Front:
         )
 
     def _make_room(self, child: Child) -> None:
-        """Sees to it that Quack has a thread for a request: who does not read loses the answer.
-
-        Raises:
-            UnansweredError: it has none.
-        """
+        """Sees to it that Quack has a thread for a request: who does not read loses the answer."""
         if child.busy > _MOST_BUSY and self._read:
             self._read.popitem(last=False)[0].transport.abort()
         if child.busy > _MOST_BUSY + 16:
@@ -360,11 +345,7 @@ class Front:
         return child.is_running and child.is_ready
 
     async def _exchanged(self, session: _Session, request: _Request) -> None:
-        """Passes a request on and its answer back; ends what runs when the client goes.
-
-        Raises:
-            UnansweredError: no part of an answer came.
-        """
+        """Passes a request on and its answer back; ends what runs when the client goes."""
         child, writer = session.child, request.writer
         if child is None:
             raise UnansweredError("this result is gone; run the statement again")
@@ -402,11 +383,7 @@ class Front:
 
 
 async def _repeated(act: Callable[[], Awaitable[None]], leaving: asyncio.Task[None]) -> None:
-    """Answers a request: again where it lost its process, or had no memory, because of others.
-
-    Raises:
-        UnansweredError: it was not answered.
-    """
+    """Answers a request: again where it lost its process, or had no memory, because of others."""
     end = time.monotonic() + _ROOM_SECONDS
     tried: Counter[int] = Counter()  # that a process ended and that memory is short count apart
     while True:
@@ -426,7 +403,7 @@ async def _repeated(act: Callable[[], Awaitable[None]], leaving: asyncio.Task[No
 
 
 async def _left(reader: asyncio.StreamReader) -> None:
-    """Waits until a client has left, or sends more than its request and so is none."""
+    """Waits until a client has left, or sends more than its request, as DuckDB never does."""
     with suppress(OSError):
         await reader.read(1)
 
@@ -475,11 +452,7 @@ def _head(status: int, length: int) -> bytes:
 
 
 def _listeners(port: int) -> list[socket.socket]:
-    """Sockets that listen on loopback, in each address family that this machine has.
-
-    Raises:
-        OperationalError: the port can't be had.
-    """
+    """Sockets that listen on loopback, in each address family that this machine has."""
     found: list[socket.socket] = []
     for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         try:

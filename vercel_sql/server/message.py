@@ -1,6 +1,6 @@
 """Quack's messages, as much of them as has to be understood to pass them on.
 
-A message is an object of DuckDB's binary serialization: numbered fields of two bytes each, an end
+A message is an object in DuckDB's binary serialization: numbered fields of two bytes each, an end
 of ``ff ff``, and the numbers in LEB128. First comes the head (1 the kind, 2 the session, 3 the
 number of the client's query), then a body for each kind. Quack 1.5.5 and 2.0 share this:
 https://github.com/duckdb/duckdb-quack, ``src/include/quack_message.json``.
@@ -28,7 +28,7 @@ HEAD_LENGTH = 3 + 3 + SESSION_LENGTH
 
 
 def kind_and_session(head: bytes) -> tuple[int, bytes]:
-    """What a message is, and whose; 0 for what is no message. A CONNECT is nobody's yet."""
+    """What a message is, and whose; 0 for anything else. A CONNECT is nobody's yet."""
     found = _KIND.match(head)
     return (0, b"") if found is None else (found["kind"][0], found["session"] or b"")
 
@@ -50,12 +50,7 @@ def token_of(connect: bytes) -> bytes | None:
 
 
 def with_token(connect: bytes, token: bytes) -> bytes:
-    """The same CONNECT with another token.
-
-    Args:
-        connect: one with a token.
-        token: the new one, of fewer than 128 bytes.
-    """
+    """The same CONNECT with another token."""
     found, old = _TOKEN.match(connect), token_of(connect)
     assert found is not None and old is not None  # noqa: PT018, S101 - the caller looked at it
     return connect[: found.start("low")] + _text(token) + connect[found.end() + len(old) :]

@@ -175,18 +175,7 @@ class Child:
         return f"exit code {code}"
 
     async def begin(self, body: bytes) -> tuple[int, asyncio.StreamReader, Callable[[], None]]:
-        """Sends a request to Quack.
-
-        Args:
-            body: the message.
-
-        Returns:
-            The length of the answer, 0 where there is none, where to read it, and what to call
-            then.
-
-        Raises:
-            UnansweredError: the process ended.
-        """
+        """Sends a request to Quack."""
         self.busy += 1
         self._note_shared()
         writer = None
@@ -225,11 +214,7 @@ class Child:
             writer.close()
 
     async def answer(self, body: bytes) -> bytes:
-        """Sends a request to Quack and reads the whole answer, which is short.
-
-        Raises:
-            UnansweredError: the process ended.
-        """
+        """Sends a request to Quack and reads the whole answer, which is short."""
         length, reader, close = await self.begin(body)
         try:
             return await reader.readexactly(length)

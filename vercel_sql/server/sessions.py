@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.catalog.ddl import literal, quoted
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import (
@@ -28,7 +29,6 @@ from vercel_sql.errors import (
     StatementCancelledError,
 )
 from vercel_sql.server.bounds import MEBIBYTE, NEEDS_MORE, OUT_OF_MEMORY, Bounds, is_short, resident
-from vercel_sql.tables.catalog import literal, quoted
 
 _IS_2 = duckdb.__version__ >= "2"
 _TICK = 0.05  # seconds
@@ -147,18 +147,7 @@ class _Session:
 
 
 class Sessions:
-    """The statements of all clients; threads may share it.
-
-    Args:
-        con: a connection to the database with the tables.
-        quack: a connection to the database that Quack serves, which has results and nothing else.
-        attachment: the account.
-        bounds: what a statement may take.
-        cancel: cancels what a caller's statement runs on another connection.
-        say: tells the front of a session whose statement can't be interrupted, as `stuck`, and
-            `why` it should end; and of one whose statement computes much, as `heavy`.
-        on_broken: called when DuckDB has given up a database.
-    """
+    """The statements of all clients; threads may share it."""
 
     def __init__(
         self,
@@ -186,15 +175,7 @@ class Sessions:
         self._watch.start()
 
     def answer(self, key: str, text: str) -> str:
-        """Runs a statement that was judged, and gives one for Quack that shows what came of it.
-
-        Args:
-            key: the client's session.
-            text: the statement.
-
-        Raises:
-            MemoryError: there is no memory for it, which others have taken.
-        """
+        """Runs a judged statement, and gives another one for Quack, which shows the outcome."""
         session = self._session(key)
         with session.lock:
             for _ in range(_ATTEMPTS):
@@ -263,9 +244,6 @@ class Sessions:
         """Ends the statement that has run for the longest time; false if there is none to end.
 
         One at a time: the next one only when the last one had its chance to end.
-
-        Args:
-            growth: how many bytes the process has to have grown by since the statement began.
         """
         all_running = [running for _, running in self._all_running()]
         if any(0 <= running.overtime < _SHORT_SECONDS for running in all_running):
@@ -293,14 +271,7 @@ class Sessions:
         return ""
 
     def close(self, patience: float) -> bool:
-        """Waits for what runs, and closes the sessions if nothing does any more.
-
-        Args:
-            patience: for how many seconds.
-
-        Returns:
-            Whether nothing does.
-        """
+        """Waits for what runs, and closes the sessions if nothing does any more."""
         end = time.monotonic() + patience
         while self._all_running() and time.monotonic() < end:
             time.sleep(_TICK)

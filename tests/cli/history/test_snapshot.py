@@ -141,5 +141,5 @@ def test_the_help_says_what_to_give(here):
 def test_what_would_be_gone_is_no_history(here, sim, target):
     ended = here("snapshot", "--to", target, sim=sim)
     assert ended.code == 2
-    assert f"--to {target} would be gone with the command" in ended.err
+    assert f"--to {target} would be lost with the command" in ended.err
     assert sim.requests() == []

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from vercel_sql.ledger.journal_files import decode_record, encode_record, journal_folder
-from vercel_sql.tables.orphans import unmarked
+from vercel_sql.writes.orphans import unmarked
 
 from ...chaos.conftest import Operator
 from ..conftest import PATIENCE, environment

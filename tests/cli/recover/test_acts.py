@@ -130,7 +130,7 @@ def test_another_api_is_none_of_its_business(here, killed, sim, simulate):
     other = simulate(1)
     ended = here("recover", sim=other)
     assert (ended.code, ended.out) == (FINE, "")
-    assert f"at {sim.url}: --api-url URL" in ended.err
+    assert f"at {sim.url}: use --api-url URL" in ended.err
     assert other.requests() == []
     assert len(files()) == 1
 
@@ -203,7 +203,7 @@ def test_a_damaged_journal_never_gives_the_all_clear(recover, killed, sim, damag
         code, lines = recover()
         assert code == ORPHANS
         assert named(sim)[0] in [line["id"] for line in lines]
-        assert "can't be read whole" in recover.err
+        assert "can't be read completely" in recover.err
         (kept,) = journal_folder().glob("*.damaged")
         assert kept.read_bytes() == damaged
     assert recover("--forget")[0] == FINE

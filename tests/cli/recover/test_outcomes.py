@@ -257,7 +257,7 @@ def test_what_is_under_way_is_not_cut_off(recover, sim):
     with started(["-c", INSERT], environment(sim)):
         until(lambda: named(sim))
         assert recover() == (FINE, [])
-        assert "Under way at this API: 1." in recover.err
+        assert "In progress at this API: 1." in recover.err
     assert recover()[0] == ORPHANS
 
 

@@ -12,8 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vercel_sql.cli.reports import chart
-from vercel_sql.cli.reports.chart.svg import fitted, text_width
-from vercel_sql.cli.reports.chart.ticks import number_ticks, seconds_of, time_ticks
+from vercel_sql.cli.reports.chart.axes import (
+    fitted,
+    number_ticks,
+    seconds_of,
+    text_width,
+    time_ticks,
+)
 from vercel_sql.cli.reports.report import Chart
 from vercel_sql.cli.reports.rows import Column, Kind, Rows
 from vercel_sql.errors import ProgrammingError
@@ -165,8 +170,8 @@ def test_what_can_not_be_drawn_is_said():
     [
         (Chart("bar", "nobody", "n"), "names the column nobody"),
         (Chart("bar", "name", "n", "part"), "names the column part"),
-        (Chart("bar", "n", "name"), "draws name, which is no number"),
-        (Chart("timeline", "name", "n"), "name along its axis of time, which is no time"),
+        (Chart("bar", "n", "name"), "draws name, which is not a number"),
+        (Chart("timeline", "name", "n"), "needs a time, and name is not a time"),
     ],
 )
 def test_charts_that_the_result_can_not_fill(what, words):

@@ -150,7 +150,7 @@ def test_a_run_that_is_ended_in_the_middle(simulate, before, number):
 _HALF = """
 import os, signal, sys
 from pathlib import Path
-from vercel_sql.cli.reports.files import replaced
+from vercel_sql.cli.reports.run import replaced
 with replaced(Path(sys.argv[1])) as part:
     part.write_text("half of it")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -168,13 +168,13 @@ def test_a_kill_while_a_file_is_written_leaves_the_file_as_it_was(before):
 
 
 def test_a_writer_that_fails_leaves_the_file_as_it_was(run, sim, before, monkeypatch):
-    from vercel_sql.cli.reports import outputs
+    from vercel_sql.cli.reports import run as report_run
 
     def broken(table, fmt, out, **options):
         out.write("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outputs, "render", broken)
+    monkeypatch.setattr(report_run, "render", broken)
     ended = run(QUERIES / "inventory.sql", "-o", "csv", "--out", before)
     assert ended.code == 1
     assert ended.err.endswith("inventory.csv can't be written: No space left on device\n")

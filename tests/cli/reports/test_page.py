@@ -148,7 +148,7 @@ def test_columns_of_the_same_name():
 
 
 def test_a_chart_of_a_column_that_is_not_there():
-    with pytest.raises(ProgrammingError, match=r"names the column idle, .* there are name, n"):
+    with pytest.raises(ProgrammingError, match=r"names the column idle, .* only has name, n"):
         page("SELECT 'x' AS name, 1 AS n", Chart("bar", "name", "idle"))
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vercel_sql.cli.reports.spreadsheet import guarded
+from vercel_sql.cli.reports.rows import without_formulas
 from vercel_sql.render import render
 
 from .made import result
@@ -40,12 +40,12 @@ FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
     ],
 )
 def test_what_is_guarded(text, safe):
-    table = guarded(pa.table({"name": [text, None]}))
+    table = without_formulas(pa.table({"name": [text, None]}))
     assert table["name"].to_pylist() == [safe, None]
 
 
 def test_names_of_columns_are_guarded():
-    assert guarded(result('SELECT 1 AS "=a", 2 AS b')).column_names == ["'=a", "b"]
+    assert without_formulas(result('SELECT 1 AS "=a", 2 AS b')).column_names == ["'=a", "b"]
 
 
 def test_what_is_no_text_stays_what_it_is():
@@ -53,7 +53,7 @@ def test_what_is_no_text_stays_what_it_is():
         "SELECT -5 AS n, -1.5::DECIMAL(3, 1) AS d, true AS b, DATE '2026-01-02' AS day,"
         " TIMESTAMPTZ '2026-01-02 03:04:05+00' AS t, NULL::BIGINT AS nothing"
     )
-    assert guarded(table).equals(table)
+    assert without_formulas(table).equals(table)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_is_no_text_stays_what_it_is():
     ],
 )
 def test_nested_and_other_types_that_hold_text(value, safe):
-    (text,) = guarded(result(f"SELECT {value} AS v"))["v"].to_pylist()
+    (text,) = without_formulas(result(f"SELECT {value} AS v"))["v"].to_pylist()
     assert safe in text
     assert not text.startswith(FORMULAS)
 
@@ -86,7 +86,7 @@ def test_no_reader_finds_a_field_that_is_a_formula(texts, name):
     """Whatever a spreadsheet takes for the separator: a comma, a semicolon, or a tab."""
     table = pa.table({"id": ["1"] * len(texts), name + "x": texts, "n": [-1] * len(texts)})
     out = io.StringIO()
-    render(guarded(table), "csv", out, width=None)
+    render(without_formulas(table), "csv", out, width=None)
     for separator in ",;\t":
         for row in csv.reader(io.StringIO(out.getvalue(), newline=""), delimiter=separator):
             for field in row:
@@ -96,5 +96,5 @@ def test_no_reader_finds_a_field_that_is_a_formula(texts, name):
 
 def test_times_keep_their_moment():
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    table = guarded(result("SELECT TIMESTAMPTZ '2026-01-02 03:04:05+00' AS t, '=1' AS x"))
+    table = without_formulas(result("SELECT TIMESTAMPTZ '2026-01-02 03:04:05+00' AS t, '=1' AS x"))
     assert table["t"].to_pylist() == [moment]

@@ -146,7 +146,7 @@ def test_a_text_that_no_cell_can_hold_says_that_it_was_cut():
     sheet = opened(result("SELECT repeat('🚀', 20000) AS a, repeat('x', 32767) AS b"))["Report"]
     cut = sheet["A2"].value
     assert cut.startswith("🚀🚀")
-    assert cut.endswith("(cut here: a cell of Excel holds no more)")
+    assert cut.endswith("(cut here: an Excel cell holds no more)")
     assert len(cut.encode("utf-16-le")) // 2 <= 32767
     assert sheet["B2"].value == "x" * 32767
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import re
+import select
+import struct
+import subprocess
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-import pexpect
 import pyte
 import pytest
 
 from vercel_sql.simulator import Simulator
 
 from ..conftest import COMMAND, environment
+from ..forks import FORKS, Popen
 
 PATIENCE = 30.0  # seconds: the machine may be busy
 PROMPT = re.compile(r"\S.*> ")
@@ -30,6 +37,16 @@ class _Screen(pyte.Screen):
         self.answer(data)
 
 
+class _OnTerminal(subprocess.Popen):
+    """A process whose standard input is its terminal."""
+
+    def __init__(self, arguments: list[str], **options: Any) -> None:
+        def control() -> None:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        super().__init__(arguments, start_new_session=True, preexec_fn=control, **options)
+
+
 class Terminal:
     """The command on a terminal of its own, which is driven and read.
 
@@ -38,16 +55,16 @@ class Terminal:
     """
 
     def __init__(self, arguments: list[str], env: dict[str, str], columns: int, rows: int) -> None:
-        self._child: Any = pexpect.spawn(
-            COMMAND[0],
-            [*COMMAND[1:], *arguments],
-            env=env,
-            dimensions=(rows, columns),
-            timeout=PATIENCE,
-        )
-        self._child.delaybeforesend = None
+        self._master, slave = pty.openpty()
+        self.resize_window(columns, rows)
+        options = {"env": env, **dict.fromkeys(("stdin", "stdout", "stderr"), slave)}
+        if FORKS:
+            self._child: Any = Popen(["vercel-sql", *arguments], **options)
+        else:
+            self._child = _OnTerminal([*COMMAND, *arguments], **options)
+        os.close(slave)
         self._screen = _Screen(columns, rows)
-        self._screen.answer = self._child.send
+        self._screen.answer = self.press
         self._stream = pyte.ByteStream(self._screen)
         self.raw = ""
 
@@ -61,7 +78,7 @@ class Terminal:
 
     def press(self, keys: str) -> None:
         """Sends keys, whatever the screen does."""
-        self._child.send(keys)
+        os.write(self._master, keys.encode())
 
     def enter(self, *lines: str) -> str:
         """Types lines, each with Enter, and gives the screen when the prompt is back."""
@@ -78,11 +95,15 @@ class Terminal:
     def resize(self, columns: int, rows: int) -> None:
         """Makes the terminal another size."""
         self._screen.resize(rows, columns)
-        self._child.setwinsize(rows, columns)  # which sends SIGWINCH
+        self.resize_window(columns, rows)
+
+    def resize_window(self, columns: int, rows: int) -> None:
+        """Tells the command only, by SIGWINCH."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def signal(self, number: int) -> None:
         """Sends the command a signal."""
-        self._child.kill(number)
+        self._child.send_signal(number)
 
     # What a person sees
 
@@ -116,8 +137,7 @@ class Terminal:
     def wait_for_end(self) -> int:
         """Waits until the command has ended, and gives its exit code."""
         self.wait(lambda: self._has_ended(), "its end")
-        self._child.close()
-        return self._child.exitstatus
+        return self._child.wait(PATIENCE)
 
     def wait(self, is_so: Callable[[], bool], what: str) -> None:
         """Waits for a condition."""
@@ -127,7 +147,11 @@ class Terminal:
 
     def close(self) -> None:
         """Ends the command, however it is."""
-        self._child.close(force=True)
+        self._child.kill()
+        self._child.wait(PATIENCE)
+        if self._master >= 0:
+            os.close(self._master)
+        self._master = -1
 
     def _is_at(self, prompt: re.Pattern[str]) -> bool:
         self._take()
@@ -136,13 +160,15 @@ class Terminal:
 
     def _has_ended(self) -> bool:
         self._take()
-        return not self._child.isalive()
+        return self._child.poll() is not None
 
     def _take(self) -> None:
         """Shows what the command has written meanwhile; waits a little where it has not."""
+        if self._master < 0 or not select.select([self._master], [], [], 0.05)[0]:
+            return
         try:
-            received = self._child.read_nonblocking(65536, timeout=0.05)
-        except (pexpect.TIMEOUT, pexpect.EOF, ValueError):  # the last once it is closed
+            received = os.read(self._master, 65536)
+        except OSError:  # the command has ended
             return
         self.raw += received.decode("utf-8", "replace")
         # Terminals show nothing for it; the screen here would drop what follows at once, too.

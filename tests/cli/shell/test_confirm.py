@@ -3,7 +3,7 @@
 import pytest
 
 import vercel_sql
-from vercel_sql.cli.shell.asking import question
+from vercel_sql.cli.terminal import question
 from vercel_sql.sql.running import Plan
 
 TABLE = "vercel.authentication.user_tokens"

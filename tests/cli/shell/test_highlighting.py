@@ -11,7 +11,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import fragment_list_to_text
 from prompt_toolkit.styles import DummyStyle
 
-from vercel_sql.cli.shell.highlighting import lexer, style
+from vercel_sql.cli.shell.prompt import lexer, style
 
 
 def lines(text: str) -> list[list[tuple[str, str]]]:

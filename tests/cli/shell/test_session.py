@@ -313,7 +313,7 @@ def test_a_history_that_can_not_be_written_is_said_once(open_terminal, sim, tmp_
     shell.wait_for("simulated ada-example>")
     shell.wait_for_prompt()
     screen = shell.enter("SELECT 1 AS a;", "SELECT 2 AS b;")
-    assert screen.count("there is no history") == 1
+    assert screen.count("entries are not saved") == 1
 
 
 # Around it

@@ -17,7 +17,7 @@ import vercel_sql
 from vercel_sql.ledger import journal as journals
 from vercel_sql.ledger.journal import journal
 from vercel_sql.ledger.journal_files import read_all, unfinished
-from vercel_sql.tables.orphans import unmarked
+from vercel_sql.writes.orphans import unmarked
 
 TABLE = "vercel.authentication.user_tokens"
 LOST = [

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from uuid import UUID
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import vercel_sql
@@ -95,7 +95,6 @@ def milliseconds(given):
     return int(given) if math.isfinite(given) and given == int(given) else None
 
 
-@settings(max_examples=200)
 @given(VALUES)
 @example({"\ud800": 1})
 @example(["\udc80"])
@@ -113,7 +112,6 @@ def test_a_parameter_of_an_insert(tried, value):
             assert expires is not None or value is None, "only NULL itself is no expiry"
 
 
-@settings(max_examples=150)
 @given(TEXTS)
 def test_a_literal_of_an_insert(tried, text):
     doubled = text.replace("'", "''")
@@ -124,7 +122,6 @@ def test_a_literal_of_an_insert(tried, text):
         assert len(requests) == 1
 
 
-@settings(max_examples=150)
 @given(VALUES)
 @example(10**5000)
 @example(Decimal("1E+999999999"))
@@ -143,7 +140,6 @@ def test_a_parameter_of_exec(tried, value):
             assert name == "n" or is_the_same_text(name[1:-1], value)
 
 
-@settings(max_examples=150)
 @given(TEXTS, TEXTS, st.booleans())
 def test_json_of_exec(tried, email, name, escaped):
     body = {"email": email, "tokenName": name}
@@ -156,7 +152,6 @@ def test_json_of_exec(tried, email, name, escaped):
             assert request.body == body
 
 
-@settings(max_examples=150)
 @given(VALUES)
 def test_a_parameter_of_delete(tried, value):
     for request in tried(f"DELETE FROM {TABLE} WHERE id = $v", {"v": value}):

@@ -9,9 +9,6 @@ class Unshown(HoldsSecrets):
     """Holds a text that may be or hold a secret.
 
     It is no string: what shortens strings for display would show a part of it.
-
-    Args:
-        value: the text.
     """
 
     __slots__ = ("value",)

@@ -3,39 +3,231 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from vercel_sql import connect
-from vercel_sql.cli.accounts import guarded
-from vercel_sql.cli.exit_codes import FINE
-from vercel_sql.cli.history.listing import Listing, read_listing
-from vercel_sql.cli.history.store import append, check_target
-from vercel_sql.cli.history.target import Target
-from vercel_sql.cli.history.turns import in_turn
-from vercel_sql.cli.options import add_account, add_timeout
-from vercel_sql.cli.output import watched
-from vercel_sql.errors import Error
+import duckdb
+import pyarrow as pa
+
+from vercel_sql import Connection
+from vercel_sql._version import __version__
+from vercel_sql.catalog.ddl import quoted
+from vercel_sql.cli import FINE
+from vercel_sql.cli.accounts import guarded, opened
+from vercel_sql.cli.history.target import CATALOG, Target, in_turn
+from vercel_sql.cli.terminal import counted, watched
+from vercel_sql.errors import DataError, Error, OperationalError
 from vercel_sql.interrupts import Interrupts
+from vercel_sql.manifest import Column, vercel
 from vercel_sql.messages import complain, say
 from vercel_sql.progress import progress
 
+VERSION = 1
+"""`runs.schema_version`: unchanged by new columns, raised if the meaning of one changes."""
+IS_CURRENT = "is_current"
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's own options to a parser."""
-    parser.add_argument(
-        "--to",
-        required=True,
-        metavar="FILE.duckdb",
-        help="the history: a file, which is made with mode 0600 where it is missing, or what else "
-        "DuckDB can attach, such as ducklake:FILE.ducklake",
+# Only these, and no keys, constraints, sequences or indexes: not every database that DuckDB can
+# attach has them. Nested values are JSON text, so that the API may add to them.
+_PLAIN = ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN")
+_RUNS = {
+    "run_id": "BIGINT",
+    "taken_at": "TIMESTAMP WITH TIME ZONE",
+    "account_id": "VARCHAR",
+    "account": "VARCHAR",
+    "api_url": "VARCHAR",
+    "column_names": "VARCHAR",  # that the run knew; the table may have newer ones
+    "token_count": "BIGINT",
+    "request_count": "BIGINT",
+    "tool_version": "VARCHAR",
+    "schema_version": "INTEGER",
+}
+# A table of that name without these columns is somebody else's.
+_REQUIRED = {
+    "runs": ("run_id", "taken_at", "account_id", "schema_version"),
+    "tokens": ("run_id", "id"),
+}
+# How many seconds a remote database may take.
+_CHECK_SECONDS, _WRITE_SECONDS = 60.0, 600.0
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All tokens of an account at one time.
+
+    Attributes:
+        taken_at: when reading began, in UTC, by the server's clock if this one is wrong.
+        account_id: the id of the tokens' owner.
+        account: the owner's name.
+        api_url: the base URL of the API.
+        request_count: the number of requests, repeated ones included.
+        tokens: a row per token, with `stored_columns` and `IS_CURRENT`.
+    """
+
+    taken_at: datetime
+    account_id: str
+    account: str
+    api_url: str
+    request_count: int
+    tokens: pa.Table
+
+
+@dataclass(frozen=True)
+class StoredColumn:
+    """A column of the live table as the history stores it.
+
+    Attributes:
+        name: its name in both tables.
+        type: its type in the history.
+        expression: its value, read from the live table.
+    """
+
+    name: str
+    type: str
+    expression: str
+
+    @property
+    def quoted(self) -> str:
+        """The name as an SQL identifier."""
+        return quoted(self.name)
+
+
+def stored_columns() -> list[StoredColumn]:
+    """The manifest's columns that the API's answer has."""
+    resource = vercel().service("authentication").resources["user_tokens"]
+    return [_stored(column) for column in resource.columns if column.source in ("field", "rest")]
+
+
+def _stored(column: Column) -> StoredColumn:
+    name = quoted(column.name)
+    if column.type in _PLAIN:
+        return StoredColumn(column.name, column.type, name)
+    return StoredColumn(column.name, "VARCHAR", f"to_json({name})::VARCHAR")
+
+
+def check_target(target: Target) -> None:
+    """Find out, before the first request, whether a run can be appended."""
+    with target.waited_for(_CHECK_SECONDS, "no snapshot was added to"), target.read() as con:
+        if con is None:
+            return
+        _check(con)
+        for table in _REQUIRED if target.is_file else ():
+            # Nothing is added to a damaged file, so all of it is read.
+            if _names(con, table):
+                whole = f"SELECT bit_xor(hash(whole)) FROM {CATALOG}.{table} AS whole"
+                con.execute(whole).fetchall()
+
+
+def append(target: Target, listing: Listing) -> int:
+    """Append a run, and return its number; after an error the history is as it was."""
+    unknown = "it is not known whether a snapshot was added to"
+    with (
+        target.waited_for(_WRITE_SECONDS, unknown),
+        target.written() as con,
+        _transaction(con),
+    ):
+        prepare(con)
+        next_id = f"SELECT coalesce(max(run_id), 0) + 1 FROM {CATALOG}.runs"
+        ((run_id,),) = con.execute(next_id).fetchall()
+        _insert_run(con, run_id, listing)
+        _insert_tokens(con, run_id, listing)
+    return int(run_id)
+
+
+def prepare(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables, or add the columns of a newer manifest."""
+    stored = {column.name: column.type for column in stored_columns()}
+    tables = {"runs": _RUNS, "tokens": {"run_id": "BIGINT", **stored, IS_CURRENT: "BOOLEAN"}}
+    for table, columns in tables.items():
+        declared = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+        con.execute(f"CREATE TABLE IF NOT EXISTS {CATALOG}.{table} ({declared})")
+    _check(con)
+    for table, columns in tables.items():
+        present = _names(con, table)
+        for name, kind in columns.items():
+            if name.casefold() not in present:
+                con.execute(f"ALTER TABLE {CATALOG}.{table} ADD COLUMN {quoted(name)} {kind}")
+
+
+def _check(con: duckdb.DuckDBPyConnection) -> None:
+    """Refuse what is neither empty nor a history that this version can append to."""
+    names = {table: _names(con, table) for table in _REQUIRED}
+    if not any(names.values()):
+        return
+    for table, columns in _REQUIRED.items():
+        missing = [column for column in columns if column not in names[table]]
+        if missing:
+            raise OperationalError(
+                f"it is not a history: it has other tables called runs or tokens ({table} has no "
+                f"{missing[0]}); choose another file"
+            )
+    ((newest,),) = con.execute(f"SELECT max(schema_version) FROM {CATALOG}.runs").fetchall()
+    if newest is not None and newest > VERSION:
+        raise OperationalError("a newer vercel-sql has written to it; update this one")
+
+
+def _names(con: duckdb.DuckDBPyConnection, table: str) -> set[str]:
+    """The columns of a table in lower case; empty if there is no such table."""
+    found = con.execute(
+        "SELECT lower(column_name) FROM duckdb_columns() "
+        "WHERE database_name = $1 AND table_name = $2 "
+        "AND schema_name IN ('main', 'public')",
+        [CATALOG, table],
     )
-    parser.add_argument("--quiet", action="store_true", help="say nothing where all went well")
-    add_timeout(parser)
-    add_account(parser)
+    return {name for (name,) in found.fetchall()}
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Runs the command and gives its exit code."""
+def _insert_run(con: duckdb.DuckDBPyConnection, run_id: int, listing: Listing) -> None:
+    values = {
+        "run_id": run_id,
+        "taken_at": listing.taken_at,
+        "account_id": listing.account_id,
+        "account": listing.account,
+        "api_url": listing.api_url,
+        "column_names": json.dumps(listing.tokens.column_names),
+        "token_count": listing.tokens.num_rows,
+        "request_count": listing.request_count,
+        "tool_version": __version__,
+        "schema_version": VERSION,
+    }
+    columns = ", ".join(f"${name} AS {name}" for name in values)
+    con.execute(f"INSERT INTO {CATALOG}.runs BY NAME SELECT {columns}", values)
+
+
+def _insert_tokens(con: duckdb.DuckDBPyConnection, run_id: int, listing: Listing) -> None:
+    con.register("__listing", listing.tokens)
+    con.execute(
+        f"INSERT INTO {CATALOG}.tokens BY NAME SELECT $run_id AS run_id, * FROM __listing",
+        {"run_id": run_id},
+    )
+
+
+@contextmanager
+def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    con.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # closing the connection rolls back as well
+            con.execute("ROLLBACK")
+        raise
+    _commit(con)
+
+
+def _commit(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("COMMIT")
+
+
+_USER = "SELECT id, username, email, name FROM vercel.user.user"
+_CURRENT = "SELECT id FROM vercel.authentication.user_tokens WHERE tokenId = 'current'"
+_TOKENS = "SELECT {columns} FROM vercel.authentication.user_tokens"
+
+
+def run(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
+    """Run the command, and return its exit code."""
     return guarded(lambda: _snapshot(arguments))
 
 
@@ -43,27 +235,17 @@ def _snapshot(arguments: argparse.Namespace) -> int:
     target = Target(arguments.to)
     with Interrupts(lambda: None, [signal.SIGINT], leaves=1).listening():
         in_turn(lambda: check_target(target))
-    with connect(
-        api_url=arguments.api_url,
-        oauth_url=arguments.oauth_url,
-        token_file=arguments.token_file,
-        audit_log=arguments.audit_log,
-        read_only=True,
-        timeout=arguments.timeout,
-        max_wait=arguments.max_wait,
-        request_timeout=arguments.request_timeout,
-        strict=arguments.strict,
-    ) as connection:
+    with opened(arguments, read_only=True) as connection:
         interrupts = Interrupts(connection.interrupt, leaves=1)
 
         def write() -> None:
             if interrupts.came:
                 raise KeyboardInterrupt
-            # A run that was written is also told of.
+            # Whatever is written is also reported.
             with interrupts.held_back():
                 run_id = append(target, listing)
                 if not arguments.quiet:
-                    say(_told(run_id, listing))
+                    say(_summary(run_id, listing))
 
         try:
             with interrupts.listening():
@@ -71,7 +253,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
                     listing = read_listing(connection)
                 in_turn(write)
         except (KeyboardInterrupt, Error):
-            # DuckDB has words of its own for being stopped.
+            # DuckDB has its own message for being stopped.
             if not interrupts.came:
                 raise
             complain("interrupted")
@@ -79,11 +261,31 @@ def _snapshot(arguments: argparse.Namespace) -> int:
     return FINE
 
 
-def _told(run_id: int, listing: Listing) -> str:
-    tokens = _counted(listing.tokens.num_rows, "token")
-    requests = _counted(listing.request_count, "request")
-    return f"run {run_id}: {tokens} of {listing.account}, {requests}"
+def read_listing(connection: Connection) -> Listing:
+    """Request the user and all tokens; part of a listing is never returned."""
+    requests: list[str] = []
+    with connection.observed(lambda event: requests.append(event.path)):
+        [user] = connection.execute(_USER).arrow().to_pylist()
+        taken_at = datetime.fromtimestamp(connection.client.clock("api").now_ms() / 1000, UTC)
+        if user["id"] is None:
+            raise DataError("no snapshot was taken: the owner of the tokens can't be read")
+        current = connection.execute(_CURRENT).arrow().column("id").to_pylist()
+        columns = ", ".join(f"{each.expression} AS {each.quoted}" for each in stored_columns())
+        tokens = connection.execute(_TOKENS.format(columns=columns)).arrow()
+    ids = tokens.column("id").to_pylist()
+    is_current = pa.array([None if i is None else i in current for i in ids], pa.bool_())
+    return Listing(
+        taken_at,
+        user["id"],
+        user["username"] or user["email"] or user["name"] or user["id"],
+        connection.client.urls["api"],
+        len(requests),
+        tokens.append_column(IS_CURRENT, is_current),
+    )
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _summary(run_id: int, listing: Listing) -> str:
+    tokens = counted(listing.tokens.num_rows, "token")
+    return (
+        f"run {run_id}: {tokens} of {listing.account}, {counted(listing.request_count, 'request')}"
+    )

@@ -1,21 +1,66 @@
-"""What pages and workbooks say about a run: when, for whom, with what parameters, at what cost."""
+"""How a report was run, and what pages and workbooks say about it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from vercel_sql._version import __version__
-from vercel_sql.cli.reports.report import Report, RunFacts
+from vercel_sql.cli.reports.report import Report
 from vercel_sql.escapes import visible
 
 # Python's own names of months follow the process's locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MADE_BY = f"vercel-sql {__version__}"
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """How the rows of a report were read.
+
+    Attributes:
+        at: when it ran, in UTC.
+        account: whose tokens they are.
+        api: the base URL of the API.
+        parameters: the value of each parameter, defaults included.
+        requests: the number of requests.
+        seconds: the duration.
+        warnings: values that could not be read, a wrong clock.
+    """
+
+    at: datetime
+    account: str
+    api: str
+    parameters: Mapping[str, Any]
+    requests: int
+    seconds: float
+    warnings: Sequence[str] = ()
+
+    @property
+    def cost(self) -> str:
+        """Requests and duration."""
+        seconds = f"{self.seconds:.1f} s" if self.seconds >= 0.1 else "less than 0.1 s"
+        return f"{count_text(self.requests, 'request')} to the API in {seconds}"
+
+    def filled_in(self, text: str) -> str:
+        """A text of the report with the value of each parameter in place of `` `name` ``."""
+        values = {name: _value_text(value) for name, value in self.parameters.items()}
+        return re.sub(r"`(\w+)`", lambda found: values.get(found[1], found[1]), text)
+
+    def parameter_lines(self, report: Report) -> list[tuple[str, str, str]]:
+        """Each parameter's name, value and meaning."""
+        meanings = {parameter.name: parameter.meaning for parameter in report.parameters}
+        return [
+            (name, _value_text(value), meanings.get(name, ""))
+            for name, value in self.parameters.items()
+        ]
 
 
 def moment_text(moment: datetime) -> str:
-    """A moment for people: `22 Nov 2026, 11:47 UTC`."""
+    """A readable moment: `22 Nov 2026, 11:47 UTC`."""
     moment = moment.astimezone(UTC)
     return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"
 
@@ -25,37 +70,9 @@ def count_text(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def with_values(text: str, facts: RunFacts) -> str:
-    """What a report says of itself, with the value of a parameter for its name: `` `days` ``."""
-    values = {name: value_text(value) for name, value in facts.parameters.items()}
-    return re.sub(r"`(\w+)`", lambda found: values.get(found[1], found[1]), text)
-
-
-def parameter_lines(report: Report, facts: RunFacts) -> list[tuple[str, str, str]]:
-    """Each parameter's name, value and meaning."""
-    says = {parameter.name: parameter.says for parameter in report.parameters}
-    return [
-        (name, value_text(value), says.get(name, "")) for name, value in facts.parameters.items()
-    ]
-
-
-def value_text(value: Any) -> str:
-    """A parameter's value."""
+def _value_text(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, datetime):
-        return moment_text(value)
-    return visible(str(value))
-
-
-def cost_text(facts: RunFacts) -> str:
-    """What the run cost."""
-    seconds = f"{facts.seconds:.1f} s" if facts.seconds >= 0.1 else "less than 0.1 s"
-    return f"{count_text(facts.requests, 'request')} to the API in {seconds}"
-
-
-def maker_text() -> str:
-    """What made the file."""
-    return f"vercel-sql {__version__}"
+    return moment_text(value) if isinstance(value, datetime) else visible(str(value))

@@ -3,180 +3,347 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import TextIO
+
+import duckdb
+import pyarrow as pa
 
 from vercel_sql import Connection
+from vercel_sql.api import RequestEvent
+from vercel_sql.api.doubts import Doubt
 from vercel_sql.api.logger import also_masking
 from vercel_sql.api.redaction import Redactor
-from vercel_sql.cli.exit_codes import FAILED, FINE, ROWS, WRONG_USE
-from vercel_sql.cli.inputs import Inputs, read_inputs
-from vercel_sql.cli.logged import logged
-from vercel_sql.cli.options import opened
-from vercel_sql.cli.output import watched
-from vercel_sql.cli.reports.checks import Ready, check, refuse_unknown
-from vercel_sql.cli.reports.options import add_options
-from vercel_sql.cli.reports.outputs import BINARY, WITH_FACTS, Directory, Output, StandardOutput
-from vercel_sql.cli.reports.report import Report, read_report
-from vercel_sql.cli.reports.running import Desk
-from vercel_sql.cli.streams import OutputError, is_closed
-from vercel_sql.errors import Error, ProgrammingError
-from vercel_sql.files import make_private
+from vercel_sql.catalog.ddl import literal
+from vercel_sql.cli import FAILED, FINE, ROWS, WRONG_USE
+from vercel_sql.cli.accounts import opened
+from vercel_sql.cli.history.target import BusyError, Target, holder, in_turn
+from vercel_sql.cli.output import LOSSLESS, Printer
+from vercel_sql.cli.reports import BINARY, SUFFIXES, WITH_FACTS
+from vercel_sql.cli.reports.facts import RunFacts
+from vercel_sql.cli.reports.report import CheckedReport, Report, check, read_report, refuse_unknown
+from vercel_sql.cli.reports.rows import without_formulas
+from vercel_sql.cli.runner import read_inputs
+from vercel_sql.cli.terminal import OutputError, counted, in_time, is_closed, watched
+from vercel_sql.errors import Error, ParameterError, ProgrammingError
+from vercel_sql.files import make_private, replace, require_replaceable, sync_file
 from vercel_sql.interrupts import Interrupts
-from vercel_sql.messages import complain
+from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
 from vercel_sql.progress import progress
-
-_SETTINGS = (
-    # The renderers write every type exactly, and for that have to be given it exactly.
-    "SET arrow_lossless_conversion = true",
-)
+from vercel_sql.render import SEPARATORS, render
+from vercel_sql.sql import NO_PARAMETERS, Parameters
 
 
-def run_reports(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
-    """Runs the command and gives its exit code.
+@dataclass(frozen=True)
+class ReportResult:
+    """All rows of a report, and how they were read."""
+
+    report: Report
+    table: pa.Table
+    facts: RunFacts
+
+
+class ReportWriter:
+    """Writes each report to a file of its name in a directory, or to standard output.
 
     Args:
-        parser: the command's, with the options that say which account is meant.
-        argv: the command's arguments.
+        fmt: one of `SUFFIXES`; those in `BINARY` need a directory.
+        directory: the directory, or None for standard output.
+        raw: keep values that a spreadsheet would compute.
+        titled: on standard output, begin each report with its title in the readable formats.
     """
-    add_options(parser)
-    arguments, unknown = parser.parse_known_intermixed_args(argv)
-    if unknown:
-        # What follows the = may be a secret.
-        parser.error(f"there is no option {unknown[0].partition('=')[0]}")
+
+    def __init__(self, fmt: str, directory: Path | None, *, raw: bool, titled: bool) -> None:
+        self._format = fmt
+        self._directory = directory
+        self._raw = raw
+        self._titled = titled and fmt in ("table", "markdown")
+        self._first = True
+
+    def write(self, result: ReportResult) -> str:
+        """Write a report, or raise `OutputError`; say where: empty, or ``written to …``.
+
+        A file is complete, or as it was before.
+        """
+        if self._directory is None:
+            self._print(result)
+            return ""
+        target = self._directory / f"{result.report.name}.{SUFFIXES[self._format]}"
+        try:
+            with replaced(target) as part:
+                self._write(result, part)
+        except (OSError, duckdb.IOException) as error:
+            reason = getattr(error, "strerror", None) or "the disk refuses it"
+            raise OutputError(f"{target} can't be written: {reason}", reader_left=False) from None
+        return f"written to {target}"
+
+    def _print(self, result: ReportResult) -> None:
+        try:
+            if self._format == "html":
+                _write_page(result, sys.stdout)
+            else:
+                sys.stdout.write("" if self._first else SEPARATORS[self._format])
+                self._first = False
+                if self._titled:
+                    mark = "## " if self._format == "markdown" else ""
+                    say(f"{mark}{result.report.title}", "", out=sys.stdout)
+                Printer(self._format).write(self._safe(result.table), frozenset())
+            sys.stdout.flush()
+        except OSError as error:
+            left = isinstance(error, BrokenPipeError)
+            reason = f"the result can't be written: {error.strerror or error}"
+            raise OutputError(reason, reader_left=left) from None
+
+    def _write(self, result: ReportResult, path: Path) -> None:
+        if self._format == "parquet":
+            with duckdb.connect() as con:  # which knows its own types best
+                con.from_arrow(result.table).write_parquet(str(path), compression="zstd")
+        elif self._format == "xlsx":
+            _write_workbook(result, path, raw=self._raw)
+        else:
+            # Excel on Windows needs this mark to read a CSV file as UTF-8.
+            has_mark = self._format == "csv" and not self._raw
+            encoding = "utf-8-sig" if has_mark else "utf-8"
+            with path.open("w", encoding=encoding, newline="") as text:
+                if self._format == "html":
+                    _write_page(result, text)
+                else:
+                    render(self._safe(result.table), self._format, text, width=None)
+
+    def _safe(self, table: pa.Table) -> pa.Table:
+        """The rows as they may be written: spreadsheets compute formulas in CSV files."""
+        if self._format != "csv" or self._raw:
+            return table
+
+        return without_formulas(table)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Yield a path to write to, and move it over the file at the end.
+
+    If the context ends with an error, the file stays as it was. The path is in a private directory
+    beside the file, so its writer may create files of any mode. A killed process leaves that
+    directory behind.
+    """
+    require_replaceable(path)
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        part = beside / path.name
+        yield part
+        part.chmod(0o600)  # rows contain the ids of tokens
+        sync_file(part)  # otherwise a power cut could leave an empty file
+        replace(part, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+# The writers are imported when they are used, because they take long to load.
+
+
+def _write_page(result: ReportResult, out: TextIO) -> None:
+    from vercel_sql.cli.reports import html
+
+    html.write_page(result.report, result.table, result.facts, out)
+
+
+def _write_workbook(result: ReportResult, path: Path, *, raw: bool) -> None:
+    from xlsxwriter.exceptions import FileCreateError
+
+    from vercel_sql.cli.reports import xlsx
+
+    # In memory: if a file can't be written, the library tries again when it is collected.
+    book = BytesIO()
+    try:
+        xlsx.write_workbook(result.report, result.table, result.facts, book, raw=raw)
+    except FileCreateError as error:  # its temporary files
+        raise OSError(*error.args[0].args) from None
+    path.write_bytes(book.getbuffer())
+
+
+_UNATTACHED = "--history can't be attached"
+_ATTACH_SECONDS = 60.0
+_USER = "SELECT coalesce(name, username), email FROM vercel.user.user"
+
+
+def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run the command, and return its exit code."""
     if is_closed(sys.stdout) and arguments.out is None:
         parser.error("standard output is closed, and --out names no directory; nothing was run")
-    return logged(arguments, lambda: _run_reports(arguments, parser))
-
-
-def _run_reports(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     inputs = read_inputs(arguments, parser)
+    hidden = Redactor()  # values from files may be secret
+    for value in inputs.hidden:
+        hidden.add(value)
     try:
         reports = [read_report(path) for path in arguments.files]
         refuse_unknown(inputs.parameters, reports)
-        output = _output(arguments, reports, parser)
+        writer = _writer(arguments, reports, parser)
         connection = opened(arguments)
     except Error as error:
-        complain(_masking(inputs).mask(str(error)))
+        complain(hidden.mask(str(error)))
         return WRONG_USE
-    with connection, also_masking(_masking(inputs).mask):
-        return _Run(connection, arguments, inputs, output).run(reports)
+    with connection, also_masking(hidden.mask):
+        return ReportRunner(connection, arguments, hidden, writer).run(reports, inputs.parameters)
 
 
-def _output(
+def _writer(
     arguments: argparse.Namespace, reports: Sequence[Report], parser: argparse.ArgumentParser
-) -> Output:
+) -> ReportWriter:
     several = len(reports) > 1
     if arguments.out is None:
         if arguments.format in BINARY:
-            parser.error(f"{arguments.format} is no text: --out DIR says where the files go")
+            parser.error(f"{arguments.format} is not text: --out DIR says where the files go")
         if several and arguments.format == "html":
-            parser.error("several html pages are several files: --out DIR says where they go")
-        return StandardOutput(arguments.format, raw=arguments.raw, titled=several)
+            parser.error("several html pages need several files: --out DIR says where they go")
+        return ReportWriter(arguments.format, None, raw=arguments.raw, titled=several)
     names: dict[str, Report] = {}
     for report in reports:
-        if report.name.lower() in names:  # there are file systems that ignore case
-            parser.error(
-                f"{names[report.name.lower()].path} and {report.path} would be written to one file"
-            )
-        names[report.name.lower()] = report
+        other = names.setdefault(report.name.lower(), report)  # some file systems ignore case
+        if other is not report:
+            parser.error(f"{other.path} and {report.path} would be written to the same file")
     try:
         directory = named_path(arguments.out)
         make_private(directory, sticky=True)
     except OSError as error:
         parser.error(f"--out {arguments.out}: {error.strerror or 'it can not be used'}")
-    return Directory(directory, arguments.format, raw=arguments.raw)
+    return ReportWriter(arguments.format, directory, raw=arguments.raw, titled=False)
 
 
-def _masking(inputs: Inputs) -> Redactor:
-    """What hides values that came from files: they may be secret."""
-    redactor = Redactor()
-    for value in inputs.hidden:
-        redactor.add(value)
-    return redactor
-
-
-class _Run:
-    """One run: all reports are checked, then each is run, and a failure stops none of the others.
+class ReportRunner:
+    """Checks all reports, then runs each; one that fails does not stop the others.
 
     Args:
         connection: the connection, which only reads.
         arguments: the command's options.
-        inputs: the parameters.
-        output: where the reports go.
+        hidden: masks the values that no message may repeat.
+        writer: writes the reports.
     """
 
     def __init__(
         self,
         connection: Connection,
         arguments: argparse.Namespace,
-        inputs: Inputs,
-        output: Output,
+        hidden: Redactor,
+        writer: ReportWriter,
     ) -> None:
         self._connection = connection
         self._arguments = arguments
-        self._parameters = inputs.parameters
-        self._hidden = _masking(inputs)
-        self._output = output
-        self._desk = Desk(connection, with_account=arguments.format in WITH_FACTS)
+        self._hidden = hidden
+        self._writer = writer
         self._interrupts = Interrupts(connection.interrupt, leaves=1)
+        self._account: str | None = None
         self._code = FINE
 
-    def run(self, reports: Sequence[Report]) -> int:
-        """Runs all reports and gives the worst of their exit codes."""
+    def run(self, reports: Sequence[Report], parameters: Parameters) -> int:
+        """Run all reports, and return the worst of their exit codes."""
         try:
             with self._interrupts.listening():
-                return self._run(reports)
+                return self._run(reports, parameters)
         except KeyboardInterrupt:
             complain("interrupted")
             return self._interrupts.exit_code
 
-    def _run(self, reports: Sequence[Report]) -> int:
+    def _run(self, reports: Sequence[Report], parameters: Parameters) -> int:
         try:
-            self._prepare()
-            checked = [check(each, self._parameters, self._connection) for each in reports]
+            self._connection.execute(LOSSLESS)
+            if self._arguments.history is not None:
+                self._attach_history(self._arguments.history)
+            checked = [check(each, parameters, self._connection) for each in reports]
         except Error as error:
             self._complain(str(error))
             return WRONG_USE
-        for ready in checked:
-            self._run_one(ready)
+        for each in checked:
+            self._run_one(each)
         return self._code
 
-    def _prepare(self) -> None:
-        for setting in _SETTINGS:
-            self._connection.execute(setting)
-        if self._arguments.history is not None:
-            self._desk.attach_history(self._arguments.history)
+    def _attach_history(self, target: str) -> None:
+        """Attach the database of a history as ``history``, read-only."""
+        named = Target(target, "--history")
+        try:
+            in_turn(lambda: self._attach(target))
+        except Error as error:
+            raise ParameterError(f"{_UNATTACHED}: {named.reason(str(error))}") from None
 
-    def _run_one(self, ready: Ready) -> None:
-        report = ready.report
+    def _attach(self, target: str) -> None:
+        try:
+            with in_time("the database of --history", WRONG_USE, _UNATTACHED, _ATTACH_SECONDS):
+                self._connection.execute(f"ATTACH {literal(target)} AS history (READ_ONLY)")
+        except Error as error:
+            if (other := holder(str(error))) is not None:
+                raise BusyError(f"{other} has it open") from None
+            raise
+
+    def _run_one(self, checked: CheckedReport) -> None:
+        path = checked.report.path
         try:
             with progress(self._connection, None if self._arguments.verbose else watched()):
-                outcome = self._desk.run(ready)
-            rows = outcome.table.num_rows
+                result = self._result(checked)
+            rows = result.table.num_rows
             broken = self._broken_rule(rows)
             where = ""
             if broken or not (self._arguments.quiet and self._arguments.out is None):
-                where = self._output.write(outcome)
+                where = self._writer.write(result)
         except OutputError as error:
             if error.reader_left:
                 raise BrokenPipeError from None
-            self._fail(report, str(error))
+            self._fail(checked.report, str(error))
             return
         except Error as error:
             if self._interrupts.came:
                 raise KeyboardInterrupt from None
-            self._fail(report, _in_one_line(error))
+            self._fail(checked.report, _in_one_line(error))
             return
         if broken and self._code == FINE:
             self._code = ROWS
         if broken or (where and not self._arguments.quiet):
-            counted = f"{rows} {'row' if rows == 1 else 'rows'}"
-            complain(", ".join(filter(None, [f"{report.path}: {counted}", where, broken])))
+            told = [f"{path}: {counted(rows, 'row')}", where, broken]
+            complain(", ".join(filter(None, told)))
+
+    def _result(self, checked: CheckedReport) -> ReportResult:
+        """Run a report to its last row."""
+        account = self._account_name() if self._arguments.format in WITH_FACTS else ""
+        client = self._connection.client
+        requests, doubts = list[RequestEvent](), list[Doubt]()
+        start = time.monotonic()
+        with (
+            self._connection.observed(requests.append),
+            client.doubts.observers.subscribe(doubts.append),
+        ):
+            query = checked.prepare(self._connection)
+            _, cursor = next(self._connection.run([query], NO_PARAMETERS))
+            table = cursor.arrow()
+        seconds = time.monotonic() - start
+        note = client.servers.origin("api").clock_note if requests else ""
+        facts = RunFacts(
+            at=datetime.fromtimestamp(client.clock("api").now_ms() / 1000 - seconds, UTC),
+            account=account,
+            api=client.urls["api"],
+            parameters=checked.values,
+            requests=len(requests),
+            seconds=seconds,
+            warnings=[*([note] if note else []), *dict.fromkeys(map(str, doubts))],
+        )
+        return ReportResult(checked.report, table, facts)
+
+    def _account_name(self) -> str:
+        """The owner of the account, such as ``Ada Lovelace (ada@example.com)``."""
+        if self._account is None:
+            row = self._connection.execute(_USER).fetchone()
+            name, email = row or (None, None)
+            self._account = f"{name} ({email})" if name and email else name or email or "unknown"
+        return self._account
 
     def _broken_rule(self, rows: int) -> str:
-        """What the number of rows breaks; empty if nothing."""
         if rows and self._arguments.fail_if_rows:
             return "which --fail-if-rows makes a failure"
         if not rows and self._arguments.fail_if_empty:
@@ -192,6 +359,6 @@ class _Run:
 
 
 def _in_one_line(error: Error) -> str:
-    """What went wrong; where SQL is wrong, DuckDB shows the place in lines of its own."""
+    """The message; for wrong SQL, DuckDB shows the place on lines of its own."""
     text = str(error)
     return text if isinstance(error, ProgrammingError) else " ".join(text.split())

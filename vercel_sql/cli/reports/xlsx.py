@@ -1,8 +1,8 @@
-"""The workbook of a report: typed cells that sort and filter, and a sheet that explains them."""
+"""A report as a workbook: typed cells that sort and filter, and a sheet that explains them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from math import isfinite
 from typing import BinaryIO
@@ -12,59 +12,43 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from vercel_sql.cli.reports.facts import (
-    cost_text,
-    maker_text,
-    moment_text,
-    parameter_lines,
-    with_values,
-)
-from vercel_sql.cli.reports.report import Report, RunFacts
-from vercel_sql.cli.reports.rows import Column, Kind, Row, Rows
-from vercel_sql.cli.reports.spreadsheet import is_risky
+from vercel_sql.cli.reports.facts import MADE_BY, RunFacts, moment_text
+from vercel_sql.cli.reports.report import Report
+from vercel_sql.cli.reports.rows import Kind, Rows, is_risky
 from vercel_sql.errors import DataError
 from vercel_sql.escapes import visible
-from vercel_sql.render.texts import display_width
+from vercel_sql.render.terminal import display_width
 
-_MOST_ROWS = 1_048_576 - 1  # without the header
-_MOST_COLUMNS = 16_384
-_MOST_CHARACTERS = 32_767  # of UTF-16, in one cell
-_CUT = "… (cut here: a cell of Excel holds no more)"
-_EXACT_DIGITS = 15  # Excel's numbers have no more that are surely right
+_MAX_ROWS = 1_048_576 - 1  # without the header
+_MAX_COLUMNS = 16_384
+_MAX_CHARACTERS = 32_767  # of UTF-16, in one cell
+_CUT = "… (cut here: an Excel cell holds no more)"
+_EXACT_DIGITS = 15  # that every Excel number keeps
 _DOUBLE_DIGITS = 17  # a DOUBLE has no more, and Excel's number is one
 _WIDTHS = {Kind.TIME: 19, Kind.DATE: 11, Kind.FLAG: 7}
 _MEASURED_ROWS = 500
 _NARROWEST, _WIDEST = 6, 50
-_FILTER_BUTTON = 3  # what it covers of a heading
+_FILTER_BUTTON = 3  # characters of a heading that it covers
+_NOT_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}  # even escaped
 
 
 def write_workbook(
     report: Report, table: pa.Table, facts: RunFacts, out: BinaryIO, *, raw: bool
 ) -> None:
-    """Write a workbook: the rows on its first sheet, what they are on its second.
+    """Write a workbook: the rows on its first sheet, and a description on its second.
 
-    No text becomes a formula or a link, and none is changed: cells are typed. A text that a person
-    would turn into a formula by editing its cell is marked as text besides. Times are dates in UTC;
-    what Excel has no value for (a number of more than 15 digits, a time before 1900, infinity) is
-    text, and so are lists and structs, as JSON.
-
-    Args:
-        report: what was run.
-        table: its rows.
-        facts: how they came to be.
-        out: where to write.
-        raw: leave that mark out.
-
-    Raises:
-        DataError: Excel has no room for so many rows or columns.
+    Cells are typed: no text becomes a formula or link, and none is changed. A text that editing
+    its cell would turn into a formula is also marked as text, unless `raw`. Times are dates in
+    UTC. Lists, structs, and what Excel has no value for (more than 15 digits, times before 1900,
+    infinity) are text.
     """
     rows = Rows(table)
-    if rows.number > _MOST_ROWS or len(rows.columns) > _MOST_COLUMNS:
+    if rows.number > _MAX_ROWS or len(rows.columns) > _MAX_COLUMNS:
         raise DataError(
             f"Excel has no room for {rows.number:,} rows of {len(rows.columns):,} columns; it "
-            f"takes {_MOST_ROWS:,} rows of {_MOST_COLUMNS:,}. Write parquet or csv"
+            f"takes {_MAX_ROWS:,} rows of {_MAX_COLUMNS:,}. Write parquet or csv"
         )
-    # Rows go to a temporary file, which only its owner may read, one by one.
+    # Rows go one by one to a temporary file that only its owner may read.
     with xlsxwriter.Workbook(out, {"constant_memory": True}) as book:
         book.set_properties({"title": report.title, "created": facts.at.replace(tzinfo=None)})
         sheet = book.add_worksheet("Report")
@@ -73,30 +57,31 @@ def write_workbook(
 
 
 class _RowsSheet:
-    """The first sheet: a header that stays in sight, and a cell a value."""
+    """The first sheet: a fixed header, and one cell per value."""
 
     def __init__(self, book: xlsxwriter.Workbook, sheet: Worksheet, *, raw: bool) -> None:
         self._sheet = sheet
-        self._header = book.add_format(_HEADER)
+        self._header = book.add_format({"bold": True, "bottom": 1, "bg_color": "#F1F3F5"})
         self._time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss", "align": "left"})
         self._date = book.add_format({"num_format": "yyyy-mm-dd", "align": "left"})
         self._right = book.add_format({"align": "right"})
-        # As a person who types an apostrophe marks it: Excel shows the text as it is.
+        # Like an apostrophe that is typed in front: Excel shows the text as it is.
         self._marked = None if raw else book.add_format({"quote_prefix": True, "num_format": "@"})
 
     def write(self, rows: Rows) -> None:
         """Write all rows."""
         self._sheet.freeze_panes(1, 0)
         self._sheet.autofilter(0, 0, rows.number, len(rows.columns) - 1)
-        widths = [_heading_width(column) for column in rows.columns]
+        widths = [display_width(column.name) + _FILTER_BUTTON for column in rows.columns]
         for at, column in enumerate(rows.columns):
             _write_text(self._sheet, 0, at, column.name, self._header)
         for line, row in enumerate(rows, start=1):
             for at, (column, text) in enumerate(zip(rows.columns, row, strict=True)):
                 if text is not None:
                     self._cell(line, at, column.kind, text)
-            if line <= _MEASURED_ROWS:
-                widths = list(map(max, widths, _widths(rows.columns, row)))
+                if line <= _MEASURED_ROWS:
+                    width = _WIDTHS.get(column.kind) or display_width((text or "")[:_WIDEST])
+                    widths[at] = max(widths[at], width)
         for at, width in enumerate(widths):
             self._sheet.set_column(at, at, max(_NARROWEST, min(width + 1, _WIDEST)))
 
@@ -116,34 +101,28 @@ class _RowsSheet:
             _write_text(self._sheet, line, at, text, self._marked if is_risky(text) else None)
 
 
-_HEADER = {"bold": True, "bottom": 1, "bg_color": "#F1F3F5"}
-
-
 def _write_text(sheet: Worksheet, line: int, at: int, text: str, style: Format | None) -> None:
-    """A text that is nothing else, whatever it looks like."""
-    text = _within_limit(text).translate(_NO_XML)
+    """Write a text as nothing but text, whatever it looks like."""
+    text = _within_limit(text).translate(_NOT_XML)
     if text.startswith("<r>") and text.endswith("</r>"):
-        # write_string passes it on as XML of its own, unescaped: whoever named a token so could put
-        # a formula next to it. In runs, of which there have to be three, it is escaped.
+        # write_string would write this as unescaped XML: a token's name could add a formula. In
+        # runs, of which three are needed, it is escaped.
         runs = (text[:1], text[1:2], text[2:])
         sheet.write_rich_string(line, at, *runs, *([style] if style else []))
     else:
         sheet.write_string(line, at, text, style)
 
 
-_NO_XML = {0xFFFE: "\ufffd", 0xFFFF: "\ufffd"}  # XML can't hold them, escaped or not
-
-
 def _within_limit(text: str) -> str:
-    """The text, or what a cell holds of it and a word that it was cut."""
+    """The text, or as much as a cell holds, and a note."""
     units = text.encode("utf-16-le")
-    if len(units) <= 2 * _MOST_CHARACTERS:
+    if len(units) <= 2 * _MAX_CHARACTERS:
         return text
-    return units[: 2 * (_MOST_CHARACTERS - len(_CUT))].decode("utf-16-le", "ignore") + _CUT
+    return units[: 2 * (_MAX_CHARACTERS - len(_CUT))].decode("utf-16-le", "ignore") + _CUT
 
 
 def _number(text: str) -> int | float | None:
-    """The number, if Excel has it to its last digit."""
+    """The number, if Excel keeps its last digit."""
     digits = text.partition("e")[0].lstrip("+-0.").replace(".", "")
     whole = text.lstrip("-").isdecimal()
     if len(digits) > (_EXACT_DIGITS if whole else _DOUBLE_DIGITS):
@@ -163,17 +142,6 @@ def _moment(text: str) -> date | datetime | None:
     return moment if moment.year > 1900 else None  # Excel's 1900 has a day too many
 
 
-def _heading_width(column: Column) -> int:
-    return display_width(column.name) + _FILTER_BUTTON
-
-
-def _widths(columns: Iterable[Column], row: Row) -> list[int]:
-    return [
-        _WIDTHS.get(column.kind) or display_width((text or "")[:_WIDEST])
-        for column, text in zip(columns, row, strict=True)
-    ]
-
-
 def _write_about(book: xlsxwriter.Workbook, report: Report, number: int, facts: RunFacts) -> None:
     sheet = book.add_worksheet("About")
     label = book.add_format({"bold": True, "valign": "top"})
@@ -189,15 +157,15 @@ def _write_about(book: xlsxwriter.Workbook, report: Report, number: int, facts: 
 
 
 def _about(report: Report, number: int, facts: RunFacts) -> Iterator[tuple[str, str]]:
-    yield "What it answers", with_values(report.answers, facts)
-    yield "On a hit", with_values(report.on_hit, facts)
+    yield "What it answers", facts.filled_in(report.answers)
+    yield "On a hit", facts.filled_in(report.on_hit)
     yield "When", moment_text(facts.at)
     yield "Account", visible(facts.account)
     yield "API", visible(facts.api)
-    for name, value, says in parameter_lines(report, facts):
-        yield f"{name} = {value}", says or "parameter"
+    for name, value, meaning in facts.parameter_lines(report):
+        yield f"{name} = {value}", meaning or "parameter"
     yield "Rows", f"{number:,}"
     for warning in facts.warnings:
         yield "Read with care", visible(warning)
-    yield "Cost", cost_text(facts)
-    yield "Made by", maker_text()
+    yield "Cost", facts.cost
+    yield "Made by", MADE_BY

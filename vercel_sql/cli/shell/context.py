@@ -1,4 +1,4 @@
-"""Where in a statement the cursor stands, told from its tokens."""
+"""The cursor's place in a statement, found from its tokens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Mention:
 
     Attributes:
         parts: its name, qualified or not.
-        alias: what the statement calls it; its own name where it says nothing.
+        alias: its alias, or else its own name.
     """
 
     parts: tuple[str, ...]
@@ -34,14 +34,14 @@ class Mention:
 
 @dataclass(frozen=True)
 class Context:
-    """The cursor's place in the statement that it stands in.
+    """The cursor's place in its statement.
 
     Attributes:
-        before: the tokens of the statement before what is being typed.
-        whole: all tokens of the statement, those after the cursor too.
-        qualifiers: the parts of the name before the dot that the cursor stands behind.
-        typed: what is typed of the word so far.
-        is_quoted: whether that is a name whose quote is still open.
+        before: the statement's tokens before what is being typed.
+        whole: all its tokens, including those after the cursor.
+        qualifiers: the parts of a name before a dot at the cursor.
+        typed: the word so far.
+        is_quoted: whether it is a name with an open quote.
     """
 
     before: tuple[Lexeme, ...]
@@ -51,7 +51,7 @@ class Context:
     is_quoted: bool = False
 
     def word(self, back: int = 1) -> str:
-        """The last token before the cursor, or one before it: in upper case if it is a word."""
+        """The last token before the cursor, or an earlier one; words in upper case."""
         if back > len(self.before):
             return ""
         lexeme = self.before[-back]
@@ -59,14 +59,14 @@ class Context:
 
     @property
     def statement(self) -> tuple[str, ...]:
-        """The words of the statement before the cursor, without EXPLAIN in front."""
+        """The words before the cursor, without a leading EXPLAIN."""
         words = tuple(each.upper or each.raw for each in self.before)
         while words[:1] in (("EXPLAIN",), ("ANALYZE",)):
             words = words[1:]
         return words
 
     def names_table(self) -> bool:
-        """Whether a table's name comes here: after FROM, JOIN and the like, or a comma there."""
+        """Whether a table's name is next: after FROM, JOIN and so on, or a comma there."""
         if self.word() in _BEFORE_TABLES:
             return True
         if self.word() != ",":
@@ -84,7 +84,7 @@ class Context:
         return False
 
     def insert_target(self) -> tuple[tuple[str, ...], frozenset[str]] | None:
-        """The table and the columns so far, if the cursor stands in INSERT's list of columns."""
+        """The table and the columns so far, if the cursor is in INSERT's list of columns."""
         for index, lexeme in enumerate(self.before):
             if lexeme.upper != "INTO" or index == 0 or self.before[index - 1].upper != "INSERT":
                 continue
@@ -100,7 +100,7 @@ class Context:
         return None
 
     def common_tables(self) -> list[str]:
-        """The names that WITH gives to queries."""
+        """The names of WITH."""
         here = self.whole if "WITH" in self.statement else ()
         return [
             name.value
@@ -109,7 +109,7 @@ class Context:
         ]
 
     def mentions(self) -> list[Mention]:
-        """The tables that the statement names, wherever the cursor stands."""
+        """The tables that the statement names, before and after the cursor."""
         found: list[Mention] = []
         expects = 0
         for index, (depth, lexeme) in enumerate(flat(self.whole)):
@@ -126,11 +126,9 @@ class Context:
 
 
 def name_at(lexemes: Sequence[Lexeme], index: int) -> tuple[tuple[str, ...], int]:
-    """The parts of the name at an index, and the index after it; no parts where there is none."""
+    """The parts of the name at an index, which may be none, and the index after it."""
     parts: list[str] = []
-    while (
-        index < len(lexemes) and lexemes[index].kind in _NAMES and " " not in lexemes[index].upper
-    ):
+    while index < len(lexemes) and _is_name(lexemes[index]):
         parts.append(lexemes[index].value)
         index += 1
         if index >= len(lexemes) or lexemes[index].raw != ".":
@@ -156,7 +154,7 @@ def _alias(lexemes: Sequence[Lexeme], index: int) -> str | None:
 
 
 def read_context(text: str, position: int) -> Context | None:
-    """The place of the cursor; None where nothing can be completed, as in a string or comment."""
+    """The cursor's place; None if nothing can be completed, as in a string or comment."""
     before = text[:position]
     quoting = scan(before)
     opened = ""
@@ -178,13 +176,15 @@ def read_context(text: str, position: int) -> Context | None:
                 return None
         elif last.kind is not Kind.SYMBOL:
             return None
-    start = _begins(lexemes)
+    start = max((at + 1 for at, each in enumerate(lexemes) if each.raw == ";"), default=0)
     here = lexemes[start:]
     parts: list[str] = []
     while len(here) >= 2 and here[-1].raw == "." and here[-2].kind in _NAMES:
         parts.insert(0, here[-2].value)
         here = here[:-2]
-    if here and (here[-1].raw in (".", "$", ":", "?") or _in_placeholder(here)):
+    if here and (
+        here[-1].raw in (".", "$", ":", "?") or [each.raw for each in here[-2:]] == ["{", "{"]
+    ):
         return None
     return Context(
         before=tuple(here),
@@ -203,31 +203,19 @@ def _tokens(text: str) -> list[Lexeme] | None:
 
 
 def _in_comment(before: str) -> bool:
-    """Whether what would be typed next belongs to a comment."""
+    """Whether the cursor is in a comment."""
     longer = _tokens(before + "x")
     return not longer or longer[-1].end != len(before) + 1
 
 
 def _touches_value(lexemes: Sequence[Lexeme], start: int) -> bool:
-    """Whether what is typed is the tail of a string, number or quoted name."""
+    """Whether the word touches a string, number or quoted name."""
     values = (*STRINGS, Kind.NUMBER, Kind.QUOTED)
     return bool(lexemes) and lexemes[-1].end == start and lexemes[-1].kind in values
 
 
-def _in_placeholder(lexemes: Sequence[Lexeme]) -> bool:
-    return len(lexemes) > 1 and [each.raw for each in lexemes[-2:]] == ["{", "{"]
-
-
-def _begins(lexemes: Sequence[Lexeme]) -> int:
-    """The index of the first token of the last statement."""
-    return next(
-        (at + 1 for at in range(len(lexemes) - 1, -1, -1) if lexemes[at].raw == ";"),
-        0,
-    )
-
-
 def _whole(text: str, before: Sequence[Lexeme], start: int) -> Sequence[Lexeme]:
-    """The tokens of the statement to its end; those before the cursor if the rest is broken."""
+    """The statement's tokens; only those before the cursor if the rest is broken."""
     everything = _tokens(text)
     if everything is None:
         return before[start:]
@@ -237,7 +225,7 @@ def _whole(text: str, before: Sequence[Lexeme], start: int) -> Sequence[Lexeme]:
 
 
 def is_operand_next(context: Context, reserved: frozenset[str]) -> bool:
-    """Whether a value comes next, and not an operator or the next clause."""
+    """Whether a value is next, and not an operator or clause."""
     if not context.before:
         return False
     last = context.before[-1]

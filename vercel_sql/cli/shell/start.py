@@ -1,4 +1,4 @@
-"""Opens the shell and keeps it going until it is left."""
+"""Starts the shell, and runs it until the person leaves."""
 
 from __future__ import annotations
 
@@ -6,44 +6,60 @@ import argparse
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
 
+import httpx
 from prompt_toolkit.history import History, InMemoryHistory
 
-from vercel_sql import Connection
 from vercel_sql._version import __version__
 from vercel_sql.api import Client
-from vercel_sql.cli.exit_codes import FINE, WRONG_USE
-from vercel_sql.cli.options import opened
-from vercel_sql.cli.shell.account_label import AccountLabel
-from vercel_sql.cli.shell.asking import ask
+from vercel_sql.api.account import ask_account
+from vercel_sql.api.transport import is_loopback
+from vercel_sql.auth.credentials import TokenSource
+from vercel_sql.cli import FINE, WRONG_USE
+from vercel_sql.cli.accounts import opened, simulated
 from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell
 from vercel_sql.cli.shell.completion import ShellCompleter
-from vercel_sql.cli.shell.highlighting import lexer, style
-from vercel_sql.cli.shell.history import MaskedHistory
-from vercel_sql.cli.shell.prompting import (
+from vercel_sql.cli.shell.entries import MaskedHistory
+from vercel_sql.cli.shell.prompt import (
     TERMINATED,
     EditingReader,
     PlainReader,
-    Reader,
     can_edit,
     unechoed_controls,
 )
 from vercel_sql.cli.shell.session import Session
-from vercel_sql.errors import Error, JournalError
+from vercel_sql.cli.terminal import ask
+from vercel_sql.errors import (
+    Error,
+    ForbiddenError,
+    JournalError,
+    MissingTokenError,
+    TransportError,
+    UnauthorizedError,
+)
+from vercel_sql.escapes import visible
 from vercel_sql.files import READABLE, make_private, open_for_appending
 from vercel_sql.ledger.journal_files import damaged_files, journal_folder, unfinished
+from vercel_sql.manifest import vercel
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import state_dir
 
-_FIRST_PROMPT_SECONDS = 0.3  # how long it waits for the account's name
+_ACCOUNT = ("token_file", "api_url", "oauth_url", "marketplace_url")
+_FIRST_PROMPT_SECONDS = 0.3  # that it waits for the account's name
 _DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
-_LOGIN_HINT = "No Vercel token: vercel-sql login makes one, vercel-sql shell --demo needs none."
+_LOGIN_HINT = "No Vercel token: run vercel-sql login, or vercel-sql shell --demo, which needs none."
 
 
-def run_shell(arguments: argparse.Namespace) -> int:
-    """Runs the shell and gives the exit code."""
+def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run the shell until the person leaves it, and return the exit code."""
+    if any(stream is None or not stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        parser.error("the shell needs a terminal; without one, use vercel-sql -c SQL")
+    if arguments.demo and any(getattr(arguments, name) for name in _ACCOUNT):
+        parser.error("--demo has its own account, and takes no token or URL")
     before = signal.signal(signal.SIGTERM, _leave)
     try:
         with ExitStack() as stack:
@@ -56,7 +72,8 @@ def run_shell(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     try:
-        connection = stack.enter_context(_opened(arguments, stack))
+        token = simulated(arguments, stack) if arguments.demo else None
+        connection = stack.enter_context(opened(arguments, token))
     except Error as error:
         complain(str(error))
         return WRONG_USE
@@ -66,18 +83,6 @@ def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
     stack.enter_context(unechoed_controls())
     label = AccountLabel(connection.client, is_simulated=arguments.demo)
     return _loop(session, label, is_demo=arguments.demo)
-
-
-def _opened(arguments: argparse.Namespace, stack: ExitStack) -> Connection:
-    if not arguments.demo:
-        return opened(arguments)
-    # Imported here: the shell on a real account starts without it.
-    from vercel_sql.simulator import Simulator
-
-    simulator = stack.enter_context(Simulator(tokens=250, seed=7))
-    arguments.api_url = arguments.oauth_url = simulator.url
-    arguments.marketplace_url = simulator.marketplace_url
-    return opened(arguments, simulator.token)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -105,7 +110,9 @@ def _loop(session: Session, label: AccountLabel, *, is_demo: bool) -> int:
         label.changed = lambda: None
 
 
-def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) -> Reader:
+def _reader(
+    session: Session, label: AccountLabel, completer: ShellCompleter
+) -> EditingReader | PlainReader:
     client = session.connection.client
     mark = " (read-only)" if client.read_only else ""
 
@@ -114,33 +121,27 @@ def _reader(session: Session, label: AccountLabel, completer: ShellCompleter) ->
 
     if not can_edit():
         return PlainReader(prompt)
-    reader = EditingReader(
-        prompt,
-        history=_history(client),
-        completer=completer,
-        lexer=lexer(),
-        style=style(),
-    )
+    reader = EditingReader(prompt, history=_history(client), completer=completer)
     label.changed = reader.redraw
     return reader
 
 
 def _history(client: Client) -> History:
-    """What was entered before; says once that nothing will be remembered, where that is so."""
+    """The entries of earlier sessions; says so once if entries can't be saved."""
     try:
         path = state_dir() / "history"
         make_private(path.parent)
         os.close(open_for_appending(path, forbidden=READABLE))
     except OSError as error:
-        complain(f"there is no history: {path}: {error.strerror or 'unknown error'}", "")
+        complain(f"entries are not saved: {path}: {error.strerror or 'unknown error'}", "")
     except JournalError as error:
-        complain(f"there is no history: {error}", "")
+        complain(f"entries are not saved: {error}", "")
         return InMemoryHistory()
     return MaskedHistory(path, client.redactor.mask)
 
 
 def _cut_off(client: Client) -> int:
-    """How many creates at this API have no end, and nobody who goes on with them."""
+    """How many creates at this API were cut off and are not continued."""
     try:
         folder, urls = journal_folder(), client.urls.values()
         told = [each for file in unfinished(folder) for each in file.creates if each.is_open]
@@ -159,6 +160,113 @@ def _greet(client: Client, label: AccountLabel, *, is_demo: bool) -> None:
     if cut_off:
         lines.append(
             f"{cut_off} earlier {'create was' if cut_off == 1 else 'creates were'} cut off: "
-            "vercel-sql recover tells how it ended"
+            "vercel-sql recover shows the outcome"
         )
     say(*lines, out=sys.stdout)
+
+
+_SECONDS = 5.0  # for one request: being offline should show soon
+_NO_ACCOUNT, _REFUSED, _OFFLINE = "no account", "token refused", "offline"
+_SIMULATOR = "/_simulator/faults"  # only a simulator answers there
+
+
+class AccountLabel:
+    """The name of the account and the API, found in the background, for the prompt.
+
+    It has a client of its own, so that its request is not mixed up with those of statements.
+
+    Args:
+        client: the connection's client.
+        is_simulated: whether the API is known to be simulated.
+        changed: called in another thread when the name is known.
+    """
+
+    def __init__(
+        self, client: Client, *, is_simulated: bool, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self.changed = changed
+        self._client = client
+        self._is_simulated = is_simulated
+        self._credential: TokenSource | None = None
+        self._account = ""
+        self._thread: threading.Thread | None = None
+
+    @property
+    def text(self) -> str:
+        """The name so far, such as ``ada@vercel`` or ``simulated ada``."""
+        account = visible(self._account)
+        if account in (_NO_ACCOUNT, _REFUSED, _OFFLINE):
+            return f"{account}@{self._place}" if self._place != "vercel" else account
+        if self._is_simulated:
+            return f"simulated {account}".rstrip()
+        return f"{account}@{self._place}" if account else self._place
+
+    @property
+    def has_no_account(self) -> bool:
+        """Whether it is known that there is no token."""
+        return self._account == _NO_ACCOUNT
+
+    def refresh(self, seconds: float = 0.0) -> None:
+        """Ask, unless the token is known, and wait so many seconds for the answer."""
+        credential = self._client.credential
+        is_known = credential is self._credential and self._account != _OFFLINE
+        if not is_known and (self._thread is None or not self._thread.is_alive()):
+            if credential is not self._credential:
+                self._account = ""
+            self._credential = credential
+            self._thread = threading.Thread(target=self._find, args=(credential,), daemon=True)
+            self._thread.start()
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    @property
+    def _place(self) -> str:
+        if self._is_simulated:
+            return "simulated"
+        url = self._client.urls["api"]
+        is_own = url == vercel().provider.servers["api"].url
+        return "vercel" if is_own else httpx.URL(url).netloc.decode("ascii", "replace")
+
+    def _find(self, credential: TokenSource) -> None:
+        url = self._client.urls["api"]
+        self._is_simulated = self._is_simulated or _answers_as_simulator(url)
+        account = self._name(credential)
+        if credential is self._credential:
+            self._account = account
+            self.changed()
+
+    def _name(self, credential: TokenSource) -> str:
+        client = Client(
+            vercel().provider,
+            credential,
+            urls=self._client.urls,
+            read_only=True,
+            request_timeout=_SECONDS,
+            attempts=1,
+            max_wait=0,
+        )
+        try:
+            return ask_account(client).name
+        except MissingTokenError:
+            return _NO_ACCOUNT
+        except (UnauthorizedError, ForbiddenError) as error:
+            # A valid token may not be allowed to ask whose it is.
+            return _REFUSED if error.is_dead else ""
+        except TransportError:
+            return _OFFLINE
+        except (Error, ValueError):
+            return ""  # a statement will report the problem
+        finally:
+            client.close()
+
+
+def _answers_as_simulator(api_url: str) -> bool:
+    """Whether a URL of this machine is a simulator's, and not a proxy of Vercel's."""
+    url = httpx.URL(api_url)
+    if not is_loopback(url.host):
+        return False
+    try:
+        with httpx.Client(timeout=_SECONDS, trust_env=False) as plain:
+            return "faults" in plain.get(f"{api_url}{_SIMULATOR}").json()
+    except (httpx.HTTPError, ValueError, TypeError):
+        return False

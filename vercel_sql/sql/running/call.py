@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from vercel_sql.api import build_request, check_arguments
 from vercel_sql.api.arguments import nearest
+from vercel_sql.catalog.results import call, result_columns, written_schema
 from vercel_sql.errors import DataError, ParameterError
 from vercel_sql.manifest import Method
 from vercel_sql.sql.fragments import Fragment
@@ -21,8 +22,8 @@ from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.rotate import PreparedRotation, prepare_rotation
 from vercel_sql.sql.running.values import column_values, refuse_moment, require_parameter
 from vercel_sql.sql.statements import Exec
-from vercel_sql.tables.calls import call, refuse_own_key, result_columns, written_schema
-from vercel_sql.tables.writing import write_and_keep
+from vercel_sql.writes.creates import write_and_keep
+from vercel_sql.writes.deletes import refuse_own_key
 
 
 def exec_arguments(

@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from vercel_sql.api import build_request, check_arguments
 from vercel_sql.api.requests import fits_path
+from vercel_sql.catalog.ddl import EXACTLY, quoted
+from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import NotSupportedError, ProgrammingError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.matches import ConstantMatch
@@ -20,11 +22,13 @@ from vercel_sql.sql.running.refusals import capabilities
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.returning import Returning
 from vercel_sql.sql.statements import Delete
-from vercel_sql.tables.allowance import Pace
-from vercel_sql.tables.calls import refuse_misleading_key, refuse_own_key
-from vercel_sql.tables.catalog import EXACTLY, quoted
-from vercel_sql.tables.deleting import delete_row, settle_deletion
-from vercel_sql.tables.shape import TableShape
+from vercel_sql.writes.budget import Pace
+from vercel_sql.writes.deletes import (
+    delete_row,
+    refuse_misleading_key,
+    refuse_own_key,
+    settle_deletion,
+)
 
 _LENT = "__vercel_sql_matched"
 

@@ -30,7 +30,7 @@ from vercel_sql.sql.statements import (
     Statement,
     Write,
 )
-from vercel_sql.tables.keeping import kept_rows
+from vercel_sql.writes.policy import partial_write
 
 if TYPE_CHECKING:
     from vercel_sql.sql.running.explain import Explained
@@ -95,7 +95,7 @@ class Engine:
             problem = auditor.log.problem if auditor is not None else None
             if problem is not None:
                 text = f"{problem}. The statement was carried out, and its rows are in this error"
-                raise kept_rows(text, problem, outcome.table)
+                raise partial_write(text, problem, outcome.table)
 
     def writes(self, statement: Statement) -> list[Method]:
         """What a statement calls for one row that changes something, once for each request.

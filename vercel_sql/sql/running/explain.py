@@ -12,6 +12,9 @@ import sqlglot
 from sqlglot import exp
 
 from vercel_sql.api import MASK, Client, Request, RequestEvent, build_request
+from vercel_sql.catalog.ddl import literal
+from vercel_sql.catalog.predicates import Call, Field, Literal, Node, choose_route
+from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import NotSupportedError, WaitTooLongError
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.dialect import STRINGS, tokenize
@@ -21,11 +24,7 @@ from vercel_sql.sql.running.plan import Match, as_json, in_words
 from vercel_sql.sql.running.prepared import Limits, Outcome
 from vercel_sql.sql.running.resolve import Catalog, Target, any_made
 from vercel_sql.sql.statements import Explain
-from vercel_sql.tables.allowance import Pace
-from vercel_sql.tables.catalog import literal
-from vercel_sql.tables.predicates import Call, Field, Literal, Node
-from vercel_sql.tables.routes import choose_route
-from vercel_sql.tables.shape import TableShape
+from vercel_sql.writes.budget import Pace
 
 _Line = tuple[str, Collection[str]]
 """What a scan requests, in words, and the values in its filters that are secret."""

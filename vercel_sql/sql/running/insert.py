@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from vercel_sql.api import build_request, check_arguments
 from vercel_sql.api.arguments import nearest
+from vercel_sql.catalog.results import written_schema
 from vercel_sql.errors import DataError, NotSupportedError, ParameterError
 from vercel_sql.manifest import Method, Parameter
 from vercel_sql.sql.parameters import Parameters
@@ -25,8 +26,7 @@ from vercel_sql.sql.running.values import (
     require_parameter,
 )
 from vercel_sql.sql.statements import Insert
-from vercel_sql.tables.calls import written_schema
-from vercel_sql.tables.writing import write_and_keep
+from vercel_sql.writes.creates import write_and_keep
 
 
 def prepare_insert(

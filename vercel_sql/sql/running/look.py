@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 
 from vercel_sql.api.arguments import nearest
+from vercel_sql.catalog.results import result_columns
 from vercel_sql.errors import ProgrammingError
 from vercel_sql.manifest import Column, Method, Parameter, Resource, Service, Step
 from vercel_sql.sql.fragments import Name
 from vercel_sql.sql.running.prepared import Outcome
 from vercel_sql.sql.running.resolve import Catalog, Resolver, Target
 from vercel_sql.sql.statements import Describe, Show
-from vercel_sql.tables.calls import result_columns
 
 _TEXT = pa.string()
 

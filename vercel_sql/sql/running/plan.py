@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from vercel_sql.api import Client, Request
 from vercel_sql.manifest import Caution
-from vercel_sql.tables.allowance import Pace
+from vercel_sql.writes.budget import Pace
 
 
 @dataclass(frozen=True)

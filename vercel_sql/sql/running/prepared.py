@@ -24,8 +24,8 @@ from vercel_sql.manifest import Method
 from vercel_sql.sql.running.plan import Match, Plan, in_words, warning
 from vercel_sql.sql.running.resolve import Target
 from vercel_sql.sql.running.tally import Tally, tally_of, what_is_left
-from vercel_sql.tables.allowance import Allowance, Pace
-from vercel_sql.tables.keeping import Keeping
+from vercel_sql.writes.budget import Pace, WriteBudget
+from vercel_sql.writes.policy import WritePolicy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,10 +49,10 @@ class Limits:
     """
 
     expect_rows: int | None = None
-    keeping: Keeping = field(default_factory=Keeping)
+    keeping: WritePolicy = field(default_factory=WritePolicy)
     rows_dropped: str | None = None
     approve: Callable[[Plan], bool] | None = None
-    allowance: Allowance = field(default_factory=Allowance)
+    allowance: WriteBudget = field(default_factory=WriteBudget)
     parallel_deletes: int = 8
     max_wait: float | None = None
 
@@ -247,7 +247,7 @@ class Prepared(HoldsSecrets):
         ended: list[Ended[pa.Table | None] | None] = [None] * len(self.requests)
         for number in range(len(ended)):
             try:
-                from vercel_sql.tables.writing import carried_out
+                from vercel_sql.writes.creates import carried_out
 
                 sent = carried_out(client, partial(self.send, number), self.requests[number].method)
                 ended[number] = Ended(sent)

@@ -10,13 +10,13 @@ import duckdb
 
 from vercel_sql.api import Client
 from vercel_sql.api.arguments import nearest
+from vercel_sql.catalog.sources import Failures
 from vercel_sql.errors import ProgrammingError
 from vercel_sql.manifest import Manifest, Method, Resource
 from vercel_sql.sql.dialect import Kind, tokenize
 from vercel_sql.sql.fragments import Fragment, Name
 from vercel_sql.sql.running.duck import rows_of
 from vercel_sql.sql.running.mentions import Mentions
-from vercel_sql.tables import Failures
 
 
 class Catalog(Protocol):

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from vercel_sql.catalog.ddl import quoted
 from vercel_sql.errors import ParameterError
 from vercel_sql.sql.brackets import matching, split
 from vercel_sql.sql.dialect import Kind, Lexeme
@@ -16,7 +17,6 @@ from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.running.duck import lent, table_of
 from vercel_sql.sql.running.lineage import secret_columns
-from vercel_sql.tables.catalog import quoted
 
 _LENT = "__vercel_sql_written"
 

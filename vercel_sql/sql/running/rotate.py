@@ -16,8 +16,8 @@ from vercel_sql.sql.running.delete import looked_up
 from vercel_sql.sql.running.plan import Match, Plan, in_words, warning
 from vercel_sql.sql.running.prepared import Limits, Outcome
 from vercel_sql.sql.running.resolve import Target
-from vercel_sql.tables.allowance import Pace
-from vercel_sql.tables.rotation import Rotation
+from vercel_sql.writes.budget import Pace
+from vercel_sql.writes.rotation import Rotation
 
 
 @dataclass(frozen=True)

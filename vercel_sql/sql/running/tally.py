@@ -16,7 +16,7 @@ from vercel_sql.errors import (
     StatementCancelledError,
     UnknownOutcomeError,
 )
-from vercel_sql.tables.keeping import rows_of
+from vercel_sql.writes.policy import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,7 +114,7 @@ def _add_failure(tally: Tally, name: str, error: BaseException) -> None:
         tally.done.append(name)
         tally.failed.append(FailedWrite(name, error.cause))
     elif isinstance(error, AbandonedError):
-        from vercel_sql.tables.writing import unknown_outcome
+        from vercel_sql.writes.creates import unknown_outcome
 
         tally.unknown.append(FailedWrite(name, unknown_outcome(error)))
     elif isinstance(error, UnknownOutcomeError) or (

@@ -1,0 +1,1 @@
+"""Calls that change something: create, delete, rotate; what becomes of their secrets."""
