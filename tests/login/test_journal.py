@@ -62,6 +62,7 @@ def test_nothing_is_sent_where_nothing_can_be_noted(account, tmp_path):
 
 
 def test_an_answer_that_was_lost_is_told_of_once(account, recovered):
+    account.sim.faults(kind="latency", ms=2000, path=VERIFY)  # the person confirms before
     account.sim.faults(kind="drop_after", path=VERIFY)
     assert logged_in(account).process.returncode == 1
     code, [line] = recovered()

@@ -1,8 +1,5 @@
 """HTTP: the client, retries, paging, limits and redaction."""
 
-from importlib import import_module
-from typing import Any
-
 from vercel_sql.api.answers import Answer
 from vercel_sql.api.arguments import check_arguments
 from vercel_sql.api.cancel_scope import CancelScope
@@ -33,9 +30,3 @@ __all__ = [
     "encode_json",
     "walk",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("Credential", "TokenSource", "find_credential", "given_credential"):
-        return getattr(import_module("vercel_sql.auth"), name)  # for branches not merged yet
-    raise AttributeError(name)

@@ -82,9 +82,6 @@ class Credential(HoldsSecrets):
         return Credential(successor.token, source, self.team_id, predecessor=self.token)
 
 
-TokenSource = Credential
-
-
 def given_credential(
     token: str, source: str = "argument", team_id: str | None = None
 ) -> Credential:

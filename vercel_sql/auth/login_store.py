@@ -142,6 +142,7 @@ def login_client(
     token: str | None,
     request_timeout: float,
     audit_log: AuditLog | None = None,
+    max_wait: float | None = None,
 ) -> Client:
     """A client for the servers that a login was made at, and for no others."""
     client = Client(
@@ -150,6 +151,7 @@ def login_client(
         urls={"api": login.api_url, "oauth": login.oauth_url},
         request_timeout=request_timeout,
         audit_log=audit_log,
+        max_wait=max_wait,
     )
     client.redactor.add(login.refresh_token)
     return client

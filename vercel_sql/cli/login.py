@@ -16,10 +16,9 @@ import pyarrow as pa
 from vercel_sql.api import Client
 from vercel_sql.api.account import ask_account
 from vercel_sql.api.causes import caused_by
-from vercel_sql.auth import Credential
 from vercel_sql.auth.calls import call
 from vercel_sql.auth.client_auth import App
-from vercel_sql.auth.login_store import LoginStore, SavedLogin
+from vercel_sql.auth.login_store import LoginStore, SavedLogin, login_client
 from vercel_sql.auth.sign_in import (
     DevicePrompt,
     by_browser,
@@ -213,13 +212,8 @@ def _open_browser(address: str) -> None:
 
 def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | None:
     """The user's name, or None. Also stores the token's id. Neither is vital."""
-    client = Client(
-        vercel().provider,
-        Credential(login.access_token, "the new login"),
-        urls={"api": login.api_url, "oauth": login.oauth_url},
-        request_timeout=request_timeout,
-        max_wait=0,
-    )
+    provider = vercel().provider
+    client = login_client(provider, login, login.access_token, request_timeout, max_wait=0)
     try:
         with waiting(login.api_url):
             if login.kind == "token":

@@ -18,7 +18,7 @@ from vercel_sql._version import __version__
 from vercel_sql.api import Client
 from vercel_sql.api.account import ask_account
 from vercel_sql.api.transport import is_loopback
-from vercel_sql.auth.credentials import TokenSource
+from vercel_sql.auth.credentials import Credential
 from vercel_sql.cli import FINE, WRONG_USE
 from vercel_sql.cli.accounts import opened, simulated
 from vercel_sql.cli.shell.commands import DOT_COMMANDS, LeaveShell
@@ -187,7 +187,7 @@ class AccountLabel:
         self.changed = changed
         self._client = client
         self._is_simulated = is_simulated
-        self._credential: TokenSource | None = None
+        self._credential: Credential | None = None
         self._account = ""
         self._thread: threading.Thread | None = None
 
@@ -227,7 +227,7 @@ class AccountLabel:
         is_own = url == vercel().provider.servers["api"].url
         return "vercel" if is_own else httpx.URL(url).netloc.decode("ascii", "replace")
 
-    def _find(self, credential: TokenSource) -> None:
+    def _find(self, credential: Credential) -> None:
         url = self._client.urls["api"]
         self._is_simulated = self._is_simulated or _answers_as_simulator(url)
         account = self._name(credential)
@@ -235,7 +235,7 @@ class AccountLabel:
             self._account = account
             self.changed()
 
-    def _name(self, credential: TokenSource) -> str:
+    def _name(self, credential: Credential) -> str:
         client = Client(
             vercel().provider,
             credential,
