@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from vercel_sql.errors import (
     DataError,
@@ -259,23 +259,19 @@ class StatementInterrupt:
     such as which rows were written. Where there is no error, nothing of the result is lost: it is
     raised a moment later. It may be entered again, for rows that are read later.
 
-    Args:
-        scope: the statement's scope.
-        cancelled: called when a Ctrl-C has cancelled it.
-
     Attributes:
+        scope: the statement's scope.
         came: whether the signal came.
     """
 
-    def __init__(self, scope: CancelScope, cancelled: Callable[[], None]) -> None:
+    def __init__(self, scope: CancelScope) -> None:
+        self.scope = scope
         self.came = False
-        self._scope = scope
-        self._cancelled = cancelled
         self._is_handled = False
         self._taken: ExitStack | None = None
         self._later: threading.Timer | None = None
 
-    def __enter__(self) -> StatementInterrupt:
+    def __enter__(self) -> Self:
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and getsignal(signal.SIGINT) is signal.default_int_handler and _is_unwatched():
             self._taken = ExitStack()
@@ -289,7 +285,7 @@ class StatementInterrupt:
             self._later = threading.Timer(_LATER, interrupt_main)
             self._later.daemon = True
             self._later.start()
-        if isinstance(error, _SAY_LESS) and (self.came or self._scope.interruption is not None):
+        if isinstance(error, _SAY_LESS) and (self.came or self.scope.interruption is not None):
             if self._later is not None:
                 self._later.cancel()  # one Ctrl-C is raised once
             raise KeyboardInterrupt from None
@@ -308,6 +304,9 @@ class StatementInterrupt:
         finally:
             self.__enter__()
 
+    def stop(self) -> None:
+        """Stops what runs outside Python: the scope was cancelled."""
+
     def check(self) -> None:
         """Raises KeyboardInterrupt where the signal came."""
         if self.came:
@@ -317,8 +316,8 @@ class StatementInterrupt:
         """Cancels the statement, whatever the main thread does."""
         if signal.SIGINT in received:
             self.came = True
-            self._scope.interrupt(KeyboardInterrupt())
-            self._cancelled()
+            self.scope.interrupt(KeyboardInterrupt())
+            self.stop()
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         """The main thread is in Python: only a second signal is raised there."""

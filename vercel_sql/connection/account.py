@@ -27,6 +27,9 @@ class Account:
         request_timeout: seconds for connecting, and for each wait for bytes.
         attempts: how often a request that may be sent again is sent at most.
         strict: whether a value that can't be decoded exactly is an error.
+
+    Raises:
+        ParameterError: a number of seconds is not acceptable.
     """
 
     token: str | None = field(repr=False)
@@ -39,16 +42,18 @@ class Account:
     token_file: str | PathLike[str] | None = None
     attempts: int = 5
 
+    def __post_init__(self) -> None:
+        checked_seconds("request_timeout", self.request_timeout)
+        if self.max_wait is not None:
+            checked_seconds("max_wait", self.max_wait, zero=True)
+
     def client(self) -> Client:
         """A client that calls the API.
 
         Raises:
-            ParameterError: an option is not acceptable.
+            ParameterError: the token or a URL is not acceptable.
             OperationalError: the file of the token can't be read.
         """
-        checked_seconds("request_timeout", self.request_timeout)
-        if self.max_wait is not None:
-            checked_seconds("max_wait", self.max_wait, zero=True)
         provider = vercel().provider
         urls = {name: url for name, url in self.urls.items() if url}
         credential = find_credential(

@@ -384,7 +384,7 @@ class Connection(HoldsSecrets):
         """
         try:
             lent = self._lend(outcome.table)
-            self._current.ctrl_c.check()
+            self._current.check()
         except (Exception, KeyboardInterrupt) as error:
             if outcome.changed is None:
                 raise
@@ -449,7 +449,7 @@ class Connection(HoldsSecrets):
             with self._translated():
                 yield
         else:
-            with run.ctrl_c, self._translated(), run.stoppable():
+            with run, self._translated(), run.stoppable():
                 run.scope.check()
                 yield
         if was_native and not result.reads_natively:

@@ -1,14 +1,8 @@
-"""One statement from its start to its last row, and what may end it before.
-
-DuckDB knows nothing of a statement's time or of who cancels it: a thread of this process stops it.
-"""
+"""One statement from its start to its last row, and what may end it before."""
 
 from __future__ import annotations
 
-import math
-import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -24,35 +18,29 @@ from vercel_sql.sql.running.plan import Plan
 _AGAIN = 0.25
 
 
-class StatementRun:
-    """The run of one statement.
-
-    Args:
-        scope: how long it may go on.
-        client: sends its requests.
-        native: the DuckDB connection that it runs on.
+class StatementRun(StatementInterrupt):
+    """The run of one statement, and a context in which a Ctrl-C ends it.
 
     Attributes:
-        ctrl_c: a context in which a Ctrl-C ends it.
         is_computed: whether all its rows are there, and none is still to be computed or requested.
     """
 
     def __init__(self, scope: CancelScope, client: Client, native: DuckDBPyConnection) -> None:
-        self.scope = scope
-        self.ctrl_c = StatementInterrupt(scope, _watch.look)
+        super().__init__(scope)
         self.is_computed = True
         self._client = client
         self._native = native
         self._is_under_way = False
-        self._pause = _AGAIN
-        self._due = 0.0
+        self._lock = threading.Lock()
+        # Set when DuckDB does not work on it any more; None before it begins.
+        self._ended: threading.Event | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """It runs, until its last row was read, or until it has failed."""
         self._client.scope, self._is_under_way = self.scope, True
         try:
-            with self.ctrl_c:
+            with self:
                 yield
         except BaseException:
             self._leave()
@@ -73,30 +61,46 @@ class StatementRun:
     @contextmanager
     def stoppable(self) -> Iterator[None]:
         """DuckDB works on it, and is stopped when its scope is over; never afterwards."""
-        _watch.add(self)
+        ended = self._ended = threading.Event()
+        left = self.scope.remaining()
+        timer = None if left is None else threading.Timer(left, self._stop_until, [ended])
+        if timer is not None:
+            timer.name, timer.daemon = "vercel-sql-timeout", True
+            timer.start()
+        if self.scope.is_cancelled:
+            self.stop()
         try:
             yield
         except (RuntimeError, KeyboardInterrupt):
             # A signal that Python met on its way; DuckDB goes on with what it has begun.
-            self._stop()
+            with suppress(duckdb.Error):
+                self._native.interrupt()
             raise
         finally:
-            _watch.remove(self)
+            with self._lock:
+                ended.set()
+            if timer is not None:
+                timer.cancel()
 
-    def _stop(self) -> None:
-        with suppress(duckdb.Error):
-            self._native.interrupt()
+    def stop(self) -> None:
+        """Stops DuckDB, if it works on the statement: its scope was cancelled."""
+        if self._ended is not None and not self._ended.is_set():
+            stop = threading.Thread(
+                target=self._stop_until, args=[self._ended], name="vercel-sql-stop", daemon=True
+            )
+            stop.start()
 
-    def tend(self, now: float) -> float:
-        """Stops DuckDB where the scope is over; gives when to look after it again."""
-        if not self.scope.is_over:
-            left = self.scope.remaining()
-            return math.inf if left is None else now + left
-        if now >= self._due:
-            self._stop()
-            self._due = now + self._pause
-            self._pause *= 2
-        return self._due
+    def _stop_until(self, ended: threading.Event) -> None:
+        """Tells DuckDB to stop, which knows nothing of scopes, again and again."""
+        pause = _AGAIN
+        while True:
+            with self._lock:
+                if ended.is_set():
+                    return
+                with suppress(duckdb.Error):
+                    self._native.interrupt()
+            ended.wait(pause)
+            pause *= 2
 
     def asked(self, approve: Callable[[Plan], bool] | None) -> Callable[[Plan], bool] | None:
         """The caller's own question, to which a Ctrl-C is an answer."""
@@ -104,7 +108,7 @@ class StatementRun:
             return None
 
         def ask(plan: Plan) -> bool:
-            with self.ctrl_c.asking():
+            with self.asking():
                 return approve(plan)
 
         return ask
@@ -114,52 +118,5 @@ class StatementRun:
         if self._is_under_way:
             self.scope.cancel()
         self._client.interrupt_idle()
-        _watch.look()
-
-
-class _Watch:
-    """Looks after everything that runs in DuckDB, on one thread for the whole process."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._running: set[StatementRun] = set()
-        self._wakes = math.inf
-        self._thread: threading.Thread | None = None
-
-    def add(self, run: StatementRun) -> None:
-        left = run.scope.remaining()
-        with self._changed:
-            self._running.add(run)
-            if left is not None and time.monotonic() + left < self._wakes:
-                self._wake()
-
-    def remove(self, run: StatementRun) -> None:
-        with self._changed:
-            self._running.discard(run)
-
-    def look(self) -> None:
-        """Looks after all: somebody has cancelled a scope."""
-        with self._changed:
-            if self._running:
-                self._wake()
-
-    def _wake(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._tend, name="vercel-sql-stopping", daemon=True
-            )
-            self._thread.start()
-        self._changed.notify()
-
-    def _tend(self) -> None:
-        with self._changed:
-            while True:
-                now = time.monotonic()
-                self._wakes = min((each.tend(now) for each in self._running), default=math.inf)
-                self._changed.wait(None if self._wakes == math.inf else self._wakes - now)
-
-
-_watch = _Watch()
-if hasattr(os, "register_at_fork"):
-    # The thread does not come along.
-    os.register_at_fork(after_in_child=_watch.__init__)  # type: ignore[misc]
+        if self.scope.is_cancelled:
+            self.stop()
