@@ -83,7 +83,7 @@ def test_a_row_that_could_not_be_read(rotate, sim, of):
     sim.faults(kind="status", status=500, method="GET", times=None)
     ended = rotate(sql=f"EXEC {T}.rotate_token @tokenId = '{id_}'")
     assert (ended.code, ended.out) == (1, "")
-    assert f": EXEC {T}.rotate_token: vercel.authentication.user_tokens: get_auth_" in ended.err
+    assert f": EXEC {T}.rotate_token: Internal Server Error (GET /v5/user/tokens/" in ended.err
     assert ended.err.count("EXEC") == 1
     assert "500 internal_server_error" in ended.err
     assert ended.err.endswith(". Nothing was changed\n")

@@ -207,7 +207,7 @@ def test_a_statement_that_is_interrupted_again_and_again_leaves_the_connection_f
 def test_what_is_no_number_of_seconds_above_0_is_refused(tmp_path, seconds):
     database = tmp_path / "my.duckdb"
     for name in ("timeout", "request_timeout"):
-        with pytest.raises(errors.ParameterError, match=f"^{name} is .*seconds above 0"):
+        with pytest.raises(errors.ParameterError, match=f"^{name} must be .*seconds above 0"):
             vercel_sql.connect("vcp_ofNobody00000001", database=database, **{name: seconds})
     assert not database.exists()
     with vercel_sql.connect("vcp_ofNobody00000001", timeout=5) as con:

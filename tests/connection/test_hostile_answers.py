@@ -13,7 +13,10 @@ from ..fuzz import reference
 
 TABLE = "vercel.authentication.user_tokens"
 BEARER = "vcp_shownOnlyThisOnce0042"
-BEGINS = re.compile(r"(EXEC |INSERT INTO |DELETE FROM )?vercel\.authentication\.user_tokens")
+BEGINS = re.compile(
+    r"(EXEC |INSERT INTO |DELETE FROM )?vercel\.authentication\.user_tokens"
+    r"|(the answer can't be used|this is the answer to another request): .* \((GET|POST|DELETE) /"
+)
 
 VALUES = {
     "nested 100,000 deep": b"[" * 100_000 + b"]" * 100_000,

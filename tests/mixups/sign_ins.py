@@ -96,7 +96,7 @@ class SignIns:
             redirect_uri=redirect,
         )
         code = self._sim.oauth.codes.find("app", text, app.client_id)
-        self._check(row, code.session_id)
+        self._check(row, code.session and code.session.id)
         (claims,) = self._rows(
             "EXEC vercel.oauth.sign_in.verify_id_token @id_token = ?, @client_id = ?, @nonce = ?",
             *(row["id_token"], app.client_id, begun["nonce"]),

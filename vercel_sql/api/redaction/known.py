@@ -16,7 +16,8 @@ class KnownSecrets(Redactor):
 
     def __init__(self) -> None:
         super().__init__()
-        _process.add(self)
+        with _lock:
+            _all.add(self)
 
     def mask(self, text: str) -> str:
         """The text with every secret replaced that any connection of the process knows."""
@@ -27,32 +28,22 @@ class KnownSecrets(Redactor):
         return super().mask(text)
 
 
-class _Process:
-    """All the secrets that the process knows; threads may share it."""
-
-    def __init__(self) -> None:
-        self._all: WeakSet[KnownSecrets] = WeakSet()
-        self._lock = threading.Lock()
-
-    def add(self, secrets: KnownSecrets) -> None:
-        with self._lock:
-            self._all.add(secrets)
-
-    def every(self) -> list[KnownSecrets]:
-        with self._lock:
-            return list(self._all)
+_all: WeakSet[KnownSecrets] = WeakSet()
+_lock = threading.Lock()
 
 
-_process = _Process()
+def _every() -> list[KnownSecrets]:
+    with _lock:
+        return list(_all)
 
 
 def mask_known(text: str) -> str:
     """The text with every secret replaced that any connection of the process knows."""
-    for secrets in _process.every():
+    for secrets in _every():
         text = secrets.mask_own(text)
     return text
 
 
 def known_in(text: str) -> list[str]:
     """The forms of secrets, known to any connection of the process, that stand in a text."""
-    return [form for secrets in _process.every() for form in secrets.found(text)]
+    return [form for secrets in _every() for form in secrets.found(text)]
