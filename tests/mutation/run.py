@@ -113,7 +113,8 @@ class Copy:
         options = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--no-header"]
         options += ["-p", "tests.mutation.selecting"]
         command = [sys.executable, "-B", "-m", "pytest", *options, *tests]
-        environment = {**os.environ, "PYTHONPATH": str(self.folder), **environment}
+        always = {"PYTHONPATH": str(self.folder), "VERCEL_SQL_TEST_SCALE": "1"}
+        environment = {**os.environ, **always, **environment}
         if "MUTATION_LINES" in environment:
             command.remove("-x")
         process = subprocess.Popen(
