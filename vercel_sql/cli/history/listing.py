@@ -10,10 +10,7 @@ import pyarrow as pa
 from vercel_sql import Connection
 from vercel_sql.cli.history.schema import IS_CURRENT, stored_columns
 from vercel_sql.errors import DataError
-
-_USER = "SELECT id, username, email, name FROM vercel.user.user"
-_CURRENT = "SELECT id FROM vercel.authentication.user_tokens WHERE tokenId = 'current'"
-_TOKENS = "SELECT {columns} FROM vercel.authentication.user_tokens"
+from vercel_sql.manifest import vercel
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,19 @@ def read_listing(connection: Connection) -> Listing:
         Error: any of it can't be had; part of a listing is never given.
     """
     requests: list[str] = []
+    provider, resource = vercel().provider, vercel().tokens()
+    table, own = f"{provider.name}.{resource.full_name}", resource.self_reference
+    assert own is not None  # noqa: S101 - tokens have one
     with connection.observed(lambda event: requests.append(event.path)):
-        [user] = connection.execute(_USER).arrow().to_pylist()
+        query = provider.roles["user"].query(provider.name)
+        [user] = connection.execute(query).arrow().to_pylist()
         taken_at = datetime.fromtimestamp(connection.client.clock("api").now_ms() / 1000, UTC)
         if user["id"] is None:
             raise DataError("whose tokens these are can't be read, so they go into no history")
-        current = connection.execute(_CURRENT).arrow().column("id").to_pylist()
-        tokens = connection.execute(_TOKENS.format(columns=_columns())).arrow()
-    ids = tokens.column("id").to_pylist()
+        query = f"SELECT {resource.key} FROM {table} WHERE {own.condition}"
+        current = connection.execute(query).arrow().column(0).to_pylist()
+        tokens = connection.execute(f"SELECT {_columns()} FROM {table}").arrow()
+    ids = tokens.column(resource.key).to_pylist()
     is_current = pa.array([None if i is None else i in current for i in ids], pa.bool_())
     return Listing(
         taken_at,

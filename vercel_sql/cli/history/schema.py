@@ -64,8 +64,8 @@ class StoredColumn:
 
 def stored_columns() -> list[StoredColumn]:
     """The columns of the manifest that say something of their own about a token."""
-    resource = vercel().service("authentication").resources["user_tokens"]
-    return [_stored(column) for column in resource.columns if column.source in ("field", "rest")]
+    columns = vercel().tokens().columns
+    return [_stored(column) for column in columns if column.source in ("field", "rest")]
 
 
 def _stored(column: Column) -> StoredColumn:
