@@ -27,7 +27,7 @@ from vercel_sql.connection.held import Result
 from vercel_sql.connection.lent import Lent, abort
 from vercel_sql.connection.scripts import Scripts
 from vercel_sql.connection.translate import translated
-from vercel_sql.errors import InterfaceError
+from vercel_sql.errors import InterfaceError, PartialWriteError
 from vercel_sql.sql import (
     NO_PARAMETERS,
     Explain,
@@ -41,7 +41,7 @@ from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import Copies
 from vercel_sql.sql.running.duck import as_caller, for_caller
 from vercel_sql.writes.budget import Pace, WriteBudget
-from vercel_sql.writes.policy import WritePolicy, partial_write
+from vercel_sql.writes.policy import WritePolicy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -394,10 +394,10 @@ class Connection(HoldsSecrets):
                 raise
             stopped = isinstance(error, KeyboardInterrupt)
             reason = "then interrupted" if stopped else f"DuckDB did not take its rows: {error}"
-            raise partial_write(
+            raise PartialWriteError(
                 f"the statement was carried out, and {reason}. Its rows are kept in this error",
-                error,
-                outcome.table,
+                cause=error,
+                table=outcome.table,
             ) from None
         result.take_outcome(lent, outcome)
 
