@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from vercel_sql.api import build_request
 from vercel_sql.api.answer import Answer
 from vercel_sql.api.doubts import STRICT
-from vercel_sql.catalog.rows import TableShape
 from vercel_sql.catalog import pages
+from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import AnswerError, DataError
 from vercel_sql.manifest import vercel
 
