@@ -335,9 +335,11 @@ class PartialWriteError(OperationalError):
     (``row 7``).
 
     Attributes:
-        columns: the names of the columns of ``rows``.
-        rows: the result rows of what was done before the failure. They may hold secrets that are
-            shown once: the message and the repr never include them.
+        table: the result rows of what was done before the failure, as a ``pyarrow.Table``; None
+            if there are none. They may hold secrets that are shown once: the message and the repr
+            never include them.
+        columns: the names of its columns.
+        rows: the same rows as tuples.
         cause: what stopped the statement.
         done: what was carried out.
         missing: what was to be deleted, and was gone already.
@@ -353,8 +355,6 @@ class PartialWriteError(OperationalError):
         message: str,
         *,
         cause: BaseException,
-        columns: Sequence[str] = (),
-        rows: Sequence[tuple[Any, ...]] = (),
         table: Any = None,
         done: Sequence[str] = (),
         missing: Sequence[str] = (),
@@ -364,9 +364,11 @@ class PartialWriteError(OperationalError):
     ) -> None:
         super().__init__(message)
         self.cause = cause
-        self.columns = tuple(columns)
-        self.rows = list(rows)
-        self.table = table  # the same rows as a pyarrow.Table
+        self.table = table
+        self.columns: tuple[str, ...] = () if table is None else tuple(table.column_names)
+        self.rows: list[tuple[Any, ...]] = (
+            [] if table is None else list(zip(*(c.to_pylist() for c in table.columns), strict=True))
+        )
         self.done = tuple(done)
         self.missing = tuple(missing)
         self.failed = tuple(failed)
@@ -409,15 +411,9 @@ class RotationError(PartialWriteError):
         new: str | None = None,
         is_proven: bool = False,
         saved_to: str | None = None,
-        columns: Sequence[str] = (),
-        rows: Sequence[tuple[Any, ...]] = (),
         table: Any = None,
     ) -> None:
-        columns = () if table is None else table.column_names
-        rows = (
-            [] if table is None else list(zip(*(c.to_pylist() for c in table.columns), strict=True))
-        )
-        super().__init__(message, cause=cause, columns=columns, rows=rows, table=table)
+        super().__init__(message, cause=cause, table=table)
         self.old = old
         self.new = new
         self.is_proven = is_proven

@@ -18,6 +18,9 @@ resource = "s.r"
 method = "get"
 key = "id"
 labels = []
+[roles.tokens]
+resource = "s.r"
+columns = { id = "id", made = "made" }
 [servers.api]
 url = "https://api.vercel.com"
 environment = "VERCEL_API_URL"
@@ -168,6 +171,8 @@ def test_the_unbroken_one_is_read(write):
         ),
         ('query = "SELECT 1"', 'query = " "', ["views.v.r.query"]),
         ('s = ["r"]', 's = ["other"]', ["resources", "other"]),
+        ('id", made = "made"', 'id", made = "mode"', ["roles: s.r", "'mode'"]),
+        ('resource = "s.r"\ncolumns', 'resource = "s.x"\ncolumns', ["roles: s.x"]),
         ('[types]\npair = "STRUCT(a VARCHAR)"', "[types]\npair = 1", ["types"]),
         ("[types]", "[types", ["TOML"]),
         (

@@ -192,7 +192,6 @@ class Scan:
         return fields
 
     def _static(self, columns: list[Column]) -> Fields:
-        """The rows that the manifest itself holds."""
         rows = self._shape.resource.rows
         names = self._shape.fields_needed(columns)
         arrays = {n: pa.array([row.get(n) for row in rows], self._shape.types[n]) for n in names}
@@ -219,7 +218,6 @@ class Scan:
 
 
 def _uses(resource: Resource) -> Iterator[str]:
-    """What a resource is for, in words."""
     for method in resource.methods.values():
         as_exec = f"EXEC vercel.{resource.full_name}.{method.name}"
         yield as_exec if method.verb == "exec" else f"{method.verb.upper()} ({method.name})"

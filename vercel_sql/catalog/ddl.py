@@ -1,7 +1,7 @@
 """The catalog in DuckDB: schemas, and views with comments over the live tables.
 
 The live tables stand in the schema ``live`` under their full names. The public views give their
-columns the short names and leave the hidden ones out; the views for people look at all columns.
+columns the short names and leave the hidden ones out; the readable views look at all columns.
 """
 
 from __future__ import annotations

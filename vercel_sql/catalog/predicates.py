@@ -165,7 +165,7 @@ def _is_in(node: Call, column: str) -> Candidates:
     values = node.options.get("value_set")
     match node.arguments:
         case (Field(name, ()), *_) if name == column and isinstance(values, Sequence):
-            # A NULL among the values is equal to NULL for Arrow, and NULL is no key to ask for.
+            # A NULL among the values is equal to NULL for Arrow, and NULL is not a key to ask for.
             return None if None in values else _texts(values)
     return None
 
@@ -198,9 +198,9 @@ def _bound(node: Call, function: str, column: str) -> str | None:
 
 def _texts(values: Sequence[object]) -> Candidates:
     """The values that are text; NULL is equal to nothing."""
-    kept = [value for value in values if value is not None]
-    if all(isinstance(value, str) for value in kept):
-        return frozenset(str(value) for value in kept)
+    present = [value for value in values if value is not None]
+    if all(isinstance(value, str) for value in present):
+        return frozenset(str(value) for value in present)
     return None
 
 

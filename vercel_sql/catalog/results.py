@@ -51,7 +51,6 @@ def _has_own_columns(method: Method) -> bool:
 
 
 def result_schema(resource: Resource, method: Method) -> pa.Schema:
-    """The Arrow schema of what a method returns."""
     columns = result_columns(resource, method)
     types = arrow_types(columns)
     return pa.schema([(c.name, JSON if c.type == "JSON" else types[c.name]) for c in columns])
@@ -84,11 +83,7 @@ def written_table(resource: Resource, method: Method, answer: Answer) -> pa.Tabl
 def call(
     client: Client, resource: Resource, method: Method, arguments: Mapping[str, Any]
 ) -> pa.Table:
-    """The answer of a method that only reads, called with checked arguments.
-
-    Raises:
-        APIError: Vercel answered with an error, a 404 included.
-    """
+    """The answer of a method that only reads, called with checked arguments."""
     if method.procedure is not None:
         content = run_procedure(client, method, arguments)
         return _own_columns(resource, method, _computed(method, arguments, content))
@@ -111,16 +106,7 @@ def answer_table(
 ) -> pa.Table:
     """An answer as a table: in the method's own columns, or the resource's.
 
-    Args:
-        resource: the method's resource.
-        method: the method.
-        answer: its answer.
-        requested: what was asked for, where the rows do not hold their key.
-        doubts: is told of what can't be decoded exactly in rows of the resource.
-
-    Raises:
-        AnswerError: the answer does not have the form that the manifest describes.
-        DataError: a value is not of its column's type.
+    ``requested`` is what was asked for, if the rows don't hold their key.
     """
     if _has_own_columns(method):
         return _own_columns(resource, method, answer)

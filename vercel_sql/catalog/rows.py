@@ -359,16 +359,16 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _plain(value: Any, wanted: type, words: str) -> Any:
-    if not isinstance(value, wanted):
+def _plain(value: Any, expected: type, words: str) -> Any:
+    if not isinstance(value, expected):
         raise _wrong(value, words)
     return value
 
 
-def _wrong(value: Any, wanted: str) -> _Misfit:
+def _wrong(value: Any, expected: str) -> _Misfit:
     if isinstance(value, Inexact):
         return _Misfit(value.reason)
-    return _Misfit(f"is {_kind(value)} in Vercel's answer, where {wanted} belongs")
+    return _Misfit(f"is {_kind(value)} in Vercel's answer, where {expected} belongs")
 
 
 def _kind(value: Any) -> str:

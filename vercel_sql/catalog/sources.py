@@ -102,13 +102,11 @@ class Sources:
             self.on_end()
 
     def add(self, source: Source) -> str:
-        """Adds a connection's source and returns its key."""
         key = next(self._keys)
         self._all[key] = source
         return key
 
     def remove(self, key: str) -> None:
-        """Removes a source; nothing asks it any more."""
         self._all.pop(key, None)
 
     @contextmanager
@@ -122,10 +120,9 @@ class Sources:
             self._acting.key = before
 
     def current(self) -> str:
-        """The key of the connection for which this thread plans a query.
+        """The key of the connection for which this thread plans a query; else of any of them.
 
-        Raises:
-            ScanFailed: it is none of ours, and not all of them would ask the same account.
+        Raises `ScanFailed` if they would not all ask the same account.
         """
         key: str | None = getattr(self._acting, "key", None)
         if key is None or key not in self._all:

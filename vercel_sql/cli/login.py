@@ -31,6 +31,7 @@ from vercel_sql.cli.accounts import guarded, make_client
 from vercel_sql.cli.output import rescued
 from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
+from vercel_sql.ledger.journal_files import value_at
 from vercel_sql.manifest import Provider, vercel
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
@@ -227,11 +228,16 @@ def _who(store: LoginStore, login: SavedLogin, request_timeout: float) -> str | 
 
 
 def _store_token_id(client: Client, store: LoginStore, login: SavedLogin) -> None:
-    answer = call(client, "authentication.user_tokens", "get_auth_token", {"tokenId": "current"})
-    token = answer.get("token")
+    resource, columns = vercel().tokens(), vercel().provider.roles["tokens"].columns
+    getter, own = resource.getter, resource.self_reference
+    assert getter is not None  # noqa: S101 - tokens have both
+    assert own is not None  # noqa: S101
+    name = getter.required[0].name
+    answer = call(client, resource.full_name, getter.name, {name: own.value})
+    token = value_at(answer, getter.rows)
     if not isinstance(token, dict):
         return
-    expires_at, token_id = token.get("expiresAt"), token.get("id")
+    expires_at, token_id = token.get(columns["expiresAt"]), token.get(columns["id"])
     noted = msgspec.structs.replace(
         login,
         token_id=token_id if isinstance(token_id, str) else None,

@@ -7,7 +7,7 @@ import json
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from vercel_sql import Connection
 from vercel_sql.cli import FINE
@@ -18,17 +18,6 @@ from vercel_sql.escapes import json_without_commands, visible
 from vercel_sql.manifest import TokenKind, vercel
 from vercel_sql.messages import complain, say
 
-_USER = "SELECT id, username, email, name, limited FROM vercel.user.user"
-# For apps, which may not ask for the user.
-_USER_INFO = (
-    "SELECT sub AS id, preferred_username AS username, email, name FROM vercel.oauth.userinfo"
-)
-_TEAMS = "SELECT id, slug, name FROM vercel.teams.teams ORDER BY slug"
-_CURRENT = """
-SELECT id, name, expiresAt, additional_fields->>'expiresAt' AS unread,
-    list_contains([s.type FOR s IN scopes], 'user') AS whole
-FROM vercel.authentication.user_tokens WHERE tokenId = 'current'
-"""
 # The codes for what the token may not ask; others are errors.
 _NOT_ALLOWED = ("forbidden", "not_found")
 _UNREADABLE = "(unreadable)"
@@ -58,13 +47,13 @@ def _whoami(arguments: argparse.Namespace) -> int:
 def account(connection: Connection) -> Row:
     """Whose token the connection uses, its teams, and where it was loaded from."""
     denied: dict[str, str] = {}
-    users = _allowed(connection, _USER, "the user", denied)
+    users = _allowed(connection, _role_query("user"), "the user", denied)
     if users is None:
         users = _user_info(connection)
         if users is not None:
             del denied["the user"]
-    teams = _allowed(connection, _TEAMS, "the teams", denied)
-    token = next(iter(_allowed(connection, _CURRENT, "the token itself", denied) or []), None)
+    teams = _allowed(connection, f"{_role_query('teams')} ORDER BY slug", "the teams", denied)
+    token = next(iter(_allowed(connection, _own_token(), "the token itself", denied) or []), None)
     user = users[0] if users else None
     kind = _kind(connection, user, token)
     if denied:
@@ -84,6 +73,25 @@ def account(connection: Connection) -> Row:
         "source": connection.client.credential.source,
         "api_url": connection.client.urls["api"],
     }
+
+
+def _role_query(role: Literal["user", "app_user", "teams"]) -> str:
+    provider = vercel().provider
+    return provider.roles[role].query(provider.name)
+
+
+def _own_token() -> str:
+    """SQL for the calling token: whether it expires, and whether its scope is the whole account."""
+    provider, resource = vercel().provider, vercel().tokens()
+    role, reference = provider.roles["tokens"], resource.self_reference
+    scope = next(m.rotation.token_scope for m in resource.methods.values() if m.rotation)
+    assert reference is not None  # noqa: S101 - rotations have one
+    assert scope is not None  # noqa: S101
+    more = (
+        f"additional_fields->>'{role.columns['expiresAt']}' AS unread",
+        f"list_contains([s.{scope.kind} FOR s IN {scope.column}], '{scope.whole}') AS whole",
+    )
+    return f"{role.query(provider.name, *more)} WHERE {reference.condition}"
 
 
 def _rows(connection: Connection, query: str) -> list[Row]:
@@ -111,7 +119,7 @@ def _user_info(connection: Connection) -> list[Row] | None:
     if not bearer.startswith(tuple(markers)):
         return None
     with suppress(Error):
-        return _rows(connection, _USER_INFO)
+        return _rows(connection, _role_query("app_user"))
     return None
 
 

@@ -24,7 +24,7 @@ from vercel_sql.connection.result import Result, ResultView, abort
 from vercel_sql.connection.scripts import Batch, Scripts
 from vercel_sql.connection.statement_run import StatementRun
 from vercel_sql.connection.translate import translated
-from vercel_sql.errors import InterfaceError
+from vercel_sql.errors import InterfaceError, PartialWriteError
 from vercel_sql.sql import (
     NO_PARAMETERS,
     Explain,
@@ -38,7 +38,7 @@ from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
 from vercel_sql.sql.running.copying import Copies
 from vercel_sql.sql.running.duck import as_caller, for_caller
 from vercel_sql.writes.budget import Pace, WriteBudget
-from vercel_sql.writes.policy import WritePolicy, partial_write
+from vercel_sql.writes.policy import WritePolicy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -390,10 +390,10 @@ class Connection(HoldsSecrets):
                 raise
             stopped = isinstance(error, KeyboardInterrupt)
             reason = "then interrupted" if stopped else f"DuckDB did not take its rows: {error}"
-            raise partial_write(
+            raise PartialWriteError(
                 f"the statement was carried out, and {reason}. Its rows are kept in this error",
-                error,
-                outcome.table,
+                cause=error,
+                table=outcome.table,
             ) from None
         result.take_outcome(lent, outcome)
 

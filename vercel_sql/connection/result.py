@@ -9,10 +9,15 @@ from duckdb import DuckDBPyConnection
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.catalog.ddl import quoted
-from vercel_sql.errors import DataError, Error, InterfaceError, ProgrammingError
+from vercel_sql.errors import (
+    DataError,
+    Error,
+    InterfaceError,
+    PartialWriteError,
+    ProgrammingError,
+)
 from vercel_sql.sql import Native, Statement
 from vercel_sql.sql.running import Outcome
-from vercel_sql.writes.policy import partial_write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,7 +107,7 @@ class Result(HoldsSecrets):
             return error
         reason = str(error) or type(error).__name__
         text = f"the rows could not be given: {reason}. They are kept in this error"
-        return partial_write(text, error, self._kept.table)
+        return PartialWriteError(text, cause=error, table=self._kept.table)
 
     @property
     def reads_natively(self) -> bool:

@@ -122,8 +122,6 @@ class Batch:
             f"executemany: set {self._runs + 1} of the parameters failed: {reason.rstrip('.')}. "
             f"{len(table)} rows were carried out altogether{PartialWriteError.KEPT}",
             cause=error if partly is None else partly.cause,
-            columns=table.column_names,
-            rows=list(zip(*(column.to_pylist() for column in table.columns), strict=True)),
             table=table,
             done=done,
             missing=partly.missing if partly else (),

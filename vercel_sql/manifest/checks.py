@@ -13,17 +13,13 @@ from vercel_sql.manifest.model import (
     Rotation,
     Service,
 )
-from vercel_sql.manifest.provider import Provider
+from vercel_sql.manifest.provider import Provider, Role
 
 _ROTATE = "rotate"
 
 
 def check(service: Service, provider: Provider, file: str) -> None:
-    """Checks a service's file for names that lead nowhere.
-
-    Raises:
-        ManifestError: there is one; the message names file and key.
-    """
+    """Raises `ManifestError`, with file and key, if a name in a service's file leads nowhere."""
     listed = provider.services[service.name]
     if sorted(listed) != sorted(service.resources):
         raise ManifestError(
@@ -31,10 +27,20 @@ def check(service: Service, provider: Provider, file: str) -> None:
         )
     for resource in service.resources.values():
         _check_resource(resource, service, provider, f"{file}: resources.{resource.name}")
+    for role in (r for r in provider.roles.values() if r.resource.startswith(f"{service.name}.")):
+        _check_role(role, service, file)
     for view in (view for group in service.views.values() for view in group.values()):
         if not view.query.strip():
             where = f"{file}: views.{view.schema}.{view.name}"
             raise ManifestError(f"{where}.query: the view has no query")
+
+
+def _check_role(role: Role, service: Service, file: str) -> None:
+    where = f"{file}: provider.toml's roles: {role.resource}"
+    resource = service.resources.get(role.resource.partition(".")[2])
+    if resource is None:
+        raise ManifestError(f"{where} is not a resource")
+    _require(role.columns.values(), [column.name for column in resource.columns], where)
 
 
 def _check_resource(resource: Resource, service: Service, provider: Provider, where: str) -> None:
@@ -106,7 +112,9 @@ def _check_trace(resource: Resource, method: Method, trace: RecoveryLookup, wher
     for name in trace.matches.values():
         parameter = method.parameter(name)
         if parameter is None or parameter.secret or parameter.location not in ("body", "query"):
-            raise ManifestError(f"{where}.matches: no parameter {name!r} that may be noted")
+            raise ManifestError(
+                f"{where}.matches: no parameter {name!r} that may stand in a journal"
+            )
     marked = None if trace.mark is None else method.parameter(trace.mark)
     is_shown = marked is not None and marked.name in trace.matches.values()
     if trace.mark is not None and not (is_shown and marked and marked.type == "VARCHAR"):

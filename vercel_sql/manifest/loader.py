@@ -29,16 +29,11 @@ class Manifest:
 
     @cached_property
     def provider(self) -> Provider:
-        """The provider's own file.
-
-        Raises:
-            ManifestError: the file is broken; the message names file and key.
-        """
+        """The provider's own file."""
         return _read(self._folder / "provider.toml", Provider)
 
     @property
     def service_names(self) -> list[str]:
-        """The names of the services, from the provider's file alone."""
         return list(self.provider.services)
 
     @property
@@ -67,6 +62,11 @@ class Manifest:
             raise ManifestError(f"{file.name}: {error}") from None
         check(service, self.provider, file.name)
         return service
+
+    def tokens(self) -> Resource:
+        """The resource whose rows are the tokens of an account."""
+        service, _, name = self.provider.roles["tokens"].resource.partition(".")
+        return self.service(service).resources[name]
 
     def resources(self) -> Iterator[Resource]:
         """Every resource of every service; reads all files."""

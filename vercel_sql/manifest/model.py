@@ -117,7 +117,7 @@ class Column(Entry, frozen=True, kw_only=True):
             certain, and its time when the row was ``read_at``; ``session``, which no manifest
             has: the connection that asks.
         fields: for ``row``, the columns that the struct holds.
-        hidden: not a column of the public table; views for people may use it.
+        hidden: not a column of the public table; readable views may use it.
         secret: the value is a credential that is shown once.
         stored: a secret may be saved to a file; an ID token, which is short-lived, may not.
         optional: a secret that an answer may lack.
@@ -162,7 +162,7 @@ class RecoveryLookup(Entry, frozen=True, kw_only=True):
 
 
 class Step(Entry, frozen=True, kw_only=True):
-    """One step of a procedure, for people.
+    """One step of a procedure, in words.
 
     Attributes:
         method: the method that it calls: of the same resource, or ``resource.method`` of the same
@@ -244,7 +244,7 @@ class Method(Entry, frozen=True, kw_only=True):
             the request surely was not carried out: no connection, or refused by a rate limit.
         body: how the body is encoded.
         rows: the path in the answer of the row or of the list of rows; empty is the whole answer.
-        missing_is_empty: a 404 means that there is no such row, and is no error.
+        missing_is_empty: a 404 means that there is no such row, and is not an error.
         refuses: parameters of its siblings that the API refuses here, and what to do instead.
         nothing: the path in the answer of a flag that is false where there is nothing to tell of.
         returns: the columns of the answer, where they are not those of the resource.
@@ -345,6 +345,11 @@ class SelfReference(Entry, frozen=True, kw_only=True):
 
     column: str
     value: str
+
+    @property
+    def condition(self) -> str:
+        """SQL that is true for that row."""
+        return f"{self.column} = '{self.value}'"
 
 
 class Caution(Entry, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from vercel_sql.manifest.model import Entry
 
@@ -42,8 +43,25 @@ class AccountRules(Entry, frozen=True, kw_only=True):
     markers: Sequence[str] = ()
 
 
+class Role(Entry, frozen=True, kw_only=True):
+    """A table that this package itself reads.
+
+    Attributes:
+        resource: service and resource.
+        columns: for what this package calls a value, the column that has it.
+    """
+
+    resource: str
+    columns: dict[str, str]
+
+    def query(self, catalog: str, *more: str) -> str:
+        """SQL that selects these values under their names here, and more expressions."""
+        columns = [f'"{column}" AS "{name}"' for name, column in self.columns.items()]
+        return f"SELECT {', '.join([*columns, *more])} FROM {catalog}.{self.resource}"
+
+
 class TokenKind(Entry, frozen=True, kw_only=True):
-    """A kind of bearer token, for people.
+    """A kind of bearer token, in words.
 
     Attributes:
         title: what it is, in a few words.
@@ -59,7 +77,7 @@ class TokenKind(Entry, frozen=True, kw_only=True):
 class Explanation(Entry, frozen=True, kw_only=True):
     """What an error of the API means, and what to do about it.
 
-    It is told where all that it names fits: what Vercel said, and what is known of the bearer.
+    It is shown if all that it names fits: what Vercel said, and what is known of the bearer.
 
     Attributes:
         text: what it means, as a sentence without its full stop.
@@ -94,15 +112,17 @@ class Provider(Entry, frozen=True, kw_only=True):
         answer_id: the header that tells one answer from all others, where there is one.
         accounts: how to find out whom a credential stands for; the next is asked where one is
             refused.
+        roles: the tables that this package itself reads: the ``user`` whose token it is, as the
+            session of an app may see them (``app_user``), their ``teams`` and ``tokens``.
         token_advice: which token may do everything, where it is made and how it is given.
         token_kinds: the kinds of bearer tokens: those with a ``marker``; the saved logins ``app``
             and ``email``; that of Vercel's ``command_line``; and as the API shows them, ``full``,
             ``limited`` and ``hidden``.
-        explanations: what errors mean; the first that fits is told.
+        explanations: what errors mean; the first that fits is shown.
         servers: the servers by the name that methods use.
         services: for each service the names of its resources, so that a name can be resolved
             without reading the service's own file.
-        views: for each schema of views for people the service files that define them.
+        views: for each schema of readable views the service files that define them.
     """
 
     name: str
@@ -111,6 +131,7 @@ class Provider(Entry, frozen=True, kw_only=True):
     token_prefixes: Sequence[str] = ()
     answer_id: str | None = None
     accounts: list[AccountRules]
+    roles: Mapping[Literal["user", "app_user", "teams", "tokens"], Role] = {}
     token_advice: str = ""
     token_kinds: Mapping[str, TokenKind] = {}
     explanations: Sequence[Explanation] = ()

@@ -35,14 +35,9 @@ class WriteBudget:
         self._lock = threading.Lock()
 
     def take(self, what: str, count: int) -> None:
-        """Takes so many writes out of what is left, or none of them.
+        """Takes so many writes out of what is left, or raises `TooManyWritesError`.
 
-        Args:
-            what: the statement in a few words, for the error.
-            count: how many writes it is about to send.
-
-        Raises:
-            TooManyWritesError: that is more than is left.
+        ``what`` is the statement in a few words, for the error.
         """
         with self._lock:
             refused = self.refusal(what, count)
@@ -51,7 +46,7 @@ class WriteBudget:
             self.taken += count
 
     def refusal(self, what: str, count: int) -> TooManyWritesError | None:
-        """The error that `take` would raise; None where it would not."""
+        """The error that `take` would raise, if any."""
         total = self.taken + count
         if self.most is None or total <= self.most:
             return None
@@ -73,12 +68,7 @@ class WriteBudget:
 
 
 class WriteBudgets:
-    """The budgets of DuckDB's own statements, whose writes come one by one, a function call each.
-
-    Args:
-        most: how many writes each statement may send; None allows any number.
-        setting: what people raise to allow more.
-    """
+    """The budgets of DuckDB's own statements, each write of which is a function call."""
 
     def __init__(self, most: int | None, setting: str = SETTING) -> None:
         self._most = most
@@ -118,8 +108,8 @@ class Pace:
             (method, counts[name], _forecast(client, method, counts[name]))
             for name, method in writes.items()
         ]
-        told = [(method, count, each) for method, count, each in found if each is not None]
-        return cls(told, client.provider.title) if told else cls()
+        waits = [(method, count, each) for method, count, each in found if each is not None]
+        return cls(waits, client.provider.title) if waits else cls()
 
     @property
     def about(self) -> str:

@@ -30,7 +30,7 @@ from vercel_sql.ledger.secrets_file import UNCLAIMED
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.paths import made_state_dir
 from vercel_sql.writes.orphans import SEARCH_SECONDS, Row, explained, marked, secretless
-from vercel_sql.writes.policy import WritePolicy, partial_write
+from vercel_sql.writes.policy import WritePolicy
 
 log = logger("writes")
 T = TypeVar("T")
@@ -41,10 +41,7 @@ _SECRETS_FILE = "secrets.jsonl"
 
 
 def saving(policy: WritePolicy) -> WritePolicy:
-    """The policy with a file for secrets, in the state directory if none was asked for.
-
-    Raises `OperationalError` if the file can't be written.
-    """
+    """The policy with a writable file for secrets, in the state directory if it has none."""
     if policy.secrets_file is None:
         return replace(policy, secrets_file=SecretsFile(made_state_dir() / _SECRETS_FILE))
     policy.secrets_file.require_writable()
@@ -91,14 +88,15 @@ def write_and_keep(
             client.redactor.add(table.column(column.name)[0].as_py())
     if handle.create is None:
         if problem is not None:
-            raise partial_write(f"{problem}. It was carried out all the same", problem, table)
+            text = f"{problem}. It was carried out all the same"
+            raise PartialWriteError(text, cause=problem, table=table)
         return table
     made = _made(method, answer)
     if problem is not None and _lacks_secret(method, table):
         handle.lost(client.redactor.mask(str(problem)))
         report = explained if made is None else partial(secretless, made=made)
         problem = report(client, resource, handle.create, problem, policy.on_orphan)
-        raise partial_write(str(problem), problem, table)
+        raise PartialWriteError(str(problem), cause=problem, table=table)
     unsaved = _saved(resource, method, table, policy, handle.create)
     place = handle.saved_in if unsaved is None else None
     _note_answer(handle.create, made, place)
@@ -107,7 +105,7 @@ def write_and_keep(
     if problem is not None:
         where = "kept in this error alone" if place is None else f"in {place}"
         text = f"{problem}. It was carried out all the same; what is secret is {where}"
-        raise partial_write(text, problem, table)
+        raise PartialWriteError(text, cause=problem, table=table)
     return table
 
 
@@ -210,7 +208,6 @@ def _give_up(batch: list[JournalHandle], reason: str) -> None:
 
 
 def unknown_outcome(error: AbandonedError, method: Method | None = None) -> UnknownOutcomeError:
-    """The error for a write that nobody waits for any more."""
     advice = "list the table before you repeat the statement"
     if method is not None and method.makes_secret:
         advice = "run vercel-sql recover to see the outcome, before you repeat the statement"

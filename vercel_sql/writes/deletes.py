@@ -76,11 +76,7 @@ def own_key(client: Client, resource: Resource) -> str | None:
 
 
 def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:
-    """Refuses a deletion of the credential that carries it out.
-
-    Raises:
-        ProgrammingError: one of the keys is the calling credential's own.
-    """
+    """Refuses a deletion of the credential that carries it out."""
     reference = resource.self_reference
     if reference is None or not keys:
         return
@@ -90,7 +86,7 @@ def refuse_own_key(client: Client, resource: Resource, keys: list[str]) -> None:
             f"vercel.{resource.full_name}: {own} is the {resource.key} of the token that makes "
             "these calls, which is never deleted by accident. Nothing was deleted. Leave it out "
             f"({resource.key} <> '{own}'), or ask for just that: "
-            f"WHERE {reference.column} = '{reference.value}'"
+            f"WHERE {reference.condition}"
         )
 
 
@@ -115,12 +111,7 @@ def require_answer(method: Method, answer: Answer) -> None:
 
 
 def delete_row(client: Client, request: Request) -> bool:
-    """Deletes a row; False if it was gone already.
-
-    Raises:
-        APIError: Vercel refused it, or failed.
-        RequestError: the answer was lost, is unusable, or belongs to another request.
-    """
+    """Deletes a row; False if it was gone already."""
     answer = send_or_missing(client, request)
     if answer is not None:
         # A proxy's page with status 200 must not pass for a deletion.
@@ -131,25 +122,13 @@ def delete_row(client: Client, request: Request) -> bool:
 def settle_deletion(
     client: Client, resource: Resource, key: str, error: BaseException, *, was_seen: bool
 ) -> None:
-    """Finds out how a deletion ended that failed: returns if the row is gone.
+    """Returns if a row is gone whose deletion failed; else raises the error, with what is known.
 
     An answer that was lost, is not one of the method's, or says that the server failed, leaves
-    open whether the row is gone. Then it is looked up, and never deleted a second time. A refusal
-    is believed unless a row that was seen before is gone now.
-
-    Args:
-        client: looks it up.
-        resource: the row's resource.
-        key: the row's key.
-        error: how the deletion failed.
-        was_seen: whether the row is known to have been there. If not, its key may be mistyped, and
-            finding no such row is not enough.
-
-    Raises:
-        APIError: it was refused, or the server failed and the row is still there; with
-            ``outcome_unknown``, it may have been deleted, or be deleted yet.
-        RequestError: the answer was lost, and the rest is the same.
-        BaseException: the error, if it leaves nothing open.
+    open whether the row is gone. Then it is looked up, and never deleted a second time; where that
+    is no use, the error has ``outcome_unknown``. A refusal is believed unless a row that was seen
+    before is gone now. If the row was not seen, its key may be mistyped, and finding no such row
+    is not enough.
     """
     if isinstance(error, APIError) and not isinstance(error, ServerError):
         # It may be the answer to another request. That a row is listed as revoked proves nothing

@@ -104,7 +104,6 @@ class Functions:
         self._ref = weakref.ref(con)
 
     def remove(self) -> None:
-        """Removes the Python functions from the connection."""
         for name, function in self._registered.items():
             try:
                 self._con.remove_function(name)

@@ -48,16 +48,8 @@ class Idempotency(HoldsSecrets):
         A refusal for too many writes is not remembered: nothing was sent, and the same id may
         still be carried out by another statement.
 
-        Args:
-            request_id: the id.
-            fingerprint: tells one call from another.
-            act: carries it out.
-            caller: who calls; nobody is given what another caller was given.
-
-        Raises:
-            ParameterError: the id is too long, or was used for another call or by another caller.
-            InterfaceError: nothing more is carried out.
-            TooManyWritesError: the statement may not send it.
+        An id is for one call (by its ``fingerprint``) of one caller: nobody is given what another
+        caller was given.
         """
         if len(request_id) > _LONGEST_ID:
             raise ParameterError(f"a request_id has at most {_LONGEST_ID} characters")

@@ -110,7 +110,6 @@ def marked(request: Request) -> tuple[Request, str | None]:
 
 
 def unmarked(value: str) -> str:
-    """A value without its mark, if it ends with one."""
     return _MARK.sub("", value)
 
 
@@ -214,9 +213,9 @@ def _reported(
                 found, cause=error, orphans=keys, is_proven=True, revoked=keys[0]
             )
     advice = _advice(client, resource, create, search)
-    told = ". ".join(part for part in (text, left, advice) if part)
+    text = ". ".join(part for part in (text, left, advice) if part)
     is_proven = search.is_proven and bool(keys)
-    return UnknownOutcomeError(told, cause=error, orphans=keys, is_proven=is_proven)
+    return UnknownOutcomeError(text, cause=error, orphans=keys, is_proven=is_proven)
 
 
 def _revoked(client: Client, resource: Resource, keys: Sequence[str]) -> str:
@@ -231,7 +230,6 @@ def _revoked(client: Client, resource: Resource, keys: Sequence[str]) -> str:
 
 
 def _advice(client: Client, resource: Resource, create: PendingCreate, search: _Search) -> str:
-    """What was found, and what to run."""
     values = " and ".join(f"{name} {value!r}" for name, value in create.intent.values.items())
     if not values:
         return "It can't be looked up by values that may be secret: list the table"
@@ -252,7 +250,6 @@ def _advice(client: Client, resource: Resource, create: PendingCreate, search: _
 
 
 def deletion(client: Client, resource: Resource, key: str) -> str:
-    """The statement that revokes a row."""
     table = f"{client.provider.name}.{resource.full_name}"
     return f"DELETE FROM {table} WHERE {resource.key} = {literal(key)}"
 
@@ -330,13 +327,13 @@ def earliest(create: CreateHistory, clock: ServerClock) -> int | None:
     It is known from a `Date` from before the create, or from one from now and how long ago the
     create was; None if neither is known. This machine's clock isn't compared with it.
     """
-    told = [each.since for each in create.unknowns if each.since is not None]
+    moments = [each.since for each in create.unknowns if each.since is not None]
     if create.intent.server_at is not None:
-        told.append(create.intent.server_at - _SLACK_MS)
+        moments.append(create.intent.server_at - _SLACK_MS)
     elapsed, now = elapsed_ms(create.intent), clock.earliest_ms()
     if elapsed is not None and now is not None:
-        told.append(now - elapsed - _SLACK_MS)
-    return min(told, default=None)
+        moments.append(now - elapsed - _SLACK_MS)
+    return min(moments, default=None)
 
 
 def elapsed_ms(intent: Intent) -> int | None:
@@ -372,7 +369,6 @@ def named(rows: Sequence[Row], most: int = 5) -> str:
 
 
 def in_words(milliseconds: int) -> str:
-    """A moment in words."""
     try:
         moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (OverflowError, ValueError, OSError):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from vercel_sql.api import SecretsFile
-from vercel_sql.errors import ParameterError, PartialWriteError
+from vercel_sql.errors import ParameterError
 from vercel_sql.manifest import Method
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 OnOrphan: TypeAlias = Literal["report", "revoke"]
 
@@ -42,27 +39,10 @@ class WritePolicy:
 
 
 def checked_on_orphan(on_orphan: str) -> OnOrphan:
-    """The option ``on_orphan``, for callers that are not type-checked.
-
-    Raises:
-        ParameterError: the value is unknown.
-    """
+    """The option ``on_orphan``, for callers that are not type-checked."""
     if on_orphan not in ("report", "revoke"):
         raise ParameterError(f"on_orphan is {on_orphan!r}; it must be 'report' or 'revoke'")
     return "report" if on_orphan == "report" else "revoke"
-
-
-def partial_write(text: str, cause: BaseException, table: pa.Table | None) -> PartialWriteError:
-    """The error that carries the rows of what was carried out before something failed."""
-    if table is None:
-        return PartialWriteError(text, cause=cause)
-    names, rows = table.column_names, rows_of(table)
-    return PartialWriteError(text, cause=cause, columns=names, rows=rows, table=table)
-
-
-def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
-    """The rows of a table as tuples (PEP 249)."""
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
 @dataclass(frozen=True)
@@ -80,7 +60,6 @@ class ArgumentSyntax:
     takes_null: bool
 
     def given(self, name: str, value: str = "…") -> str:
-        """An argument with a value."""
         return f"{self.sign}{name} {self.equals} {value}"
 
     def or_null(self, name: str, meaning: str) -> str:

@@ -71,7 +71,7 @@ class OpenCreate:
         self.answer: Outcome | None = history.answer
         self.is_awaited = history.is_under_way and not file.is_left
         service, _, name = self.intent.resource.partition(".")
-        # Another version of this package may have noted it.
+        # Another version of this package may have written it.
         is_known = service in manifest.service_names
         self.resource = manifest.service(service).resources.get(name) if is_known else None
         methods = {} if self.resource is None else self.resource.methods

@@ -89,7 +89,6 @@ class Rotation:
         """Carries it out; returns the method's answer, one row.
 
         Raises:
-            OperationalError: the secret could not be saved; found out before anything is sent.
             RotationError: it stopped halfway; the text says what exists now, the rows have the
                 new secret.
             UnknownOutcomeError: it is not known whether a new row was made; the old is as it was.
@@ -356,8 +355,8 @@ class _State:
             return f"run {self._removing(self.new)}"
         reference = self.plan.resource.self_reference
         assert reference is not None  # noqa: S101 - the manifest's check
-        condition = f"{reference.column} = {literal(reference.value)}"
-        return f"connect with its secret and run DELETE FROM {self.plan.table} WHERE {condition}"
+        where = reference.condition
+        return f"connect with its secret and run DELETE FROM {self.plan.table} WHERE {where}"
 
     def _removing(self, key: str) -> str:
         return f"DELETE FROM {self.plan.table} WHERE {self.plan.resource.key} = {literal(key)}"

@@ -145,11 +145,11 @@ class RotationPlan:
             self.client.doubts.tell(fields.doubts)
 
     def _endless(self, name: str, end: int) -> ParameterError:
-        """The error if the old row has an end, and nobody said when the new one is to end."""
+        """The error if the old row has an end, and no end was given for the new one."""
         null = self._syntax.or_null(name, "for one without an end")
         return ParameterError(
-            f"{self.where}: the old one has an end, {in_words(end)} ({end}), and it was "
-            "not said when the new one is to end. Nothing was changed. "
+            f"{self.where}: the old one has an end, {in_words(end)} ({end}), and no end was given "
+            "for the new one. Nothing was changed. "
             f"Add {self._syntax.given(name)}{null}"
         )
 

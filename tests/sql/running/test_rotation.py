@@ -265,7 +265,7 @@ def test_null_in_json_is_never_too(rotate, add):
 
 
 def test_a_placeholder_without_a_value_is_not(db, add):
-    with pytest.raises(vercel_sql.ParameterError, match="was not said"):
+    with pytest.raises(vercel_sql.ParameterError, match="no end was given"):
         db.execute(f"{BY_ID}, @expiresAt = '{{{{ at }}}}'", {"id": add(expiresAt=LATER).id})
 
 

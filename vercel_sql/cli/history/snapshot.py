@@ -77,12 +77,11 @@ class Listing:
 
 def stored_columns() -> dict[str, tuple[str, str]]:
     """The columns of the live table that the API returns: each one's type here, and its SQL."""
-    resource = vercel().service("authentication").resources["user_tokens"]
     return {
         column.name: (column.type, quoted(column.name))
         if column.type in _PLAIN
         else ("VARCHAR", f"to_json({quoted(column.name)})::VARCHAR")
-        for column in resource.columns
+        for column in vercel().tokens().columns
         if column.source in ("field", "rest")
     }
 
@@ -200,11 +199,6 @@ def _commit(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("COMMIT")
 
 
-_USER = "SELECT id, username, email, name FROM vercel.user.user"
-_CURRENT = "SELECT id FROM vercel.authentication.user_tokens WHERE tokenId = 'current'"
-_TOKENS = "SELECT {columns} FROM vercel.authentication.user_tokens"
-
-
 def run(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
     """Run the command, and return its exit code."""
     return guarded(lambda: _snapshot(arguments))
@@ -243,17 +237,22 @@ def _snapshot(arguments: argparse.Namespace) -> int:
 def read_listing(connection: Connection) -> Listing:
     """Request the user and all tokens; part of a listing is never returned."""
     requests: list[str] = []
+    provider, resource = vercel().provider, vercel().tokens()
+    table, own = f"{provider.name}.{resource.full_name}", resource.self_reference
+    assert own is not None  # noqa: S101 - tokens have one
     with connection.observed(lambda event: requests.append(event.path)):
-        [user] = connection.execute(_USER).arrow().to_pylist()
+        query = provider.roles["user"].query(provider.name)
+        [user] = connection.execute(query).arrow().to_pylist()
         taken_at = datetime.fromtimestamp(connection.client.clock("api").now_ms() / 1000, UTC)
         if user["id"] is None:
             raise DataError("no snapshot was taken: the owner of the tokens can't be read")
-        current = connection.execute(_CURRENT).arrow().column("id").to_pylist()
+        query = f"SELECT {resource.key} FROM {table} WHERE {own.condition}"
+        current = connection.execute(query).arrow().column(0).to_pylist()
         columns = ", ".join(
             f"{sql} AS {quoted(name)}" for name, (_, sql) in stored_columns().items()
         )
-        tokens = connection.execute(_TOKENS.format(columns=columns)).arrow()
-    ids = tokens.column("id").to_pylist()
+        tokens = connection.execute(f"SELECT {columns} FROM {table}").arrow()
+    ids = tokens.column(resource.key).to_pylist()
     is_current = pa.array([None if i is None else i in current for i in ids], pa.bool_())
     return Listing(
         taken_at,

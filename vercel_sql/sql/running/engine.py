@@ -13,6 +13,7 @@ import duckdb
 
 from vercel_sql.api.causes import caused_by
 from vercel_sql.api.doubts import refused
+from vercel_sql.errors import PartialWriteError
 from vercel_sql.manifest import Method
 from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
@@ -30,7 +31,6 @@ from vercel_sql.sql.statements import (
     Statement,
     Write,
 )
-from vercel_sql.writes.policy import partial_write
 
 if TYPE_CHECKING:
     from vercel_sql.sql.running.explain import Explained
@@ -95,7 +95,7 @@ class Engine:
             problem = auditor.log.problem if auditor is not None else None
             if problem is not None:
                 text = f"{problem}. The statement was carried out, and its rows are in this error"
-                raise partial_write(text, problem, outcome.table)
+                raise PartialWriteError(text, cause=problem, table=outcome.table)
 
     def writes(self, statement: Statement) -> list[Method]:
         """What a statement calls for one row that changes something, once for each request.

@@ -16,7 +16,6 @@ from vercel_sql.errors import (
     StatementCancelledError,
     UnknownOutcomeError,
 )
-from vercel_sql.writes.policy import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,8 +69,6 @@ class Tally:
         return PartialWriteError(
             text,
             cause=cause,
-            columns=() if table is None else table.column_names,
-            rows=() if table is None else rows_of(table),
             table=table,
             done=self.done,
             missing=self.missing,
