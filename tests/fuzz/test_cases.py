@@ -9,8 +9,7 @@ import pytest
 
 from vercel_sql.catalog import pages, rows
 from vercel_sql.errors import AnswerError, DataError
-from vercel_sql.sql import ConstantMatch
-from vercel_sql.sql.fragments import Fragment
+from vercel_sql.sql import ConstantMatch, Fragment
 
 from . import answer_decoder, sql_parser
 from .oracles import SECRET, Violation, attempt

@@ -23,7 +23,7 @@ from vercel_sql.ledger.journal_files import journal_folder
 from vercel_sql.manifest import Resource, vercel
 from vercel_sql.messages import complain, say
 from vercel_sql.render import Options, render_mode
-from vercel_sql.sql.running import Plan
+from vercel_sql.sql.plan import Plan
 from vercel_sql.writes.budget import Pace
 from vercel_sql.writes.orphans import deletion, in_words, revoke
 from vercel_sql.writes.recovery import (

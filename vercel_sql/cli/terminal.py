@@ -17,7 +17,7 @@ from vercel_sql.interrupts import leave
 from vercel_sql.messages import SAID_AFTER
 
 if TYPE_CHECKING:
-    from vercel_sql.sql.running import Plan
+    from vercel_sql.sql.plan import Plan
 
 DEFAULT_WIDTH = 80
 

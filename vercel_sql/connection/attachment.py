@@ -17,7 +17,7 @@ from vercel_sql.connection.live_catalog import Attachment, joining, key_of, make
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import Manifest, vercel
-from vercel_sql.sql.running.duck import in_transaction
+from vercel_sql.sql.queries import in_transaction
 from vercel_sql.writes.budget import WriteBudgets
 from vercel_sql.writes.policy import OnOrphan, WritePolicy, checked_on_orphan
 

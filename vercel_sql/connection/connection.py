@@ -25,18 +25,12 @@ from vercel_sql.connection.scripts import Batch, Scripts
 from vercel_sql.connection.statement_run import StatementRun
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError, PartialWriteError
-from vercel_sql.sql import (
-    NO_PARAMETERS,
-    Explain,
-    Parameters,
-    Statement,
-    check,
-    parse,
-)
+from vercel_sql.sql import NO_PARAMETERS, Explain, Parameters, Statement, check, parse
+from vercel_sql.sql.copy_to import Copies
+from vercel_sql.sql.engine import Engine, NativeQuery
 from vercel_sql.sql.masking import mask_plan
-from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
-from vercel_sql.sql.running.copying import Copies
-from vercel_sql.sql.running.duck import as_caller, for_caller
+from vercel_sql.sql.plan import Limits, Outcome, Plan
+from vercel_sql.sql.queries import as_caller, for_caller
 from vercel_sql.writes.budget import Pace, WriteBudget
 from vercel_sql.writes.policy import WritePolicy
 

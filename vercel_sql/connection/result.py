@@ -17,7 +17,7 @@ from vercel_sql.errors import (
     ProgrammingError,
 )
 from vercel_sql.sql import Native, Statement
-from vercel_sql.sql.running import Outcome
+from vercel_sql.sql.plan import Outcome
 
 if TYPE_CHECKING:
     import pyarrow as pa

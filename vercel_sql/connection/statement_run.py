@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 
 from vercel_sql.api import CancelScope, Client
 from vercel_sql.interrupts import StatementInterrupt
-from vercel_sql.sql.running.plan import Plan
+from vercel_sql.sql.plan import Plan
 
 # After how many seconds DuckDB is told again, and then after twice as long, and so on: what it is
 # told just before it begins to compute, it forgets.

@@ -27,7 +27,7 @@ from vercel_sql.errors import (
 from vercel_sql.notebook.rows import Mask
 from vercel_sql.notebook.session import Options, Session, show
 from vercel_sql.progress import progress
-from vercel_sql.sql.running import Plan
+from vercel_sql.sql.plan import Plan
 
 _KINDS = ("table", "relation", "pandas", "polars", "arrow")
 _A_NUMBER = "an integer ≥ 0"

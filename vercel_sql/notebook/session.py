@@ -21,8 +21,8 @@ from vercel_sql.interrupts import Interrupts
 from vercel_sql.messages import say
 from vercel_sql.notebook.rows import Rows, relation, secrets_in
 from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
-from vercel_sql.sql.dialect import Kind
-from vercel_sql.sql.parameter_values import is_table
+from vercel_sql.sql.parameters import is_table
+from vercel_sql.sql.tokens import Kind
 
 _USER = "SELECT username, email FROM vercel.user.user"
 # Does a name mean a table already, by DuckDB's search path? A local one wins.

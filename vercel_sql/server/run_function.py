@@ -48,7 +48,9 @@ from vercel_sql.sql import (
     Write,
     parse,
 )
-from vercel_sql.sql.running import Engine, Limits, Outcome, Resolver
+from vercel_sql.sql.engine import Engine
+from vercel_sql.sql.plan import Limits, Outcome
+from vercel_sql.sql.resolver import Resolver
 from vercel_sql.writes.budget import WriteBudgets
 from vercel_sql.writes.functions import CURRENT_STATEMENT
 from vercel_sql.writes.idempotency import Idempotency

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from vercel_sql.sql.running.lineage import secret_columns
+from vercel_sql.sql.returning import secret_columns
 
 T = "vercel.authentication.user_tokens"
 

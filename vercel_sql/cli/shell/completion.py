@@ -26,7 +26,7 @@ from vercel_sql.cli.shell.names import (
     resources,
 )
 from vercel_sql.manifest import Method, Parameter
-from vercel_sql.sql.dialect import Kind, Lexeme
+from vercel_sql.sql.tokens import Kind, Lexeme
 
 _STARTS = [
     *("SELECT", "FROM", "WITH", "INSERT INTO", "DELETE FROM", "UPDATE", "EXEC", "EXPLAIN"),

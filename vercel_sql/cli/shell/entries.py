@@ -24,7 +24,7 @@ from vercel_sql.files import (
 )
 from vercel_sql.sql import complete
 from vercel_sql.sql.masking import masked_statement
-from vercel_sql.sql.quoting import scan
+from vercel_sql.sql.tokens import scan
 
 _ENTRIES = 10_000
 _LONGEST = 50_000

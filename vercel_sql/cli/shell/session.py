@@ -30,7 +30,7 @@ from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
 from vercel_sql.render import Options, render_mode
 from vercel_sql.sql import NO_PARAMETERS
-from vercel_sql.sql.running import Plan
+from vercel_sql.sql.plan import Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
