@@ -14,7 +14,7 @@ from vercel_sql.api import PageEvent, RequestEvent
 from vercel_sql.escapes import visible
 from vercel_sql.logs import heard_by
 from vercel_sql.messages import SAID_AFTER
-from vercel_sql.sql.running import Plan
+from vercel_sql.sql.plan import Plan
 
 _LINE = "{desc}, {elapsed}"
 _LINE_WITH_TOTAL = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}"

@@ -23,9 +23,9 @@ from vercel_sql.api import SecretsFile, build_request
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import APIError, APIErrorDetail, NotFoundError, UnknownOutcomeError
 from vercel_sql.sql import Parameters
-from vercel_sql.sql.running import Outcome
-from vercel_sql.sql.running.duck import as_caller
-from vercel_sql.sql.running.prepared import Prepared
+from vercel_sql.sql.plan import Outcome
+from vercel_sql.sql.prepared import Prepared
+from vercel_sql.sql.queries import as_caller
 from vercel_sql.tables.memo import Memo
 
 from ..scale import SCALE

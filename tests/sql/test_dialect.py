@@ -2,7 +2,7 @@
 
 import pytest
 
-from vercel_sql.sql.dialect import Kind, tokenize
+from vercel_sql.sql.tokens import Kind, tokenize
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def _is_revoked(client: Client, resource: Resource | None, key: str) -> bool:
 
 def _asked(client: Client, orphans: Collection[tuple[Resource | None, str]]) -> bool:
     from vercel_sql.cli.shell.asking import ask
-    from vercel_sql.sql.running import Plan
+    from vercel_sql.sql.plan import Plan
     from vercel_sql.tables.allowance import Pace
 
     shown = tuple(f"revoke {row}" for _resource, row in orphans)

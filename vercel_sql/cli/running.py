@@ -27,7 +27,8 @@ from vercel_sql.messages import complain
 from vercel_sql.plain_rows import PlainRows
 from vercel_sql.progress import Progress, progress
 from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
-from vercel_sql.sql.running import Plan, what_is_left
+from vercel_sql.sql.plan import Plan
+from vercel_sql.sql.prepared import what_is_left
 
 if TYPE_CHECKING:
     import pyarrow as pa

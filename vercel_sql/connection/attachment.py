@@ -28,7 +28,7 @@ from vercel_sql.connection.live_catalog import (
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.manifest import Manifest, vercel
-from vercel_sql.sql.running.duck import in_transaction
+from vercel_sql.sql.queries import in_transaction
 from vercel_sql.tables import Failures, Source
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.catalog import live_schema

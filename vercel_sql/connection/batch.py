@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vercel_sql.errors import Error, PartialWriteError, TooManyWritesError
 from vercel_sql.sql import Statement
-from vercel_sql.sql.running import Outcome
+from vercel_sql.sql.plan import Outcome
 from vercel_sql.tables.allowance import SETTING, Allowance, Pace
 
 if TYPE_CHECKING:

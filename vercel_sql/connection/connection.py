@@ -36,10 +36,11 @@ from vercel_sql.sql import (
     check,
     parse,
 )
+from vercel_sql.sql.copy_to import Copies
+from vercel_sql.sql.engine import Engine, NativeQuery
 from vercel_sql.sql.masking import mask_plan
-from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Plan
-from vercel_sql.sql.running.copying import Copies
-from vercel_sql.sql.running.duck import as_caller, for_caller
+from vercel_sql.sql.plan import Limits, Outcome, Plan
+from vercel_sql.sql.queries import as_caller, for_caller
 from vercel_sql.tables.allowance import Allowance, Pace
 from vercel_sql.tables.keeping import Keeping, kept_rows
 

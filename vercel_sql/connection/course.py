@@ -10,7 +10,7 @@ from duckdb import DuckDBPyConnection
 from vercel_sql.api import CancelScope, Client
 from vercel_sql.connection.ctrl_c import CtrlC, rest
 from vercel_sql.connection.stopping import stopping
-from vercel_sql.sql.running.plan import Plan
+from vercel_sql.sql.plan import Plan
 
 
 class Course:

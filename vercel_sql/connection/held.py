@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import DataError, Error, InterfaceError, ProgrammingError
 from vercel_sql.sql import Native, Statement
-from vercel_sql.sql.running import Outcome
+from vercel_sql.sql.plan import Outcome
 from vercel_sql.tables.keeping import kept_rows
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from vercel_sql.manifest import Column, Resource
-from vercel_sql.sql.running import Catalog
+from vercel_sql.sql.resolver import Catalog
 
 _COLUMN = re.compile(r'(?:Referenced column|does not have a column named) "(\w+)"')
 _ARGUMENT = re.compile(r"Macro (\w+)\(\) does not support the supplied arguments")

@@ -9,7 +9,7 @@ import duckdb
 from vercel_sql.connection.attachment import Attachment
 from vercel_sql.connection.batch import Batch
 from vercel_sql.sql import Native, Parameters, Statement, Write, check, parse
-from vercel_sql.sql.plain import Plain
+from vercel_sql.sql.parser import Plain
 
 _READS_WHOLE = duckdb.__version__.startswith("1.")
 """Whether DuckDB finds what is wrong with a later statement before the first one runs."""

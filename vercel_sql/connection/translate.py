@@ -13,7 +13,7 @@ from vercel_sql.connection.bared import bare, clear
 from vercel_sql.connection.meant import named_ours
 from vercel_sql.sql import NO_PARAMETERS, Parameters
 from vercel_sql.sql.masking import mask_cited
-from vercel_sql.sql.running import Catalog
+from vercel_sql.sql.resolver import Catalog
 
 # Characters of an error: masking the megabytes that a statement may give it takes seconds.
 _LONGEST = 20_000

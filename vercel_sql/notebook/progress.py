@@ -12,7 +12,7 @@ from IPython.display import DisplayHandle
 
 from vercel_sql import Connection
 from vercel_sql.progress import progress
-from vercel_sql.sql.running import Plan
+from vercel_sql.sql.plan import Plan
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from vercel_sql import Connection
 from vercel_sql.errors import ParameterError
 from vercel_sql.notebook.rows import Rows
 from vercel_sql.sql import Parameters, Statement
-from vercel_sql.sql.dialect import Kind
-from vercel_sql.sql.parameter_values import is_table
+from vercel_sql.sql.parameters import is_table
+from vercel_sql.sql.tokens import Kind
 
 # Does a name mean a table already, by DuckDB's search path? A local one wins.
 _TAKEN = """

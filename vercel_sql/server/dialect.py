@@ -19,7 +19,7 @@ from vercel_sql.sql import (
     Statement,
     Write,
 )
-from vercel_sql.sql.running import Resolver
+from vercel_sql.sql.resolver import Resolver
 
 
 class DialectJudge:

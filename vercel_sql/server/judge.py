@@ -14,7 +14,7 @@ from vercel_sql.own_duckdb import own_duckdb
 from vercel_sql.server.allowed import builtin
 from vercel_sql.server.bounds import OUT_OF_MEMORY
 from vercel_sql.server.tree import Refusal, TreeJudge, mark_table_functions
-from vercel_sql.sql.dialect import TokenError, tokenize
+from vercel_sql.sql.tokens import TokenError, tokenize
 
 LONGEST, _SHORT = 100_000, 1_000
 """Characters of a statement; people write far less, and judging takes time. Short ones don't wait

@@ -14,7 +14,8 @@ from vercel_sql.connection.attachment import make_attachment
 from vercel_sql.errors import NotSupportedError
 from vercel_sql.server.database import lock, settle
 from vercel_sql.sql import NO_PARAMETERS, Explain
-from vercel_sql.sql.running import Engine, Limits, Outcome
+from vercel_sql.sql.engine import Engine
+from vercel_sql.sql.plan import Limits, Outcome
 from vercel_sql.tables.catalog import quoted
 from vercel_sql.tables.keeping import Keeping
 

@@ -33,7 +33,9 @@ from vercel_sql.server.rehearsal import Rehearsal
 from vercel_sql.server.sessions import too_many_rows
 from vercel_sql.server.tree import Refusal
 from vercel_sql.sql import NO_PARAMETERS, Exec, Explain, Statement, Write, parse
-from vercel_sql.sql.running import Engine, Limits, NativeQuery, Outcome, Resolver
+from vercel_sql.sql.engine import Engine, NativeQuery
+from vercel_sql.sql.plan import Limits, Outcome
+from vercel_sql.sql.resolver import Resolver
 from vercel_sql.tables.allowance import Allowances
 from vercel_sql.tables.functions import CURRENT_STATEMENT
 from vercel_sql.tables.keeping import Keeping

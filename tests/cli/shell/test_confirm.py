@@ -4,7 +4,7 @@ import pytest
 
 import vercel_sql
 from vercel_sql.cli.shell.asking import question
-from vercel_sql.sql.running import Plan
+from vercel_sql.sql.plan import Plan
 
 TABLE = "vercel.authentication.user_tokens"
 GO_ON = "Go on? [y/N]"

@@ -6,7 +6,7 @@ import sys
 
 from vercel_sql.cli.output import terminal_width
 from vercel_sql.escapes import visible
-from vercel_sql.sql.running import Plan
+from vercel_sql.sql.plan import Plan
 
 
 def ask(plan: Plan) -> bool:

@@ -17,7 +17,7 @@ from vercel_sql.cli.shell.suggestions import (
 )
 from vercel_sql.cli.shell.vocabulary import Words
 from vercel_sql.manifest import Method, Parameter
-from vercel_sql.sql.dialect import Kind, Lexeme
+from vercel_sql.sql.tokens import Kind, Lexeme
 
 _SHOWS = ["SERVICES IN", "RESOURCES IN", "METHODS IN", "INSERT INTO", "EXTENDED"]
 _SHOWS_OF_DUCKDB = ["TABLES", "ALL TABLES", "DATABASES"]

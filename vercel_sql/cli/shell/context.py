@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vercel_sql.api.redaction.names import word_set
-from vercel_sql.sql.brackets import flat
-from vercel_sql.sql.dialect import STRINGS, Kind, Lexeme, TokenError, tokenize
-from vercel_sql.sql.quoting import scan
+from vercel_sql.sql.tokens import STRINGS, Kind, Lexeme, TokenError, flat, scan, tokenize
 
 _NAMES = (Kind.WORD, Kind.QUOTED)
 _BEFORE_TABLES = word_set("FROM JOIN INTO UPDATE TABLE USING SUMMARIZE")

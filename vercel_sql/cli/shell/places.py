@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import duckdb
 
 from vercel_sql.manifest import Manifest, Resource, vercel
-from vercel_sql.sql.running.duck import rows_of
-from vercel_sql.sql.running.resolve import path_entries as path_entries
+from vercel_sql.sql.queries import rows_of
+from vercel_sql.sql.resolver import path_entries as path_entries
 from vercel_sql.tables.calls import result_columns
 from vercel_sql.tables.catalog import LIVE
 

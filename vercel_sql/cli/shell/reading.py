@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from vercel_sql.sql import complete
-from vercel_sql.sql.quoting import scan
+from vercel_sql.sql.tokens import scan
 
 _BARE: Mapping[str, str] = MappingProxyType(
     {"exit": ".exit", "quit": ".quit", "help": ".help", "\\q": ".quit", "\\?": ".help"}

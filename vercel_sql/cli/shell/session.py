@@ -23,7 +23,7 @@ from vercel_sql.cli.shell.settings import Settings
 from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError, WaitTooLongError
 from vercel_sql.messages import complain, say
 from vercel_sql.sql import NO_PARAMETERS
-from vercel_sql.sql.running import Plan
+from vercel_sql.sql.plan import Plan
 
 _TERMINATED = 128 + signal.SIGTERM
 _WITHOUT_LOGIN = "To try things out without an account, run vercel-sql shell --demo."

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from vercel_sql.cli.shell.places import Catalog, Named, read_catalog
-from vercel_sql.sql.running.duck import rows_of
+from vercel_sql.sql.queries import rows_of
 from vercel_sql.tables.catalog import quoted
 
 _SECONDS = 1.0
