@@ -22,17 +22,11 @@ from vercel_sql.sql.statements import Exec, Explain, Native, Need, Statement
 from vercel_sql.sql.tokens import Lexeme, TokenError, scan, tokenize, word_set
 
 _READERS: dict[str, Callable[[Reader], Statement | None]] = {
-    "INSERT": read_write,
-    "DELETE": read_write,
-    "UPDATE": read_write,
-    "MERGE": read_write,
-    "TRUNCATE": read_write,
-    "COPY": read_write,
+    **dict.fromkeys(["INSERT", "DELETE", "UPDATE", "MERGE", "TRUNCATE", "COPY"], read_write),
+    **dict.fromkeys(["DESCRIBE", "DESC"], read_describe),
     "WITH": read_with,
     "EXEC": read_exec,
     "SHOW": read_show,
-    "DESCRIBE": read_describe,
-    "DESC": read_describe,
 }
 
 _QUERIES = word_set("DESCRIBE FROM PIVOT SELECT SHOW SUMMARIZE TABLE UNPIVOT VALUES WITH")

@@ -227,13 +227,14 @@ class Resolver:
 
     def _place(self, name: Name) -> tuple[str, str] | None:
         """Database and schema of the table that DuckDB finds for a name of one or two parts."""
+        # As a literal: to bind a value, DuckDB 1.5 imports pandas.
+        literal = "'" + name.parts[-1].replace("'", "''") + "'"
         found = rows_of(
             self._con,
             "SELECT database_name, schema_name FROM duckdb_tables() "
-            "WHERE lower(table_name) = lower($1) UNION ALL "
+            f"WHERE lower(table_name) = lower({literal}) UNION ALL "
             "SELECT database_name, schema_name FROM duckdb_views() "
-            "WHERE lower(view_name) = lower($1)",
-            [name.parts[-1]],
+            f"WHERE lower(view_name) = lower({literal})",
         )
         existing = {(database.casefold(), schema.casefold()) for database, schema in found}
         for database, schema in self._places_to_look(name):

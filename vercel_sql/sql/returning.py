@@ -180,9 +180,11 @@ def _mentions(item: Node, known: Collection[str], qualifier: str) -> bool:
             return True
         renamed = [each["key"].get("column", "") for each in node.get("rename_list") or ()]
         columns = node.get("column_names", ())
+        # DuckDB 1.5 reads `name.upper()` as a function in a schema, until it binds it.
+        chained = [node.get(place) or "" for place in ("catalog", "schema")]
         if len(columns) > 1 and columns[0].casefold() == qualifier.casefold():
             columns = columns[1:]
-        if any(name.casefold() in known for name in (*columns, *renamed)):
+        if any(name.casefold() in known for name in (*columns, *renamed, *chained)):
             return True
     return False
 

@@ -6,6 +6,7 @@ What is not plainly a constant is not called one, and is left for DuckDB to eval
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -213,8 +214,13 @@ def _empty_query() -> Node:
     return {**(parsed("SELECT 1") or {}), "select_list": []}
 
 
-@cache
 def _reader() -> duckdb.DuckDBPyConnection:
+    return _reader_of(os.getpid())
+
+
+@cache
+def _reader_of(_process: int) -> duckdb.DuckDBPyConnection:
+    """A DuckDB of this process: one that a fork inherits may have been in use."""
     from vercel_sql.own_duckdb import own_duckdb
 
     return own_duckdb()
