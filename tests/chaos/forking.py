@@ -24,7 +24,7 @@ for _name in (
     "vercel_sql.cli.recover",
     "vercel_sql.connection",
     "vercel_sql.render",
-    "vercel_sql.sql.running",
+    "vercel_sql.sql.engine",
     "vercel_sql.catalog.dataset",
     "vercel_sql.writes.functions",
 ):

@@ -17,15 +17,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from vercel_sql.sql.plan import Outcome
-from vercel_sql.sql.prepared import Prepared
-from vercel_sql.sql.queries import as_caller
 
 import vercel_sql
 from vercel_sql.api import SecretsFile, build_request
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import APIError, APIErrorDetail, NotFoundError, UnknownOutcomeError
 from vercel_sql.sql import Parameters
+from vercel_sql.sql.plan import Outcome
+from vercel_sql.sql.prepared import Prepared
+from vercel_sql.sql.queries import as_caller
 from vercel_sql.writes.idempotency import Idempotency
 
 from ..scale import SCALE

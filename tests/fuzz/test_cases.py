@@ -104,9 +104,9 @@ def test_a_value_that_is_pasted_is_noticed(monkeypatch):
 
 
 def test_a_delete_of_other_rows_is_noticed(monkeypatch):
-    def careless(where, qualifiers, parameters):
-        return ConstantMatch("id", ("a",), equality=True)
+    def careless(where, qualifiers, values):
+        return [ConstantMatch("id", ("a",), equality=True)]
 
-    monkeypatch.setattr("vercel_sql.sql.statements.constant_match", careless)
+    monkeypatch.setattr("vercel_sql.sql.syntax_tree.matches", careless)
     with pytest.raises(Violation, match="chooses other rows"):
         sql_parser.run(b"DELETE FROM vercel.authentication.user_tokens WHERE id = 'a' OR true")

@@ -14,27 +14,29 @@ def only(sql):
 
 
 def test_a_predicate_in_many_parentheses():
-    statement = only(f"DELETE FROM t WHERE {'(' * MANY}id = 'a'{')' * MANY}")
+    statement = only(f"DELETE FROM t WHERE {'(' * 200}id = 'a'{')' * 200}")
     assert statement.constant_match().values == ("a",)
     assert statement.constant_equalities() == {"id": "a"}
+    # Deeper ones are for DuckDB to read, which has a limit of its own.
+    deeper = only(f"DELETE FROM t WHERE {'(' * MANY}id = 'a'{')' * MANY}")
+    assert deeper.constant_match() is None
+    assert deeper.constant_equalities() is None
     assert only(f"DELETE FROM t WHERE {'(' * MANY}").constant_match() is None
     assert only(f"DELETE FROM t WHERE {'()' * MANY}").constant_match() is None
 
 
 @pytest.mark.parametrize(
     ("before", "after", "is_null"),
-    [
-        ("(", ")", True),
-        ("", "::INT", True),
-        ("CAST(", " AS INT)", False),  # too deep to be called a constant
-        ("(", ")::INT", False),
-        ("(", "", False),
-    ],
+    [("(", ")", True), ("", "::INT", True), ("CAST(", " AS INT)", True), ("(", "", False)],
 )
 def test_a_null_in_many_casts(before, after, is_null):
-    statement = only(f"INSERT INTO t SELECT {before * MANY}NULL{after * MANY}")
-    nulls = statement.literal_nulls()
-    assert bool(nulls and nulls.at(0)) is is_null
+    def is_called_null(times):
+        statement = only(f"INSERT INTO t SELECT {before * times}NULL{after * times}")
+        nulls = statement.literal_nulls()
+        return bool(nulls and nulls.at(0))
+
+    assert is_called_null(150) is is_null
+    assert not is_called_null(MANY)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tokens are DuckDB's, and their offsets are true."""
 
 import pytest
+
 from vercel_sql.sql.tokens import Kind, tokenize
 
 

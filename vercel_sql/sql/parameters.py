@@ -2,12 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import datetime
+import decimal
+import uuid
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
+from typing import Any
 
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import ParameterError
-from vercel_sql.sql.parameter_values import NoValueError, bindable, is_table
 from vercel_sql.sql.placeholders import Placeholder
+
+_TABLES = frozenset(
+    [
+        *("DataFrame", "LazyFrame", "Table", "RecordBatch", "RecordBatchReader", "Dataset"),
+        *("DuckDBPyRelation", "Rows"),
+    ]
+)
+_VALUES = (
+    *(bool, int, float, str, bytes, bytearray, memoryview, type(None), uuid.UUID),
+    *(datetime.date, datetime.time, datetime.timedelta, decimal.Decimal),
+)
+_FINER = ("[ns]", "[ps]", "[fs]", "[as]")
+
+
+class NoValueError(TypeError):
+    """Something has no value in SQL."""
+
+
+def is_table(value: object) -> bool:
+    """Whether it is a DataFrame or another table, of whatever library."""
+    return any(kind.__name__ in _TABLES for kind in type(value).__mro__)
+
+
+def bindable(value: Any) -> Any:
+    """A value as DuckDB takes it: a list for a set or a column, None for what is missing."""
+    module = type(value).__module__.partition(".")[0]
+    if is_table(value):
+        raise NoValueError(type(value).__name__)
+    if module == "numpy" and hasattr(value, "dtype"):
+        return _of_numpy(value)
+    if module == "pandas" and type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, _VALUES) or module == "duckdb":
+        return value
+    if isinstance(value, Mapping):
+        return {key: bindable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | Set | range | deque | ValuesView):
+        return [bindable(each) for each in value]
+    return _of_library(value)
+
+
+def _of_numpy(value: Any) -> Any:
+    if str(value.dtype).endswith(_FINER):
+        # It would become a number of nanoseconds.
+        value = value.astype(f"{value.dtype.kind}8[us]")
+    return bindable(value.tolist()) if value.dtype.kind in "OV" else value.tolist()
+
+
+def _of_library(value: Any) -> Any:
+    for name in ("to_list", "to_pylist", "as_py"):
+        if hasattr(value, name):
+            return bindable(getattr(value, name)())
+    raise NoValueError(type(value).__name__)
+
 
 _AS_THEY_ARE = (str, int, float, bool, bytes, type(None))
 _MOST_BITS = 14_000  # an integer with more has more digits than Python writes
@@ -31,16 +89,6 @@ class Parameters(HoldsSecrets):
 
     Names match whatever their case, as DuckDB's do. No value shows in the repr or in an error:
     any of them may be a secret.
-
-    Args:
-        values: a mapping of names, or a sequence of values for ``?`` and ``$1``. Values of numpy,
-            pandas, polars and Arrow are fine, columns among them.
-        text: whether the string values are text that stands for any type; or the names of those
-            that are.
-
-    Raises:
-        ParameterError: two names differ in their case only, a value holds what has no text, or it
-            has no value in SQL, such as a DataFrame.
     """
 
     def __init__(
@@ -90,11 +138,7 @@ class Parameters(HoldsSecrets):
         return isinstance(self._values.get(name.lower()), TextValue)
 
     def value(self, placeholder: Placeholder) -> object:
-        """The value for a placeholder, as DuckDB takes it.
-
-        Raises:
-            ParameterError: there is none.
-        """
+        """The value for a placeholder, as DuckDB takes it."""
         if placeholder.name not in self._values:
             raise ParameterError(f"The placeholder {placeholder.label} has no value.")
         value = self._values[placeholder.name]

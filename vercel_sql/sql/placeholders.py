@@ -11,59 +11,22 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vercel_sql.sql.dialect import Kind, Lexeme
+from vercel_sql.sql.tokens import Kind, Lexeme, word_set
 
 _BRACES = re.compile(r"\{\{([^{}]*)\}\}")
 _PATH = re.compile(r"[.$]*[^\W\d][\w.]*")
 _ARGUMENT = re.compile(r"(?<=[\s(])[.$]+[^\W\d][\w.]*")
 
-_TYPES = frozenset(
-    [
-        "DATE",
-        "DATETIME",
-        "INTERVAL",
-        "JSON",
-        "TIME",
-        "TIMESTAMP",
-        "TIMESTAMPTZ",
-        "TIMESTAMP_MS",
-        "TIMESTAMP_NS",
-        "TIMESTAMP_S",
-        "TIMETZ",
-        "UUID",
-    ]
-)
+_TYPES = word_set("""
+    DATE DATETIME INTERVAL JSON TIME TIMESTAMP TIMESTAMPTZ TIMESTAMP_MS TIMESTAMP_NS TIMESTAMP_S
+    TIMETZ UUID
+""")
 """Types that stand before a literal, as in ``DATE '2026-01-01'``; no parameter can stand there."""
 
-_BEFORE_VALUE = frozenset(
-    [
-        "ALL",
-        "AND",
-        "BETWEEN",
-        "BY",
-        "CASE",
-        "DISTINCT",
-        "ELSE",
-        "ESCAPE",
-        "GLOB",
-        "HAVING",
-        "ILIKE",
-        "IN",
-        "INTERVAL",
-        "LIKE",
-        "LIMIT",
-        "NOT",
-        "OFFSET",
-        "ON",
-        "OR",
-        "QUALIFY",
-        "RETURNING",
-        "SELECT",
-        "THEN",
-        "WHEN",
-        "WHERE",
-    ]
-) | {"GROUP BY", "ORDER BY", "PARTITION BY", "SIMILAR TO"}
+_BEFORE_VALUE = word_set("""
+    ALL AND BETWEEN BY CASE DISTINCT ELSE ESCAPE GLOB HAVING ILIKE IN INTERVAL LIKE LIMIT NOT
+    OFFSET ON OR QUALIFY RETURNING SELECT THEN WHEN WHERE
+""") | {"GROUP BY", "ORDER BY", "PARTITION BY", "SIMILAR TO"}
 """Keywords after which ``:name`` is a value, not the tail of an alias or a slice."""
 
 _NOT_BEFORE_VALUE = frozenset(")]}.?$#;{") | {"::"}
@@ -98,15 +61,10 @@ class Placeholder:
         """The placeholder as messages have it: a bare ``?`` with its number."""
         return f"? (number {self.name})" if self.written == "?" else self.written
 
-    @property
-    def key(self) -> str:
-        """The name of the DuckDB parameter that takes the value."""
-        return parameter_key(self.name)
-
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What looks like a placeholder and is none: ``'a {{ name }}'``, ``'{{ .name }}'``.
+    """What looks like a placeholder but isn't one: ``'a {{ name }}'``, ``'{{ .name }}'``.
 
     Attributes:
         name: the name that was meant, in lower case.
@@ -117,11 +75,6 @@ class Template:
     name: str
     index: int
     is_ours: bool
-
-
-def parameter_key(name: str) -> str:
-    """The DuckDB parameter for a placeholder, which is also the name of its column."""
-    return name
 
 
 def braces(text: str) -> Iterator[tuple[int, int, str]]:
@@ -172,13 +125,7 @@ class Finder:
         self.templates: list[Template] = []
 
     def scan(self, first: int, stop: int, *, braces_only: bool = False) -> None:
-        """Find the placeholders in the tokens from `first` up to `stop`.
-
-        Args:
-            first: the index of the first token of a statement.
-            stop: the index after its last.
-            braces_only: whether ``?``, ``$name`` and ``:name`` are left to DuckDB.
-        """
+        """Find the placeholders in the tokens from `first` up to `stop`."""
         index = first
         while index < stop:
             found = self._at(index, first, stop)
@@ -228,10 +175,10 @@ class Finder:
     def _make(self, name: str, first: int, stop: int, sql: str = "") -> Placeholder:
         written = self._lexemes[first].raw
         for index in range(first + 1, stop):
-            # A comment may stand between, which is no part of it and may hold anything.
+            # A comment may stand between; it isn't part of the placeholder and may hold anything.
             written += ("" if self._adjacent(index) else " ") + self._lexemes[index].raw
         name = name.lower()
-        return Placeholder(name, written, first, stop, sql or f"${parameter_key(name)}")
+        return Placeholder(name, written, first, stop, sql or f"${name}")
 
     def _dollar(self, index: int, stop: int) -> Placeholder | None:
         if self._lexemes[index].kind is not Kind.SYMBOL or index + 1 >= stop:
@@ -333,7 +280,7 @@ class Finder:
         before = self._lexemes[index - 1].upper if index > first else ""
         if before not in _TYPES:
             return self._make(name, index, end)
-        key = parameter_key(name.lower())
+        key = name.lower()
         if before == "INTERVAL" and end < stop and self._lexemes[end].kind is Kind.WORD:
             return self._make(name, index, end, f"(${key})")
         return self._make(name, index - 1, end, f"CAST(${key} AS {before})")

@@ -1,11 +1,4 @@
-"""The statements that a script is made of, read but not run.
-
-What only DuckDB needs to understand is `Native`, and goes to it as it is written. The others are
-ours, or may be: whether the target of a write is an API resource is for the executor to find out,
-and where it is not, DuckDB gets the statement's text like any other's.
-
-No repr shows a statement's text, which may hold secrets.
-"""
+"""The statements that a script is made of, read but not run."""
 
 from __future__ import annotations
 
@@ -14,18 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vercel_sql.errors import ParameterError, SQLSyntaxError
-from vercel_sql.sql.dialect import Kind
-from vercel_sql.sql.exec_json import JSONArgument
+from vercel_sql.sql import syntax_tree
 from vercel_sql.sql.fragments import Fragment, Name
-from vercel_sql.sql.matches import (
-    ConstantMatch,
-    constant_equalities,
-    constant_match,
-    qualifiers,
-)
-from vercel_sql.sql.nulls import LiteralNulls, literal_nulls
+from vercel_sql.sql.json_arguments import JSONArgument
 from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters
 from vercel_sql.sql.placeholders import Template
+from vercel_sql.sql.syntax_tree import ConstantMatch, LiteralNulls
+from vercel_sql.sql.tokens import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +54,7 @@ class Statement:
         yield from _needs(self.fragment)
 
     def templates(self) -> Sequence[Template]:
-        """What looks like a placeholder in it and is none."""
+        """What looks like a placeholder in it but isn't one."""
         return self.fragment.templates
 
     def not_filled_in(self, template: Template) -> ParameterError:
@@ -108,20 +96,15 @@ class Write(Statement):
 
     Attributes:
         target: the table.
-        malformed: what is wrong with it, if the target is ours: what DuckDB alone understands of
-            such statements is no concern of this parser, so it is no error yet.
+        malformed: the error in it, which counts only if the target is an API resource: DuckDB
+            understands more of such statements than this parser.
     """
 
     target: Name
     malformed: str | None = None
 
     def require_well_formed(self) -> None:
-        """Refuse what this parser could not read; for a target that is an API resource.
-
-        Raises:
-            SQLSyntaxError: it could not.
-            ParameterError: a string in it holds a template that is not filled in.
-        """
+        """Refuse what this parser could not read; for a target that is an API resource."""
         if self.malformed is not None:
             raise SQLSyntaxError(self.malformed)
         for template in self.templates():
@@ -156,7 +139,9 @@ class Insert(Write):
 
     def literal_nulls(self, parameters: Parameters = NO_PARAMETERS) -> LiteralNulls | None:
         """Which columns of the source are written as NULL; None if its text doesn't tell."""
-        return literal_nulls(self.source, parameters) if self.source else None
+        if self.source is None:
+            return None
+        return syntax_tree.literal_nulls(self.source.query, self.source.known_values(parameters))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -179,15 +164,23 @@ class Delete(Write):
 
     def constant_match(self, parameters: Parameters = NO_PARAMETERS) -> ConstantMatch | None:
         """The column and strings, if WHERE is just ``column = 'a'`` or ``column IN ('a')``."""
-        if self.where is None or self.using is not None:
-            return None
-        return constant_match(self.where, qualifiers(self.target, self.alias), parameters)
+        matches = self._matches(parameters)
+        return matches[0] if len(matches) == 1 else None
 
     def constant_equalities(self, parameters: Parameters = NO_PARAMETERS) -> dict[str, str] | None:
         """The strings by column, if WHERE is just ``a = 'x' AND b = 'y' …``; else None."""
+        matches = self._matches(parameters)
+        found = {match.column: match.values[0] for match in matches if match.equality}
+        return found if found and len(found) == len(matches) else None
+
+    def _matches(self, parameters: Parameters) -> list[ConstantMatch]:
         if self.where is None or self.using is not None:
-            return None
-        return constant_equalities(self.where, qualifiers(self.target, self.alias), parameters)
+            return []
+        parts = [part.lower() for part in self.target.parts]
+        # An alias hides the name of the target.
+        names = [[self.alias.lower()]] if self.alias else [parts[at:] for at in range(len(parts))]
+        known = self.where.known_values(parameters)
+        return syntax_tree.matches(self.where.query, names, known) or []
 
 
 class Update(Write):
@@ -236,15 +229,7 @@ class Exec(Statement):
     def json_value(
         self, parameters: Parameters = NO_PARAMETERS
     ) -> tuple[dict[str, object], dict[str, str]]:
-        """The object that ``@@json`` gives, and the members that are left out.
-
-        A member whose whole value is a placeholder without a value is left out; the second part
-        gives the placeholder as it is written, by the path of the member (``scope.teamId``).
-        Strings that come from the command line are `TextValue`. Without ``@@json``, both are empty.
-
-        Raises:
-            ParameterError: a placeholder elsewhere has no value, or a value does not fit.
-        """
+        """What `JSONArgument.resolve` gives; without ``@@json``, nothing."""
         return self.json.resolve(parameters) if self.json else ({}, {})
 
     def needs(self) -> Iterator[Need]:

@@ -1,10 +1,10 @@
 """A write is asked about before it is sent: refused, accepted, turned off, and never by EXPLAIN."""
 
 import pytest
-from vercel_sql.sql.plan import Plan
 
 import vercel_sql
 from vercel_sql.cli.terminal import question
+from vercel_sql.sql.plan import Plan
 
 TABLE = "vercel.authentication.user_tokens"
 GO_ON = "Go on? [y/N]"

@@ -90,35 +90,35 @@ def test_what_holds_no_secret_comes_back_exactly(path: Path, text: str) -> None:
             "EXEC vercel.authentication.user_tokens.verify_token\n  @token = 'abc', -- it\n"
             "  @email = 'a@b.c';",
             "EXEC vercel.authentication.user_tokens.verify_token\n  @token = '[secret]',\n"
-            "  @email = 'a@b.c';",
+            "  @email = '[secret]';",
         ),
         (
             "EXEC vercel.oauth.tokens.refresh_tokens\n"
             '@@json = \'{"client_id" : "cl_1", "refresh_token":"a\\"bc"}\'',
             "EXEC vercel.oauth.tokens.refresh_tokens\n"
-            '@@json = \'{"client_id": "cl_1", "refresh_token": "[secret]"}\'',
+            '@@json = \'{"client_id": "[secret]", "refresh_token": "[secret]"}\'',
         ),
         (
             "INSERT INTO vercel.oauth.tokens (client_id, data__code) VALUES ('a', 'b'), ('c', 'd')",
             "INSERT INTO vercel.oauth.tokens (client_id, data__code) "
-            "VALUES ('a', '[secret]'), ('c', '[secret]')",
+            "VALUES ('[secret]', '[secret]'), ('[secret]', '[secret]')",
         ),
         (
             "DELETE FROM vercel.oauth.tokens WHERE token = 'abc' AND client_id = 'cl_1'",
-            "DELETE FROM vercel.oauth.tokens WHERE token = '[secret]' AND client_id = 'cl_1'",
+            "DELETE FROM vercel.oauth.tokens WHERE token = '[secret]' AND client_id = '[secret]'",
         ),
         (
             "CREATE SECRET s (TYPE s3, KEY_ID 'abc', SECRET 'def', REGION 'eu')",
-            "CREATE SECRET s (TYPE s3, KEY_ID '[secret]', SECRET '[secret]', REGION 'eu')",
+            "CREATE SECRET s (TYPE s3, KEY_ID '[secret]', SECRET '[secret]', REGION '[secret]')",
         ),
         ("SET VARIABLE code = 'abc'; SELECT 'abc'", "SET VARIABLE code = '[secret]'; SELECT 'abc'"),
         (
             "INSERT INTO mine (name, api_key) VALUES ('a', 'b')",
-            "INSERT INTO mine (name, api_key) VALUES ('a', '[secret]')",
+            "INSERT INTO mine (name, api_key) VALUES ('[secret]', '[secret]')",
         ),
         (
             "ATTACH 'quack:localhost:9494' AS v (TOKEN 'abc')",
-            "ATTACH 'quack:localhost:9494' AS v (TOKEN '[secret]')",
+            "ATTACH '[secret]' AS v (TOKEN '[secret]')",
         ),
         (".account --token abc --name x", ".account --token [secret] --name x"),
     ],

@@ -61,6 +61,37 @@ def test_a_predicate_deletes_exactly_what_it_matches(db, ids, sent, gone, where)
     assert len(sent("DELETE")) == 3
 
 
+@pytest.mark.parametrize(
+    "clauses",
+    [
+        "WHERE tokenId IN (SELECT tokenId FROM vercel.audit.user_tokens)",
+        "WHERE tokenId IN (SELECT tokenId FROM leaked WHERE id = $id)",
+        "WHERE id = $id AND (tokenId) IN (SELECT max(tokenId) FROM leaked)",
+        "AS t WHERE EXISTS (SELECT 1 FROM leaked WHERE leaked.id = (SELECT tokenId))",
+        "AS t USING (SELECT tokenId FROM leaked) l WHERE t.tokenId = l.tokenId AND t.id = $id",
+        "WHERE NOT tokenId > ALL (SELECT tokenId FROM leaked) RETURNING id",
+    ],
+)
+def test_a_subquery_that_means_the_outer_column_is_refused(db, ids, sent, gone, clauses):
+    db.execute("CREATE TABLE leaked AS SELECT unnest(?) AS id", [ids[:2]])
+    given = {"id": ids[0]} if "$id" in clauses else None
+    for explain in ("", "EXPLAIN "):
+        with pytest.raises(vercel_sql.ProgrammingError, match=r"Write (t|user_tokens)\.tokenId"):
+            db.execute(f"{explain}DELETE FROM {TABLE} {clauses}", given)
+    assert sent() == []
+    assert gone() == set()
+
+
+def test_a_subquery_may_name_the_outer_row(db, ids, gone):
+    db.execute("CREATE TABLE leaked AS SELECT unnest(?) AS id, 'x' AS name", [ids[:2]])
+    db.execute(
+        f"DELETE FROM {TABLE} WHERE EXISTS (SELECT name FROM leaked l WHERE l.id = "
+        f"user_tokens.tokenId AND l.name = $name)",
+        {"name": "x"},
+    )
+    assert gone() == set(ids[:2])
+
+
 def test_a_cte_before_it(db, ids, gone):
     db.execute(
         f"WITH l(id) AS (SELECT unnest(?)) DELETE FROM {TABLE} WHERE id IN (FROM l)", [ids[:2]]

@@ -120,7 +120,7 @@ def test_create_takes_moments_and_the_prefix_of_insert(one, sent, authenticates)
         ("{t}.email_login @email = 'x' @tokenName = 'y'", "SQLSyntaxError", "comma"),
         ("{t}.email_login @email = 'x', @EMAIL = 'y'", "SQLSyntaxError", "given twice"),
         ("{t}.email_login @email = 'x', @@json = '{{}}'", "SQLSyntaxError", "@@json"),
-        ("{t}.email_login @@json = '[1]'", "SQLSyntaxError", "no JSON object"),
+        ("{t}.email_login @@json = '[1]'", "SQLSyntaxError", "not a JSON object"),
         ("{t}.email_login @email = no_such()", "ProgrammingError", "no_such"),
         ("{t}.email_login @email = (SELECT unnest(['a', 'b']))", "ProgrammingError|", "row"),
         ("{t}.email_login @email = 1.5::DOUBLE", "DataError", "takes text"),
@@ -128,9 +128,9 @@ def test_create_takes_moments_and_the_prefix_of_insert(one, sent, authenticates)
         ("{t}.verify_token @token = 'x', @teamPlan = 'prro'", "DataError", "did you mean 'pro'"),
         ("{t}.get_auth_token @tokenId = '..'", "DataError", "can't stand in a path"),
         ("{t}.get_auth_token @tokenId = ''", "DataError", "tokenId is empty"),
-        ("{t}", "ProgrammingError", "vercel.authentication is no resource"),
-        ("email_login @email = 'x'", "ProgrammingError", "names no method"),
-        ("vercel.authentication.tokens.email_login", "ProgrammingError", "is no resource"),
+        ("{t}", "ProgrammingError", "unknown resource vercel.authentication"),
+        ("email_login @email = 'x'", "ProgrammingError", "does not name a method"),
+        ("vercel.authentication.tokens.email_login", "ProgrammingError", "unknown resource"),
     ],
 )
 def test_what_is_wrong_is_found_before_the_first_request(db, statement, kind, words, sent):

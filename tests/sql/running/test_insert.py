@@ -96,8 +96,16 @@ def test_team_and_slug_go_into_the_query(db, team, sent):
         ("INSERT INTO {t} VALUES ('a')", "ParameterError", "names of its columns"),
         ("INSERT INTO {t} BY NAME SELECT 'a' AS nam", "ParameterError", "did you mean 'name'"),
         ("INSERT INTO {t} DEFAULT VALUES", "NotSupportedError", "DEFAULT VALUES has no name"),
-        ("INSERT OR REPLACE INTO {t} (name) VALUES ('a')", "NotSupportedError", "no INSERT OR"),
-        ("INSERT OR IGNORE INTO {t} (name) VALUES ('a')", "NotSupportedError", "no INSERT OR"),
+        (
+            "INSERT OR REPLACE INTO {t} (name) VALUES ('a')",
+            "NotSupportedError",
+            "INSERT OR REPLACE.IGNORE",
+        ),
+        (
+            "INSERT OR IGNORE INTO {t} (name) VALUES ('a')",
+            "NotSupportedError",
+            "INSERT OR REPLACE.IGNORE",
+        ),
         (
             "INSERT INTO {t} (name) VALUES ('a') ON CONFLICT DO NOTHING",
             "NotSupportedError",

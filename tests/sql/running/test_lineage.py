@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from vercel_sql.sql.returning import secret_columns
+from vercel_sql.sql.syntax_tree import selected
 
 T = "vercel.authentication.user_tokens"
 
@@ -58,5 +60,5 @@ def test_where_nobody_knows_all_are_secret(db, clause):
 
 
 def test_a_clause_that_can_not_be_read():
-    assert secret_columns("a ??? b", "t", ["one", "two"], {"s"}) == {"one", "two"}
-    assert secret_columns("a, b", "t", ["one"], {"s"}) == {"one"}
+    assert secret_columns(selected("a ??? b"), "t", ["one", "two"], {"s"}) == {"one", "two"}
+    assert secret_columns(selected("a, b"), "t", ["one"], {"s"}) == {"one"}

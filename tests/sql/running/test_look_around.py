@@ -110,13 +110,13 @@ def test_what_is_duckdbs_is_described_by_duckdb(db):
     ("statement", "words"),
     [
         ("SHOW SERVICES IN vercle", "did you mean 'vercel'"),
-        ("SHOW SERVICES IN vercel.authentication", "an example: SHOW SERVICES IN vercel"),
+        ("SHOW SERVICES IN vercel.authentication", "as in SHOW SERVICES IN vercel"),
         ("SHOW RESOURCES IN vercel.authentcation", "did you mean 'authentication'"),
-        ("SHOW RESOURCES IN vercel", "an example: SHOW RESOURCES"),
+        ("SHOW RESOURCES IN vercel", "as in SHOW RESOURCES"),
         ("SHOW METHODS IN vercel.authentication.user_token", "did you mean 'vercel.auth"),
         ("SHOW INSERT INTO vercel.user.user", "has no INSERT"),
         (f"DESCRIBE METHOD {T}.email", "did you mean 'email_login'|it has"),
-        ("DESCRIBE EXTENDED nothing", "is no resource"),
+        ("DESCRIBE EXTENDED nothing", "unknown resource"),
     ],
 )
 def test_wrong_names_get_suggestions(db, statement, words):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import duckdb
@@ -13,10 +14,9 @@ from vercel_sql.api.arguments import nearest
 from vercel_sql.catalog.sources import Failures
 from vercel_sql.errors import ProgrammingError
 from vercel_sql.manifest import Manifest, Method, Resource
-from vercel_sql.sql.dialect import Kind, tokenize
 from vercel_sql.sql.fragments import Fragment, Name
-from vercel_sql.sql.running.duck import rows_of
-from vercel_sql.sql.running.mentions import Mentions
+from vercel_sql.sql.queries import rows_of
+from vercel_sql.sql.tokens import STRINGS, Kind, Lexeme, tokenize, word_set
 
 
 class Catalog(Protocol):
@@ -69,12 +69,16 @@ class Target:
         parts = (self.catalog.name, self.resource.service, self.resource.name)
         return Name(parts, "").quoted()
 
-    def method(self, name: str) -> Method:
-        """The method of that name.
+    @property
+    def capabilities(self) -> str:
+        """What the resource can do, in words."""
+        methods = ", ".join(
+            f"{method.verb.upper()} ({method.name})" for method in self.resource.methods.values()
+        )
+        return f"{self.full_name} can do {methods}"
 
-        Raises:
-            ProgrammingError: there is none.
-        """
+    def method(self, name: str) -> Method:
+        """The method of that name."""
         method = self.resource.method(name)
         if method is None:
             known = list(self.resource.methods)
@@ -91,12 +95,7 @@ _ENDS = frozenset(["ABORT", "COMMIT", "END", "ROLLBACK"])
 
 
 class Resolver:
-    """Resolves names for one connection.
-
-    Args:
-        con: the user's connection, for its search path.
-        catalogs: the accounts in it.
-    """
+    """Resolves names for one connection."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, catalogs: Sequence[Catalog]) -> None:
         self._con = con
@@ -115,15 +114,15 @@ class Resolver:
         for catalog in self._catalogs:
             missing, views = catalog.missing, catalog.manifest.provider.views
             named = Mentions(fragment.lexemes, catalog.name, self._has_moved)
-            wanted = missing if named.everything else named.services(missing, views)
-            if self._is_begun and (wanted or opening in _BEGINS):
-                catalog.add(missing if wanted else [])
-            elif wanted or named.everything:
-                catalog.add(wanted, described=named.everything)
+            needed = missing if named.everything else named.services(missing, views)
+            if self._is_begun and (needed or opening in _BEGINS):
+                catalog.add(missing if needed else [])
+            elif needed or named.everything:
+                catalog.add(needed, described=named.everything)
             self._has_moved |= named.moves
 
     def names_live(self, fragment: Fragment) -> bool:
-        """Whether a statement names a table, view or function of ours."""
+        """Whether a statement names one of our tables, views or functions."""
         return any(
             Mentions(fragment.lexemes, catalog.name, self._has_moved).services(
                 catalog.manifest.service_names, catalog.manifest.provider.views
@@ -163,11 +162,7 @@ class Resolver:
         return self._exact(*place, name.parts[-1]) if place else None
 
     def require(self, name: Name) -> Target:
-        """The resource that a name means, where nothing but a resource can stand.
-
-        Raises:
-            ProgrammingError: it means none.
-        """
+        """The resource that a name means, where nothing but a resource can stand."""
         found = self.resource(name) or self._behind_tables(name)
         if found is None:
             known = [
@@ -177,37 +172,29 @@ class Resolver:
                 for resource in resources
             ]
             raise ProgrammingError(
-                f"{name.text} is no resource{nearest('.'.join(name.parts), known)}; "
+                f"unknown resource {name.text}{nearest('.'.join(name.parts), known)}; "
                 f"there are {', '.join(known)}"
             )
         return found
 
     def method(self, name: Name) -> tuple[Target, Method]:
-        """The method that a name such as ``vercel.authentication.user_tokens.email_login`` means.
-
-        Raises:
-            ProgrammingError: there is no such resource or method.
-        """
+        """The method that a name such as ``vercel.oauth.tokens.revoke_token`` means."""
         if len(name.parts) < 2:
             raise ProgrammingError(
-                f"{name.text} names no method: it takes a resource and a method, as in "
+                f"{name.text} does not name a method: it takes a resource and a method, as in "
                 "vercel.authentication.user_tokens.email_login"
             )
         target = self.require(Name(name.parts[:-1], ".".join(name.parts[:-1])))
         return target, target.method(name.parts[-1])
 
     def catalog(self, name: str) -> Catalog:
-        """The catalog of that name.
-
-        Raises:
-            ProgrammingError: there is none.
-        """
+        """The catalog of that name."""
         for catalog in self._catalogs:
             if catalog.name.casefold() == name.casefold():
                 return catalog
         known = [catalog.name for catalog in self._catalogs]
         raise ProgrammingError(
-            f"there is no catalog {name!r}{nearest(name, known)}; there is {', '.join(known)}"
+            f"unknown catalog {name!r}{nearest(name, known)}; there is {', '.join(known)}"
         )
 
     def _may_be_ours(self, name: Name) -> bool:
@@ -240,13 +227,14 @@ class Resolver:
 
     def _place(self, name: Name) -> tuple[str, str] | None:
         """Database and schema of the table that DuckDB finds for a name of one or two parts."""
+        # As a literal: to bind a value, DuckDB 1.5 imports pandas.
+        literal = "'" + name.parts[-1].replace("'", "''") + "'"
         found = rows_of(
             self._con,
             "SELECT database_name, schema_name FROM duckdb_tables() "
-            "WHERE lower(table_name) = lower($1) UNION ALL "
+            f"WHERE lower(table_name) = lower({literal}) UNION ALL "
             "SELECT database_name, schema_name FROM duckdb_views() "
-            "WHERE lower(view_name) = lower($1)",
-            [name.parts[-1]],
+            f"WHERE lower(view_name) = lower({literal})",
         )
         existing = {(database.casefold(), schema.casefold()) for database, schema in found}
         for database, schema in self._places_to_look(name):
@@ -280,3 +268,64 @@ def path_entries(setting: str) -> list[tuple[str, str]]:
         elif lexeme.kind in (Kind.WORD, Kind.QUOTED):
             entries[-1].append(lexeme.value)
     return [(parts[0], parts[1] if len(parts) > 1 else "main") for parts in entries if parts]
+
+
+_LISTS = word_set("""
+    duckdb_columns duckdb_constraints duckdb_functions duckdb_schemas duckdb_tables duckdb_views
+    information_schema pg_attribute pg_catalog pg_class pg_namespace pg_proc pg_tables pg_views
+    show_tables show_tables_expanded sqlite_master sqlite_schema
+""")
+"""Names of what lists tables or functions."""
+_SHOWN = frozenset(["ALL", "FUNCTIONS", "SCHEMAS", "TABLES"])
+_SHOWS = frozenset(["DESC", "DESCRIBE", "SHOW"])
+_MOVES = frozenset(["USE", "SET"])
+_NAMES = frozenset([Kind.WORD, Kind.QUOTED])
+
+
+class Mentions:
+    """What one statement says of a catalog."""
+
+    def __init__(self, lexemes: Sequence[Lexeme], catalog: str, inside: bool) -> None:
+        self._lexemes = lexemes
+        self._catalog = catalog.casefold()
+        self._words = self._inner_words()
+        self._names = frozenset(each.value.casefold() for each in lexemes if each.kind in _NAMES)
+        if inside:
+            self._words |= self._names
+
+    @property
+    def moves(self) -> bool:
+        """Whether names may lead into the catalog from now on without naming it."""
+        opening = self._lexemes[0].upper if self._lexemes else ""
+        return opening in _MOVES and bool(self._words or self._catalog in self._names)
+
+    @property
+    def everything(self) -> bool:
+        """Whether it lists what there is."""
+        return (
+            bool(_LISTS & self._names)
+            or (len(self._lexemes) == 1 and self._lexemes[0].upper in _SHOWS)
+            or any(a.upper in _SHOWS and b.upper in _SHOWN for a, b in pairwise(self._lexemes))
+        )
+
+    def services(self, missing: Iterable[str], views: Mapping[str, Iterable[str]]) -> list[str]:
+        """The services among the missing ones whose tables, functions or views it names."""
+        needed = {
+            service
+            for schema, services in views.items()
+            if schema.casefold() in self._words
+            for service in services
+        }
+        return [name for name in missing if name in needed or name.casefold() in self._words]
+
+    def _inner_words(self) -> frozenset[str]:
+        """What stands after the catalog's name and a dot, in names and in strings with names."""
+        found: set[str] = set()
+        for one, dot, two in zip(self._lexemes, self._lexemes[1:], self._lexemes[2:], strict=False):
+            if dot.raw == "." and one.kind in _NAMES and one.value.casefold() == self._catalog:
+                found.add(two.value.casefold())
+        for lexeme in self._lexemes:
+            text = lexeme.value.casefold() if lexeme.kind in STRINGS else ""
+            if f"{self._catalog}." in text:
+                found.update(text.replace('"', "").replace(",", ".").replace(" ", ".").split("."))
+        return frozenset(found)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
 import pyarrow as pa
-import sqlglot
-from sqlglot import exp
 
 from vercel_sql.api import MASK, Client, Request, RequestEvent, build_request
 from vercel_sql.catalog.ddl import literal
@@ -17,13 +15,14 @@ from vercel_sql.catalog.predicates import Call, Field, Literal, Node, choose_rou
 from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import NotSupportedError, WaitTooLongError
 from vercel_sql.manifest import Method, Resource
-from vercel_sql.sql.dialect import STRINGS, tokenize
+from vercel_sql.sql import syntax_tree
 from vercel_sql.sql.parameters import Parameters
-from vercel_sql.sql.running.duck import rows_of
-from vercel_sql.sql.running.plan import Match, as_json, in_words
-from vercel_sql.sql.running.prepared import Limits, Outcome
-from vercel_sql.sql.running.resolve import Catalog, Target, any_made
+from vercel_sql.sql.plan import Limits, Match, Outcome, as_json, in_words
+from vercel_sql.sql.prepared import Prepared
+from vercel_sql.sql.queries import rows_of
+from vercel_sql.sql.resolver import Catalog, any_made
 from vercel_sql.sql.statements import Explain
+from vercel_sql.sql.tokens import STRINGS, tokenize
 from vercel_sql.writes.budget import Pace
 
 _Line = tuple[str, Collection[str]]
@@ -32,52 +31,13 @@ _Line = tuple[str, Collection[str]]
 _COLUMNS = ["step", "method", "path", "query", "body", "effect", "api_method", "row"]
 
 
-class Explained(Protocol):
-    """A write before its first request that changes something."""
-
-    @property
-    def what(self) -> str:
-        """The statement in a few words, for errors."""
-
-    @property
-    def write_count(self) -> int:
-        """How many of its requests change something."""
-
-    @property
-    def target(self) -> Target:
-        """The resource."""
-
-    @property
-    def requests(self) -> Sequence[Request]:
-        """What will be sent, in order."""
-
-    @property
-    def matches(self) -> Callable[[], Sequence[Match]] | None:
-        """Finds for each request the row that it is about."""
-
-    @property
-    def notes(self) -> Sequence[str | None]:
-        """What a request itself does not show, for each of them; empty if there is nothing."""
-
-
 def explain_write(
     client: Client,
-    prepare: Callable[[], Explained | None],
+    prepare: Callable[[], Prepared | Outcome | None],
     explain: Explain,
     limits: Limits,
 ) -> Outcome:
-    """The requests of a write or an EXEC: its reads are carried out, its writes only listed.
-
-    Args:
-        client: the client that would send them; nothing that changes anything passes meanwhile.
-        prepare: prepares the write, or carries out what only reads and gives None.
-        explain: the statement.
-        limits: what the write may do. Where that is less than it would, or the client is
-            read-only, its requests are listed all the same, with a note that it would be refused.
-
-    Raises:
-        NotSupportedError: ANALYZE, which would carry it out.
-    """
+    """The requests of a write or an EXEC: its reads are carried out, its writes only listed."""
     if explain.analyze:
         raise NotSupportedError("EXPLAIN ANALYZE would carry the statement out; use EXPLAIN")
     events: list[RequestEvent] = []
@@ -85,16 +45,20 @@ def explain_write(
         with client.observed(events.append):
             prepared = prepare()
         rows = [_sent(event) for event in events if event.attempt == 1]
-        if prepared is None:
+        if not isinstance(prepared, Prepared):
             return _outcome(client, rows)
         matches = prepared.matches() if prepared.matches else [Match(None)] * prepared.write_count
-        planned = list(_planned(prepared, matches))
-    outcome = _outcome(client, rows + planned)
+        for request, match in zip(prepared.requests, matches, strict=True):
+            rows.append((*_parts(client.complete(request)), match.text))
+    outcome = _outcome(client, rows)
     notes = _cautioned(_notes(client, prepared, limits), matches)
-    return _with_notes(outcome, [*([None] * len(rows)), *notes]) if any(notes) else outcome
+    if not any(notes):
+        return outcome
+    column = pa.array([*([None] * (len(rows) - len(notes))), *notes], pa.string())
+    return Outcome(outcome.table.append_column("note", column))
 
 
-def _notes(client: Client, prepared: Explained, limits: Limits) -> list[str | None]:
+def _notes(client: Client, prepared: Prepared, limits: Limits) -> list[str | None]:
     """What the requests themselves do not show; the first says how long all of them take."""
     pace = Pace.of(client, [each.method for each in prepared.requests])
     refusal: object = limits.refusal(prepared.what, pace, prepared.write_count)
@@ -114,11 +78,6 @@ def _sent(event: RequestEvent) -> tuple[Any, ...]:
     return (event.method, event.path, query, body, event.effect, event.api_method, None)
 
 
-def _planned(prepared: Explained, matches: Sequence[Match]) -> Iterator[tuple[Any, ...]]:
-    for request, match in zip(prepared.requests, matches, strict=True):
-        yield (*_request_parts(prepared.target.catalog.client.complete(request)), match.text)
-
-
 def _cautioned(notes: Sequence[str | None], matches: Sequence[Match]) -> Sequence[str | None]:
     """The notes, with what is to be known of each row before it is deleted."""
     told = [match.caution for match in matches]
@@ -129,7 +88,7 @@ def _cautioned(notes: Sequence[str | None], matches: Sequence[Match]) -> Sequenc
     return ["; ".join(filter(None, each)) or None for each in both]
 
 
-def _request_parts(request: Request) -> tuple[Any, ...]:
+def _parts(request: Request) -> tuple[Any, ...]:
     method = request.method
     query, body = as_json(request.shown_query), as_json(request.shown_body)
     return (method.http, request.path, query, body, method.effect, method.name)
@@ -145,21 +104,13 @@ def _outcome(client: Client, rows: Sequence[tuple[Any, ...]]) -> Outcome:
     return Outcome(pa.Table.from_arrays(arrays, names=_COLUMNS))
 
 
-def _with_notes(outcome: Outcome, notes: Sequence[str | None]) -> Outcome:
-    return Outcome(outcome.table.append_column("note", pa.array(notes, pa.string())))
-
-
 def explain_query(
     con: duckdb.DuckDBPyConnection,
     catalogs: Sequence[Catalog],
     explain: Explain,
     parameters: Parameters,
 ) -> Outcome | None:
-    """DuckDB's plan and the requests of its API scans; None where it has none.
-
-    Raises:
-        duckdb.Error: the query is not valid.
-    """
+    """DuckDB's plan and the requests of its API scans; None where it has none."""
     if explain.analyze or explain.options_text or not any_made(catalogs):
         return None
     text, values = explain.inner.fragment.bind(parameters)
@@ -280,35 +231,26 @@ def _strings(value: Any) -> list[str]:
 
 def _filter_node(text: str) -> Node | None:
     """A filter as DuckDB prints it in a plan, as far as it can be read."""
-    try:
-        # DuckDB 1.5 marks what the scan need not, but does, apply.
-        return _node(sqlglot.parse_one(text.removeprefix("optional: "), dialect="duckdb"))
-    except sqlglot.errors.SqlglotError:
-        return None
+    # DuckDB 1.5 marks what the scan need not, but does, apply.
+    tree = syntax_tree.expression(text.removeprefix("optional: "))
+    return None if tree is None else _node(tree)
 
 
-def _node(tree: exp.Expr) -> Node | None:
-    if isinstance(tree, exp.Paren):
-        return _node(tree.this)
-    if isinstance(tree, (exp.And, exp.Or)):
-        return _both(tree)
-    if isinstance(tree, exp.EQ):
-        return _comparison(tree.this, [tree.expression])
-    if isinstance(tree, exp.In):
-        return _comparison(tree.this, tree.expressions)
+def _node(tree: syntax_tree.Node) -> Node:
+    match tree["type"]:
+        case "CONJUNCTION_AND" | "CONJUNCTION_OR" as both:
+            name = both.removeprefix("CONJUNCTION_").lower()
+            return Call(name, tuple(map(_node, tree["children"])), {})
+        case "COMPARE_EQUAL":
+            return _comparison(tree["left"], [tree["right"]])
+        case "COMPARE_IN":
+            return _comparison(tree["children"][0], tree["children"][1:])
     return Call("unknown", (), {})
 
 
-def _both(tree: exp.And | exp.Or) -> Node | None:
-    left, right = _node(tree.left), _node(tree.right)
-    if left is None or right is None:
-        return None
-    return Call("and" if isinstance(tree, exp.And) else "or", (left, right), {})
-
-
-def _comparison(column: exp.Expr, values: list[exp.Expr]) -> Node:
-    texts = [value.this for value in values if isinstance(value, exp.Literal) and value.is_string]
-    if not isinstance(column, exp.Column) or len(texts) != len(values):
+def _comparison(column: syntax_tree.Node, values: Sequence[syntax_tree.Node]) -> Node:
+    texts = [syntax_tree.constant(value, {}) for value in values]
+    if column["class"] != "COLUMN_REF" or not all(isinstance(text, str) for text in texts):
         return Call("unknown", (), {})
-    name = ".".join(part.name for part in column.parts)
+    name = ".".join(column["column_names"])
     return Call("is_in", (Field(name), Literal(None)), {"value_set": texts})

@@ -1,9 +1,4 @@
-"""COPY … TO: what is copied is read to its end before DuckDB writes any of it.
-
-DuckDB writes rows while it reads them, and 1.5 leaves a short file behind where a listing fails
-midway. What is sorted is read whole first: here by the order in which the rows come anyway. Any
-format, partition or option stays as it is.
-"""
+"""COPY … TO: what is copied is read to its end before DuckDB writes any of it."""
 
 from __future__ import annotations
 
@@ -12,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vercel_sql.sql.brackets import matching, top_level
-from vercel_sql.sql.dialect import Kind
 from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
+from vercel_sql.sql.tokens import Kind, matching, top_level
 
 _PLACE = "__vercel_sql_place"
 _AROUND = frozenset(["COPY", "PREPARE", "EXPLAIN"])
@@ -93,7 +87,7 @@ def _copied(fragment: Fragment) -> tuple[int, Fragment, int] | None:
         return None
     words = {lexeme.upper: at for at, lexeme in reversed(top_level(lexemes))}
     start, to = words.get("COPY", len(lexemes)) + 1, words.get("TO", 0)
-    if start >= to or lexemes[start].upper == "FROM":  # COPY FROM DATABASE copies no rows of ours
+    if start >= to or lexemes[start].upper == "FROM":  # COPY FROM DATABASE copies none of our rows
         return None
     return first + start, fragment.slice(first + start, first + to), first + to
 

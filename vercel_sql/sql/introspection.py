@@ -9,21 +9,17 @@ import pyarrow as pa
 from vercel_sql.api.arguments import nearest
 from vercel_sql.catalog.results import result_columns
 from vercel_sql.errors import ProgrammingError
-from vercel_sql.manifest import Column, Method, Parameter, Resource, Service, Step
+from vercel_sql.manifest import Method, Parameter, Resource, Service, Step
 from vercel_sql.sql.fragments import Name
-from vercel_sql.sql.running.prepared import Outcome
-from vercel_sql.sql.running.resolve import Catalog, Resolver, Target
+from vercel_sql.sql.plan import Outcome
+from vercel_sql.sql.resolver import Catalog, Resolver, Target
 from vercel_sql.sql.statements import Describe, Show
 
 _TEXT = pa.string()
 
 
 def show(resolver: Resolver, statement: Show) -> Outcome:
-    """SHOW SERVICES, RESOURCES, METHODS or INSERT INTO.
-
-    Raises:
-        ProgrammingError: the name means nothing of that kind.
-    """
+    """SHOW SERVICES, RESOURCES, METHODS or INSERT INTO."""
     if statement.kind == "services":
         return _services(resolver.catalog(_parts(statement.name, 1, "SHOW SERVICES IN vercel")[0]))
     if statement.kind == "resources":
@@ -37,11 +33,7 @@ def show(resolver: Resolver, statement: Show) -> Outcome:
 
 
 def describe(resolver: Resolver, statement: Describe) -> Outcome | None:
-    """DESCRIBE of a resource or a method; None where the name is for DuckDB to describe.
-
-    Raises:
-        ProgrammingError: EXTENDED or METHOD is asked of what is none of ours.
-    """
+    """DESCRIBE of a resource or a method; None where the name is for DuckDB to describe."""
     if statement.method:
         target, method = resolver.method(statement.name)
         service = target.catalog.manifest.service(target.resource.service)
@@ -56,7 +48,8 @@ def describe(resolver: Resolver, statement: Describe) -> Outcome | None:
 
 def _parts(name: Name, count: int, example: str) -> tuple[str, ...]:
     if len(name.parts) != count:
-        raise ProgrammingError(f"{name.text} has not {count} part(s); an example: {example}")
+        parts = "1 part" if count == 1 else f"{count} parts"
+        raise ProgrammingError(f"{name.text} must have {parts}, as in {example}")
     return name.parts
 
 
@@ -95,8 +88,8 @@ def _methods(target: Target, extended: bool) -> Outcome:
     if extended:
         names += ["effect", "auth", "sent_again", "returns"]
         rows = [
-            (*row, *_method_details(resource, method))
-            for row, method in zip(rows, resource.methods.values(), strict=True)
+            (*row, m.effect, _auth(m), _SENT_AGAIN[m.retry], _result_names(resource, m))
+            for row, m in zip(rows, resource.methods.values(), strict=True)
         ]
     return _outcome(names, rows)
 
@@ -140,13 +133,8 @@ _SENT_AGAIN = {
 }
 
 
-def _method_details(resource: Resource, method: Method) -> tuple[str, ...]:
-    return (
-        method.effect,
-        _auth(method),
-        _SENT_AGAIN[method.retry],
-        ", ".join(column.name for column in result_columns(resource, method)),
-    )
+def _result_names(resource: Resource, method: Method) -> str:
+    return ", ".join(column.name for column in result_columns(resource, method))
 
 
 def _auth(method: Method) -> str:
@@ -198,7 +186,7 @@ def _describe_resource(resource: Resource, extended: bool) -> Outcome:
             "rest": "what the manifest does not know",
         }
         rows = [
-            (*row, sources[c.source], "yes" if c.name in resource.key_columns else "no")
+            (*row, sources[c.source], _yes_or_no(c.name in resource.key_columns))
             for row, c in zip(rows, resource.public_columns, strict=True)
         ]
     return _outcome(names, rows)
@@ -206,9 +194,14 @@ def _describe_resource(resource: Resource, extended: bool) -> Outcome:
 
 def _describe_method(service: Service, resource: Resource, method: Method) -> Outcome:
     names = ["kind", "name", "type", "required", "location", "allowed", "secret", "description"]
-    rows = [_parameter_row(method, p) for p in method.given]
-    rows += [_step_row(step, _step_request(service, resource, step)) for step in method.steps]
-    rows += [_result_row(c) for c in result_columns(resource, method)]
+    rows: list[tuple[Any, ...]] = [_parameter_row(method, each) for each in method.given]
+    for step in method.steps:
+        request = _step_request(service, resource, step) or None
+        rows.append(("step", step.method, None, None, request, None, None, step.description))
+    for column in result_columns(resource, method):
+        secret = _yes_or_no(column.secret)
+        nothing = (None, None, None)
+        rows.append(("result", column.name, column.type, *nothing, secret, column.description))
     return _outcome(names, rows)
 
 
@@ -217,21 +210,16 @@ def _parameter_row(method: Method, parameter: Parameter) -> tuple[str | None, ..
         "parameter",
         parameter.name,
         parameter.type,
-        "yes" if parameter.required else "no",
+        _yes_or_no(parameter.required),
         None if method.procedure else parameter.location,
         ", ".join(parameter.allowed) or None,
-        "yes" if parameter.secret else "no",
+        _yes_or_no(parameter.secret),
         parameter.description,
     )
 
 
-def _step_row(step: Step, request: str) -> tuple[str | None, ...]:
-    return ("step", step.method, None, None, request or None, None, None, step.description)
-
-
-def _result_row(column: Column) -> tuple[str | None, ...]:
-    secret = "yes" if column.secret else "no"
-    return ("result", column.name, column.type, None, None, None, secret, column.description)
+def _yes_or_no(is_so: bool) -> str:
+    return "yes" if is_so else "no"
 
 
 def _outcome(names: list[str], rows: list[tuple[Any, ...]]) -> Outcome:

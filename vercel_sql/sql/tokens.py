@@ -1,15 +1,12 @@
-"""Where DuckDB's quotes and comments begin and end.
-
-They are found by DuckDB's rules, and masked by something of the same length, so that the tokens
-can be found by a pattern and every offset stays true.
-"""
+"""The tokens of a text, as DuckDB reads them."""
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 _BLANKS = frozenset(
     " \t\n\v\f\r\xa0\u202f\u205f\u2060\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200C)))
@@ -21,10 +18,10 @@ _WORD = re.compile(f"[^{re.escape(_BETWEEN_WORDS)}]+")
 """An identifier, keyword or number, from any character of it on."""
 
 _NUMBER = re.compile(r"(?:(?<=\$)\d+|(?<!\$)\d+(?:_\d+)*(?:[eE]\d+)?)(?=\$)", re.ASCII)
-"""A number with a dollar after it, which is no part of it; an identifier may have one inside."""
+"""A number with a dollar after it, which isn't part of it; an identifier may have one inside."""
 
 _DOLLAR_TAG = re.compile(r"\$([a-zA-Z_\x80-\U0010ffff][a-zA-Z0-9_\x80-\U0010ffff]*)?\$")
-"""What opens and closes a dollar quote. In here what is no ASCII is no blank to DuckDB."""
+"""What opens and closes a dollar quote. In here DuckDB takes only ASCII for blanks."""
 
 _LINE_END = re.compile(r"[\r\n]")
 
@@ -177,3 +174,168 @@ class _Scanner:
 
     def blank(self) -> None:
         self.mask(self.position + 1)
+
+
+class TokenError(ValueError):
+    """A quote or comment is not closed."""
+
+
+class Kind(Enum):
+    """What a lexeme is, as far as our statements need to know."""
+
+    WORD = auto()  # a keyword or an unquoted name: which of the two depends on where it stands
+    QUOTED = auto()  # a quoted name
+    STRING = auto()  # a plain string: '…'
+    DOLLAR = auto()  # a dollar-quoted string
+    PREFIXED = auto()  # any other string: E'…', X'…', U&'…'
+    NUMBER = auto()
+    SYMBOL = auto()
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text, which blanks separate."""
+    return frozenset(text.split())
+
+
+STRINGS = frozenset({Kind.STRING, Kind.DOLLAR, Kind.PREFIXED})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Lexeme:
+    """One token, with what it reads as and where it stands.
+
+    Attributes:
+        kind: what it is.
+        raw: the token as it is written.
+        value: the content of a string or quoted name without its quotes; else as `raw`.
+        upper: a word in upper case, with single blanks (``GROUP BY``); else empty.
+        start: the offset of its first character.
+        end: the offset after its last character.
+    """
+
+    kind: Kind
+    raw: str
+    value: str
+    upper: str
+    start: int
+    end: int
+
+
+_SYMBOLS = """
+<<->> <=> <-> ->> #>> ~~~ ~~* &< &> == :: || |> >= <= <> != := -> => #> && ~~ ~* // ** ^@ @> <@
+"""
+_SINGLE = re.escape("!\"#%&'()*+,-./:;<=>?@[\\]^`{|}~")
+_TOKEN = re.compile(
+    rf"""
+      (?P<dollar>\0[^\0]*\0)
+    | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
+    | (?P<national>[nN]'(?:[^']|'')*')
+    | (?P<string>'(?:[^']|'')*')
+    | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`)
+    | (?P<phrase>(?:GROUP|ORDER|PARTITION)\s+BY(?![^\s{_SINGLE}])
+        |SIMILAR\s+TO(?![^\s{_SINGLE}]))
+    | (?P<number>(?<=\$)[0-9]+
+        |[0-9]+(?:_[0-9]+)*(?:\.(?:[0-9]+(?:_[0-9]+)*)?)?(?:[eE](?:[+-]?[0-9]+)?)?)
+    | (?P<symbol>{"|".join(map(re.escape, _SYMBOLS.split()))}|[${_SINGLE}])
+    | (?P<word>[^\s{_SINGLE}]+)
+    """,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"''|\\(.)", re.DOTALL)
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_KINDS = {
+    "dollar": Kind.DOLLAR,
+    "escaped": Kind.PREFIXED,
+    "national": Kind.PREFIXED,
+    "string": Kind.STRING,
+    "quoted": Kind.QUOTED,
+    "phrase": Kind.WORD,
+    "number": Kind.NUMBER,
+    "symbol": Kind.SYMBOL,
+}
+
+
+def tokenize(text: str) -> list[Lexeme]:
+    """The tokens of a text."""
+    quoting = scan(text)
+    if quoting.unfinished:
+        raise TokenError(f"{quoting.unfinished} is not closed")
+    lexemes: list[Lexeme] = []
+    for found in _TOKEN.finditer(quoting.masked):
+        start, end = found.span()
+        raw, group = text[start:end], found.lastgroup or ""
+        kind = _KINDS.get(group) or (Kind.WORD if begins_word(raw[0]) else Kind.SYMBOL)
+        if kind is Kind.STRING and _has_prefix(start, lexemes):
+            kind = Kind.PREFIXED
+        upper = " ".join(found[0].upper().split()) if kind is Kind.WORD else ""
+        value = quoting.dollars[start] if kind is Kind.DOLLAR else _value(raw, group)
+        lexemes.append(Lexeme(kind, raw, value, upper, start, end))
+    return lexemes
+
+
+def _value(raw: str, group: str) -> str:
+    """What a token reads as."""
+    match group:
+        case "escaped":
+            return _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1] or "'"), raw[2:-1])
+        case "national":
+            return raw[2:-1].replace("''", "'")
+        case "string" | "quoted":
+            return raw[1:-1].replace(raw[0] * 2, raw[0])
+        case _:
+            return raw
+
+
+def _has_prefix(start: int, before: list[Lexeme]) -> bool:
+    """Whether the string that starts here is the tail of ``X'…'``, ``B'…'`` or ``U&'…'``."""
+    if not before or before[-1].end != start:
+        return False
+    if before[-1].raw == "&":
+        return len(before) > 1 and before[-2].upper == "U" and before[-2].end == start - 1
+    return before[-1].upper in ("X", "B")
+
+
+_OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
+
+
+def flat(lexemes: Sequence[Lexeme]) -> Iterator[tuple[int, Lexeme]]:
+    """Each token with the number of brackets that it stands in."""
+    depth = 0
+    for lexeme in lexemes:
+        depth -= lexeme.raw in _CLOSE
+        yield depth, lexeme
+        depth += lexeme.raw in _OPEN
+
+
+def is_nested(text: str, most: int) -> bool:
+    """Whether more brackets than that lie in one another, or the text can't be read."""
+    if sum(map(text.count, _OPEN)) <= most:
+        return False
+    try:
+        return any(depth > most for depth, _ in flat(tokenize(text)))
+    except TokenError:
+        return True
+
+
+def top_level(lexemes: Sequence[Lexeme]) -> list[tuple[int, Lexeme]]:
+    """The tokens that stand in no brackets, with their indices."""
+    return [(at, lexeme) for at, (depth, lexeme) in enumerate(flat(lexemes)) if depth == 0]
+
+
+def matching(lexemes: Sequence[Lexeme], opening: int) -> int:
+    """The index of the bracket that closes the one at `opening`, or -1."""
+    for index, (depth, lexeme) in enumerate(flat(lexemes[opening:])):
+        if index and depth == 0 and lexeme.raw in _CLOSE:
+            return opening + index
+    return -1
+
+
+def split(lexemes: Sequence[Lexeme]) -> list[Sequence[Lexeme]]:
+    """The parts between top-level commas; a comma at the end has none after it."""
+    parts: list[Sequence[Lexeme]] = []
+    start = 0
+    for index, lexeme in top_level(lexemes):
+        if lexeme.raw == ",":
+            parts.append(lexemes[start:index])
+            start = index + 1
+    return [*parts, lexemes[start:]] if start < len(lexemes) else parts

@@ -1,21 +1,19 @@
-"""JSON with placeholders in it: the text of ``@@json``.
-
-The text is parsed with a mark where each placeholder stands, and values go into the parsed tree.
-So no value is ever read as JSON: quotes or braces in it arrive as they are.
-"""
+"""The ``@@json`` argument of EXEC: JSON with placeholders in it."""
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from vercel_sql.errors import ParameterError
+from vercel_sql.errors import ParameterError, SQLSyntaxError
+from vercel_sql.sql.fragments import Fragment
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.placeholders import braces, other_template
+from vercel_sql.sql.tokens import Kind
 
 _DEPTH_LIMIT = 100
 
@@ -41,42 +39,81 @@ class Mixed:
     parts: tuple[str | Slot, ...]
 
 
-@dataclass(frozen=True, repr=False)
-class JSONText:
-    """A parsed JSON text.
+@dataclass(frozen=True, slots=True, repr=False)
+class JSONArgument:
+    """A JSON object, written out with placeholders in it, or given as one parameter.
 
     Attributes:
+        fragment: where it stands in the script.
         tree: the JSON values, with a `Slot` or a `Mixed` where placeholders stand.
-        slots: every placeholder, in order.
     """
 
+    fragment: Fragment
     tree: object
-    slots: tuple[Slot, ...] = ()
 
-    def resolve(self, parameters: Parameters) -> tuple[object, dict[str, str]]:
-        """The JSON value, and the members that were left out.
+    def __repr__(self) -> str:
+        return f"<JSONArgument at {self.fragment.position}>"
+
+    @property
+    def slots(self) -> Iterator[Slot]:
+        """Every placeholder, in order."""
+        return _slots(self.tree)
+
+    def resolve(self, parameters: Parameters) -> tuple[dict[str, object], dict[str, str]]:
+        """The object, and the members that are left out, with the placeholder of each.
 
         A member whose whole value is a placeholder without a value is left out. The second part
         gives, by the member's path (``scope.teamId``), the placeholder as it is written.
-
-        Raises:
-            ParameterError: a placeholder elsewhere has no value, or one that has no text.
         """
+        if isinstance(self.tree, Slot):
+            return _whole(self.tree, _value(self.tree, parameters)), {}
         left_out: dict[str, str] = {}
-        return _resolve(self.tree, parameters, "", left_out), left_out
+        value = _resolve(self.tree, parameters, "", left_out)
+        assert isinstance(value, dict)  # noqa: S101 - as `read_json` makes it
+        return value, left_out
 
 
-def parse(text: str, *, placeholders: bool = True) -> JSONText:
-    """Parse a JSON text exactly: no NaN, no member twice, no number that loses digits.
+def read_json(fragment: Fragment) -> JSONArgument:
+    """Read what stands after ``@@json =``: a string that holds a JSON object, or a placeholder."""
+    if sole := fragment.sole:
+        return JSONArgument(fragment, Slot(sole.name, sole.label))
+    lexemes = fragment.lexemes
+    if len(lexemes) != 1 or lexemes[0].kind not in (Kind.STRING, Kind.DOLLAR):
+        raise SQLSyntaxError(
+            "@@json takes one string in '…' or $$…$$ that holds a JSON object, or one "
+            f"placeholder, at {fragment.position}."
+        )
+    try:
+        tree = _parse(lexemes[0].value)
+    except JSONTextError as error:
+        raise SQLSyntaxError(
+            f"The text of @@json at {fragment.position} can't be read: {error}."
+        ) from None
+    if not isinstance(tree, dict | Slot):
+        raise SQLSyntaxError(f"The text of @@json at {fragment.position} is not a JSON object.")
+    return JSONArgument(fragment, tree)
 
-    Args:
-        text: the JSON text.
-        placeholders: whether ``{{ name }}`` in it is a placeholder.
 
-    Raises:
-        JSONTextError: the text is not such JSON.
+def _whole(slot: Slot, value: object) -> dict[str, object]:
+    """The object that is the value of one parameter: a mapping, or JSON text.
+
+    Braces in it are never read as placeholders: it is a value, not a part of the script.
     """
-    marked = _Marked(text) if placeholders else _Marked("")
+    if isinstance(value, str):
+        try:
+            value = _parse(value, placeholders=False)
+        except JSONTextError as error:
+            raise ParameterError(
+                f"The value of {slot.written}, for @@json, can't be read: {error}."
+            ) from None
+    if not isinstance(value, Mapping):
+        raise ParameterError(f"The value of {slot.written}, for @@json, is not a JSON object.")
+    return {str(key): member for key, member in value.items()}
+
+
+def _parse(text: str, *, placeholders: bool = True) -> object:
+    """Parse a JSON text exactly: no NaN, no member twice, no number that loses digits."""
+    marked = _Marked(text if placeholders else "")
     if placeholders and (name := other_template(text)):
         raise JSONTextError(
             f"a template is not filled in: write {{{{ {name} }}}} instead; for the braces "
@@ -89,8 +126,7 @@ def parse(text: str, *, placeholders: bool = True) -> JSONText:
             parse_float=_exact,
             parse_constant=_refuse_constant,
         )
-        tree = _unmark(tree, marked, depth=0)
-        return JSONText(tree, tuple(_slots(tree)))
+        return _unmark(tree, marked, depth=0)
     except json.JSONDecodeError as error:
         raise JSONTextError(f"{error.msg}, in line {error.lineno} of the JSON") from None
     except RecursionError:
@@ -156,7 +192,7 @@ def _exact(digits: str) -> float | Decimal:
 
 
 def _refuse_constant(name: str) -> object:
-    raise JSONTextError(f"{name} is no JSON number")
+    raise JSONTextError(f"{name} is not a JSON number")
 
 
 def _unmark(node: object, marked: _Marked, *, depth: int, optional: bool = False) -> object:
@@ -248,7 +284,7 @@ def _text(slot: Slot, parameters: Parameters) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, int | float | Decimal):
-        # A number of thousands of digits has no text in Python, and NaN is none of JSON's.
+        # Python writes no number of thousands of digits, and JSON has no NaN.
         with suppress(ValueError):
             text = str(value)
             if Decimal(text).is_finite():

@@ -1,7 +1,4 @@
-"""Small questions to the user's DuckDB connection, each read to its end.
-
-DuckDB 2.0 refuses other work while a result is unread, so nothing here leaves one behind.
-"""
+"""Small questions to the user's DuckDB connection, each read to its end."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ _IS_2 = duckdb.__version__ >= "2"
 class for_caller:  # noqa: N801 - used like a function, as in contextlib
     """Lets the statements that run meanwhile see the variables of whoever calls this package.
 
-    DuckDB takes a name that is no table for a variable of the frame that it is called from. Our
+    DuckDB takes a name that isn't a table for a variable of the frame that it is called from. Our
     own doors, such as the command line, have none to show.
     """
 
@@ -52,13 +49,7 @@ class for_caller:  # noqa: N801 - used like a function, as in contextlib
 
 
 def as_caller(text: str, run: Callable[[], Any], then: Callable[[Any], Any] | None = None) -> Any:
-    """Calls DuckDB as if from the caller's own frame, and never from one of ours.
-
-    Args:
-        text: the statement that DuckDB is to run.
-        run: runs it; a function of Python's would be a frame of ours.
-        then: is called in the same way with what that gave, if it is there.
-    """
+    """Calls DuckDB as if from the caller's own frame, never from one of this package."""
     frame = _caller.get()
     # What Arrow and DuckDB import, they import with the builtins of the frame.
     outer: dict[str, Any] = {"__builtins__": builtins} if frame is None else frame.f_globals
@@ -118,7 +109,7 @@ def _plain_arrow(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 @contextmanager
-def lent(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+def registered(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
     """Lets queries on the connection see a table under a name, for a while."""
     con.register(name, table)
     try:
@@ -137,11 +128,7 @@ def in_transaction(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def refuse_transaction(con: duckdb.DuckDBPyConnection, what: str) -> None:
-    """Stops a write to the API inside ``BEGIN … COMMIT``, which promises what it can't keep.
-
-    Raises:
-        NotSupportedError: the connection is in a transaction.
-    """
+    """Stops a write to the API inside ``BEGIN … COMMIT``, which promises what it can't keep."""
     if in_transaction(con):
         raise NotSupportedError(
             f"{what} can't run inside BEGIN … COMMIT: a write to the API can't be rolled back. "

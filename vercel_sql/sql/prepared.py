@@ -7,27 +7,29 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from vercel_sql.api import Request, SecretsFile
-from vercel_sql.api.cancel_scope import GRACE
+from vercel_sql.api import Client, Request
+from vercel_sql.api.cancel_scope import GRACE, AbandonedError
 from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.api.side_by_side import Ended, SideBySide
 from vercel_sql.errors import (
+    APIError,
     DataError,
     Error,
-    NotApprovedError,
+    FailedWrite,
     PartialWriteError,
-    ProgrammingError,
+    RequestError,
     RowCountError,
     StatementCancelledError,
+    UnknownOutcomeError,
 )
-from vercel_sql.manifest import Method
-from vercel_sql.sql.running.plan import Match, Plan, in_words, warning
-from vercel_sql.sql.running.resolve import Target
-from vercel_sql.sql.running.tally import Tally, tally_of, what_is_left
-from vercel_sql.writes.budget import Pace, WriteBudget
-from vercel_sql.writes.policy import WritePolicy
+from vercel_sql.manifest import Resource
+from vercel_sql.sql.parameters import Parameters
+from vercel_sql.sql.plan import Limits, Match, Outcome, Plan, in_words, warning
+from vercel_sql.sql.resolver import Target
+from vercel_sql.writes.budget import Pace
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 _Ended: TypeAlias = "tuple[list[Ended[pa.Table | None] | None], BaseException | None]"
@@ -35,97 +37,32 @@ _Ended: TypeAlias = "tuple[list[Ended[pa.Table | None] | None], BaseException | 
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the caller of a statement allows.
+class Context(HoldsSecrets):
+    """What one of our statements runs with.
 
     Attributes:
-        expect_rows: the number of rows that a write must change; None allows any.
-        keeping: where secrets that are shown once are saved first, and what becomes of lost rows.
-        rows_dropped: what drops the rows, in words; None where the caller is given them.
-        approve: is told what a write is about to send, and says whether to go on; None allows all.
-        allowance: how many writes the statement may still send.
-        parallel_deletes: how many rows are deleted at a time.
-        max_wait: how many seconds a write may wait for rate limits; None does not limit it.
+        con: the user's connection.
+        target: the resource.
+        parameters: the values of its placeholders.
+        limits: what its caller allows.
+        what: the statement in a few words, for errors.
     """
 
-    expect_rows: int | None = None
-    keeping: WritePolicy = field(default_factory=WritePolicy)
-    rows_dropped: str | None = None
-    approve: Callable[[Plan], bool] | None = None
-    allowance: WriteBudget = field(default_factory=WriteBudget)
-    parallel_deletes: int = 8
-    max_wait: float | None = None
+    con: duckdb.DuckDBPyConnection
+    target: Target
+    parameters: Parameters
+    limits: Limits
+    what: str
 
     @property
-    def secrets_file(self) -> SecretsFile | None:
-        """Where secrets that are shown once are saved first."""
-        return self.keeping.secrets_file
+    def client(self) -> Client:
+        """The HTTP client of the account."""
+        return self.target.catalog.client
 
-    def refusal(self, what: str, pace: Pace, writes: int) -> Error | None:
-        """The error where a statement's writes are too many or take too long; None if they do not.
-
-        Args:
-            what: the statement in a few words, for the error.
-            pace: what rate limits do to them.
-            writes: how many there are.
-        """
-        return pace.refusal(what, self.max_wait) or self.allowance.refusal(what, writes)
-
-    def take(self, what: str, pace: Pace, writes: int) -> None:
-        """Allows a statement's writes, or none of them.
-
-        Raises:
-            WaitTooLongError: they would wait too long for rate limits.
-            TooManyWritesError: these are more than the statement may send.
-        """
-        self.refuse_slow(what, pace)
-        self.allowance.take(what, writes)
-
-    def refuse_slow(self, what: str, pace: Pace) -> None:
-        """Stops, as soon as their number is known, writes that would wait too long.
-
-        Raises:
-            WaitTooLongError: they would.
-        """
-        if refusal := pace.refusal(what, self.max_wait):
-            raise refusal
-
-    def refuse_dropped(self, method: Method, where: str) -> None:
-        """Stops, before the first request, what would make a secret that nobody gets to see.
-
-        Raises:
-            ProgrammingError: the method's answer has a secret, and it is neither given nor saved.
-        """
-        if self.rows_dropped is None or self.secrets_file is not None:
-            return
-        secret = ", ".join(column.name for column in method.returns if column.secret)
-        if secret:
-            raise ProgrammingError(
-                f"{where}: {self.rows_dropped}, and {secret} is shown this once and never again. "
-                "Use one INSERT … SELECT, or an execute of its own, or connect with "
-                "secrets_file=…"
-            )
-
-
-@dataclass(frozen=True)
-class Outcome(HoldsSecrets):
-    """What a statement of ours gives.
-
-    Attributes:
-        table: its rows.
-        changed: how many rows it changed; None where it changed nothing by nature.
-        secrets: the columns whose values are shown this once.
-        written: the rows that it wrote or deleted, for an error that comes later.
-        done: what tells these rows from others.
-        only_counts: whether its rows are but the number of those that it changed.
-    """
-
-    table: pa.Table = field(repr=False)
-    changed: int | None = None
-    secrets: frozenset[str] = frozenset()
-    written: pa.Table | None = field(default=None, repr=False)
-    done: tuple[str, ...] = ()
-    only_counts: bool = False
+    @property
+    def resource(self) -> Resource:
+        """The resource itself."""
+        return self.target.resource
 
 
 @dataclass(frozen=True)
@@ -133,11 +70,12 @@ class Prepared(HoldsSecrets):
     """A write before its first request that changes something.
 
     Attributes:
-        what: the statement in a few words, for errors.
-        target: the resource.
+        context: what the statement runs with.
         requests: what will be sent, in order.
         send: sends one of the requests; gives its rows, or None where it changed nothing.
         finish: makes the statement's result of all rows.
+        rotate: sends all requests, which depend on each other and are about one row; None for any
+            other write than a rotation.
         returns: whether the statement gives rows and not only their number.
         matches: finds for each request the row that it is about. It may read from the API, so it
             is asked only where somebody wants to see it.
@@ -146,15 +84,15 @@ class Prepared(HoldsSecrets):
         keep: what an error gives of the rows that were carried out; all of them, where it is None.
         side_by_side: how many requests may be under way at a time, where their order is all the
             same; None sends one after the other.
-        settle: finds out what came of a request that failed, where that is open; gives its rows,
-            or raises what is to be told.
+        settle: finds out the outcome of a request that failed, where it is unknown; gives its
+            rows, or raises the error to report.
     """
 
-    what: str
-    target: Target
+    context: Context
     requests: Sequence[Request]
     send: Callable[[int], pa.Table | None]
     finish: Callable[[list[pa.Table]], Outcome]
+    rotate: Callable[[], pa.Table] | None = None
     returns: bool = True
     matches: Callable[[], Sequence[Match]] | None = None
     notes: Sequence[str | None] = ()
@@ -164,68 +102,59 @@ class Prepared(HoldsSecrets):
     settle: Callable[[int, BaseException], pa.Table | None] | None = None
 
     @property
+    def what(self) -> str:
+        """The statement in a few words, for errors."""
+        return self.context.what
+
+    @property
     def write_count(self) -> int:
         """How many requests that change something it sends."""
-        return len(self.requests)
+        return sum(not each.method.reads for each in self.requests)
 
-    def refuse_other_count(self, expected: int | None) -> None:
-        """Stops, before the first request, a write to another number of rows than expected.
-
-        Raises:
-            RowCountError: there are more or fewer.
-        """
-        if expected is not None and len(self.requests) != expected:
+    def _refuse_other_count(self, expected: int | None) -> None:
+        count = len(self.requests) if self.rotate is None else 1
+        if expected is not None and count != expected:
             raise RowCountError(
-                f"{self.what}: {_rows(len(self.requests))} would be changed, and {expected} "
+                f"{self.what}: {_rows(count)} would be changed, and {expected} "
                 f"{_were(expected)} expected. Nothing was changed"
             )
 
-    def refuse_unapproved(self, approve: Callable[[Plan], bool] | None, pace: Pace) -> None:
-        """Stops, before the first request, a write that the caller does not approve.
-
-        What sends nothing is not asked about.
-
-        Raises:
-            NotApprovedError: the answer was no.
-        """
-        if approve is None or not self.requests:
-            return
-        client = self.target.catalog.client
-        shown = self.requests[: Plan.SHOWN]
+    def _plan(self, pace: Pace) -> Plan:
+        """What is shown to whoever approves it: of a rotation all requests, else the first ones."""
+        client, rotates = self.context.client, self.rotate is not None
+        shown = self.requests if rotates else self.requests[: Plan.SHOWN]
         for secret in (secret for request in shown for secret in request.secrets):
             client.redactor.add(secret)
-        first = tuple(client.redactor.mask(in_words(client, request)) for request in shown)
-        is_secret = any(request.method.makes_secret for request in self.requests)
+        words = [client.redactor.mask(in_words(client, request)) for request in shown]
+        if rotates:
+            both = zip(words, self.notes, strict=True)
+            words = [f"{text} ({note})" if note else text for text, note in both]
         caution: Callable[[], str] = str
-        if self.matches is not None and self.target.resource.caution is not None:
-            caution = partial(warning, self.matches)
-        plan = Plan(
+        if self.matches is not None and self.context.resource.caution is not None:
+            find = self.matches
+            # The last request of a rotation takes the old row away.
+            caution = partial(warning, (lambda: find()[-1:]) if rotates else find)
+        return Plan(
             self.what,
             len(self.requests),
-            first,
-            makes_secret=is_secret,
+            tuple(words),
+            rows=1 if rotates else None,
+            writes=self.write_count if rotates else None,
+            makes_secret=any(request.method.makes_secret for request in self.requests),
             caution=caution,
             pace=pace,
         )
-        if not approve(plan):
-            raise NotApprovedError(f"{self.what}: not approved. Nothing was changed")
 
     def run(self, limits: Limits) -> Outcome:
-        """Sends the requests, as many at a time as may be.
-
-        Raises:
-            TooManyWritesError: these are more than the statement may send.
-            WaitTooLongError: they would wait too long for rate limits.
-            NotApprovedError: the caller did not approve it.
-            PartialWriteError: a request failed after others were carried out, or one of several
-                that run side by side.
-            RowCountError: another number of rows was changed than expected.
-            Error: what went wrong where nothing was carried out.
-        """
-        self.refuse_other_count(limits.expect_rows)
-        pace = Pace.of(self.target.catalog.client, [each.method for each in self.requests])
+        """Sends the requests, as many at a time as may be."""
+        self._refuse_other_count(limits.expect_rows)
+        pace = Pace.of(self.context.client, [each.method for each in self.requests])
         limits.take(self.what, pace, self.write_count)
-        self.refuse_unapproved(limits.approve, pace)
+        if limits.approve is not None and self.requests:  # what sends nothing is not asked about
+            limits.require_approval(self._plan(pace))
+        if self.rotate is not None:
+            table = self.rotate()
+            return replace(self.finish([table]), written=table)
         ended, cause = self._in_order() if self.side_by_side is None else self._side_by_side()
         tally = tally_of(self._names(), ended)
         if not tally.is_whole:
@@ -233,7 +162,7 @@ class Prepared(HoldsSecrets):
         outcome = self._finished(tally)
         if limits.expect_rows is not None and outcome.changed != limits.expect_rows:
             raise self._miscounted(outcome, tally, limits.expect_rows)
-        interruption = self.target.catalog.client.current_scope.interruption
+        interruption = self.context.client.current_scope.interruption
         if interruption is not None:
             # It came while the last was waited for. Its rows are given, and it is not forgotten.
             raise self._interrupted(outcome, tally, interruption)
@@ -242,7 +171,7 @@ class Prepared(HoldsSecrets):
 
     def _in_order(self) -> _Ended:
         """Sends one after the other, up to the first that fails."""
-        client = self.target.catalog.client
+        client = self.context.client
         scope = client.current_scope
         ended: list[Ended[pa.Table | None] | None] = [None] * len(self.requests)
         for number in range(len(ended)):
@@ -261,7 +190,7 @@ class Prepared(HoldsSecrets):
     def _side_by_side(self) -> _Ended:
         """Sends several at a time, and begins no more once one failed."""
         sending = SideBySide(
-            self.target.catalog.client,
+            self.context.client,
             self.send,
             len(self.requests),
             most=self.side_by_side or 1,
@@ -296,7 +225,7 @@ class Prepared(HoldsSecrets):
         return error
 
     def _first_failed(self, tally: Tally, error: BaseException) -> BaseException:
-        """The error of the first row; of several, it says which it was and what became of all."""
+        """The error of the first row; of several, with which it was and the outcome of all."""
         if tally.count > 1 and isinstance(error, Error):
             error.args = (f"{self.what}: {'. '.join(what_is_left(tally))}",)
         return error
@@ -328,7 +257,7 @@ class Prepared(HoldsSecrets):
 
         if not isinstance(error, duckdb.Error):
             return error
-        error.args = (self.target.catalog.client.redactor.mask(str(error)),)
+        error.args = (self.context.client.redactor.mask(str(error)),)
         return DataError(str(error))
 
     def _interrupted(
@@ -347,7 +276,7 @@ class Prepared(HoldsSecrets):
         gone = "the other was" if tally.count - changed == 1 else "the others were"
         error = RowCountError(
             f"{self.what}: {_rows(changed)} {_were(changed)} changed, and {expected} "
-            f"{_were(expected)} expected; {gone} gone already"
+            f"{_were(expected)} expected; {gone} already deleted"
         )
         if not tally.done or not self.returns:
             return error
@@ -361,3 +290,125 @@ def _rows(count: int) -> str:
 
 def _were(count: int) -> str:
     return "was" if count == 1 else "were"
+
+
+# How many of many are named in a message; the attributes of the error have them all.
+_NAMED = 3
+
+
+@dataclass
+class Tally:
+    """The rows of a write by their outcome, each kind in the statement's order.
+
+    Attributes:
+        count: how many rows there are.
+        tables: what was written, a table for each row.
+        done: what was carried out; as all that follow, by what tells a row from the others.
+        missing: what was to go, and was gone already.
+        failed: what was not carried out.
+        unknown: what may have been carried out all the same.
+        not_started: what was not sent.
+    """
+
+    count: int
+    tables: list[pa.Table] = field(default_factory=list, repr=False)
+    done: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    failed: list[FailedWrite] = field(default_factory=list)
+    unknown: list[FailedWrite] = field(default_factory=list)
+    not_started: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that there was to do is done."""
+        return not (self.failed or self.unknown or self.not_started)
+
+    def in_words(self) -> str:
+        """What is left, and how many were carried out."""
+        done = f"{len(self.done)} of {self.count} were carried out"
+        if self.done:
+            done += PartialWriteError.KEPT
+        return ". ".join([*what_is_left(self), done])
+
+    def error(self, text: str, cause: BaseException, table: pa.Table | None) -> PartialWriteError:
+        """The error that tells of all rows."""
+        return PartialWriteError(
+            text,
+            cause=cause,
+            table=table,
+            done=self.done,
+            missing=self.missing,
+            failed=self.failed,
+            unknown=self.unknown,
+            not_started=self.not_started,
+        )
+
+
+def tally_of(names: Sequence[str], ended: Sequence[Ended[pa.Table | None] | None]) -> Tally:
+    """Sorts the rows of a write by their outcome."""
+    tally = Tally(len(names))
+    for name, end in zip(names, ended, strict=True):
+        if end is None or _is_unsent(end.error):
+            tally.not_started.append(name)
+        elif end.error is not None:
+            _add_failure(tally, name, end.error)
+        elif end.result is None:
+            tally.missing.append(name)
+        else:
+            tally.tables.append(end.result)
+            tally.done.append(name)
+    return tally
+
+
+def _is_unsent(error: BaseException | None) -> bool:
+    return isinstance(error, StatementCancelledError) and not isinstance(error, AbandonedError)
+
+
+def _add_failure(tally: Tally, name: str, error: BaseException) -> None:
+    if isinstance(error, PartialWriteError) and error.table is not None:
+        # It was carried out and its row is kept; its error is reported all the same.
+        tally.tables.append(error.table)
+        tally.done.append(name)
+        tally.failed.append(FailedWrite(name, error.cause))
+    elif isinstance(error, AbandonedError):
+        from vercel_sql.writes.creates import unknown_outcome
+
+        tally.unknown.append(FailedWrite(name, unknown_outcome(error)))
+    elif isinstance(error, UnknownOutcomeError) or (
+        isinstance(error, RequestError | APIError) and error.outcome_unknown
+    ):
+        tally.unknown.append(FailedWrite(name, error))
+    else:
+        tally.failed.append(FailedWrite(name, error))
+
+
+def what_is_left(of: Tally | PartialWriteError) -> list[str]:
+    """What was not carried out and why, in sentences without their full stops."""
+    parts = []
+    if of.failed:
+        told = [f"{each.row} failed: {_words(each.error)}" for each in of.failed[:_NAMED]]
+        if len(of.failed) > _NAMED:
+            told.append(f"{len(of.failed) - _NAMED} more failed")
+        parts.append("; ".join(told))
+    if len(of.unknown) == 1:
+        # Its error says that it may have been carried out all the same, and what to do.
+        parts.append(f"{of.unknown[0].row} failed: {_words(of.unknown[0].error)}")
+    elif of.unknown:
+        names, first = _named([each.row for each in of.unknown]), of.unknown[0].error
+        parts.append(f"The outcome is unknown for {names}: {_words(first)}")
+    if of.not_started:
+        parts.append(f"Not started: {_named(of.not_started)}")
+    if of.missing:
+        parts.append(f"Already deleted: {_named(of.missing)}")
+    return parts
+
+
+def _words(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).rstrip(".")
+
+
+def _named(names: Sequence[str]) -> str:
+    """How many there are, and which; of many only the first."""
+    shown = ", ".join(names[:_NAMED])
+    more = len(names) - _NAMED
+    return f"{len(names)} ({shown}{f' and {more} more' if more > 0 else ''})"
