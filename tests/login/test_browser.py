@@ -332,7 +332,7 @@ def test_a_token_in_the_environment_comes_before_the_login(account):
     running, address = account.begin(VERCEL_TOKEN=account.sim.token)
     fetch(account.sim.oauth.authorize(address))
     assert running.end() == 0
-    assert "VERCEL_TOKEN is set, and comes before this login" in running.err
+    assert "VERCEL_TOKEN is set, and takes precedence over this login" in running.err
 
 
 def _code(account, address, **options):

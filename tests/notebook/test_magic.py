@@ -164,10 +164,10 @@ def test_without_a_token_it_says_what_to_do(run, monkeypatch):
         ("--save 1x SELECT 1", "--save takes the name of a variable"),
         ("--save", "--save takes the name of a variable"),
         ("--quiet=yes SELECT 1", "--quiet takes no value"),
-        ("SELECT 1 --save x", "options come first"),
+        ("SELECT 1 --save x", "options come before the SQL"),
         ("--save x", "there is no statement"),
         ("--save x CREATE TABLE t (a INTEGER)", "it ran, but returned no rows to save as x"),
-        ("SELECT 1 --save=x", "options come first"),
+        ("SELECT 1 --save=x", "options come before the SQL"),
     ],
 )
 def test_wrong_use_is_one_line(run, line, said):
