@@ -30,7 +30,6 @@ def behind(
     simulate: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[int], Simulator]:
     """Makes accounts of so many tokens; their servers' own URL is the proxy's."""
-    for module in ("_grant_endpoint", "_oauth_endpoints", "_claims", "_client_auth"):
-        name = f"vercel_sql.simulator.{module}.issuer"
-        monkeypatch.setattr(name, lambda request: f"http://{request.headers['host']}")
+    issuer = property(lambda call: f"http://{call.request.headers['host']}")
+    monkeypatch.setattr("vercel_sql.simulator.endpoints.Call.issuer", issuer)
     return simulate
