@@ -330,7 +330,6 @@ class Method(Entry, frozen=True, kw_only=True):
         return folded.get(name.replace("_", "").casefold())
 
     def parameter(self, name: str) -> Parameter | None:
-        """The parameter of that name, whatever its case, or None."""
         folded = name.casefold()
         return next((p for p in self.given if p.name.casefold() == folded), None)
 
@@ -348,7 +347,7 @@ class SelfReference(Entry, frozen=True, kw_only=True):
 
     @property
     def condition(self) -> str:
-        """SQL that is true for that row."""
+        """SQL that is true for that row alone."""
         return f"{self.column} = '{self.value}'"
 
 
@@ -422,7 +421,6 @@ class Resource(Entry, frozen=True, kw_only=True):
         return (self.self_reference.column,) if self.self_reference is not None else ()
 
     def of_verb(self, verb: str) -> list[Method]:
-        """The methods that serve an SQL verb, in the manifest's order."""
         return [m for m in self.methods.values() if m.verb == verb]
 
     def is_gone(self, row: Mapping[str, Any]) -> bool:
@@ -464,7 +462,6 @@ class Resource(Entry, frozen=True, kw_only=True):
         return next(iter(self.of_verb("delete")), None)
 
     def method(self, name: str) -> Method | None:
-        """The method of that name, whatever its case, or None."""
         folded = name.casefold()
         return next((m for m in self.methods.values() if m.name.casefold() == folded), None)
 
