@@ -120,8 +120,8 @@ class Answer(HoldsSecrets):
         path = mask(self.request.path)
         return AnswerMismatchError(
             f"this is the answer to another request: {mask(reason)[:_LONGEST_MESSAGE]} "
-            f"({method.http} {path}). A proxy or a connection between here and the API mixes "
-            "answers up",
+            f"({method.http} {path}) in vercel.{method.resource}. A proxy or a connection between here and "
+            "the API mixes answers up",
             method=method.http,
             path=path,
             outcome_unknown=not method.reads,
@@ -136,7 +136,8 @@ class Answer(HoldsSecrets):
         if page:
             reason, advice = f"it is {page}", advice_about(self.status, self.headers, self.host)
         told = mask(reason)[:_LONGEST_MESSAGE].rstrip(".")
-        text = f"the answer can't be used: {told} ({method.http} {path}, {kind[:_LONGEST_CODE]})"
+        where = f"({method.http} {path}, {kind[:_LONGEST_CODE]}) in vercel.{method.resource}"
+        text = f"the answer can't be used: {told} {where}"
         return AnswerError(
             ". ".join(filter(None, (text, mask(advice), _sign_in_hint(method)))),
             method=method.http,
@@ -218,7 +219,7 @@ def api_error(
     if not hint and status == 429 and pause is not None:
         hint = f"The limit is free again in {pause:.0f} s"
     hints = (
-        f"{said} ({method.http} {detail.path}, {told})",
+        f"{said} ({method.http} {detail.path}, {told}) in vercel.{method.resource}",
         hint,
         _clock_hint(method, detail, origin),
         _sign_in_hint(method) if status >= 500 else "",
