@@ -62,12 +62,12 @@ def test_urls_that_are_taken(url):
         ("https://token@api.vercel.com", "may hold only"),
         ("https://api.vercel.com?x=hunter22", "may hold only"),
         ("https://api.vercel.com#hunter22", "may hold only"),
-        ("ftp://api.vercel.com", "no http"),
-        ("file:///etc/passwd", "no http"),
-        ("api.vercel.com", "no http"),
-        ("https://", "no http"),
-        ("https://a:port", "no URL"),
-        ("https://a\nb", "no URL"),
+        ("ftp://api.vercel.com", "is not an http"),
+        ("file:///etc/passwd", "is not an http"),
+        ("api.vercel.com", "is not an http"),
+        ("https://", "is not an http"),
+        ("https://a:port", "is not a valid URL"),
+        ("https://a\nb", "is not a valid URL"),
     ],
 )
 @pytest.mark.parametrize("source", ["argument", "VERCEL_API_URL"])

@@ -239,7 +239,7 @@ def test_a_row_without_a_usable_id_is_still_a_row(simulate, raw):
         token.plant("id", raw)
     with vercel_sql.connect(sim.token, api_url=sim.url) as con:
         with pytest.warns(
-            vercel_sql.DataWarning, match="id .* (belongs|twice|missing|half|bytes|no JSON)"
+            vercel_sql.DataWarning, match="id .* (belongs|twice|missing|half|bytes|not a JSON)"
         ):
             rows = con.execute(f"SELECT id, name FROM {T}").fetchall()
         assert len(rows) == 251

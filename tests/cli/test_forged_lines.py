@@ -275,7 +275,7 @@ def test_the_shell(evil, capsys):
         honest(capsys.readouterr().err, prefix="")
         evil.faults({"kind": "status", "status": 403, "code": EVIL, "message": EVIL, "times": None})
         assert not session.enter(f"FROM {T};")
-        honest(capsys.readouterr().err, prefix="vercel.authentication.user_tokens")
+        honest(capsys.readouterr().err, prefix="Error: ")
 
 
 # The texts themselves

@@ -66,7 +66,7 @@ def test_no_secret_in_the_process_list(simulate, tmp_path):
     options = ["-v", "--token-file", str(tmp_path / "token"), "--api-url", sim.url]
     value = ["--param", f"v=@{tmp_path}/value"]
     sql = f"SELECT * FROM {TABLE} WHERE lower(name) = $v"
-    with started([*options, *value, "-c", sql], environment()) as process:
+    with started([*options, *value, "-c", sql], environment(), forked=False) as process:
         deadline = time.monotonic() + PATIENCE
         while len(sim.requests()) < 2:
             assert time.monotonic() < deadline

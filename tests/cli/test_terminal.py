@@ -88,9 +88,11 @@ def test_what_was_made_before_a_failure_is_readable(simulate):
     for token in sim.state.tokens():
         if token.bearer != sim.token:
             assert screen.count(token.bearer) == 1
-    table = [line for line in screen.splitlines() if line.startswith("│")]
-    assert len(table) == 4
-    assert all(wcwidth.wcswidth(line) <= 80 for line in table)
+    # A table of 80 columns would cut the secrets, so each value has a line of its own.
+    assert [line.strip() for line in screen.splitlines() if " name = " in line] == [
+        "name = n0",
+        "name = n1",
+    ]
 
 
 def test_names_can_not_steer_the_terminal(simulate):

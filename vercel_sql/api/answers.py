@@ -120,8 +120,8 @@ class Answer(HoldsSecrets):
         path = mask(self.request.path)
         return AnswerMismatchError(
             f"this is the answer to another request: {mask(reason)[:_LONGEST_MESSAGE]} "
-            f"({method.http} {path}) in vercel.{method.resource}. A proxy or a connection between here and "
-            "the API mixes answers up",
+            f"({method.http} {path}) in vercel.{method.resource}. A proxy or a connection between "
+            "here and the API mixes answers up",
             method=method.http,
             path=path,
             outcome_unknown=not method.reads,

@@ -103,7 +103,8 @@ def no_answer(client: Client, request: Request, error: httpx.HTTPError) -> Trans
     found = diagnose(error, base, client.request_timeout, option, is_late=is_late)
     unknown = not found.unsent and not method.reads
     path = mask(request.path)
-    text = f"{mask(found.reason)} ({method.http} {base}{path} got no answer) in vercel.{method.resource}."
+    where = f"({method.http} {base}{path} got no answer) in vercel.{method.resource}"
+    text = f"{mask(found.reason)} {where}."
     if unknown:
         text += " It may have been carried out all the same, and was not sent again"
         # Where its outcome can be looked up, somebody else says so.

@@ -432,6 +432,8 @@ class Runner:
 
     def _failed(self, error: Exception, place: str) -> int:
         hints = [hint for kind, hint in self._options.hints.items() if isinstance(error, kind)]
+        if not place and not self._options.prefix and isinstance(error, APIError):
+            place = "Error: "  # the server's words never begin a line
         self.complain(" ".join([f"{place}{error}", *hints[:1]]))
         return FAILED
 

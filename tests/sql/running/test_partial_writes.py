@@ -182,7 +182,7 @@ def test_rows_that_duckdb_does_not_take_are_kept(db, authenticates, failure, mon
         def register(self, *_arguments):
             raise failure
 
-    monkeypatch.setattr(db._lent, "_native", Full(db.native))
+    monkeypatch.setattr(db._view, "_native", Full(db.native))
     with pytest.raises(vercel_sql.PartialWriteError, match="rows are kept") as caught:
         db.execute(TEN)
     assert len(caught.value.rows) == 10
