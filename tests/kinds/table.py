@@ -142,7 +142,7 @@ def _plain(text: str) -> str:
     for pattern, instead in (
         (r"http://127\.0\.0\.1:\d+", "https://api.vercel.com"),
         (r"\b(team_)?([0-9a-f]{64}|[0-9A-Za-z]{24})\b", "(id)"),
-        (r"until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "until (time)"),
+        (r"expires \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "expires (time)"),
         (r"\s+", " "),
         (r"\|", "\\|"),
     ):
