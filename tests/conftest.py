@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import vercel_sql
-from vercel_sql.api import Client
 from vercel_sql.auth import Credential
 from vercel_sql.catalog.dataset import LiveTable
+from vercel_sql.http.client import Client
 from vercel_sql.manifest import vercel
 from vercel_sql.simulator import ReceivedRequest, Simulator
 

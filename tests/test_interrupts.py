@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vercel_sql.interrupts import Interrupts
+from vercel_sql.runtime.signals import Interrupts
 
 
 def _interrupted_while_it_is_closed() -> Iterator[int]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from vercel_sql.api.server_clock import ServerClock, server_clocks, steady_seconds
-from vercel_sql.api.windows import FIRST_RESPONSE_WAIT_S, RateBudgets
+from vercel_sql.http.rate_limits import FIRST_RESPONSE_WAIT_S, RateBudgets
+from vercel_sql.http.server_clock import ServerClock, server_clocks, steady_seconds
 from vercel_sql.simulator import Simulator
 
 PATIENCE = 30  # seconds
@@ -37,10 +37,10 @@ class VirtualTime:
         self._lock = threading.Lock()
         clocks = SimpleNamespace(monotonic=self.monotonic)
         clocks.time = time.time
-        monkeypatch.setattr("vercel_sql.api.windows.time", clocks)
-        monkeypatch.setattr("vercel_sql.api.cancel_scope.time", clocks)
-        monkeypatch.setattr("vercel_sql.api.windows.Future", lambda: _News(self.monotonic()))
-        monkeypatch.setattr("vercel_sql.api.cancel_scope.wait", self._wait)
+        monkeypatch.setattr("vercel_sql.http.rate_limits.time", clocks)
+        monkeypatch.setattr("vercel_sql.runtime.scope.time", clocks)
+        monkeypatch.setattr("vercel_sql.http.rate_limits.Future", lambda: _News(self.monotonic()))
+        monkeypatch.setattr("vercel_sql.runtime.scope.wait", self._wait)
         monkeypatch.setattr(server_clocks, "_make", self._server_clock)
         self._count_requests(monkeypatch)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from vercel_sql.escapes import message
+from vercel_sql.text import message
 
 
 class Warning(Exception):  # noqa: A001, N818 - the name is PEP 249's

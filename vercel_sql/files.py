@@ -117,7 +117,7 @@ def _await_writer(handle: int, path: Path) -> None:
     pipe = select.poll()
     pipe.register(handle, select.POLLIN)
     if not pipe.poll(SAID_AFTER * 1000):
-        from vercel_sql.api.logger import logger  # above, it would load the client
+        from vercel_sql.logger import logger  # above, it would load the client
 
         logger("api").warning("waiting for whoever writes to %s", path)
         pipe.poll()

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vercel_sql.api.logger import IS_RAISED, logger
 from vercel_sql.errors import OperationalError
 from vercel_sql.files import READABLE, open_for_appending
+from vercel_sql.logger import IS_RAISED, logger
 from vercel_sql.messages import complain
 from vercel_sql.paths import named_path
 

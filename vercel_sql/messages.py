@@ -1,6 +1,6 @@
 """What people are told beside results: one printer, which no text of others can steer or forge.
 
-Results have renderers, and logs a filter (`vercel_sql.api.logger`), to the same end.
+Results have renderers, and logs a filter (`vercel_sql.logger`), to the same end.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 from contextlib import nullcontext, suppress
 from typing import TextIO
 
-from vercel_sql.escapes import message, visible
+from vercel_sql.text import message, visible
 
 SAID_AFTER = 2.0
 """After how many seconds a person is told what is waited for."""

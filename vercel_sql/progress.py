@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from vercel_sql import Connection
-from vercel_sql.api import PageEvent, RequestEvent
-from vercel_sql.escapes import visible
+from vercel_sql.http.events import PageEvent, RequestEvent
 from vercel_sql.logs import heard_by
 from vercel_sql.messages import SAID_AFTER
 from vercel_sql.sql.plan import Plan
+from vercel_sql.text import visible
 
 _LINE = "{desc}, {elapsed}"
 _LINE_WITH_TOTAL = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}"

@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from vercel_sql.api import build_request
+from vercel_sql.http.requests import build_request
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ from contextlib import suppress
 
 import pytest
 
-from vercel_sql.api import CancelScope
-from vercel_sql.api.cancel_scope import AbandonedError
-from vercel_sql.api.connections import MOST_CONNECTIONS
 from vercel_sql.errors import Error, StatementCancelledError
+from vercel_sql.http.connections import MOST_CONNECTIONS
+from vercel_sql.runtime.scope import AbandonedError, CancelScope
 
 HANG = {"kind": "hang", "ms": 60_000, "times": None}
 PATIENCE = 20.0  # far less than a request hangs

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from vercel_sql.api import build_request, check_arguments
 from vercel_sql.errors import DataError, ParameterError
+from vercel_sql.http.arguments import check_arguments
+from vercel_sql.http.requests import build_request
 
 NOW = 1_795_000_000_000  # what the clock of these tests shows
 DAY = 86_400_000

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 import vercel_sql
-from vercel_sql.api import build_request
-from vercel_sql.api.account import ask_account
-from vercel_sql.api.causes import caused_by
 from vercel_sql.auth import Credential
 from vercel_sql.errors import APIError, AuditLogError, TransportError
+from vercel_sql.http.account import ask_account
+from vercel_sql.http.events import caused_by
+from vercel_sql.http.requests import build_request
 from vercel_sql.ledger.audit_log import AuditLog, chosen_log
 from vercel_sql.manifest import vercel
 

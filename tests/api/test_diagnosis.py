@@ -259,7 +259,7 @@ def test_a_header_that_never_ends_is_given_up(failure, serve):
 @pytest.fixture
 def impatient(monkeypatch):
     """An answer may take twice as long as each wait for a part of it."""
-    monkeypatch.setattr("vercel_sql.api.connections._TRICKLE", 2)
+    monkeypatch.setattr("vercel_sql.http.connections._TRICKLE", 2)
 
 
 def test_an_answer_that_drips_is_given_up(failure, serve, write, impatient):
@@ -301,7 +301,7 @@ def test_headers_that_drip_are_given_up(failure, serve, write, impatient):
 def test_more_requests_than_connections(make_client, serve, read):
     import httpx
 
-    from vercel_sql.api import diagnosis
+    from vercel_sql.http import diagnosis
 
     found = diagnosis.diagnose(httpx.PoolTimeout("x"), "https://api.vercel.com", 30, "--api-url")
     assert "all 16 connections were in use for 30 s" in found.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vercel_sql import errors
-from vercel_sql.api import build_request
+from vercel_sql.http.requests import build_request
 
 BY_STATUS = [
     (400, "bad_request", errors.BadRequestError),

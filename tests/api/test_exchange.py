@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from vercel_sql.api.connections import MOST_BYTES
 from vercel_sql.errors import AnswerError, APIError, TransportError
+from vercel_sql.http.connections import MOST_BYTES
 
 MEMBER = gzip.compress(bytes(64 * 2**20), 9)
 BOMB = MEMBER * 32  # 2 MiB that unpack to 2 GiB
@@ -175,7 +175,8 @@ def test_the_trailer_of_a_body_without_end_is_refused(serve, make_client, read):
 
 CHILD = """
 import sys
-from vercel_sql.api import Client, build_request
+from vercel_sql.http.client import Client
+from vercel_sql.http.requests import build_request
 from vercel_sql.auth import Credential
 from vercel_sql.errors import Error
 from vercel_sql.manifest import vercel

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vercel_sql.api.answers import api_error
+from vercel_sql.http.answers import api_error
 from vercel_sql.manifest import vercel
 
 ADVICE = vercel().provider.token_advice

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vercel_sql import errors
-from vercel_sql.api import build_request
+from vercel_sql.http.requests import build_request
 
 LOGIN = "<!DOCTYPE html><html><head><title>\n Hotel  Wi-Fi &amp; more</title></head></html>"
 
@@ -140,7 +140,7 @@ def test_a_secret_in_a_title_is_masked(sim, client, listing):
 def test_a_page_that_is_made_to_be_slow_is_not(page):
     import time
 
-    from vercel_sql.api.answers import page_of_others
+    from vercel_sql.http.answers import page_of_others
 
     began = time.monotonic()
     assert page_of_others(200, {"content-type": "text/html"}, page) == "an HTML page"
@@ -200,7 +200,7 @@ def test_waits_go_by_the_servers_clock(sim, client, listing, monkeypatch):
     import time
     from email.utils import formatdate
 
-    from vercel_sql.api import CancelScope
+    from vercel_sql.runtime.scope import CancelScope
 
     naps = []
     monkeypatch.setattr(

@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
-from vercel_sql.api import CancelScope, build_request
 from vercel_sql.errors import InterfaceError, MissingTokenError, NotFoundError, ReadOnlyError
+from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import vercel
+from vercel_sql.runtime.scope import CancelScope
 
 METHODS = vercel().service("authentication").resources["user_tokens"].methods
 ARGUMENTS = {"tokenId": "t", "name": "n", "token": "v", "email": "a@b.c"}

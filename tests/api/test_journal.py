@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
-from vercel_sql.api import build_request, check_arguments
 from vercel_sql.errors import JournalError, ServerError, TransportError, UnauthorizedError
 from vercel_sql.files import lock
+from vercel_sql.http.arguments import check_arguments
+from vercel_sql.http.requests import build_request
 from vercel_sql.ledger import journal as journals
 from vercel_sql.ledger import journal_files
 from vercel_sql.ledger.journal import Journal, JournalHandle, journal, release_all, tidy

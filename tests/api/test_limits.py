@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from vercel_sql.api import CancelScope, build_request
 from vercel_sql.errors import (
     StatementCancelledError,
     StatementTimeoutError,
     WaitTooLongError,
 )
+from vercel_sql.http.requests import build_request
+from vercel_sql.runtime.scope import CancelScope
 
 PATIENCE = 30.0
 
@@ -91,8 +92,8 @@ def test_a_token_that_comes_with_the_request_has_a_budget_of_its_own(sim, make_c
 
 
 def test_what_was_learned_is_forgotten_with_the_last_client(sim, method, read):
-    from vercel_sql.api import Client
     from vercel_sql.auth import Credential
+    from vercel_sql.http.client import Client
     from vercel_sql.manifest import vercel
 
     def client():

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import vercel_sql
-from vercel_sql.api.logger import also_masking, logger
-from vercel_sql.api.redaction import MASK, KnownSecrets
+from vercel_sql.logger import also_masking, logger
+from vercel_sql.redaction import MASK, KnownSecrets
 
 SECRET = "s3cret-that-is-known"
 

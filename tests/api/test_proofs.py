@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 import vercel_sql
-from vercel_sql.api import build_request
 from vercel_sql.errors import AnswerMismatchError, PartialWriteError, UnknownOutcomeError
+from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import vercel
 
 TABLE = "vercel.authentication.user_tokens"
@@ -209,9 +209,10 @@ def test_an_answer_that_came_before_is_not_this_ones(db, sim, ids):
 
 
 def test_the_pages_of_a_listing_share_a_connection_and_nothing_else_does(simulate, make_client):
-    from vercel_sql.api import build_request, walk
     from vercel_sql.catalog.pages import page_reader
     from vercel_sql.catalog.rows import TableShape
+    from vercel_sql.http.paging import walk
+    from vercel_sql.http.requests import build_request
     from vercel_sql.manifest import vercel
 
     sim = simulate(1000)

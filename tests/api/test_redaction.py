@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vercel_sql.api.redaction import MASK, KnownSecrets, Redactor, mask_known, mask_shapes
-from vercel_sql.api.redaction.known import known_in
-from vercel_sql.api.redaction.unshown import Unshown
+from vercel_sql.redaction import MASK, KnownSecrets, Redactor, mask_known, mask_shapes
+from vercel_sql.redaction.hidden import SecretText
+from vercel_sql.redaction.known import known_in
 
 
 def made_up(count: int, seed: int = 5) -> list[str]:
@@ -114,5 +114,5 @@ def test_what_looks_like_a_token_is_masked(text, masked):
 
 
 def test_a_text_that_is_not_shown():
-    assert "hidden" not in f"{Unshown('hidden')!r} {Unshown('hidden')}"
-    assert Unshown("hidden").value == "hidden"
+    assert "hidden" not in f"{SecretText('hidden')!r} {SecretText('hidden')}"
+    assert SecretText("hidden").value == "hidden"

@@ -8,8 +8,6 @@ from email.utils import format_datetime
 
 import pytest
 
-from vercel_sql.api import CancelScope, build_request
-from vercel_sql.api.cancel_scope import LimitWaits
 from vercel_sql.errors import (
     APIError,
     NotFoundError,
@@ -18,6 +16,8 @@ from vercel_sql.errors import (
     TransportError,
     WaitTooLongError,
 )
+from vercel_sql.http.requests import build_request
+from vercel_sql.runtime.scope import CancelScope, LimitWaits
 
 from ..virtual_time import VirtualTime
 

@@ -12,10 +12,13 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from vercel_sql.api import MASK, CancelScope, Redactor, SecretsFile, build_request
 from vercel_sql.auth import Credential, find_credential
 from vercel_sql.errors import APIError, ParameterError, TransportError
+from vercel_sql.http.requests import build_request
+from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import vercel
+from vercel_sql.redaction import MASK, Redactor
+from vercel_sql.runtime.scope import CancelScope
 
 SECRET = "vcp_s3cr3t+/'\"é&=%Value"
 PLAIN = "vcp_aSecretOfManyLetters"

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from vercel_sql.api import SecretsFile
 from vercel_sql.errors import OperationalError
 from vercel_sql.ledger.journal_files import journal_folder, noted_lengths
-from vercel_sql.ledger.secrets_file import read_secrets
+from vercel_sql.ledger.secrets_file import SecretsFile, read_secrets
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from email.utils import formatdate
 
 import pytest
 
-from vercel_sql.api import build_request
-from vercel_sql.api.server_clock import ServerClock
+from vercel_sql.http.requests import build_request
+from vercel_sql.http.server_clock import ServerClock
 
 NOW = 1_795_000_000.0
 

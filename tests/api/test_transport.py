@@ -8,9 +8,10 @@ import pytest
 import trustme
 
 from vercel_sql import __version__
-from vercel_sql.api import Client, build_request
 from vercel_sql.auth import Credential
 from vercel_sql.errors import ParameterError, TransportError
+from vercel_sql.http.client import Client
+from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import vercel
 
 

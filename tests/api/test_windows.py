@@ -11,7 +11,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from vercel_sql.api.windows import EndpointBudget, Permit, RateLimitHeaders
+from vercel_sql.http.rate_limits import EndpointBudget, Permit, RateLimitHeaders
 
 EPOCH = 1_795_000_000.0
 

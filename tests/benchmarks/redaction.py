@@ -10,7 +10,7 @@ import random
 import string
 import time
 
-from vercel_sql.api.redaction import Redactor
+from vercel_sql.redaction import Redactor
 
 LINE = "2026-01-02T03:04:05.678Z DEBUG GET /v6/user/tokens -> 200 in 12.5 ms (attempt 1) " * 2
 ROUNDS = 200

@@ -39,7 +39,7 @@ def _import() -> None:
     for module in pkgutil.walk_packages(vercel_sql.__path__, "vercel_sql."):
         with suppress(ImportError):  # what is for notebooks
             importlib.import_module(module.name)
-    from vercel_sql.api import handlers
+    from vercel_sql.http import handlers
 
     # What is tried again is tried again at once: how long is waited is no matter here.
     handlers.pause = lambda *_: 0.0

@@ -17,8 +17,8 @@ import pytest
 
 import vercel_sql
 from vercel_sql.cli.shell.session import Session
-from vercel_sql.escapes import json_without_commands, message, visible
 from vercel_sql.simulator import Simulator
+from vercel_sql.text import json_without_commands, message, visible
 
 from .conftest import PATIENCE, started
 

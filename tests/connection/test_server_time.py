@@ -76,7 +76,7 @@ def test_clocks_that_agree_are_not_spoken_of(apart):
 
 def test_without_a_date_it_is_this_machines_clock(apart, monkeypatch):
     con, _ = apart(14)
-    monkeypatch.setattr("vercel_sql.api.server_clock.ServerClock.learn", lambda *_: None)
+    monkeypatch.setattr("vercel_sql.http.server_clock.ServerClock.learn", lambda *_: None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert con.execute(f"SELECT is_expired FROM {AUDIT} WHERE id = 'over'").fetchone() == (

@@ -19,9 +19,10 @@ import pyarrow as pa
 import pytest
 
 import vercel_sql
-from vercel_sql.api import SecretsFile, build_request
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import APIError, APIErrorDetail, NotFoundError, UnknownOutcomeError
+from vercel_sql.http.requests import build_request
+from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.sql import Parameters
 from vercel_sql.sql.plan import Outcome
 from vercel_sql.sql.prepared import Prepared
@@ -182,7 +183,7 @@ def test_no_frame_of_a_defect_shows_a_secret(db, sim, monkeypatch):
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("vercel_sql.api.handlers.exchange", fail)
+    monkeypatch.setattr("vercel_sql.http.handlers.exchange", fail)
     with pytest.raises(ZeroDivisionError) as caught:
         db.execute(f"EXEC {T}.verify_token @token = '{SECRET}'")
     names = [frame.f_code.co_name for frame in frames_of(caught.value)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vercel_sql.api import decode_json, encode_json
+from vercel_sql.http.decode import decode_json, encode_json
 
 from . import doors, listings, writes
 from .oracles import attempt, require

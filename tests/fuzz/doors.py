@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 
-from vercel_sql.api import Answer, Client, Redactor, Request
-from vercel_sql.api.answers import api_error
-from vercel_sql.api.redaction.forms import SHORTEST
 from vercel_sql.auth import Credential
 from vercel_sql.auth.calls import call
 from vercel_sql.auth.id_tokens import verify_id_token
 from vercel_sql.errors import AnswerError
+from vercel_sql.http.answers import Answer, api_error
+from vercel_sql.http.client import Client
+from vercel_sql.http.requests import Request
 from vercel_sql.manifest import Method, Resource, vercel
+from vercel_sql.redaction import Redactor
+from vercel_sql.redaction.known import SHORTEST
 from vercel_sql.writes.deletes import own_key as read_own_key
 
 from .oracles import SECRET, attempt, require

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vercel_sql.api import decode_json, encode_json
 from vercel_sql.errors import ParameterError
+from vercel_sql.http.decode import decode_json, encode_json
 from vercel_sql.sql import Exec, Parameters
 
 from .oracles import attempt, require

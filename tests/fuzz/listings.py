@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from vercel_sql.api import walk
-from vercel_sql.api.doubts import STRICT
 from vercel_sql.catalog.pages import Page, exact_fields, field_reader, page_reader, rows_at
 from vercel_sql.catalog.results import answer_table, call
 from vercel_sql.catalog.rows import Fields, TableShape
 from vercel_sql.errors import AnswerError, DataError, Error
+from vercel_sql.http.doubts import STRICT
+from vercel_sql.http.paging import walk
 from vercel_sql.manifest import Method, Resource
 
 from . import reference

@@ -18,15 +18,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = {
-    "sql_parser": ["sql/*.py", "sql/grammar/*.py"],
+    "sql_parser": ["sql/*.py"],
     "answer_decoder": [
-        "api/decode.py",
-        "api/answers.py",
-        "api/id_tokens.py",
-        "api/paging.py",
-        "tables/calls.py",
-        "tables/pages.py",
-        "tables/rows.py",
+        "http/decode.py",
+        "http/answers.py",
+        "auth/id_tokens.py",
+        "http/paging.py",
+        "catalog/results.py",
+        "catalog/pages.py",
+        "catalog/rows.py",
     ],
 }
 """What each target is about, below the package."""

@@ -87,7 +87,7 @@ def fail_with_value(_body, *_more, **_options):
 
 
 def test_a_secret_that_is_lost_is_noticed(monkeypatch):
-    monkeypatch.setattr("vercel_sql.api.answers.Answer.secrets", lambda _self: {})
+    monkeypatch.setattr("vercel_sql.http.answers.Answer.secrets", lambda _self: {})
     body = {"bearerToken": "vcp_shownThisOnce", "token": {"id": "a", "createdAt": "soon"}}
     with pytest.raises(Violation, match="bearerToken was lost"):
         answer_decoder.run(b"c" + json.dumps(body).encode())

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import duckdb
 import pytest
 
-from vercel_sql.api.redaction.forms import secret_forms
+from vercel_sql.redaction.known import secret_forms
 
 from ..secret_forms import forms_of, leaks
 from .conftest import PLANTED, secrets_of

@@ -59,7 +59,7 @@ Reached = defaultdict[tuple[str, int] | None, list[tuple[float, str]]]
 
 GROUPS = {
     "judge": Group(
-        ("server/judge.py", "server/tree.py", "server/allowed.py", "server/dialect.py"),
+        ("server/judge.py",),
         ("server/test_judge.py",),
         (
             "server/test_judge_texts.py",
@@ -75,12 +75,12 @@ GROUPS = {
         ("api/test_secrets_file.py", "api/test_audit_log.py", "cli/test_damage.py", "cli/recover"),
     ),
     "predicates": Group(
-        ("tables/predicates.py",),
+        ("catalog/predicates.py",),
         ("tables/test_predicates.py",),
         ("tables/test_where_equivalence.py", "tables/test_where_properties.py"),
     ),
     "paging": Group(
-        ("api/paging.py",),
+        ("http/paging.py",),
         ("api/test_proofs.py",),
         (
             "tables/test_requests.py",

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 import vercel_sql
-from vercel_sql.api.discovery import Discovery
+from vercel_sql.http.discovery import Discovery
 
 from .conftest import DISCOVERY_PATH
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 import vercel_sql
-from vercel_sql.api import discovery
+from vercel_sql.http import discovery
 
 from .conftest import DISCOVERY_PATH, SignIn
 

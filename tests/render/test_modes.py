@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vercel_sql.escapes import visible
 from vercel_sql.render import MODES, Options, render_mode
+from vercel_sql.text import visible
 
 STREAMING = [m for m in MODES if m not in ("box", "column", "duckbox", "latex", "table", "trash")]
 ALIGNED = ["box", "column", "duckbox", "latex", "table"]

@@ -9,8 +9,8 @@ import wcwidth
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vercel_sql.escapes import visible
 from vercel_sql.render import render
+from vercel_sql.text import visible
 
 HOSTILE = "\x00\x07\x08\x0b\x1b\r\x7f\x80\x85\x9b\u200b\u200e\u2028\u202e\u2066\ufeff\U000e0041"
 

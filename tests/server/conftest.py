@@ -23,8 +23,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from vercel_sql.api import Client, SecretsFile
 from vercel_sql.auth import given_credential
+from vercel_sql.http.client import Client
+from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import vercel
 from vercel_sql.server import ALL_GUARDS, Guards, Server
 from vercel_sql.server.bounds import MEBIBYTE, Settings, resident

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from vercel_sql.api import Client
 from vercel_sql.auth import given_credential
 from vercel_sql.errors import InterfaceError, OperationalError
+from vercel_sql.http.client import Client
 from vercel_sql.manifest import vercel
 from vercel_sql.server import Server
 from vercel_sql.server.bounds import Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vercel_sql.api.redaction import MASK, KnownSecrets
+from vercel_sql.redaction import MASK, KnownSecrets
 from vercel_sql.sql import Parameters
 from vercel_sql.sql.masking import mask_cited, mask_plan, secret_values
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vercel_sql.api import build_request
-from vercel_sql.api.answers import Answer
-from vercel_sql.api.doubts import STRICT
 from vercel_sql.catalog import pages
 from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import AnswerError, DataError
+from vercel_sql.http.answers import Answer
+from vercel_sql.http.doubts import STRICT
+from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import vercel
 
 RESOURCE = vercel().service("authentication").resources["user_tokens"]

@@ -138,7 +138,7 @@ def test_a_create_that_goes_on_is_left_in_peace(machine, tmp_path):
 def test_two_processes_share_a_secrets_file(machine, tmp_path):
     program = """
         from pathlib import Path
-        from vercel_sql.api import SecretsFile
+        from vercel_sql.ledger.secrets_file import SecretsFile
         from vercel_sql.ledger import secrets_file
         secrets_file.note_length = lambda *_: None  # the journal's files are another matter
         file = SecretsFile(Path("s.jsonl"))

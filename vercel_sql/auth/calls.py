@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from vercel_sql.api.arguments import check_arguments
-from vercel_sql.api.client import Client
-from vercel_sql.api.discovery import endpoint
-from vercel_sql.api.requests import build_request
 from vercel_sql.auth.client_auth import signed_assertion
 from vercel_sql.errors import AnswerError, ParameterError
+from vercel_sql.http.arguments import check_arguments
+from vercel_sql.http.client import Client
+from vercel_sql.http.discovery import endpoint
+from vercel_sql.http.requests import build_request
 from vercel_sql.ledger.journal import JournalHandle
 from vercel_sql.manifest import Method, vercel
 

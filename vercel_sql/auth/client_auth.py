@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vercel_sql.api.discovery import endpoint
 from vercel_sql.errors import OperationalError, ParameterError
 from vercel_sql.files import read_trusted
+from vercel_sql.http.discovery import endpoint
 from vercel_sql.manifest import Method, vercel
 
 if TYPE_CHECKING:
     from joserfc.jwk import ECKey, RSAKey
 
-    from vercel_sql.api.client import Client
+    from vercel_sql.http.client import Client
 
 Signing = Literal["client_secret_jwt", "private_key_jwt"]
 SIGNING: tuple[Signing, ...] = ("client_secret_jwt", "private_key_jwt")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import MissingTokenError, ParameterError
 from vercel_sql.manifest import vercel
+from vercel_sql.redaction.hidden import NotPicklable
 
 # The characters of a bearer token (RFC 6750, section 2.1).
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
@@ -29,7 +29,7 @@ class Successor:
 
 
 @dataclass(frozen=True, eq=False)
-class Credential(HoldsSecrets):
+class Credential(NotPicklable):
     """A bearer token that stays the same; threads may share it, and its repr shows no secret.
 
     Attributes:

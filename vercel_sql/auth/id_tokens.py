@@ -12,11 +12,11 @@ from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError, MissingClaimError
 from joserfc.jwk import KeySet
 
-from vercel_sql.api.client import Client
-from vercel_sql.api.decode import decode_json
-from vercel_sql.api.discovery import path_on
-from vercel_sql.api.requests import Request
 from vercel_sql.errors import AnswerError, DataError
+from vercel_sql.http.client import Client
+from vercel_sql.http.decode import decode_json
+from vercel_sql.http.discovery import path_on
+from vercel_sql.http.requests import Request
 from vercel_sql.manifest import Method
 
 # Asymmetric ones only: with `none`, or an HMAC keyed with a public key, anybody could sign.

@@ -17,9 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from vercel_sql.api.cancel_scope import workers
-from vercel_sql.api.client import Client
-from vercel_sql.api.logger import logger
 from vercel_sql.auth.client_auth import App, Signing
 from vercel_sql.auth.credentials import Credential
 from vercel_sql.errors import OperationalError
@@ -33,10 +30,13 @@ from vercel_sql.files import (
     replace,
     sync_folder,
 )
+from vercel_sql.http.client import Client
 from vercel_sql.ledger.audit_log import AuditLog
+from vercel_sql.logger import logger
 from vercel_sql.manifest import Provider
 from vercel_sql.messages import SAID_AFTER
 from vercel_sql.paths import own_folder
+from vercel_sql.runtime.scope import workers
 
 if TYPE_CHECKING:
     from filelock import FileLock

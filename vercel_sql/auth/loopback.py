@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import h11
 
-from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
+from vercel_sql.logger import logger
 
 log = logger("api")
 

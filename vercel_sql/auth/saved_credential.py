@@ -12,11 +12,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from vercel_sql.api.cancel_scope import CancelScope, LimitWaits
-from vercel_sql.api.causes import caused_by
-from vercel_sql.api.client import Client
-from vercel_sql.api.discovery import endpoint
-from vercel_sql.api.leaving import renewals
 from vercel_sql.auth.calls import call, find_method
 from vercel_sql.auth.credentials import Credential, Successor, missing_token
 from vercel_sql.auth.login_store import LoginStore, SavedLogin, login_client, now_ms
@@ -33,8 +28,13 @@ from vercel_sql.errors import (
     TransportError,
     WaitTooLongError,
 )
+from vercel_sql.http.client import Client
+from vercel_sql.http.discovery import endpoint
+from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.manifest import Provider
+from vercel_sql.runtime.scope import CancelScope, LimitWaits
+from vercel_sql.runtime.shutdown import renewals
 
 # Seconds that a renewal may wait for a rate limit: others wait for the lock meanwhile.
 _MOST_WAIT = 120.0
@@ -245,7 +245,7 @@ class SavedCredential(Credential):
             )
         client = login_client(self._provider, login, None, self._request_timeout, self._audit_log)
         # Once it is sent it goes on, even if the statement that needs it is over.
-        with client.apart(CancelScope(waits=LimitWaits(_MOST_WAIT))), renewals.one():
+        with client.scoped(CancelScope(waits=LimitWaits(_MOST_WAIT))), renewals.one():
             try:
                 return _refresh(client, store, login)
             finally:

@@ -11,10 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from vercel_sql.api.arguments import check_arguments
-from vercel_sql.api.client import Client
-from vercel_sql.api.logger import logger
-from vercel_sql.api.requests import build_request
 from vercel_sql.auth.calls import call, find_method
 from vercel_sql.auth.client_auth import App
 from vercel_sql.auth.id_tokens import verify_id_token
@@ -31,8 +27,12 @@ from vercel_sql.errors import (
     TransportError,
     WaitTooLongError,
 )
+from vercel_sql.http.arguments import check_arguments
+from vercel_sql.http.client import Client
+from vercel_sql.http.requests import build_request
 from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.ledger.journal import JournalHandle, PendingCreate, is_unsent
+from vercel_sql.logger import logger
 from vercel_sql.manifest import Provider
 
 log = logger("api")

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from vercel_sql.api import Answer, build_request
 from vercel_sql.catalog.pages import exact_fields, listed_fields, rows_at, send_or_missing
 from vercel_sql.catalog.predicates import (
     Lookup,
@@ -29,6 +28,8 @@ from vercel_sql.catalog.predicates import (
 from vercel_sql.catalog.rows import SESSION, Fields, TableShape
 from vercel_sql.catalog.sources import ScanFailed, Source, Sources
 from vercel_sql.errors import NotSupportedError, ProgrammingError, StatementCancelledError
+from vercel_sql.http.answers import Answer
+from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import Column, Method, Resource
 
 _SIDE_BY_SIDE = 8

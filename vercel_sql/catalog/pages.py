@@ -19,8 +19,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.json as pj
 
-from vercel_sql.api import Answer, Client, Request, walk
-from vercel_sql.api.decode import (
+from vercel_sql.catalog.rows import Fields, TableShape, column_array, unknown_fields
+from vercel_sql.errors import NotFoundError
+from vercel_sql.http.answers import Answer
+from vercel_sql.http.client import Client
+from vercel_sql.http.decode import (
     Inexact,
     decode_json,
     encode_json,
@@ -28,9 +31,9 @@ from vercel_sql.api.decode import (
     problem_in,
     text_problem,
 )
-from vercel_sql.api.doubts import REST, Doubt
-from vercel_sql.catalog.rows import Fields, TableShape, column_array, unknown_fields
-from vercel_sql.errors import NotFoundError
+from vercel_sql.http.doubts import REST, Doubt
+from vercel_sql.http.paging import walk
+from vercel_sql.http.requests import Request
 from vercel_sql.manifest import Column, Method
 
 _LONGEST_KEY = 100  # characters of it in an error

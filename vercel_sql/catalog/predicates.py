@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from vercel_sql.api.requests import fits_path
 from vercel_sql.catalog.rows import TableShape
+from vercel_sql.http.requests import fits_path
 from vercel_sql.manifest import Method, Resource
 
 if TYPE_CHECKING:

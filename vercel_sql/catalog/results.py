@@ -8,9 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from vercel_sql.api import Answer, Client, build_request, walk
-from vercel_sql.api.decode import encode_json, escaped, problem_in, text_problem
-from vercel_sql.api.doubts import REST, STRICT, Doubts
 from vercel_sql.auth.calls import run_procedure
 from vercel_sql.catalog.pages import (
     doubts_in,
@@ -29,6 +26,12 @@ from vercel_sql.catalog.rows import (
     unknown_fields,
 )
 from vercel_sql.errors import DataError
+from vercel_sql.http.answers import Answer
+from vercel_sql.http.client import Client
+from vercel_sql.http.decode import encode_json, escaped, problem_in, text_problem
+from vercel_sql.http.doubts import REST, STRICT, Doubts
+from vercel_sql.http.paging import walk
+from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import Column, Method, Resource
 
 ADDITIONAL = Column(

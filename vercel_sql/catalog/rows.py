@@ -15,11 +15,10 @@ import duckdb
 import pyarrow as pa
 from pyarrow import types as kinds
 
-from vercel_sql.api import encode_json
-from vercel_sql.api.decode import Inexact, problem_in, text_problem
-from vercel_sql.api.doubts import Doubt
-from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.errors import ManifestError
+from vercel_sql.http.decode import Inexact, encode_json, problem_in, text_problem
+from vercel_sql.http.doubts import Doubt
+from vercel_sql.http.server_clock import ServerClock
 from vercel_sql.manifest import Column, Resource
 
 JSON = pa.json_(pa.string())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from vercel_sql.api import Client
+from vercel_sql.http.client import Client
 
 
 class ScanFailed(OSError):  # noqa: N818 - nobody sees this name

@@ -13,7 +13,7 @@ from vercel_sql.messages import complain
 
 if TYPE_CHECKING:
     from vercel_sql import Connection
-    from vercel_sql.api import Client
+    from vercel_sql.http.client import Client
 
 
 def opened(arguments: argparse.Namespace, token: str | None = None, **more: Any) -> Connection:
@@ -34,8 +34,8 @@ def make_client(
     arguments: argparse.Namespace, token: str | None = None, *, anonymous: bool = False, **more: Any
 ) -> Client:
     """The client that the options ask for; an anonymous one has no token."""
-    from vercel_sql.api import Client
     from vercel_sql.auth import Credential, find_credential
+    from vercel_sql.http.client import Client
     from vercel_sql.ledger.audit_log import chosen_log
     from vercel_sql.manifest import vercel
 

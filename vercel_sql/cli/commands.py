@@ -13,7 +13,7 @@ from typing import NamedTuple, NoReturn
 from vercel_sql.cli import WRONG_USE
 from vercel_sql.cli.accounts import logged
 from vercel_sql.cli.options import add_options
-from vercel_sql.escapes import message
+from vercel_sql.text import message
 
 _Raw = argparse.RawDescriptionHelpFormatter
 

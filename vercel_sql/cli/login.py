@@ -13,9 +13,6 @@ from functools import partial
 import msgspec
 import pyarrow as pa
 
-from vercel_sql.api import Client
-from vercel_sql.api.account import ask_account
-from vercel_sql.api.causes import caused_by
 from vercel_sql.auth.calls import call
 from vercel_sql.auth.client_auth import App
 from vercel_sql.auth.login_store import LoginStore, SavedLogin, login_client
@@ -31,6 +28,9 @@ from vercel_sql.cli.accounts import guarded, make_client
 from vercel_sql.cli.output import rescued
 from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
+from vercel_sql.http.account import ask_account
+from vercel_sql.http.client import Client
+from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.journal_files import value_at
 from vercel_sql.manifest import Provider, vercel
 from vercel_sql.messages import complain, say

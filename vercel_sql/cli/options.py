@@ -192,7 +192,7 @@ def _integer_in(least: int, most: float = math.inf) -> Callable[[str], int]:
 
 
 def _parallel(text: str) -> int:
-    from vercel_sql.api import MOST_CONNECTIONS
+    from vercel_sql.http.connections import MOST_CONNECTIONS
 
     return _integer(text, 1, MOST_CONNECTIONS)
 

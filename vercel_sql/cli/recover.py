@@ -10,20 +10,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from vercel_sql.api import Client
-from vercel_sql.api.causes import caused_by
 from vercel_sql.cli import FAILED, FINE, ORPHANS
 from vercel_sql.cli.accounts import guarded, make_client
 from vercel_sql.cli.output import Printer
 from vercel_sql.cli.terminal import STANDARD_OUTPUT, ask, terminal_width, waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
-from vercel_sql.escapes import visible
+from vercel_sql.http.client import Client
+from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.journal import journal, tidy
 from vercel_sql.ledger.journal_files import journal_folder
 from vercel_sql.manifest import Resource, vercel
 from vercel_sql.messages import complain, say
 from vercel_sql.render import Options, render_mode
 from vercel_sql.sql.plan import Plan
+from vercel_sql.text import visible
 from vercel_sql.writes.budget import Pace
 from vercel_sql.writes.orphans import deletion, in_words, revoke
 from vercel_sql.writes.recovery import (

@@ -12,8 +12,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from vercel_sql import Connection, Cursor
-from vercel_sql.api.logger import also_masking
-from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli import FAILED, FINE, WRONG_USE
 from vercel_sql.cli.accounts import opened
 from vercel_sql.cli.output import LOSSLESS, Printer, rescued
@@ -29,11 +27,13 @@ from vercel_sql.errors import (
     TooManyWritesError,
     WaitTooLongError,
 )
-from vercel_sql.interrupts import Interrupts
+from vercel_sql.logger import also_masking
 from vercel_sql.messages import complain
 from vercel_sql.paths import named_path
 from vercel_sql.plain_rows import PlainRows
 from vercel_sql.progress import Progress, progress
+from vercel_sql.redaction import Redactor
+from vercel_sql.runtime.signals import Interrupts
 from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.plan import Plan
 from vercel_sql.sql.prepared import what_is_left

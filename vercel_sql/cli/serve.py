@@ -107,7 +107,7 @@ def database_process() -> NoReturn:
 
 
 def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
-    from vercel_sql.api import SecretsFile
+    from vercel_sql.ledger.secrets_file import SecretsFile
     from vercel_sql.server import Server
 
     client = make_client(

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 
-from vercel_sql.api import Client
-from vercel_sql.api.cancel_scope import checked_seconds
 from vercel_sql.auth import find_credential
+from vercel_sql.http.client import Client
 from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.manifest import vercel
+from vercel_sql.runtime.scope import checked_seconds
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from os import PathLike
 
 import duckdb
 
-from vercel_sql.api import Client, SecretsFile
 from vercel_sql.connection.account import Account
 from vercel_sql.connection.live_catalog import Attachment, joining, key_of, make_attachment
 from vercel_sql.errors import InterfaceError, ParameterError
+from vercel_sql.http.client import Client
 from vercel_sql.ledger.audit_log import chosen_log
+from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.sql.queries import in_transaction
 from vercel_sql.writes.budget import WriteBudgets

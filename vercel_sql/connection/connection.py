@@ -13,10 +13,6 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
-from vercel_sql.api import CancelScope, Client, RequestEvent
-from vercel_sql.api.cancel_scope import LimitWaits, checked_seconds
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
-from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.auth import given_credential
 from vercel_sql.connection.cursor import Cursor, Values, counted, wrapped
 from vercel_sql.connection.live_catalog import Attachment, closed_at_its_end
@@ -25,6 +21,10 @@ from vercel_sql.connection.scripts import Batch, Scripts
 from vercel_sql.connection.statement_run import StatementRun
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError, PartialWriteError
+from vercel_sql.http.client import Client
+from vercel_sql.http.events import RequestEvent
+from vercel_sql.redaction.hidden import NotPicklable, SecretText
+from vercel_sql.runtime.scope import CancelScope, LimitWaits, checked_seconds
 from vercel_sql.sql import NO_PARAMETERS, Explain, Parameters, Statement, check, parse
 from vercel_sql.sql.copy_to import Copies
 from vercel_sql.sql.engine import Engine, NativeQuery
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _DROPPED = "a script drops the rows of all its statements but the last"
 
 
-class Connection(HoldsSecrets):
+class Connection(NotPicklable):
     """A DuckDB connection with an account of Vercel's in it.
 
     It is in autocommit: every statement takes effect at once. Threads may not share it.
@@ -100,7 +100,7 @@ class Connection(HoldsSecrets):
         self._closed = False
         self._view = ResultView(native)
         self._current = StatementRun(CancelScope(), attachment.client, native)
-        self._statement = Unshown("")
+        self._statement = SecretText("")
         self._parameters = NO_PARAMETERS
         self._own = Result()
         self._copies = Copies()
@@ -152,19 +152,19 @@ class Connection(HoldsSecrets):
 
     def execute(self, operation: str, parameters: Values = None) -> Cursor:
         """Runs a script on a new cursor and gives the cursor; see `Cursor.execute`."""
-        parameters, hidden = wrapped(parameters), Unshown(operation)
+        parameters, hidden = wrapped(parameters), SecretText(operation)
         del operation
         return self._new_own()._execute(hidden, parameters)
 
     def sql(self, query: str, params: Values = None) -> Cursor:
         """The same as `execute`, by the name that DuckDB's users know."""
-        params, hidden = wrapped(params), Unshown(query)
+        params, hidden = wrapped(params), SecretText(query)
         del query
         return self._new_own()._execute(hidden, params)
 
     def executemany(self, operation: str, seq_of_parameters: Iterable[Values]) -> Cursor:
         """Runs a script once for each set of parameters; see `Cursor.executemany`."""
-        hidden, each = Unshown(operation), map(wrapped, seq_of_parameters)
+        hidden, each = SecretText(operation), map(wrapped, seq_of_parameters)
         sets = counted(seq_of_parameters)
         del operation, seq_of_parameters
         return self._new_own()._executemany(hidden, each, sets)
@@ -286,7 +286,7 @@ class Connection(HoldsSecrets):
     def _run_script(
         self,
         result: Result,
-        operation: Unshown,
+        operation: SecretText,
         parameters: Parameters,
         batch: Batch | None = None,
     ) -> None:
@@ -301,7 +301,7 @@ class Connection(HoldsSecrets):
                 self._run(result, statement, parameters, batch, statement is statements[-1])
 
     @contextmanager
-    def _batch(self, operation: Unshown, sets: int | None) -> Iterator[Batch]:
+    def _batch(self, operation: SecretText, sets: int | None) -> Iterator[Batch]:
         """What many runs of a script share; where one fails, the error has what the others wrote.
 
         Args:
@@ -335,7 +335,7 @@ class Connection(HoldsSecrets):
         scope = CancelScope(self.timeout, LimitWaits(self.max_wait))
         self._current = run = StatementRun(scope, self.client, self.native)
         self.client.create_results.settle()
-        self._statement, self._parameters = Unshown(statement.text), parameters
+        self._statement, self._parameters = SecretText(statement.text), parameters
         with run.running(), self._translated(), self._catalogs[0].acting():
             with run.stoppable():
                 limits = self._limits(statement, run, batch, is_last)

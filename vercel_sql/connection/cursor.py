@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from duckdb import DuckDBPyConnection
 
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
-from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.connection.result import Description, Result, Rows
 from vercel_sql.errors import InterfaceError
 from vercel_sql.plain_rows import PlainRows, is_plain
+from vercel_sql.redaction.hidden import NotPicklable, SecretText
 from vercel_sql.sql import Parameters
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ T = TypeVar("T")
 Values = Mapping[str, object] | Sequence[object] | Parameters | None
 
 
-class Cursor(HoldsSecrets):
+class Cursor(NotPicklable):
     """Runs statements and gives their rows.
 
     Attributes:
@@ -98,11 +97,11 @@ class Cursor(HoldsSecrets):
             Error: any of PEP 249's errors; see `vercel_sql.errors` for the tree below them.
         """
         # From here on under a repr that shows nothing, whatever writes down our variables.
-        parameters, hidden = wrapped(parameters), Unshown(operation)
+        parameters, hidden = wrapped(parameters), SecretText(operation)
         del operation
         return self._execute(hidden, parameters)
 
-    def _execute(self, operation: Unshown, parameters: Parameters) -> Cursor:
+    def _execute(self, operation: SecretText, parameters: Parameters) -> Cursor:
         self._check_open()
         self._connection._run_script(self._held, operation, parameters)
         return self
@@ -116,13 +115,13 @@ class Cursor(HoldsSecrets):
             PartialWriteError: a run failed after others were carried out; it has their rows.
             Error: as for `execute`.
         """
-        hidden, each = Unshown(operation), map(wrapped, seq_of_parameters)
+        hidden, each = SecretText(operation), map(wrapped, seq_of_parameters)
         sets = counted(seq_of_parameters)
         del operation, seq_of_parameters
         return self._executemany(hidden, each, sets)
 
     def _executemany(
-        self, operation: Unshown, each: Iterable[Parameters], sets: int | None
+        self, operation: SecretText, each: Iterable[Parameters], sets: int | None
     ) -> Cursor:
         self._check_open()
         changed = 0

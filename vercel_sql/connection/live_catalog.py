@@ -15,9 +15,6 @@ from typing import Any, Protocol
 
 import duckdb
 
-from vercel_sql.api import Client
-from vercel_sql.api.leaving import leave
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.catalog.ddl import (
     LIVE,
     comment_statements,
@@ -31,7 +28,10 @@ from vercel_sql.catalog.ddl import (
 )
 from vercel_sql.catalog.sources import Failures, Source, Sources
 from vercel_sql.errors import InterfaceError, ParameterError
+from vercel_sql.http.client import Client
 from vercel_sql.manifest import Manifest, Service
+from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.runtime.shutdown import leave
 from vercel_sql.writes.budget import WriteBudgets
 from vercel_sql.writes.functions import Functions
 from vercel_sql.writes.idempotency import Idempotency
@@ -230,7 +230,7 @@ def _is_closed(con: duckdb.DuckDBPyConnection | None) -> bool:
     return False
 
 
-class Attachment(HoldsSecrets):
+class Attachment(NotPicklable):
     """The catalog of one account in one DuckDB connection.
 
     Attributes:

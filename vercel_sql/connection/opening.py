@@ -7,15 +7,16 @@ from os import PathLike
 
 import duckdb
 
-from vercel_sql.api import MOST_CONNECTIONS, SecretsFile
-from vercel_sql.api.cancel_scope import checked_seconds
 from vercel_sql.connection.account import Account
 from vercel_sql.connection.connection import Connection
 from vercel_sql.connection.live_catalog import shared_attachment
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import ParameterError
+from vercel_sql.http.connections import MOST_CONNECTIONS
 from vercel_sql.ledger.audit_log import chosen_log
+from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import vercel
+from vercel_sql.runtime.scope import checked_seconds
 from vercel_sql.writes.policy import OnOrphan, WritePolicy, checked_on_orphan
 
 

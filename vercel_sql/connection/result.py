@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from duckdb import DuckDBPyConnection
 
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.catalog.ddl import quoted
 from vercel_sql.errors import (
     DataError,
@@ -16,6 +15,7 @@ from vercel_sql.errors import (
     PartialWriteError,
     ProgrammingError,
 )
+from vercel_sql.redaction.hidden import NotPicklable
 from vercel_sql.sql import Native, Statement
 from vercel_sql.sql.plan import Outcome
 
@@ -32,7 +32,7 @@ Rows = list[tuple[Any, ...]]
 T = TypeVar("T")
 
 
-class Result(HoldsSecrets):
+class Result(NotPicklable):
     """The result of a cursor's last statement; it knows nothing of the cursor.
 
     Attributes:

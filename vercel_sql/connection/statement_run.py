@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from vercel_sql.api import CancelScope, Client
-from vercel_sql.interrupts import StatementInterrupt
+from vercel_sql.http.client import Client
+from vercel_sql.runtime.scope import CancelScope
+from vercel_sql.runtime.signals import StatementInterrupt
 from vercel_sql.sql.plan import Plan
 
 # After how many seconds DuckDB is told again, and then after twice as long, and so on: what it is

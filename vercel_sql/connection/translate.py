@@ -11,10 +11,10 @@ from types import FrameType
 import duckdb
 
 from vercel_sql import errors
-from vercel_sql.api.redaction import mask_known, mask_shapes
-from vercel_sql.api.redaction.unshown import Unshown
 from vercel_sql.errors import PartialWriteError
 from vercel_sql.manifest import Column, Resource
+from vercel_sql.redaction import mask_known, mask_shapes
+from vercel_sql.redaction.hidden import SecretText
 from vercel_sql.sql import NO_PARAMETERS, Parameters
 from vercel_sql.sql.masking import mask_cited
 from vercel_sql.sql.resolver import Catalog
@@ -48,7 +48,7 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
         parameters: Parameters = NO_PARAMETERS,
     ) -> None:
         self._catalogs = catalogs
-        self._statement = Unshown(statement)
+        self._statement = SecretText(statement)
         self._parameters = parameters
 
     def __enter__(self) -> None:

@@ -11,22 +11,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from vercel_sql.api.account import ask_account
-from vercel_sql.api.answers import Answer
-from vercel_sql.api.causes import cause
-from vercel_sql.api.decode import decode_json, encode_any_json
-from vercel_sql.api.logger import logger
-from vercel_sql.api.redaction import MASK
-from vercel_sql.api.requests import Request
 from vercel_sql.errors import APIError, AuditLogError, Error, StatementCancelledError
 from vercel_sql.files import READABLE, append_line, require_appendable
+from vercel_sql.http.account import ask_account
+from vercel_sql.http.answers import Answer
+from vercel_sql.http.decode import decode_json, encode_any_json
+from vercel_sql.http.events import cause
+from vercel_sql.http.requests import Request
 from vercel_sql.ledger.journal import fingerprint, is_unsent
 from vercel_sql.ledger.journal_files import value_at
+from vercel_sql.logger import logger
 from vercel_sql.manifest import Method
 from vercel_sql.paths import named_path
+from vercel_sql.redaction import MASK
 
 if TYPE_CHECKING:
-    from vercel_sql.api.client import Client
+    from vercel_sql.http.client import Client
 
 log = logger("api")
 

@@ -19,13 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vercel_sql.api.cancel_scope import AbandonedError
-from vercel_sql.api.logger import logger
-from vercel_sql.api.redaction import MASK, Redactor
-from vercel_sql.api.requests import Request
-from vercel_sql.api.server_clock import ServerClock, boot_id, steady_ms
 from vercel_sql.errors import APIError, JournalError, RequestError, StatementCancelledError
 from vercel_sql.files import remove
+from vercel_sql.http.requests import Request
+from vercel_sql.http.server_clock import ServerClock, boot_id, steady_ms
 from vercel_sql.ledger.journal_files import (
     Intent,
     LivingProcess,
@@ -39,6 +36,9 @@ from vercel_sql.ledger.journal_files import (
     read_all,
     remove_leftovers,
 )
+from vercel_sql.logger import logger
+from vercel_sql.redaction import MASK, Redactor
+from vercel_sql.runtime.scope import AbandonedError
 
 log = logger("api")
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from vercel_sql.api.redaction import MASK
 from vercel_sql.catalog.ddl import literal, quoted
 from vercel_sql.connection.cursor import require_library
-from vercel_sql.escapes import visible
+from vercel_sql.redaction import MASK
 from vercel_sql.render import render
 from vercel_sql.render.result import Result, is_number
+from vercel_sql.text import visible
 
 if TYPE_CHECKING:
     import pandas as pd

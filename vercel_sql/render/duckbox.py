@@ -16,10 +16,10 @@ from typing import Any, TextIO
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
-from vercel_sql.escapes import visible
 from vercel_sql.render import modes
 from vercel_sql.render.result import Options, Result
 from vercel_sql.render.terminal import display_width, for_terminal
+from vercel_sql.text import visible
 
 _COUNTED = 9_999  # DuckDB's box reads no more rows, and says "?" for their number
 _UNLIMITED = 2**31 - 1

@@ -15,9 +15,9 @@ from typing import TextIO, TypeAlias
 
 from duckdb.sqltypes import DuckDBPyType
 
-from vercel_sql.escapes import respelt, visible
 from vercel_sql.render.result import Options, Result, Row, is_number, quoted, text_literal
 from vercel_sql.render.terminal import display_width, padded
+from vercel_sql.text import respelt, visible
 
 _Records: TypeAlias = tuple[str, Callable[[Row], str]]  # what stands before the rows; a row
 

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from typing import TextIO, cast
 
-from vercel_sql.escapes import visible, without_commands
+from vercel_sql.text import visible, without_commands
 
 _KEPT = {"tabs": "\t"}  # what parts the fields of a mode
 _CI = ("CI", "GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")

@@ -21,8 +21,8 @@ from typing import TextIO, cast
 
 from duckdb.sqltypes import DuckDBPyType
 
-from vercel_sql.escapes import json_without_commands, visible
 from vercel_sql.render.result import Options, Result, is_number, text_literal
+from vercel_sql.text import json_without_commands, visible
 
 # The types whose text is a JSON number or boolean.
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "hugeint", "bignum")

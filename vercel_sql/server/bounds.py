@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vercel_sql.api import SecretsFile
+    from vercel_sql.ledger.secrets_file import SecretsFile
     from vercel_sql.writes.policy import OnOrphan
 
 MEBIBYTE = 1 << 20

@@ -11,8 +11,8 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
+from vercel_sql.logger import logger
 from vercel_sql.server.bounds import MEBIBYTE, PLENTY, Bounds, resident
 from vercel_sql.server.process import TICK, Child, UnansweredError, until
 

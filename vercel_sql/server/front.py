@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from vercel_sql.api.logger import logger
 from vercel_sql.errors import OperationalError
+from vercel_sql.logger import logger
 from vercel_sql.server import message
 from vercel_sql.server.bounds import NEEDS_MORE, Bounds, most_open_files
 from vercel_sql.server.children import Children

@@ -13,7 +13,6 @@ import duckdb
 from duckdb import sqltypes
 from duckdb.func import FunctionNullHandling
 
-from vercel_sql.api.cancel_scope import CancelScope, LimitWaits
 from vercel_sql.catalog.ddl import quoted
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.live_catalog import make_attachment
@@ -27,9 +26,9 @@ from vercel_sql.errors import (
     PartialWriteError,
     ProgrammingError,
 )
-from vercel_sql.escapes import json_without_commands
 from vercel_sql.own_duckdb import own_duckdb
 from vercel_sql.render.text_formats import json_object
+from vercel_sql.runtime.scope import CancelScope, LimitWaits
 from vercel_sql.server.bounds import Settings
 from vercel_sql.server.database import lock, settle
 from vercel_sql.server.judge import LONGEST, Judge, Refusal
@@ -51,6 +50,7 @@ from vercel_sql.sql import (
 from vercel_sql.sql.engine import Engine
 from vercel_sql.sql.plan import Limits, Outcome
 from vercel_sql.sql.resolver import Resolver
+from vercel_sql.text import json_without_commands
 from vercel_sql.writes.budget import WriteBudgets
 from vercel_sql.writes.functions import CURRENT_STATEMENT
 from vercel_sql.writes.idempotency import Idempotency
@@ -171,7 +171,7 @@ class StatementRunner:
     ) -> list[str]:
         """The rows of a write, which ends when its time is over and tells what is done by then."""
         seconds = self._settings.bounds.statement_seconds
-        with self._attachment.client.apart(CancelScope(seconds, LimitWaits(limits.max_wait))):
+        with self._attachment.client.scoped(CancelScope(seconds, LimitWaits(limits.max_wait))):
             return self._rows(con, statement, limits)
 
     def _read(
@@ -332,7 +332,7 @@ class DryRun:
 
     def __init__(self, attachment: Attachment) -> None:
         self._original = attachment
-        self._client = attachment.client.twin()
+        self._client = attachment.client.clone()
         self._con = own_duckdb()
 
     def __enter__(self) -> DryRun:

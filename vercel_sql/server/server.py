@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import duckdb
 from duckdb import sqltypes
 
-from vercel_sql.api import Client
-from vercel_sql.api.logger import logger
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.catalog.ddl import LIVE, literal
 from vercel_sql.connection import Attachment
 from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.errors import ParameterError
+from vercel_sql.http.client import Client
+from vercel_sql.logger import logger
 from vercel_sql.manifest import vercel
+from vercel_sql.redaction.hidden import NotPicklable
 from vercel_sql.server.bounds import Settings
 from vercel_sql.server.client_setup import acceptable_token, lines_to_paste, uri_of
 from vercel_sql.server.database import (
@@ -69,7 +69,7 @@ class Guards:
 ALL_GUARDS = Guards()
 
 
-class Server(HoldsSecrets):
+class Server(NotPicklable):
     """Serves the live tables of an account to Quack clients of this machine until it is closed.
 
     It listens on a port of its own, as tests have it, or on a socket that only a `Front` reaches.

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from vercel_sql.api import build_request, check_arguments
-from vercel_sql.api.arguments import nearest
 from vercel_sql.catalog.results import call, result_columns, written_schema
 from vercel_sql.errors import DataError, ParameterError
+from vercel_sql.http.arguments import check_arguments, nearest
+from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql.delete import looked_up
 from vercel_sql.sql.fragments import Fragment

@@ -9,11 +9,11 @@ from itertools import zip_longest
 import duckdb
 import pyarrow as pa
 
-from vercel_sql.api import build_request, check_arguments
-from vercel_sql.api.requests import fits_path
 from vercel_sql.catalog.ddl import EXACTLY, quoted
 from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import NotSupportedError, ProgrammingError
+from vercel_sql.http.arguments import check_arguments
+from vercel_sql.http.requests import build_request, fits_path
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql import syntax_tree
 from vercel_sql.sql.plan import Match, Outcome

@@ -9,12 +9,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from vercel_sql.api import MASK, Client, Request, RequestEvent, build_request
 from vercel_sql.catalog.ddl import literal
 from vercel_sql.catalog.predicates import Call, Field, Literal, Node, choose_route
 from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import NotSupportedError, WaitTooLongError
+from vercel_sql.http.client import Client
+from vercel_sql.http.events import RequestEvent
+from vercel_sql.http.requests import Request, build_request
 from vercel_sql.manifest import Method, Resource
+from vercel_sql.redaction import MASK
 from vercel_sql.sql import syntax_tree
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.plan import Limits, Match, Outcome, as_json, in_words

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import types as kinds
 
-from vercel_sql.api import build_request, check_arguments
-from vercel_sql.api.arguments import nearest
 from vercel_sql.catalog.results import written_schema
 from vercel_sql.errors import DataError, NotSupportedError, ParameterError
+from vercel_sql.http.arguments import check_arguments, nearest
+from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import Method, Parameter, Resource
 from vercel_sql.sql.plan import Outcome
 from vercel_sql.sql.prepared import Context, Prepared

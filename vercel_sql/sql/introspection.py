@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from vercel_sql.api.arguments import nearest
 from vercel_sql.catalog.results import result_columns
 from vercel_sql.errors import ProgrammingError
+from vercel_sql.http.arguments import nearest
 from vercel_sql.manifest import Method, Parameter, Resource, Service, Step
 from vercel_sql.sql.fragments import Name
 from vercel_sql.sql.plan import Outcome

@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise, takewhile
 from typing import NamedTuple
 
-from vercel_sql.api.redaction import MASK, Redactor, mask_known, mask_shapes
-from vercel_sql.api.redaction.forms import SHORTEST
-from vercel_sql.api.redaction.known import known_in
-from vercel_sql.api.redaction.names import sensitive, word_set
-from vercel_sql.api.redaction.shapes import assigns_secret, masked_line
-from vercel_sql.api.redaction.structures import texts_in
 from vercel_sql.errors import Error
 from vercel_sql.manifest import Method, vercel
+from vercel_sql.redaction import MASK, Redactor, mask_known, mask_shapes
+from vercel_sql.redaction.known import SHORTEST, known_in, texts_in
+from vercel_sql.redaction.names import sensitive, word_set
+from vercel_sql.redaction.shapes import assigns_secret, masked_line
 from vercel_sql.sql.json_arguments import Slot
 from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters
 from vercel_sql.sql.parser import parse

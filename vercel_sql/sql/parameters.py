@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from typing import Any
 
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import ParameterError
+from vercel_sql.redaction.hidden import NotPicklable
 from vercel_sql.sql.placeholders import Placeholder
 
 _TABLES = frozenset(
@@ -84,7 +84,7 @@ class TextValue(str):
         return "<TextValue>"
 
 
-class Parameters(HoldsSecrets):
+class Parameters(NotPicklable):
     """Values by name or by position.
 
     Names match whatever their case, as DuckDB's do. No value shows in the repr or in an error:

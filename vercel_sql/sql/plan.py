@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from vercel_sql.api import Client, Request, SecretsFile
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import Error, NotApprovedError, ProgrammingError
+from vercel_sql.http.client import Client
+from vercel_sql.http.requests import Request
+from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import Caution, Method
+from vercel_sql.redaction.hidden import NotPicklable
 from vercel_sql.writes.budget import Pace, WriteBudget
 from vercel_sql.writes.policy import WritePolicy
 
@@ -106,7 +108,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Outcome(HoldsSecrets):
+class Outcome(NotPicklable):
     """The result of one of our statements.
 
     Attributes:

@@ -7,10 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from vercel_sql.api import Client, Request
-from vercel_sql.api.cancel_scope import GRACE, AbandonedError
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
-from vercel_sql.api.side_by_side import Ended, SideBySide
 from vercel_sql.errors import (
     APIError,
     DataError,
@@ -22,7 +18,12 @@ from vercel_sql.errors import (
     StatementCancelledError,
     UnknownOutcomeError,
 )
+from vercel_sql.http.client import Client
+from vercel_sql.http.requests import Request
 from vercel_sql.manifest import Resource
+from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.runtime.scope import GRACE, AbandonedError
+from vercel_sql.runtime.side_by_side import Ended, SideBySide
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.plan import Limits, Match, Outcome, Plan, in_words, warning
 from vercel_sql.sql.resolver import Target
@@ -37,7 +38,7 @@ _Ended: TypeAlias = "tuple[list[Ended[pa.Table | None] | None], BaseException | 
 
 
 @dataclass(frozen=True)
-class Context(HoldsSecrets):
+class Context(NotPicklable):
     """What one of our statements runs with.
 
     Attributes:
@@ -66,7 +67,7 @@ class Context(HoldsSecrets):
 
 
 @dataclass(frozen=True)
-class Prepared(HoldsSecrets):
+class Prepared(NotPicklable):
     """A write before its first request that changes something.
 
     Attributes:
@@ -190,7 +191,7 @@ class Prepared(HoldsSecrets):
     def _side_by_side(self) -> _Ended:
         """Sends several at a time, and begins no more once one failed."""
         sending = SideBySide(
-            self.context.client,
+            self.context.client.current_scope,
             self.send,
             len(self.requests),
             most=self.side_by_side or 1,

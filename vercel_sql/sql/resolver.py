@@ -9,10 +9,10 @@ from typing import Protocol
 
 import duckdb
 
-from vercel_sql.api import Client
-from vercel_sql.api.arguments import nearest
 from vercel_sql.catalog.sources import Failures
 from vercel_sql.errors import ProgrammingError
+from vercel_sql.http.arguments import nearest
+from vercel_sql.http.client import Client
 from vercel_sql.manifest import Manifest, Method, Resource
 from vercel_sql.sql.fragments import Fragment, Name
 from vercel_sql.sql.queries import rows_of

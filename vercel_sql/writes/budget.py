@@ -7,11 +7,11 @@ from collections import Counter, OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from vercel_sql.api import Client
-from vercel_sql.api.durations import about, spelled
-from vercel_sql.api.windows import Forecast
 from vercel_sql.errors import TooManyWritesError, WaitTooLongError
+from vercel_sql.http.client import Client
+from vercel_sql.http.rate_limits import Forecast
 from vercel_sql.manifest import Method
+from vercel_sql.text import about, spelled
 
 # DuckDB statements that are remembered; far fewer run at the same time.
 _REMEMBERED = 1024
@@ -140,7 +140,7 @@ class Pace:
 
 
 def _forecast(client: Client, method: Method, count: int) -> Forecast | None:
-    return client.budgets(method).forecast(method, count, client.clock(method.server))
+    return client.budgets(method).forecast(method, count)
 
 
 def _counted(method: Method, count: int) -> str:

@@ -11,9 +11,6 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from vercel_sql.api import Answer, Client, Request, SecretsFile
-from vercel_sql.api.cancel_scope import GRACE, AbandonedError
-from vercel_sql.api.logger import logger, warning_of
 from vercel_sql.catalog.results import written_schema, written_table
 from vercel_sql.errors import (
     AnswerError,
@@ -24,11 +21,16 @@ from vercel_sql.errors import (
     PartialWriteError,
     UnknownOutcomeError,
 )
+from vercel_sql.http.answers import Answer
+from vercel_sql.http.client import Client
+from vercel_sql.http.requests import Request
 from vercel_sql.ledger.journal import JournalHandle, PendingCreate
 from vercel_sql.ledger.journal_files import value_at
-from vercel_sql.ledger.secrets_file import UNCLAIMED
+from vercel_sql.ledger.secrets_file import UNCLAIMED, SecretsFile
+from vercel_sql.logger import logger, warning_of
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.paths import made_state_dir
+from vercel_sql.runtime.scope import GRACE, AbandonedError
 from vercel_sql.writes.orphans import SEARCH_SECONDS, Row, explained, marked, secretless
 from vercel_sql.writes.policy import WritePolicy
 
@@ -181,7 +183,7 @@ def carried_out(client: Client, send: Callable[[], T], method: Method | None = N
 
     def act() -> T:
         # Whatever statement runs by then: this one's end is the end of all that it sends.
-        with client.apart(scope), client.create_results.gathered(batch):
+        with client.scoped(scope), client.create_results.gathered(batch):
             return send()
 
     try:

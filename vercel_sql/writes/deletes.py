@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vercel_sql.api import Answer, CancelScope, Client, Request, build_request
-from vercel_sql.api.decode import text_problem
 from vercel_sql.catalog.pages import rows_at, send_or_missing
 from vercel_sql.errors import (
     APIError,
@@ -17,7 +15,12 @@ from vercel_sql.errors import (
     ServerError,
     TransportError,
 )
+from vercel_sql.http.answers import Answer
+from vercel_sql.http.client import Client
+from vercel_sql.http.decode import text_problem
+from vercel_sql.http.requests import Request, build_request
 from vercel_sql.manifest import Method, Resource
+from vercel_sql.runtime.scope import CancelScope
 
 LOOK_SECONDS = 10.0
 """How many seconds to look for a row whose deletion was not answered."""
@@ -165,7 +168,7 @@ def is_there(
     request = build_request(getter, {getter.required[0].name: key})
     try:
         # Also where the statement's time is over: whoever waits for it decides how long.
-        with client.apart(CancelScope(LOOK_SECONDS)):
+        with client.scoped(CancelScope(LOOK_SECONDS)):
             answer = send_or_missing(client, request)
             rows = [] if answer is None else rows_at(answer, getter.rows)
     except Error:

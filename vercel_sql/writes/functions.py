@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from vercel_sql.api import Client, build_request, check_arguments, encode_json
-from vercel_sql.api.causes import caused_by
 from vercel_sql.catalog.ddl import EXACTLY, quoted
 from vercel_sql.catalog.sources import Source, Sources
 from vercel_sql.errors import InterfaceError, ParameterError
+from vercel_sql.http.arguments import check_arguments
+from vercel_sql.http.client import Client
+from vercel_sql.http.decode import encode_json
+from vercel_sql.http.events import caused_by
+from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import Method, Resource, Service
 from vercel_sql.writes.budget import WriteBudgets
 from vercel_sql.writes.idempotency import Idempotency

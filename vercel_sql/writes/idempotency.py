@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from vercel_sql.api.redaction.unpickled import HoldsSecrets
 from vercel_sql.errors import InterfaceError, ParameterError, TooManyWritesError
+from vercel_sql.redaction.hidden import NotPicklable
 
 _LONGEST_ID = 200  # characters
 
@@ -22,7 +22,7 @@ class _Entry:
     outcome: tuple[Any, Exception | None] | None = None
 
 
-class Idempotency(HoldsSecrets):
+class Idempotency(NotPicklable):
     """Carries out each request id once; threads may share it.
 
     Args:

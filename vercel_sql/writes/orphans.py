@@ -20,16 +20,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from vercel_sql.api import CancelScope, Client, Request, build_request
-from vercel_sql.api.proofs import is_alike
-from vercel_sql.api.server_clock import ServerClock, boot_id, steady_ms
 from vercel_sql.catalog.ddl import literal
 from vercel_sql.catalog.pages import listed_fields
 from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import Error, NotSupportedError, TransportError, UnknownOutcomeError
+from vercel_sql.http.client import Client
+from vercel_sql.http.proofs import is_alike
+from vercel_sql.http.requests import Request, build_request
+from vercel_sql.http.server_clock import ServerClock, boot_id, steady_ms
 from vercel_sql.ledger.journal import PendingCreate, now_ms
 from vercel_sql.ledger.journal_files import CreateHistory, Intent
 from vercel_sql.manifest import Method, RecoveryLookup, Resource
+from vercel_sql.runtime.scope import CancelScope
 from vercel_sql.writes.deletes import delete_row, refuse_own_key
 from vercel_sql.writes.policy import OnOrphan
 
@@ -144,7 +146,7 @@ def explained(
     if scope.is_cancelled:
         return UnknownOutcomeError(f"{text}. {_LATER}", cause=error)
     try:
-        with client.apart(CancelScope(SEARCH_SECONDS)):
+        with client.scoped(CancelScope(SEARCH_SECONDS)):
             search = _searched(client, resource, method, create)
     except (Error, OSError) as failure:
         reason = f"The account could not be searched for it: {failure}"
@@ -221,7 +223,7 @@ def _reported(
 def _revoked(client: Client, resource: Resource, keys: Sequence[str]) -> str:
     """Revokes rows; returns what prevented it, or nothing."""
     try:
-        with client.apart(CancelScope(SEARCH_SECONDS)):
+        with client.scoped(CancelScope(SEARCH_SECONDS)):
             for key in keys:
                 revoke(client, resource, key)
     except Error as failure:

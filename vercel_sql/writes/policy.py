@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from vercel_sql.api import SecretsFile
 from vercel_sql.errors import ParameterError
+from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import Method
 
 OnOrphan: TypeAlias = Literal["report", "revoke"]

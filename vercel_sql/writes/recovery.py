@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vercel_sql.api import Client
-from vercel_sql.api.server_clock import ServerClock
 from vercel_sql.errors import Error
+from vercel_sql.http.client import Client
+from vercel_sql.http.server_clock import ServerClock
 from vercel_sql.ledger.journal import LATEST_SECONDS, fingerprint, journal, now_ms
 from vercel_sql.ledger.journal_files import (
     CreateHistory,

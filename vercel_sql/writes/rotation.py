@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from vercel_sql.api import CancelScope, Client, Request
 from vercel_sql.auth.credentials import Successor
 from vercel_sql.catalog.ddl import literal
 from vercel_sql.catalog.results import result_schema
@@ -24,7 +23,10 @@ from vercel_sql.errors import (
     UnauthorizedError,
     UnknownOutcomeError,
 )
+from vercel_sql.http.client import Client
+from vercel_sql.http.requests import Request
 from vercel_sql.manifest import Method, Resource
+from vercel_sql.runtime.scope import CancelScope
 from vercel_sql.writes.creates import carried_out, saving, write_and_keep
 from vercel_sql.writes.deletes import LOOK_SECONDS, delete_row, is_there, own_row
 from vercel_sql.writes.policy import EXEC, ArgumentSyntax, WritePolicy
@@ -210,7 +212,7 @@ class Rotation:
         # The new secret may be one that does not see the old row, so the old one itself is asked:
         # twice, since a refusal does not show which request it answers.
         try:
-            with self._client.apart(CancelScope(LOOK_SECONDS)):
+            with self._client.scoped(CancelScope(LOOK_SECONDS)):
                 return not (self._is_dead(question) and self._is_dead(question))
         except Error:
             return None

@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from vercel_sql.api import Client, Request, build_request, check_arguments
-from vercel_sql.api.doubts import refused
 from vercel_sql.catalog.pages import exact_fields
 from vercel_sql.catalog.rows import TableShape, arrow_types
 from vercel_sql.errors import (
@@ -23,6 +21,10 @@ from vercel_sql.errors import (
     ParameterError,
     StatementCancelledError,
 )
+from vercel_sql.http.arguments import check_arguments
+from vercel_sql.http.client import Client
+from vercel_sql.http.doubts import refused
+from vercel_sql.http.requests import Request, build_request
 from vercel_sql.manifest import Method, Resource, TokenScopeRule
 from vercel_sql.writes.deletes import KeyedRow, keyed_row, own_request, own_row
 from vercel_sql.writes.orphans import in_words, without_mark

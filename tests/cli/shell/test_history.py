@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vercel_sql.api.redaction import Redactor
 from vercel_sql.cli.shell.entries import MaskedHistory
 from vercel_sql.manifest import Method, Parameter, vercel
+from vercel_sql.redaction import Redactor
 from vercel_sql.sql.masking import masked_statement
 
 

@@ -21,10 +21,10 @@ from vercel_sql.cli.accounts import guarded, opened
 from vercel_sql.cli.history.target import CATALOG, Target, in_turn
 from vercel_sql.cli.terminal import counted, watched
 from vercel_sql.errors import DataError, Error, OperationalError
-from vercel_sql.interrupts import Interrupts
 from vercel_sql.manifest import vercel
 from vercel_sql.messages import complain, say
 from vercel_sql.progress import progress
+from vercel_sql.runtime.signals import Interrupts
 
 VERSION = 1
 """`runs.schema_version`: unchanged by new columns, raised if the meaning of one changes."""

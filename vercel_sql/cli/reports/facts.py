@@ -10,7 +10,7 @@ from typing import Any
 
 from vercel_sql._version import __version__
 from vercel_sql.cli.reports.report import Report
-from vercel_sql.escapes import visible
+from vercel_sql.text import visible
 
 # Python's own names of months follow the process's locale.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -20,7 +20,7 @@ from vercel_sql.cli.reports import chart
 from vercel_sql.cli.reports.facts import MADE_BY, MONTHS, RunFacts, count_text, moment_text
 from vercel_sql.cli.reports.report import Report
 from vercel_sql.cli.reports.rows import Column, Kind, Row, Rows
-from vercel_sql.escapes import visible
+from vercel_sql.text import visible
 
 _PACKAGE = "vercel_sql.cli.reports"
 _LONG = 44  # characters; longer texts are cut by the style until they are clicked

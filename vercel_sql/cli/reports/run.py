@@ -19,10 +19,6 @@ import duckdb
 import pyarrow as pa
 
 from vercel_sql import Connection
-from vercel_sql.api import RequestEvent
-from vercel_sql.api.doubts import Doubt
-from vercel_sql.api.logger import also_masking
-from vercel_sql.api.redaction import Redactor
 from vercel_sql.catalog.ddl import literal
 from vercel_sql.cli import FAILED, FINE, ROWS, WRONG_USE
 from vercel_sql.cli.accounts import opened
@@ -36,11 +32,15 @@ from vercel_sql.cli.runner import read_inputs
 from vercel_sql.cli.terminal import OutputError, counted, in_time, is_closed, watched
 from vercel_sql.errors import Error, ParameterError, ProgrammingError
 from vercel_sql.files import make_private, replace, require_replaceable, sync_file
-from vercel_sql.interrupts import Interrupts
+from vercel_sql.http.doubts import Doubt
+from vercel_sql.http.events import RequestEvent
+from vercel_sql.logger import also_masking
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
 from vercel_sql.progress import progress
+from vercel_sql.redaction import Redactor
 from vercel_sql.render import SEPARATORS, render
+from vercel_sql.runtime.signals import Interrupts
 from vercel_sql.sql import NO_PARAMETERS, Parameters
 
 

@@ -16,8 +16,8 @@ from vercel_sql.cli.reports.facts import MADE_BY, RunFacts, moment_text
 from vercel_sql.cli.reports.report import Report
 from vercel_sql.cli.reports.rows import Kind, Rows, is_risky
 from vercel_sql.errors import DataError
-from vercel_sql.escapes import visible
 from vercel_sql.render.terminal import display_width
+from vercel_sql.text import visible
 
 _MAX_ROWS = 1_048_576 - 1  # without the header
 _MAX_COLUMNS = 16_384

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vercel_sql.api.redaction.names import word_set
+from vercel_sql.redaction.names import word_set
 from vercel_sql.sql.tokens import STRINGS, Kind, Lexeme, TokenError, flat, scan, tokenize
 
 _NAMES = (Kind.WORD, Kind.QUOTED)

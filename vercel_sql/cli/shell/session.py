@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from vercel_sql import Connection
-from vercel_sql.api import RequestEvent
 from vercel_sql.cli import FINE
 from vercel_sql.cli.output import SAMPLE, rehearse
 from vercel_sql.cli.runner import Runner, RunnerOptions, ScriptText
@@ -24,13 +23,14 @@ from vercel_sql.cli.shell.commands import CommandError, LeaveShell, run_command
 from vercel_sql.cli.shell.entries import split
 from vercel_sql.cli.terminal import OutputError, terminal_width
 from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError, WaitTooLongError
-from vercel_sql.escapes import visible
 from vercel_sql.files import READABLE, open_private, permissions
+from vercel_sql.http.events import RequestEvent
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
 from vercel_sql.render import Options, render_mode
 from vercel_sql.sql import NO_PARAMETERS
 from vercel_sql.sql.plan import Plan
+from vercel_sql.text import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,9 +15,6 @@ import httpx
 from prompt_toolkit.history import History, InMemoryHistory
 
 from vercel_sql._version import __version__
-from vercel_sql.api import Client
-from vercel_sql.api.account import ask_account
-from vercel_sql.api.transport import is_loopback
 from vercel_sql.auth.credentials import Credential
 from vercel_sql.cli import FINE, WRONG_USE
 from vercel_sql.cli.accounts import opened, simulated
@@ -41,12 +38,15 @@ from vercel_sql.errors import (
     TransportError,
     UnauthorizedError,
 )
-from vercel_sql.escapes import visible
 from vercel_sql.files import READABLE, make_private, open_for_appending
+from vercel_sql.http.account import ask_account
+from vercel_sql.http.client import Client
+from vercel_sql.http.transport import is_loopback
 from vercel_sql.ledger.journal_files import damaged_files, journal_folder, unfinished
 from vercel_sql.manifest import vercel
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import state_dir
+from vercel_sql.text import visible
 
 _ACCOUNT = ("token_file", "api_url", "oauth_url", "marketplace_url")
 _FIRST_PROMPT_SECONDS = 0.3  # that it waits for the account's name

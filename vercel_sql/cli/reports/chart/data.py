@@ -11,7 +11,7 @@ from vercel_sql.cli.reports.chart.axes import OTHERS, seconds_of
 from vercel_sql.cli.reports.report import Chart
 from vercel_sql.cli.reports.rows import Column, Kind, Row
 from vercel_sql.errors import ProgrammingError
-from vercel_sql.escapes import visible
+from vercel_sql.text import visible
 
 
 @dataclass(frozen=True)

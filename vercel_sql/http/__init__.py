@@ -1,0 +1,1 @@
+"""HTTP: the client and its handlers, paging, rate limits, proofs, answers."""

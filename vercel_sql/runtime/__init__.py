@@ -1,0 +1,1 @@
+"""Time limits, cancellation, signals, state shared by a process, shutdown."""
