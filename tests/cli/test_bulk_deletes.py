@@ -94,7 +94,7 @@ def test_ctrl_c_while_the_server_hangs_tells_what_is_unknown(others):
     assert code == 130
     assert len(out.splitlines()) == 1 + 10
     assert "interrupted after 10 rows" in err
-    assert "unknown of 8 (" in err
+    assert "The outcome is unknown for 8 (" in err
     assert "Not started: 12 (" in err
     assert took < 20
 

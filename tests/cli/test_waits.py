@@ -279,7 +279,7 @@ def test_a_history_that_does_not_answer_in_time(sim, far, tmp_path):
             check=False,
         )
         assert (ended.returncode, ended.stdout) == (code, "")
-        assert ended.stderr.endswith(": there was no answer within 0 s\n"), ended.stderr
+        assert ended.stderr.endswith(": no response within 0 s\n"), ended.stderr
         assert ended.stderr.startswith("vercel-sql: ")
         assert ended.stderr.count("\n") == 1
     assert not sim.requests()
