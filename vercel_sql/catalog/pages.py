@@ -114,7 +114,7 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
                 # The skimming takes the last of two equal keys, and a listing could end early by
                 # it, or lose a row; the exact way finds them. Most often it is only some name.
                 decode_json(answer.body)
-        except (ValueError, RecursionError):
+        except (ValueError, msgspec.MsgspecError, RecursionError):
             return _read_exactly(shape, method, answer)
         keys = list(map(key_of, rows))
         moments = [moment for moment in map(moment_of, rows) if isinstance(moment, int)]

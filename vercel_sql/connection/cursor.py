@@ -181,10 +181,16 @@ class Cursor(NotPicklable):
         Raises:
             InterfaceError: pandas is missing; the rows can be fetched in another way.
         """
-        require_library("pandas")
-        frame: pd.DataFrame
-        frame = self.arrow().to_pandas() if self._held.counts else self._whole(lambda c: c.df())
-        return frame
+        if self._held.counts:
+            require_library("pandas")
+            count: pd.DataFrame = self.arrow().to_pandas()
+            return count
+
+        def give(native: DuckDBPyConnection) -> pd.DataFrame:
+            require_library("pandas")
+            return native.df()
+
+        return self._whole(give)
 
     def pl(self) -> pl.DataFrame:
         """The rows that are left as a polars DataFrame.
