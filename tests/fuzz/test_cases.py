@@ -76,7 +76,7 @@ def test_a_value_that_is_rounded_is_noticed(monkeypatch):
 def test_a_page_that_is_refused_for_nothing_is_noticed(monkeypatch):
     monkeypatch.setattr(pages, "_may_occur_twice", lambda *_: True)
     for decoder in ("pages.decode_json", "answers.decode_json", "answers.decode_tolerantly"):
-        room = "catalog" if decoder.startswith("pages") else "api"
+        room = "catalog" if decoder.startswith("pages") else "http"
         monkeypatch.setattr(f"vercel_sql.{room}.{decoder}", fail_with_value)
     with pytest.raises(Violation, match="refused"):
         answer_decoder.run(PAGE % b"1.0")
