@@ -198,10 +198,8 @@ class Person:
         ever = {event.id for event in self._sim.history()}
         return {token.id for token in self._sim.state.tokens()}, ever
 
-    def _check_listed(self, before: set[str], rows: list[dict[str, Any]]) -> None:
-        now, ever = self._stable()
-        listed = {row["id"] for row in rows}
-        assert len(listed) == len(rows)
+    def _check_whole(self, before: set[str], listed: set[str]) -> None:
+        now, _ = self._stable()
         missing = before & now - listed
         if not self._is_alone:
             # The answer to the same question of another, asked a moment before: it shows all but
@@ -210,6 +208,12 @@ class Person:
             recent = self._sim.state.clock.now_ms() - MOMENT_MS
             missing -= {token.id for token in newest if token.fields["createdAt"] > recent}
         assert not missing, f"{len(missing)} of {len(now)} are missing"
+
+    def _check_listed(self, before: set[str], rows: list[dict[str, Any]]) -> None:
+        listed = {row["id"] for row in rows}
+        assert len(listed) == len(rows)
+        self._check_whole(before, listed)
+        _, ever = self._stable()
         assert listed <= ever
         names = {event.id: event.name for event in self._sim.history()}
         assert all(row["name"] == names[row["id"]] for row in rows)
@@ -221,7 +225,8 @@ class Person:
     def list_as_one(self) -> None:
         before, _ = self._stable()
         (row,) = self._rows(f"EXEC {TABLE}._list_auth_tokens")
-        assert before & self._stable()[0] <= {key for key in before if key in row["tokens"]}
+        ever = before | self._stable()[1]
+        self._check_whole(before, {key for key in ever if key in row["tokens"]})
 
     def current(self) -> None:
         (row,) = self._rows(f"SELECT id FROM {TABLE} WHERE tokenId = 'current'")

@@ -167,19 +167,19 @@ class _Listing:
 
     def _is_doubtful(self, page: PageContent, cursor: str | int | None) -> bool:
         """Whether a page may be that of another request, as far as the rows themselves tell."""
-        seen = self._client.proofs.pages
+        seen, unsure = self._client.proofs.pages, self._client.proofs.may_be_mixed_up
         if seen.is_of_another(self._method.path, cursor, page.keys, page.cursor):
             return True
         if self._last is None:
-            unsure = self._client.proofs.may_be_mixed_up
             return seen.is_late(self._method.path, page.moments, unless_known=unsure)
         oldest = min(self._last.moments, default=None)
         bound = cursor if isinstance(cursor, int) else oldest
         if bound is not None and max(page.moments, default=bound) > bound:
             return True
         # Where a page begins with the last row of the one before, none between them is missing.
+        overlaps = self._last.keys[-1] in page.keys
         return isinstance(cursor, int) and seen.lacks_overlap(
-            self._method.path, self._last.keys[-1] in page.keys
+            self._method.path, overlaps, unless_known=unsure
         )
 
     def _accepted(self, page: PageContent, cursor: str | int | None) -> _Fetched:
