@@ -31,27 +31,48 @@ def opened(arguments: argparse.Namespace, token: str | None = None, **more: Any)
 
 
 def make_client(
-    arguments: argparse.Namespace, token: str | None = None, *, anonymous: bool = False, **more: Any
+    arguments: argparse.Namespace,
+    token: str | None = None,
+    *,
+    read_only: bool,
+    max_wait: float | None = None,
 ) -> Client:
-    """The client that the options ask for; an anonymous one has no token."""
-    from vercel_sql.auth import Credential, find_credential
+    """The client that the options ask for."""
+    from vercel_sql.connection.account import Account
+    from vercel_sql.ledger.audit_log import chosen_log
+
+    account = Account(
+        token,
+        _urls(arguments),
+        chosen_log(arguments.audit_log),
+        read_only,
+        max_wait,
+        arguments.request_timeout,
+        arguments.strict,
+        arguments.token_file,
+    )
+    return account.client()
+
+
+def anonymous_client(arguments: argparse.Namespace, max_wait: float | None = None) -> Client:
+    """A client without a token, for the servers of the options."""
+    from vercel_sql.auth import Credential
     from vercel_sql.http.client import Client
     from vercel_sql.ledger.audit_log import chosen_log
     from vercel_sql.manifest import vercel
 
-    provider = vercel().provider
-    given = {name: getattr(arguments, f"{name}_url") for name in ("api", "oauth", "marketplace")}
-    shared: dict[str, Any] = {
-        "urls": {name: url for name, url in given.items() if url},
-        "request_timeout": arguments.request_timeout,
-        "audit_log": chosen_log(arguments.audit_log),
-    }
-    if anonymous:
-        return Client(provider, Credential(None, "nowhere"), **shared, **more)
-    credential = find_credential(provider, token, arguments.token_file, **shared)
-    client = Client(provider, credential, **shared, **more)
-    client.doubts.strict = arguments.strict
-    return client
+    return Client(
+        vercel().provider,
+        Credential(None, "nowhere"),
+        urls={name: url for name, url in _urls(arguments).items() if url},
+        max_wait=max_wait,
+        request_timeout=arguments.request_timeout,
+        audit_log=chosen_log(arguments.audit_log),
+    )
+
+
+def _urls(arguments: argparse.Namespace) -> dict[str, str | None]:
+    return {name: getattr(arguments, f"{name}_url") for name in ("api", "oauth", "marketplace")}
 
 
 def simulated(arguments: argparse.Namespace, stack: ExitStack) -> str:

@@ -24,7 +24,7 @@ from vercel_sql.auth.sign_in import (
     sign_out,
 )
 from vercel_sql.cli import FAILED, FINE
-from vercel_sql.cli.accounts import guarded, make_client
+from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.output import rescued
 from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
@@ -62,7 +62,7 @@ def _problem(arguments: argparse.Namespace) -> str | None:
 
 
 def _login(arguments: argparse.Namespace) -> int:
-    client = make_client(arguments, anonymous=True, max_wait=_MAX_WAIT)
+    client = anonymous_client(arguments, _MAX_WAIT)
     if not arguments.email:
         _refuse_mixed(client, arguments)
     _announce(client.provider, "email" if arguments.email else "app")
@@ -262,7 +262,7 @@ def log_out(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> 
 
 
 def _logout(arguments: argparse.Namespace) -> int:
-    client = make_client(arguments, anonymous=True)
+    client = anonymous_client(arguments)
     client.close()
     provider = vercel().provider
     audit_log = client.auditor.log if client.auditor is not None else None
