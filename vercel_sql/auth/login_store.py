@@ -11,8 +11,8 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
@@ -364,32 +364,26 @@ def with_keyring(act: Callable[[Any], T]) -> T | None:
         return None if backend is None else act(backend)
 
     # A daemon thread, which the end of the process does not wait for either.
-    box: Queue[tuple[T | None, BaseException | None]] = Queue()
-    workers.begin(used, box)
-    result, error = _taken(box)
+    using = workers.submit(used)
+    _wait_for(using)
+    error = using.exception()
     if error is not None:
         raise KeyringError(type(error).__name__) from None
-    return result
+    return using.result()
 
 
-def _taken(
-    box: Queue[tuple[T | None, BaseException | None]],
-) -> tuple[T | None, BaseException | None]:
+def _wait_for(using: Future[Any]) -> None:
     global _keyring_rests_until
-    try:
-        return box.get(timeout=SAID_AFTER)
-    except Empty:
+    if wait([using], SAID_AFTER).not_done:
         log.warning(
             "waiting for the keyring, which may have to be unlocked, for %.0f s at most "
             "(%s=off does without it)",
             _KEYRING_SECONDS,
             KEYRING_VARIABLE,
         )
-    try:
-        return box.get(timeout=_KEYRING_SECONDS - SAID_AFTER)
-    except Empty:
+    if wait([using], _KEYRING_SECONDS - SAID_AFTER).not_done:
         _keyring_rests_until = time.monotonic() + _KEYRING_REST
-        raise KeyringError(f"it did not answer within {_KEYRING_SECONDS:.0f} s") from None
+        raise KeyringError(f"it did not answer within {_KEYRING_SECONDS:.0f} s")
 
 
 def _working_backend() -> Any:

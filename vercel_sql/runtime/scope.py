@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
-from queue import Queue, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from vercel_sql.errors import (
@@ -277,15 +277,6 @@ class _Workers:
         context.run(_task.set, future)
         work.put((context, act, future))
         return future
-
-    def begin(self, act: Callable[[], Any], box: Queue[Any]) -> None:
-        """The same, where result and error are put into a box."""
-
-        def put(done: Future[Any]) -> None:
-            error = done.exception()
-            box.put((None if error else done.result(), error))
-
-        self.submit(act).add_done_callback(put)
 
     def _serve(self, work: SimpleQueue[Any]) -> None:
         is_kept = True
