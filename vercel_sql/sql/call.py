@@ -24,6 +24,7 @@ from vercel_sql.writes.budget import Pace
 from vercel_sql.writes.creates import write_and_keep
 from vercel_sql.writes.deletes import refuse_own_key
 from vercel_sql.writes.rotation import Rotation
+from vercel_sql.writes.rotation_plan import RotationPlan
 
 
 def _checked_arguments(context: Context, method: Method, statement: Exec) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def _prepare_rotation(context: Context, method: Method, arguments: dict[str, Any
     client, resource = context.client, context.resource
     called = [each for each in (resource.creator, resource.remover) if each is not None]
     context.limits.refuse_slow(context.what, Pace.of(client, called))
-    rotation = Rotation(
+    plan = RotationPlan(
         client,
         resource,
         method,
@@ -115,6 +116,7 @@ def _prepare_rotation(context: Context, method: Method, arguments: dict[str, Any
         where=context.what,
         table=context.target.full_name,
     )
+    rotation = Rotation(plan)
     others = [Match(None)] * (len(rotation.requests) - 1)
     secrets = frozenset(column.name for column in method.returns if column.secret)
 

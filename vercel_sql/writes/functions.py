@@ -250,14 +250,21 @@ class Functions:
         self, client: Client, resource: Resource, method: Method, checked: Mapping[str, Any]
     ) -> pa.Table:
         from vercel_sql.writes.rotation import Rotation
+        from vercel_sql.writes.rotation_plan import RotationPlan
 
         where = f"{resource.service}.{method.name}()"
         table = f"{self._catalog}.{resource.full_name}"
-        options = {"where": where, "table": table}
-        rotation = Rotation(
-            client, resource, method, checked, self._policy, **options, syntax=FUNCTION
+        plan = RotationPlan(
+            client,
+            resource,
+            method,
+            checked,
+            self._policy,
+            where=where,
+            table=table,
+            syntax=FUNCTION,
         )
-        return rotation.run()
+        return Rotation(plan).run()
 
 
 def _fingerprint(method: Method, checked: Mapping[str, Any]) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -23,13 +23,10 @@ from vercel_sql.errors import (
     UnauthorizedError,
     UnknownOutcomeError,
 )
-from vercel_sql.http.client import Client
 from vercel_sql.http.requests import Request
-from vercel_sql.manifest import Method, Resource
 from vercel_sql.runtime.scope import CancelScope
 from vercel_sql.writes.creates import carried_out, saving, write_and_keep
 from vercel_sql.writes.deletes import LOOK_SECONDS, delete_row, is_there, own_row
-from vercel_sql.writes.policy import EXEC, ArgumentSyntax, WritePolicy
 from vercel_sql.writes.rotation_plan import RotationPlan
 
 
@@ -39,50 +36,21 @@ class Rotation:
     It is carried out once. At every moment its caller has a secret that works: the old one is
     revoked when the new one is on disk and has proven that it works.
 
-    Args:
-        client: makes the calls; if the old row is its credential, it changes over to the new one.
-        resource: the resource of both rows.
-        method: the manifest's method, with its rules.
-        arguments: the result of `check_arguments`.
-        policy: where the secret goes; without a file, into one in the user's state directory.
-        where: the statement in a few words, for errors.
-        table: the name of the table in SQL, for statements in errors.
-        syntax: how the caller writes arguments, for errors that say what to add.
-
     Attributes:
         old: the row that is to be replaced.
         requests: what is sent: it makes the new row, proves it, and removes the old one.
         notes: what a request itself does not show, for each of them.
-
-    Raises:
-        NotFoundError: there is no such row.
-        NotSupportedError: the credential of the calls can't be replaced from here.
-        ParameterError: the caller has to say what the new row is to reach, or until when.
-        DataError: a value of the old row can't be taken over.
-        Error: the old row could not be read.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        resource: Resource,
-        method: Method,
-        arguments: Mapping[str, Any],
-        policy: WritePolicy,
-        *,
-        where: str,
-        table: str,
-        syntax: ArgumentSyntax = EXEC,
-    ) -> None:
-        plan = RotationPlan(client, resource, method, arguments, policy, where, table, syntax)
-        self._plan, self._client, self._resource = plan, client, resource
-        self._policy = policy
+    def __init__(self, plan: RotationPlan) -> None:
+        self._plan, self._client, self._resource = plan, plan.client, plan.resource
+        self._policy = plan.policy
         self._old_question: Request | None = None
         self._state = _State(plan)
         self.old = plan.old
         self.requests: Sequence[Request] = (plan.create, plan.question(), plan.remove)
         self.notes: Sequence[str | None] = (
-            policy.note(plan.create.method),
+            plan.policy.note(plan.create.method),
             "with the new secret, to see that it works",
             None,
         )

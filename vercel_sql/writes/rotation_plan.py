@@ -28,7 +28,7 @@ from vercel_sql.http.requests import Request, build_request
 from vercel_sql.manifest import Method, Resource, TokenScopeRule
 from vercel_sql.writes.deletes import KeyedRow, keyed_row, own_request, own_row
 from vercel_sql.writes.orphans import in_words, without_mark
-from vercel_sql.writes.policy import ArgumentSyntax, WritePolicy
+from vercel_sql.writes.policy import EXEC, ArgumentSyntax, WritePolicy
 
 T = TypeVar("T")
 
@@ -36,21 +36,31 @@ T = TypeVar("T")
 class RotationPlan:
     """The old row of a rotation, and the requests that replace it.
 
-    Args and errors are those of `Rotation`.
+    Args:
+        client: makes the calls; if the old row is its credential, it changes over to the new one.
+        resource: the resource of both rows.
+        method: the manifest's method, with its rules.
+        arguments: the result of `check_arguments`.
+        policy: where the secret goes; without a file, into one in the user's state directory.
+        where: the statement in a few words, for errors.
+        table: the name of the table in SQL, for statements in errors.
+        syntax: how the caller writes arguments, for errors that say what to add.
 
     Attributes:
-        client: makes the calls.
-        resource: the resource of both rows.
-        method: the manifest's method.
-        rules: its rules.
-        where: the statement in a few words, for errors.
-        table: the name of the table in SQL.
+        rules: the method's rules.
         old: the old row.
         is_own: whether that is the credential of the calls.
         place: where the old secret stands and can't be changed from here, such as an environment
             variable; None if the new one takes its place there too.
         create: makes the new row.
         remove: removes the old one.
+
+    Raises:
+        NotFoundError: there is no such row.
+        NotSupportedError: the credential of the calls can't be replaced from here.
+        ParameterError: the caller has to say what the new row is to reach, or until when.
+        DataError: a value of the old row can't be taken over.
+        Error: the old row could not be read.
     """
 
     def __init__(
@@ -60,13 +70,15 @@ class RotationPlan:
         method: Method,
         arguments: Mapping[str, Any],
         policy: WritePolicy,
+        *,
         where: str,
         table: str,
-        syntax: ArgumentSyntax,
+        syntax: ArgumentSyntax = EXEC,
     ) -> None:
         self.client = client
         self.resource = resource
         self.method = method
+        self.policy = policy
         self.rules = _required(method.rotation)
         self.where = where
         self.table = table
@@ -74,7 +86,7 @@ class RotationPlan:
         self._syntax = syntax
         self.old, self.is_own = self._read(str(arguments[self.rules.old]))
         if self.is_own:
-            self._require_replaceable(policy)
+            self._require_replaceable()
         self.create = self._creation(arguments)
         self.remove = self._removal()
 
@@ -115,8 +127,8 @@ class RotationPlan:
     def _own(self) -> KeyedRow:
         return own_row(self.client, self.resource, self.question())
 
-    def _require_replaceable(self, policy: WritePolicy) -> None:
-        if policy.is_shared:
+    def _require_replaceable(self) -> None:
+        if self.policy.is_shared:
             raise NotSupportedError(
                 f"{self.where}: this is the credential that the server makes everybody's calls "
                 "with, and none of its clients replaces it. Nothing was changed. Replace it where "
