@@ -179,7 +179,7 @@ class _Listing:
         # Where a page begins with the last row of the one before, none between them is missing.
         overlaps = self._last.keys[-1] in page.keys
         return isinstance(cursor, int) and seen.lacks_overlap(
-            self._method.path, overlaps, unless_known=unsure
+            self._method.path, overlaps, is_unsure=unsure
         )
 
     def _accepted(self, page: PageContent, cursor: str | int | None) -> _Fetched:

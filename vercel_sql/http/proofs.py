@@ -72,13 +72,14 @@ class PageProofs:
         """Remembers where a listing begins."""
         self._newest[path] = max(moments, default=0)
 
-    def lacks_overlap(self, path: str, overlaps: bool, *, unless_known: bool) -> bool:
+    def lacks_overlap(self, path: str, overlaps: bool, *, is_unsure: bool) -> bool:
         """Whether a page should begin with the last row of the one before, and does not.
 
         Whether a server includes the moment of the cursor is not known before two pages were seen.
-        That they did not overlap may only mean that the row between them was deleted.
+        That they did not overlap may only mean that the row between them was deleted, so that does
+        not count where one is unsure whose pages these are.
         """
-        return not overlaps and (unless_known or self._overlaps.get(path, True))
+        return not overlaps and (is_unsure or self._overlaps.get(path, True))
 
     def note_overlap(self, path: str, overlaps: bool) -> None:
         """Remembers whether a page began with the last row of the one before."""
