@@ -172,13 +172,13 @@ class Prepared(NotPicklable):
 
     def _in_order(self) -> _Ended:
         """Sends one after the other, up to the first that fails."""
+        from vercel_sql.writes.creates import carried_out
+
         client = self.context.client
         scope = client.current_scope
         ended: list[Ended[pa.Table | None] | None] = [None] * len(self.requests)
         for number in range(len(ended)):
             try:
-                from vercel_sql.writes.creates import carried_out
-
                 sent = carried_out(client, partial(self.send, number), self.requests[number].method)
                 ended[number] = Ended(sent)
             except (Exception, KeyboardInterrupt) as error:
