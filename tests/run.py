@@ -25,6 +25,7 @@ import threading
 import time
 import tomllib
 import venv
+from collections import deque
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -82,6 +83,8 @@ LIMIT = 40 * 60
 _NEWS = ("Collecting ", "Downloading ", "Building ", "Installing ", "Successfully ", "Saved ")
 _LAST_WORDS = 20
 """Seconds for processes to write where they stand."""
+_REPEATED = 80
+"""Lines of a failed run that are printed again at the end, so that the end of a log tells why."""
 
 
 def say(text: str) -> None:
@@ -173,12 +176,14 @@ def run(commands: dict[str, list[str]]) -> int:
         The first exit code that is not 0; 124 where they took too long.
     """
     processes, readers = [], []
+    ends: dict[str, deque[str]] = {label: deque(maxlen=_REPEATED) for label in commands}
     for label, command in commands.items():
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if label else {}
         process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes)
         processes.append(process)
         if label:
-            readers.append(threading.Thread(target=_labelled, args=(process, label), daemon=True))
+            arguments = (process, label, ends[label])
+            readers.append(threading.Thread(target=_labelled, args=arguments, daemon=True))
             readers[-1].start()
     end = time.monotonic() + LIMIT
     try:
@@ -190,19 +195,24 @@ def run(commands: dict[str, list[str]]) -> int:
         print(f"\nthe tests took more than {LIMIT} s: this is where they stand", flush=True)
         _tell_all(processes, "SIGABRT")
         time.sleep(_LAST_WORDS)
-        codes = [124]
+        codes = [124] * len(processes)
     finally:
         _tell_all(processes, "SIGKILL")
     for reader in readers:
         reader.join(_LAST_WORDS)
+    for label, code in zip(ends, codes, strict=False):
+        if code and label:
+            say(f"{label.strip(' |')} failed (exit {code}); its last lines again")
+            print(*ends[label], sep="\n", flush=True)
     return next(filter(None, codes), 0)
 
 
-def _labelled(process: subprocess.Popen[bytes], label: str) -> None:
-    """Prints what a process writes, line by line."""
+def _labelled(process: subprocess.Popen[bytes], label: str, end: deque[str]) -> None:
+    """Prints what a process writes, line by line, and keeps the last lines."""
     assert process.stdout is not None
     for line in process.stdout:
-        print(label + line.decode(errors="replace").rstrip(), flush=True)
+        end.append(label + line.decode(errors="replace").rstrip())
+        print(end[-1], flush=True)
 
 
 def _tell_all(processes: list[subprocess.Popen[bytes]], name: str) -> None:
