@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -39,6 +43,40 @@ TABLE = "vercel.authentication.user_tokens"
 _OURS = ("VERCEL_TOKEN", "VERCEL_API_URL", "VERCEL_OAUTH_URL", "VERCEL_MARKETPLACE_URL")
 _OURS += ("VERCEL_SQL_AUDIT_LOG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+EVERYWHERE = re.compile(
+    r"tests/(tables|render|server|sqllogic|test_)"
+    r"|tests/connection/test_(arrow|cursors|native|pep249|plans|session|settings)"
+    r"|tests/sql/(?!running/test_(bulk|gone|max_writes|orphans|rate_limits|rotation))"
+)
+"""The tests about DuckDB itself, which run on each of its versions even where there are parts."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--part", default="1/1", help="as 1/2: this half of the tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the tests of the other parts; each test always is in the same part."""
+    number, count = map(int, config.getoption("--part").split("/"))
+    if count == 1:
+        return
+    here = [each for each in items if _is_in(each, number, count)]
+    config.hook.pytest_deselected(items=[each for each in items if each not in set(here)])
+    items[:] = here
+
+
+def _is_in(item: pytest.Item, number: int, count: int) -> bool:
+    if EVERYWHERE.match(item.nodeid) or _asks_for_a_version(item.path):
+        return True
+    return zlib.crc32(item.nodeid.encode()) % count == number - 1
+
+
+@cache
+def _asks_for_a_version(file: Path) -> bool:
+    """Whether a file's tests ask which DuckDB this is: they may run on one version only."""
+    return re.search(r"duckdb\.__version__|quack", file.read_text("utf-8"), re.I) is not None
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ Use: ``python3 tests/run.py [--lowest] [pytest's options and files]``
 
 Needs nothing but Python and pip: for each version it makes a virtual environment beside the
 package, installs the package and what its tests need, and runs pytest there. The environments are
-kept, so that the next run is quick. Without options the versions run side by side, and tests that
-have nothing to do with DuckDB run on the first version only; with options, one after the other, and
-all of them. With ``--lowest`` it runs a short selection instead, on the lowest version of each
-library that the package says it works with.
+kept, so that the next run is quick. Without options the versions run side by side: what is about
+DuckDB itself runs on each of them, and of the other tests each version has a part. With options
+(``-n 2`` is one), all tests run on one version after the other. With ``--lowest`` it runs a short
+selection instead, on the lowest version of each library that the package says it works with.
 
 A run that takes far too long is ended: each process of pytest's writes where each of its threads
 stands, and the run has failed. Nothing that it started is left behind to hold its output open.
@@ -63,23 +63,8 @@ SHORT = (
     "tests/tables/test_where_equivalence.py",
 )
 """What is run on the lowest versions: each library is used by one of these."""
-NO_DUCKDB = (
-    "chaos",
-    "connection/test_hostile_sizes.py",
-    "manifest",
-    "notebooks",
-    "simulator",
-    "windows",
-)
-"""The tests that DuckDB has no part in, or none that differs from version to version."""
-LITTLE_DUCKDB = ("api", "auth", "http", "ledger", "login", "redaction")
-"""The folders in which only some tests use it, as their text shows."""
-_USES_DUCKDB = re.compile(
-    r"\bduckdb\b|\bvercel_sql\.(connect|attach|cli)\b|\b(SELECT|INSERT|DELETE FROM|EXEC|FROM)\b"
-    r"|\b(db|con|connect|attached|authenticates)\b *[,():]"
-)
 LIMIT = 40 * 60
-"""Seconds for the tests on one version."""
+"""Seconds for the tests on both versions."""
 _NEWS = ("Collecting ", "Downloading ", "Building ", "Installing ", "Successfully ", "Saved ")
 _LAST_WORDS = 20
 """Seconds for processes to write where they stand."""
@@ -157,14 +142,6 @@ def lowest() -> list[str]:
     ]
 
 
-def only_once() -> list[str]:
-    """The tests that run on the first version only."""
-    folders = [path for name in NO_DUCKDB if (path := ROOT / "tests" / name).exists()]
-    found = (file for name in LITTLE_DUCKDB for file in ROOT.glob(f"tests/{name}/**/test_*.py"))
-    files = [file for file in found if not _USES_DUCKDB.search(file.read_text("utf-8"))]
-    return sorted(str(path.relative_to(ROOT)) for path in (*folders, *files))
-
-
 def run(commands: dict[str, list[str]]) -> int:
     """Runs pytest side by side, each in a session of its own.
 
@@ -237,7 +214,7 @@ def main(options: list[str]) -> int:
         where = environment(f"duckdb-{name}", f"[{extras}]", f"duckdb=={version}")
         commands[name] = [str(where / "pytest"), "-n", "2", "--dist", "worksteal", *options]
     if not options:
-        return run(side_by_side(commands))
+        return side_by_side(commands)
     worst = 0
     for name, command in commands.items():
         say(f"the tests on DuckDB {name}")
@@ -245,13 +222,16 @@ def main(options: list[str]) -> int:
     return worst
 
 
-def side_by_side(commands: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The commands by their labels; what DuckDB has no part in runs in the first one only."""
-    others = list(commands.values())[1:]
-    for command in others:
-        command += [f"--ignore={file}" for file in only_once()]
+def side_by_side(commands: dict[str, list[str]]) -> int:
+    """Runs on all versions at once: each has its part, and what is about DuckDB itself."""
     say(f"the tests on DuckDB {' and '.join(commands)}")
-    return {f"{name:>6} | ": command for name, command in commands.items()}
+    parts = enumerate(commands.items(), 1)
+    return run(
+        {
+            f"{name:>6} | ": [*command, f"--part={number}/{len(commands)}"]
+            for number, (name, command) in parts
+        }
+    )
 
 
 if __name__ == "__main__":
