@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import cache
 
 import duckdb
 import pytest
 
 import vercel_sql
 from vercel_sql.simulator import Simulator
+
+from ..scale import scaled
 
 T = "vercel.authentication.user_tokens"
 AUDIT = "vercel.audit.user_tokens"
@@ -96,6 +99,7 @@ def accepted(name: str, value: str) -> bool:
     return True
 
 
+@cache
 def settings() -> list[tuple[str, str]]:
     with duckdb.connect() as con:
         query = "SELECT name, value, input_type FROM duckdb_settings() ORDER BY 1"
@@ -104,7 +108,28 @@ def settings() -> list[tuple[str, str]]:
     return [setting for setting in each if accepted(*setting)]
 
 
-SETTINGS = settings()
+def together(size: int) -> list[list[tuple[str, str]]]:
+    """The settings in groups that are set at once, each setting at most once in a group.
+
+    Those that decide whether we may ask at all stand alone: they refuse what others would show.
+    """
+    groups: list[list[tuple[str, str]]] = []
+    for setting in settings():
+        alone = setting[0] in NO_PUSHDOWN
+        fits = (
+            group
+            for group in groups
+            if not alone
+            and len(group) < size
+            and group[0][0] not in NO_PUSHDOWN
+            and setting[0] not in (name for name, _ in group)
+        )
+        group = next(fits, None)
+        if group is None:
+            groups.append([setting])
+        else:
+            group.append(setting)
+    return groups
 
 
 @pytest.fixture(scope="module")
@@ -150,27 +175,30 @@ NO_PUSHDOWN = ("disabled_optimizers", "enable_optimizer")
 REFUSED = r"a query of vercel\.\S+ that reads \w+ needs DuckDB's optimizers .* RESET disabled_optim"
 
 
-def differing(setting, found, usual):
-    """What differs, for a person to read."""
+def differing(group, found, usual):
+    """What differs where some settings are set, for a person to read."""
+    pushed = group[0][0] not in NO_PUSHDOWN
     for name, value in found.items():
-        if setting[0] in NO_PUSHDOWN and name == "explain delete":
+        if not pushed and name == "explain delete":
             continue  # it tells of one request more, which there is then
-        if setting[0] in NO_PUSHDOWN and isinstance(value, Exception):
-            assert re.search(REFUSED, str(value)), (setting, name, value)
+        if not pushed and isinstance(value, Exception):
+            assert re.search(REFUSED, str(value)), (group, name, value)
         elif isinstance(value, Exception):
-            yield setting, name, type(value), str(value)[:300]
+            yield group, name, type(value), str(value)[:300]
         elif shown(value) != shown(usual[name]):
-            yield setting, name, str(value)[:200], str(usual[name])[:200]
+            yield group, name, str(value)[:200], str(usual[name])[:200]
 
 
 def test_a_setting_of_our_own_session_s(session, usual):
     wrong = []
-    for setting in SETTINGS:
-        session.execute("SET {} = {}".format(*setting))
-        wrong += differing(setting, answers(session, STATEMENTS), usual)
-        session.execute(f"RESET {setting[0]}")
+    for group in together(scaled(8, 1)):
+        for setting in group:
+            session.execute("SET {} = {}".format(*setting))
+        wrong += differing(group, answers(session, STATEMENTS), usual)
+        for name, _ in group:
+            session.execute(f"RESET {name}")
         session.execute(STATEMENTS["delete"])  # where it was refused
-    assert not list(differing("none", answers(session, STATEMENTS), usual))
+    assert not list(differing([("none", "")], answers(session, STATEMENTS), usual))
     assert not wrong, "\n".join(map(str, wrong))
 
 
@@ -178,16 +206,15 @@ def test_a_setting_of_our_own_session_s(session, usual):
 def test_a_setting_of_a_session_that_is_attached_to(account, usual, before):
     """Set before the views are made, and after."""
     wrong = []
-    for setting in SETTINGS:
-        if setting[0] not in OTHERS and setting[1] not in ("true", "false"):
-            continue
+    for group in together(scaled(8, 1)):
         with duckdb.connect() as con:
             for sets in (before, not before):
                 if sets:
-                    con.execute("SET {} = {}".format(*setting))
+                    for setting in group:
+                        con.execute("SET {} = {}".format(*setting))
                 else:
                     vercel_sql.attach(con, account.token, api_url=account.url, services=SERVICES)
-            wrong += differing(setting, answers(con, {n: READS[n] for n in ("view", "get")}), usual)
+            wrong += differing(group, answers(con, {n: READS[n] for n in ("view", "get")}), usual)
             vercel_sql.detach(con)
     assert not wrong, "\n".join(map(str, wrong))
 
@@ -235,13 +262,13 @@ def test_no_optimizer_that_is_off_makes_an_answer_wrong(account, door):
             con.execute(f"SET disabled_optimizers = '{off}'")
             found = answers(con, ASKED | UNASKED)
             refused |= {(off, name) for name, each in found.items() if isinstance(each, Exception)}
-            assert not list(differing(("disabled_optimizers", off), found, usual))
+            assert not list(differing([("disabled_optimizers", off)], found, usual))
         con.execute("RESET disabled_optimizers; PRAGMA disable_optimizer")
         found = answers(con, ASKED | UNASKED)
-        assert not list(differing(("enable_optimizer", "false"), found, usual))
+        assert not list(differing([("enable_optimizer", "false")], found, usual))
         assert all(isinstance(found[name], Exception) for name in ASKED)
         con.execute("PRAGMA enable_optimizer")
-        assert not list(differing(("none", "none"), answers(con, ASKED | UNASKED), usual))
+        assert not list(differing([("none", "none")], answers(con, ASKED | UNASKED), usual))
         kept = {name for off, name in refused if off == "filter_pushdown"}
         assert kept == set(ASKED)
         assert {off for off, _ in refused} <= {
