@@ -26,6 +26,7 @@ import time
 import tomllib
 import venv
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,7 @@ DUCKDB = {
     "1.5.5": "test,quack",
 }
 """The extras of the package that go with each version."""
+NAMES = [version.removesuffix(".*") for version in DUCKDB]
 TOOLS = ("fastjsonschema", "hypothesis", "openpyxl", "pexpect", "polars", "pyte")
 TOOLS += ("pytest", "pytest-timeout", "pytest-xdist", "trustme")
 """What the short selection needs of the tests' libraries; others ask for newer ones than these."""
@@ -112,7 +114,7 @@ def wheel() -> str:
     """The package as it is now: what is tested is what is installed, its data files included."""
     target = ROOT / "build" / "wheel"
     shutil.rmtree(target, ignore_errors=True)
-    folder = made(f"duckdb-{next(iter(DUCKDB)).removesuffix('.*')}")
+    folder = made(f"duckdb-{NAMES[0]}")
     pip(folder, "wheel", "--no-deps", "--wheel-dir", str(target), str(ROOT))
     return str(next(target.glob("*.whl")))
 
@@ -129,6 +131,12 @@ def environment(name: str, extras: str, *requirements: str) -> Path:
     pip(folder, "install", wheel() + extras, *requirements)
     pip(folder, "install", "--no-deps", "--force-reinstall", wheel())
     return binaries(folder)
+
+
+def _installed(version: tuple[str, str]) -> Path:
+    """The binaries of the environment with a version of DuckDB and its extras."""
+    number, extras = version
+    return environment(f"duckdb-{number.removesuffix('.*')}", f"[{extras}]", f"duckdb=={number}")
 
 
 def lowest() -> list[str]:
@@ -208,11 +216,13 @@ def main(options: list[str]) -> int:
         where = environment("lowest", "", *lowest())
         say("a selection of the tests on the lowest versions")
         return run({"": [str(where / "pytest"), "-n", "2", *options[1:], *SHORT]})
-    commands = {}
-    for version, extras in DUCKDB.items():
-        name = version.removesuffix(".*")
-        where = environment(f"duckdb-{name}", f"[{extras}]", f"duckdb=={version}")
-        commands[name] = [str(where / "pytest"), "-n", "2", "--dist", "worksteal", *options]
+    wheel()
+    with ThreadPoolExecutor() as pool:  # pip mostly waits
+        binaries_by_name = dict(zip(NAMES, pool.map(_installed, DUCKDB.items()), strict=True))
+    commands = {
+        name: [str(where / "pytest"), "-n", "2", "--dist", "worksteal", *options]
+        for name, where in binaries_by_name.items()
+    }
     if not options:
         return side_by_side(commands)
     worst = 0

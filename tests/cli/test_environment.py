@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from ..scale import sampled
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="cells are forks")
 
 WHO = ("whoami",)
@@ -438,7 +440,7 @@ def test_a_variable_in_every_state(forge, account, tmp_path_factory, name):
     file.chmod(0o600)
     os.mkfifo(folder / "pipe")
     folder.chmod(0o755)
-    for number, cell in enumerate(VARIABLES[name]):
+    for number, cell in enumerate(sampled(VARIABLES[name], 3, name)):
         known = {
             "token": account.token,
             "url": account.url,

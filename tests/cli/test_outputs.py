@@ -17,7 +17,7 @@ import pytest
 
 from vercel_sql.simulator import Simulator
 
-from ..scale import SCALE, scaled
+from ..scale import SCALE, sampled, scaled
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="cells are forks")
 
@@ -80,7 +80,7 @@ def test_standard_output(forge, account, tmp_path, name):
     """What can't be written is said on standard error, where that takes it."""
     account.clear_requests()
     state = {"VERCEL_SQL_STATE_DIR": str(tmp_path)}
-    for out in ("closed", "/dev/full", "no reader"):
+    for out in sampled(("closed", "/dev/full", "no reader"), 2, name):
         for err in ("pipe", "closed", "/dev/full", "no reader")[: 2 if SCALE == 1 else 4]:
             ended = forge(*COMMANDS[name], sim=account, env=state, out=out, err=err)
             about = (name, out, err, ended)
@@ -102,7 +102,7 @@ def test_standard_error(forge, account, tmp_path_factory, name):
         return  # runs until it is stopped
     command = {**COMMANDS, **QUIET}[name]
     codes = {}
-    for err in ("pipe", "closed", "/dev/full", "no reader"):
+    for err in ("pipe", *sampled(("closed", "/dev/full", "no reader"), 2, name)):
         folder = tmp_path_factory.mktemp("out")
         arguments = [each.replace("{folder}", str(folder)) for each in command]
         ended = forge(*arguments, sim=account, err=err)
