@@ -46,7 +46,7 @@ from filelock import FileLock
 
 from vercel_sql.simulator import Simulator
 
-from ..server.conftest import extension_files
+from ..server.conftest import extension_files, free_port
 from .conftest import COMMAND, PATIENCE, environment, started
 
 T = "vercel.authentication.user_tokens"
@@ -342,7 +342,8 @@ def test_a_server_that_does_not_come_to_serve(sim, terminal, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     holder = os.open(tmp_path / "pipe", os.O_RDWR)
     try:
-        child = terminal("serve", "--token-file", str(tmp_path / "pipe"), VERCEL_API_URL=sim.url)
+        arguments = ["--port", str(free_port()), "--token-file", str(tmp_path / "pipe")]
+        child = terminal("serve", *arguments, VERCEL_API_URL=sim.url)
         said(child, "Waiting for DuckDB's process and its extension quack …")
         interrupted(child)
     finally:
