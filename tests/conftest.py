@@ -46,9 +46,8 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 EVERYWHERE = re.compile(
-    r"tests/(tables|render|server|sqllogic|test_)"
-    r"|tests/connection/test_(arrow|cursors|native|pep249|plans|session|settings)"
-    r"|tests/sql/(?!running/test_(bulk|gone|max_writes|orphans|rate_limits|rotation))"
+    r"tests/(tables|server|sqllogic|sql/test_|test_)"
+    r"|tests/connection/test_(native|pep249|plans|settings)"
 )
 """The tests about DuckDB itself, which run on each of its versions even where there are parts."""
 
