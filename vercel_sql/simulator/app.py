@@ -1,26 +1,34 @@
-"""The simulated API as one ASGI application: every request's way from the wire and back."""
+"""The simulated API: every request's way from the wire and back, and the endpoints that control it.
+
+It routes by the raw path, so that an encoded slash stays within its segment, and makes every
+answer whole before it is sent, so that faults can change it.
+"""
 
 import asyncio
 import logging
+from contextlib import suppress
+from dataclasses import asdict
 from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import uuid4
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+import h11
 
-from vercel_sql.simulator import account, login
-from vercel_sql.simulator.answers import deliver, instead, send_whole, spoil
-from vercel_sql.simulator.control import PREFIX, Control
-from vercel_sql.simulator.endpoints import Call, Endpoint, permit
-from vercel_sql.simulator.faults import Fault, Faults
-from vercel_sql.simulator.integrations import IntegrationEndpoints
-from vercel_sql.simulator.limits import RateLimiter
-from vercel_sql.simulator.messages import ApiError, RefusalError
-from vercel_sql.simulator.models import ReceivedRequest
+from vercel_sql.simulator import account
+from vercel_sql.simulator.endpoints import Call, Endpoint, Handler, RateLimiter, permit, required
+from vercel_sql.simulator.faults import Fault, Faults, deliver, spoiled
+from vercel_sql.simulator.messages import (
+    ApiError,
+    Connection,
+    RefusalError,
+    Response,
+    answer,
+    decode,
+    invalid,
+)
+from vercel_sql.simulator.models import ReceivedRequest, new_secret
 from vercel_sql.simulator.oauth import OAuth
-from vercel_sql.simulator.oauth_endpoints import OAuthEndpoints
+from vercel_sql.simulator.oauth_endpoints import IntegrationEndpoints, OAuthEndpoints
+from vercel_sql.simulator.sessions import challenge_of
 from vercel_sql.simulator.store import State
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -29,95 +37,86 @@ _log = logging.getLogger(__name__)
 
 
 class SimulatedApi:
-    """The ASGI application.
-
-    It routes by the raw path, so that an encoded slash stays within its segment, and buffers
-    every answer, so that faults can change it.
-    """
+    """Answers the requests of connections."""
 
     def __init__(
-        self,
-        state: State,
-        oauth: OAuth,
-        limiter: RateLimiter,
-        faults: Faults,
-        latency_ms: int,
+        self, state: State, oauth: OAuth, limiter: RateLimiter, faults: Faults, latency_ms: int
     ) -> None:
         self._state = state
         self._limiter = limiter
         self._faults = faults
         self._latency_ms = latency_ms
-        # One module per domain, which nobody else imports.
         self._endpoints: list[Endpoint] = [
             *account.ENDPOINTS,
-            *login.ENDPOINTS,
             *IntegrationEndpoints(oauth).endpoints,
             *OAuthEndpoints(oauth).endpoints,
             *oauth.consents.endpoints,
             *Control(oauth, faults).endpoints,
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request."""
-        if reason := _refusal(scope):
-            await send_whole(ApiError(403, reason).response, send)
-            return
-        path = _path_on_the_wire(scope)
-        body = await _read(receive)
-        if body is None:
-            return  # the caller left before the request was whole
-        routed = {**scope, "path": path, "raw_path": path.encode("latin-1")}
-        if path.startswith(PREFIX):
-            answer = self._run(Call(Request(routed), body, self._state, ApiError(403)))
-            answer.headers["Date"] = self._state.clock.http_date()
-            await send_whole(answer, send)
-            return
-        try:
-            await self._simulate(routed, body, receive, send)
-        except asyncio.CancelledError:
-            return  # the server stops, and has closed the connection already
+    async def serve(self, connection: Connection) -> None:
+        """Serve a connection until either side closes it."""
+        with suppress(OSError, h11.ProtocolError):  # the caller left, or speaks no HTTP
+            while received := await connection.receive():
+                await self._serve(connection, *received)
 
-    async def _simulate(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        record = self._record(scope, body)
+    async def _serve(self, connection: Connection, request: h11.Request, body: bytes) -> None:
+        if reason := _refusal(list(request.headers)):
+            await connection.send(ApiError(403, reason).response)
+            return
+        record = self._read(request, body)
+        call = Call(record, body, connection.url, self._state, ApiError(403))
+        if record.path.startswith(PREFIX):
+            controlled = self._run(call)
+            controlled.set_headers({"Date": self._state.clock.http_date()})
+            await connection.send(controlled)
+            return
+        with self._state.lock:
+            record.index = len(self._state.received)
+            self._state.received.append(record)
         cursor = dict(record.query).get("until")
         text = body.decode(errors="replace")
         due = self._faults.take(record.method, record.path, text, has_cursor=cursor is not None)
         record.faults = [fault.kind for fault in due]
-        await _pause(self._latency_ms + _latency_ms(due, acts_first=False))
+        await asyncio.sleep((self._latency_ms + _latency_ms(due, acts_first=False)) / 1000)
         # Only now, since a token may have died while the request waited.
-        caller = self._state.identify(record.headers.get("authorization"))
-        record.token_id = None if isinstance(caller, ApiError) else caller.id
-        call = Call(Request(scope), body, self._state, caller)
+        call.identity = self._state.identify(record.headers.get("authorization"))
+        if not isinstance(call.identity, ApiError):
+            record.token_id = call.identity.id
         end = next((fault for fault in due if fault.decisive), None)
-        answer = self._run(call, record) if end is None or end.acts else None
-        if end is not None and end.kind in ("status", "redirect"):
-            answer = instead(end)
-        await _pause(_latency_ms(due, acts_first=True))
-        if answer is not None:
-            answer.headers.update({"X-Vercel-Id": f"dev1::{uuid4().hex}", **call.rate_headers})
-            answer = _spoiled(answer, due, cursor)
-            answer.headers.setdefault("Date", self._state.clock.http_date(_skew_seconds(due)))
-        await deliver(answer, end, record, scope, receive, send)
+        shown: Response | None = None
+        if end is None or end.acts:
+            shown = self._run(call, record)
+        if end is not None:
+            shown = end.instead() or shown
+        await asyncio.sleep(_latency_ms(due, acts_first=True) / 1000)
+        if shown is not None:
+            shown.set_headers({"X-Vercel-Id": f"dev1::{uuid4().hex}", **call.rate_headers})
+            shown = spoiled(shown, due, cursor)
+            skews = [each.options["seconds"] for each in due if each.kind == "clock_skew"]
+            shown.headers.setdefault("date", self._state.clock.http_date(sum(skews)))
+        await deliver(shown, end, record, connection)
 
-    def _record(self, scope: Scope, body: bytes) -> ReceivedRequest:
+    def _read(self, request: h11.Request, body: bytes) -> ReceivedRequest:
         """Write down a request as it came."""
         headers: dict[str, str] = {}
-        for raw_name, raw_value in scope["headers"]:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        for raw_name, raw_value in request.headers:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        path, _, query = request.target.decode("latin-1").partition("?")
+        if path.startswith("http://"):  # the absolute form in which proxies are asked
+            _, slash, rest = path.removeprefix("http://").partition("/")
+            path = slash + rest
         record = ReceivedRequest(
             index=0,
             time_ms=self._state.clock.now_ms(),
-            method=scope["method"],
-            path=scope["path"],
-            decoded_path=unquote(scope["path"]),
-            query=parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True),
+            method=request.method.decode("latin-1"),
+            path=path,
+            decoded_path=unquote(path),
+            query=parse_qsl(query, keep_blank_values=True),
             headers=headers,
         )
         record.read_body(body)
-        with self._state.lock:
-            record.index = len(self._state.received)
-            self._state.received.append(record)
         return record
 
     def _run(self, call: Call, record: ReceivedRequest | None = None) -> Response:
@@ -125,46 +124,45 @@ class SimulatedApi:
         try:
             endpoint = self._route(call)
             if record is not None:
-                call.rate_headers = self._limiter.take(endpoint.name)
+                call.rate_headers = self._limiter.take(endpoint)
             with self._state.lock:
                 self._state.serving = None if record is None else record.index
                 try:
                     if endpoint.act is not None:
                         permit(call, endpoint.act)
-                    answer = endpoint.handler(call)
+                    shown = endpoint.handler(call)
                 finally:
                     self._state.serving = None
         except RefusalError as error:
             return error.response
         except Exception:
-            _log.exception("The simulated API failed at %s", call.request.url)
+            _log.exception("The simulated API failed at %s", call.request.path)
             return ApiError(500).response
         if record is not None:
             record.acted = True
-        return answer
+        return shown
 
     def _route(self, call: Call) -> Endpoint:
         """Find the endpoint of a path and method, and note the parts of the path."""
-        of_other_method: Endpoint | None = None
+        allowed: list[str] = []
         for endpoint in self._endpoints:
-            match, found = endpoint.matches(call.request.scope)
-            if match is Match.FULL:
-                call.request.scope.update(found)
+            parts = endpoint.match(call.request.path)
+            if parts is not None and call.request.method in endpoint.methods:
+                call.parts = parts
                 return endpoint
-            if match is Match.PARTIAL:
-                of_other_method = of_other_method or endpoint
-        if of_other_method is None:
+            if parts is not None:
+                allowed = allowed or endpoint.methods
+        if not allowed:
             raise ApiError(404, "Not found: no such endpoint")
-        raise ApiError(405, headers={"Allow": ", ".join(of_other_method.methods or ())})
+        raise ApiError(405, headers={"Allow": ", ".join(allowed)})
 
 
-def _refusal(scope: Scope) -> str | None:
+def _refusal(headers: list[tuple[bytes, bytes]]) -> str | None:
     """Say why a request is refused; None if it is from this machine, and meant for it.
 
     A page may point the name of its own server to this machine (DNS rebinding). The browser then
     sends its requests here, with that name as their host, and with the page's origin.
     """
-    headers = scope["headers"]
     hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
     # HTTP/1.0 knows no host, and no browser speaks it.
     if len(hosts) > 1 or not all(_is_local(f"//{host}") for host in hosts):
@@ -184,50 +182,163 @@ def _is_local(url: str) -> bool:
     return is_whole and parts.hostname in _LOCAL_NAMES
 
 
-def _path_on_the_wire(scope: Scope) -> str:
-    """Give the percent-encoded path, also from the absolute form in which proxies are asked."""
-    path = bytes(scope["raw_path"]).decode("latin-1")
-    if path.startswith("http://"):
-        _, slash, rest = path.removeprefix("http://").partition("/")
-        return slash + rest
-    return path
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """Read the whole body; None if the caller closed the connection before its end."""
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-
-
 def _latency_ms(due: list[Fault], *, acts_first: bool) -> int:
     """Add up how long faults let a request wait, before or after the server acts."""
     waits = [fault.options for fault in due if fault.kind == "latency"]
     return sum(each["ms"] for each in waits if each.get("acts_first", False) is acts_first)
 
 
-def _skew_seconds(due: list[Fault]) -> float:
-    """Add up by how much faults set the answer's date wrong."""
-    skews: list[float] = [each.options["seconds"] for each in due if each.kind == "clock_skew"]
-    return sum(skews)
+# Control
+
+PREFIX = "/_simulator/"
+
+_CODE_PROPERTIES: dict[str, type] = {
+    **dict.fromkeys(("kind", "client_id", "redirect_uri", "team", "scope"), str),
+    **dict.fromkeys(("nonce", "code_challenge", "state"), str),
+    "age_seconds": float,
+}
 
 
-async def _pause(milliseconds: int) -> None:
-    if milliseconds:
-        await asyncio.sleep(milliseconds / 1000)
+class Control:
+    """The endpoints that control the simulated API; they have no records, limits or faults."""
+
+    def __init__(self, oauth: OAuth, faults: Faults) -> None:
+        self._oauth = oauth
+        self._faults = faults
+        handlers: dict[str, tuple[str, Handler]] = {
+            "faults": ("GET POST DELETE", self._change_faults),
+            "requests": ("GET DELETE", self._requests),
+            "history": ("GET", self._history),
+            "confirm": ("POST", self._confirm),
+            "clients": ("GET", self._clients),
+            "codes": ("POST", self._codes),
+            "authorize": ("POST", self._authorize),
+            "id_token": ("GET POST DELETE", self._id_token),
+            "keys": ("POST", self._keys),
+            "expire": ("POST", self._expire),
+            "configurations": ("GET POST", self._configurations),
+            "clock": ("GET POST", self._clock),
+        }
+        self.endpoints = [
+            Endpoint(methods, PREFIX + name, _refusing(handler))
+            for name, (methods, handler) in handlers.items()
+        ]
+
+    def _change_faults(self, call: Call) -> Response:
+        """Add the faults of a list or object, or list or forget those that are there."""
+        if call.request.method == "DELETE":
+            self._faults.clear()
+        elif call.request.method == "POST":
+            try:
+                given = decode(call.body)
+            except ValueError:
+                raise ApiError(400, "Invalid JSON") from None
+            self._faults.add(given if isinstance(given, list) else [given])
+        return answer({"faults": self._faults.all()})
+
+    def _requests(self, call: Call) -> Response:
+        """Show or forget what was received."""
+        if call.request.method == "DELETE":
+            call.state.received.clear()
+        return answer({"requests": [asdict(record) for record in call.state.received]})
+
+    def _history(self, call: Call) -> Response:
+        return answer({"history": [asdict(event) for event in call.state.events]})
+
+    def _confirm(self, call: Call) -> Response:
+        """Confirm the logins of an email address, or the one of a verification token."""
+        body = call.json({"email": str, "token": str})
+        if len(body) != 1:
+            raise invalid("either `email` or `token` is required.")
+        return answer({"confirmed": call.state.confirm(**body)})
+
+    def _clients(self, _call: Call) -> Response:
+        """Show the registered clients, secrets included: nothing here is a real secret."""
+        return answer({"clients": [asdict(client) for client in self._oauth.clients]})
+
+    def _codes(self, call: Call) -> Response:
+        """Give out a code as if the person had come back from the browser with it.
+
+        An authorization code that is given no `code_challenge` comes with a `code_verifier`.
+        """
+        body = call.json(_CODE_PROPERTIES)
+        verifier = None
+        if required(body, "kind") == "authorization" and "code_challenge" not in body:
+            verifier = new_secret(call.state.random, 64)
+            body["code_challenge"] = challenge_of(verifier)
+        code = self._oauth.mint_code(**body)
+        shown = {
+            "code": code.code,
+            "client_id": code.client_id,
+            "redirect_uri": code.redirect_uri,
+            "scope": " ".join(code.scopes),
+            "state": code.state,
+            "expires_at": code.expires_at,
+        }
+        if code.installation_id is not None:
+            installation = call.state.installations[code.installation_id]
+            shown |= {"installation_id": installation.id, "team_id": installation.team_id}
+        return answer(shown if verifier is None else {**shown, "code_verifier": verifier})
+
+    def _authorize(self, call: Call) -> Response:
+        """Answer in a person's stead: an authorize `url`, or the device of a `user_code`."""
+        body = call.json({"url": str, "user_code": str, "approve": bool})
+        approve = body.pop("approve", True)
+        if len(body) != 1:
+            raise invalid("either `url` or `user_code` is required.")
+        if "url" in body:
+            return answer({"location": self._oauth.authorize(body["url"], approve=approve)})
+        user_code = body["user_code"] or None
+        return answer({"answered": self._oauth.authorize_device(user_code, approve=approve)})
+
+    def _id_token(self, call: Call) -> Response:
+        """Let the next ID tokens have a fault, or list or forget those to come."""
+        if call.request.method == "DELETE":
+            self._oauth.id_tokens.faults.clear()
+        elif call.request.method == "POST":
+            body = call.json({"fault": str, "times": int, "claims": dict})
+            required(body, "fault")
+            self._oauth.spoil_id_tokens(**body)
+        return answer({"faults": [asdict(fault) for fault in self._oauth.id_tokens.faults]})
+
+    def _keys(self, call: Call) -> Response:
+        """Sign with a new key from now on; the older ones stay published by default."""
+        options = call.json({"keep_old": bool}) if call.body else {}
+        return answer({"kid": self._oauth.rotate_keys(**options)})
+
+    def _expire(self, call: Call) -> Response:
+        self._oauth.expire_token(required(call.json({"token": str}), "token"))
+        return answer({"expired": True})
+
+    def _configurations(self, call: Call) -> Response:
+        """Disable or enable a configuration, or list them all."""
+        if call.request.method == "POST":
+            body = call.json({"installation_id": str, "disabled": bool})
+            self._oauth.disable_configuration(
+                required(body, "installation_id"), disabled=body.get("disabled", True)
+            )
+        shown = [asdict(each) for each in call.state.installations.values()]
+        return answer({"configurations": shown})
+
+    def _clock(self, call: Call) -> Response:
+        """Tell the account's time, after letting some pass."""
+        if call.request.method == "POST":
+            body = call.json({"advance_seconds": float})
+            if "advance_seconds" not in body:
+                raise invalid("missing required property `advance_seconds`.")
+            call.state.clock.advance(body["advance_seconds"])
+        return answer({"now_ms": call.state.clock.now_ms()})
 
 
-def _spoiled(answer: Response, due: list[Fault], cursor: str | None) -> Response:
-    """Let the faults have their turn; one that does not fit the answer shows as a 500."""
-    for fault in due:
+def _refusing(handler: Handler) -> Handler:
+    """Answer what goes wrong as the API would."""
+
+    def refusing(call: Call) -> Response:
         try:
-            spoil(answer, fault, cursor)
-        except (LookupError, ValueError) as error:
-            message = f"The {fault.kind} fault does not fit the answer: {error}"
-            return ApiError(500, message).response
-    return answer
+            return handler(call)
+        except LookupError as error:
+            raise ApiError(404, str(error)) from None
+        except ValueError as error:
+            raise invalid(str(error)) from None
+
+    return refusing

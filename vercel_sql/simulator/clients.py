@@ -89,6 +89,21 @@ class OAuthClient:
         return hmac.compare_digest(mine.encode(), secret.encode())
 
 
+_Seeded = tuple[ClientKind, str, int | None, tuple[str, ...], tuple[str, ...]]
+_WEB_APP_URIS = (
+    "http://localhost:3000/api/auth/callback",
+    "https://app.example/api/auth/callback",
+)
+_SSO_SCOPES = ("openid", "offline_access")
+_SEEDED: tuple[_Seeded, ...] = (
+    ("app", "Simulated command line", None, ("http://127.0.0.1:8743/callback",), SCOPES),
+    ("app", "Simulated web app", 40, _WEB_APP_URIS, SCOPES),
+    ("integration", "Simulated integration", 24, ("https://example.com/oauth",), ()),
+    ("sso", "Simulated provider", 24, ("https://provider.example/sso",), _SSO_SCOPES),
+)
+"""Kind, name, length of the secret, redirect URIs and scopes of the clients that are there."""
+
+
 def _without_port(uri: str) -> tuple[str, ...] | None:
     """Give what has to be equal of a loopback address; None where it is not one."""
     try:
@@ -112,45 +127,20 @@ class OAuthClients:
     def __init__(self, random: Random) -> None:
         self._clients: dict[str, OAuthClient] = {}
         self._used_assertions: set[tuple[str, str]] = set()
-        self.public = self.add(
-            OAuthClient(
-                "app",
-                "cl_" + new_secret(random, 32),
-                "Simulated command line",
-                redirect_uris=("http://127.0.0.1:8743/callback",),
+        self.public, self.confidential, self.integration, self.sso = (
+            self.add(
+                OAuthClient(
+                    kind,
+                    "cl_" + new_secret(random, 32)
+                    if kind == "app"
+                    else "oac_" + new_secret(random),
+                    name,
+                    None if secret_length is None else new_secret(random, secret_length),
+                    redirect_uris,
+                    scopes,
+                )
             )
-        )
-        self.confidential = self.add(
-            OAuthClient(
-                "app",
-                "cl_" + new_secret(random, 32),
-                "Simulated web app",
-                client_secret=new_secret(random, 40),
-                redirect_uris=(
-                    "http://localhost:3000/api/auth/callback",
-                    "https://app.example/api/auth/callback",
-                ),
-            )
-        )
-        self.integration = self.add(
-            OAuthClient(
-                "integration",
-                "oac_" + new_secret(random),
-                "Simulated integration",
-                client_secret=new_secret(random),
-                redirect_uris=("https://example.com/oauth",),
-                scopes=(),
-            )
-        )
-        self.sso = self.add(
-            OAuthClient(
-                "sso",
-                "oac_" + new_secret(random),
-                "Simulated provider",
-                client_secret=new_secret(random),
-                redirect_uris=("https://provider.example/sso",),
-                scopes=("openid", "offline_access"),
-            )
+            for kind, name, secret_length, redirect_uris, scopes in _SEEDED
         )
 
     def __iter__(self) -> Iterator[OAuthClient]:
@@ -161,14 +151,12 @@ class OAuthClients:
         self._clients[client.client_id] = client
         return client
 
-    def find(self, client_id: str, kind: ClientKind) -> OAuthClient | None:
-        """Find a client of a kind by its id."""
+    def find(self, client_id: str | None, kind: ClientKind) -> OAuthClient | None:
+        """Find a client of a kind by its id; None for the first (of the apps, the public one)."""
+        if client_id is None:
+            return next((each for each in self if each.kind == kind), None)
         client = self._clients.get(client_id)
         return client if client is not None and client.kind == kind else None
-
-    def default(self, kind: ClientKind) -> OAuthClient:
-        """Give the seeded client of a kind; of the apps, the public one."""
-        return {"app": self.public, "integration": self.integration, "sso": self.sso}[kind]
 
     def authenticate(
         self, call: Call, form: Mapping[str, str], methods: Collection[str]
@@ -176,7 +164,9 @@ class OAuthClients:
         """Find out which app calls, and check that it is that app, by one of the methods."""
         header = call.request.headers.get("authorization", "")
         is_basic = header.lower().startswith("basic ")
-        client_id, secret = _read_basic(header) if is_basic else (form.get("client_id", ""), None)
+        client_id, secret = form.get("client_id", ""), form.get("client_secret")
+        if is_basic:
+            client_id, secret = _read_basic(header)
         given = [name for name in ("client_secret", "client_assertion") if name in form]
         if is_basic + len(given) > 1 or form.get("client_id", client_id) != client_id:
             raise OAuthError("invalid_request", "Use one way to authenticate the client.")
@@ -188,10 +178,8 @@ class OAuthClients:
         if "client_assertion" in form or "client_assertion_type" in form:
             method = self._check_asserted(call, form, client)
         else:
-            method = "none"
-            if is_basic or given:
-                method = "client_secret_basic" if is_basic else "client_secret_post"
-            secret = secret if is_basic else form.get("client_secret")
+            method = "none" if secret is None else "client_secret_post"
+            method = "client_secret_basic" if is_basic else method
             if not (client.public if secret is None else client.has_secret(secret)):
                 raise _invalid_client(basic=is_basic)
         if method not in methods:

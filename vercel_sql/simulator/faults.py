@@ -34,10 +34,15 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from vercel_sql.simulator.messages import Object
+from vercel_sql.simulator.messages import ApiError, Connection, Object, Response, decode, encode
+from vercel_sql.simulator.models import ReceivedRequest
 
-_MOST_SKEWED = 10**9
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_GARBAGE = b"\x00\xff\xfe not JSON, not even text \x80\x81"
+_HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
+
+Check = tuple[str, Callable[[Any], bool]]
+"""What an option must be, in words and as a test."""
 
 
 def _is_header_text(value: Any) -> bool:
@@ -46,8 +51,15 @@ def _is_header_text(value: Any) -> bool:
 
 def _is_headers(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        _TOKEN.fullmatch(name) and _is_header_text(str(text)) for name, text in value.items()
+        _HEADER_NAME.fullmatch(name) and _is_header_text(str(text)) for name, text in value.items()
     )
+
+
+def _is_base64(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and b64decode(value, validate=True) is not None
+    except ValueError:
+        return False
 
 
 def _is_pair(value: Any) -> bool:
@@ -55,44 +67,25 @@ def _is_pair(value: Any) -> bool:
     return is_one and all(isinstance(each, str) for each in value)
 
 
-def _is_base64(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        b64decode(value, validate=True)
-    except ValueError:
-        return False
-    return True
+def _number(words: str, is_right: Callable[[Any], bool], types: tuple[type, ...] = (int,)) -> Check:
+    return words, lambda value: type(value) in types and is_right(value)
 
 
-Check = tuple[str, Callable[[Any], bool]]
-"""What an option must be, in words and as a test."""
-
-_COUNT: Check = ("a whole number, 0 or more", lambda v: type(v) is int and v >= 0)
-_POSITIVE: Check = ("a whole number, 1 or more", lambda v: type(v) is int and v > 0)
-_TIMES: Check = (
-    "a whole number from 1 on, or null",
-    lambda v: v is None or (type(v) is int and v > 0),
+_COUNT = _number("a whole number, 0 or more", lambda v: v >= 0)
+_POSITIVE = _number("a whole number, 1 or more", lambda v: v > 0)
+_TIMES = _number(
+    "a whole number from 1 on, or null", lambda v: v is None or v > 0, (int, type(None))
 )
+_STATUS = _number("an HTTP status from 200 to 599", lambda v: 200 <= v <= 599)
+_SKEW = _number("a number from -1000000000 to 1000000000", lambda v: abs(v) <= 10**9, (int, float))
+_PROBABILITY = _number("a number greater than 0, 1 at most", lambda v: 0 < v <= 1, (int, float))
 _TEXT: Check = ("a string", lambda v: isinstance(v, str))
-_HEADER_TEXT: Check = ("printable ASCII", _is_header_text)
 _FLAG: Check = ("true or false", lambda v: isinstance(v, bool))
-_STATUS: Check = (
-    "an HTTP status from 200 to 599",
-    lambda v: type(v) is int and 200 <= v <= 599,
-)
 _OBJECT: Check = ("an object", lambda v: isinstance(v, dict))
+_HEADER_TEXT: Check = ("printable ASCII", _is_header_text)
 _HEADERS: Check = ("an object of header names and printable ASCII", _is_headers)
 _PAIR: Check = ("a pair of strings", _is_pair)
 _BASE64: Check = ("base64", _is_base64)
-_SKEW: Check = (
-    f"a number from -{_MOST_SKEWED} to {_MOST_SKEWED}",
-    lambda v: type(v) in (int, float) and abs(v) <= _MOST_SKEWED,
-)
-_PROBABILITY: Check = (
-    "a number greater than 0, 1 at most",
-    lambda v: type(v) in (int, float) and 0 < v <= 1,
-)
 _ANYTHING: Check = ("anything", lambda _: True)
 
 _COMMON: Mapping[str, Check] = {
@@ -148,10 +141,6 @@ _REQUIRED: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 """Required options: one of each group."""
 
-_ACTS_IF_ASKED = frozenset({"status", "hang", "redirect"})
-_DECISIVE = frozenset(_KINDS) - {"latency", "patch", "page", "repeat_cursor", "clock_skew"}
-"""Kinds that decide how a request ends: at most one of these hits a request."""
-
 
 @dataclass
 class Fault:
@@ -187,13 +176,13 @@ class Fault:
 
     @property
     def decisive(self) -> bool:
-        """Whether it decides how a request ends."""
-        return self.kind in _DECISIVE
+        """Whether it decides how a request ends; at most one of these hits a request."""
+        return self.kind not in ("latency", "patch", "page", "repeat_cursor", "clock_skew")
 
     @property
     def acts(self) -> bool:
         """Whether the server acts before the fault shows."""
-        if self.kind in _ACTS_IF_ASKED:
+        if self.kind in ("status", "hang", "redirect"):
             return bool(self.options.get("acts", False))
         return self.kind != "drop_before"
 
@@ -205,7 +194,23 @@ class Fault:
             return False
         if self.method is not None and self.method.upper() != method:
             return False
-        return self.path is None or _glob(self.path).fullmatch(path) is not None
+        if self.path is None:
+            return True
+        pattern = ".*".join(map(re.escape, self.path.split("*")))
+        return re.fullmatch(pattern, path, re.DOTALL) is not None
+
+    def instead(self) -> Response | None:
+        """Make the answer that a `status` or `redirect` gives instead of the endpoint's."""
+        if self.kind not in ("status", "redirect"):
+            return None
+        if self.kind == "redirect":
+            status = self.options.get("status", 307)
+            answer = Response(status=status, headers={"Location": self.options["location"]})
+        else:
+            shown = {name: self.options.get(name) for name in ("message", "code", "extra")}
+            answer = ApiError(self.options["status"], **shown).response
+        answer.set_headers(self.options.get("headers", {}))
+        return answer
 
     def count(self) -> bool:
         """Count a request that matches; say whether it is this fault's turn."""
@@ -237,11 +242,6 @@ def _check(given: Any) -> None:
             raise ValueError(f"should have {named}, not both.")
 
 
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Read `*` as any run of characters, and all else as itself."""
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
-
-
 class Faults:
     """The requested faults; safe to use from any thread.
 
@@ -265,12 +265,11 @@ class Faults:
             self._faults += faults
 
     def all(self) -> list[Object]:
-        """Give every fault as JSON, spent ones included."""
+        """Return every fault as JSON, spent ones included."""
         with self._lock:
             return [fault.as_json() for fault in self._faults]
 
     def clear(self) -> None:
-        """Forget all faults."""
         with self._lock:
             self._faults.clear()
 
@@ -290,3 +289,116 @@ class Faults:
                 fault.fired += 1
                 due.append(fault)
             return due
+
+
+def spoiled(answer: Response, due: Iterable[Fault], cursor: str | None) -> Response:
+    """Let faults change an answer; one that does not fit the answer shows as a 500."""
+    for fault in due:
+        try:
+            _spoil(answer, fault, cursor)
+        except (LookupError, ValueError) as error:
+            message = f"The {fault.kind} fault does not fit the answer: {error}"
+            return ApiError(500, message).response
+    return answer
+
+
+def _spoil(answer: Response, fault: Fault, cursor: str | None) -> None:
+    options = fault.options
+    match fault.kind:
+        case "garbage_body":
+            answer.status = 200
+            if options.get("html", False):
+                answer.set_body(_HTML, "text/html; charset=utf-8")
+            else:
+                answer.set_body(_GARBAGE, "application/json")
+        case "body":
+            body = b64decode(options["raw"]) if "raw" in options else options["body"]
+            body = body.encode() if isinstance(body, str) else body
+            answer.status = options.get("status", 200)
+            answer.set_body(
+                body if isinstance(body, bytes) else encode(body),
+                options.get("content_type", "application/json"),
+            )
+            answer.set_headers(options.get("headers", {}))
+        case "page" if answer.status == 200:
+            _lengthen(answer, options["rows"])
+        case "patch":
+            body = answer.body
+            if "patch" in options:
+                body = encode(_merge(decode(body), options["patch"]))
+            old, new = options.get("replace_text", ("", ""))
+            answer.set_body(body.replace(old.encode(), new.encode()), "application/json")
+        case "repeat_cursor" if cursor is not None:
+            again = int(cursor) if cursor.isdecimal() else cursor
+            patch = {"pagination": {"next": again}}
+            answer.set_body(encode(_merge(decode(answer.body), patch)), "application/json")
+
+
+def _lengthen(answer: Response, count: int) -> None:
+    """Put made-up rows at the end of a listing's page; they look like its last row."""
+    value = decode(answer.body)
+    value = value if isinstance(value, dict) else {}
+    lists = [each for each in value.values() if isinstance(each, list) and each]
+    rows = next((each for each in lists if isinstance(each[-1], dict)), None)
+    if rows is None or not isinstance(value.get("pagination"), dict):
+        raise ValueError("it is not a page with a row to copy")
+    rows += [{**rows[-1], "id": f"made-up-{number}"} for number in range(count)]
+    value["pagination"]["count"] = len(rows)
+    answer.set_body(encode(value), "application/json")
+
+
+def _merge(value: Any, patch: Any) -> Any:
+    """Merge a patch into a JSON value.
+
+    An object is merged into an object key by key, and into a list element by element: its keys
+    are then positions (`"0"`, `"-1"`), or `"*"` for all. Anything else, including null, replaces
+    the value.
+    """
+    if not isinstance(patch, dict):
+        return patch
+    if isinstance(value, list):
+        merged = list(value)
+        for key, part in patch.items():
+            for index in range(len(merged)) if key == "*" else (int(key),):
+                merged[index] = _merge(merged[index], part)
+        return merged
+    base = value if isinstance(value, dict) else {}
+    return {**base, **{key: _merge(base.get(key), part) for key, part in patch.items()}}
+
+
+async def deliver(
+    answer: Response | None, end: Fault | None, record: ReceivedRequest, connection: Connection
+) -> None:
+    """Send the answer as far as the fault that decides the request's end lets it go.
+
+    A connection whose answer is not sent whole is closed afterwards.
+    """
+    kind = None if end is None else end.kind
+    if end is not None and kind == "hang":
+        await connection.left_within(end.options.get("ms"))
+    if answer is None or kind in ("drop_after", "hang"):
+        return
+    record.status = answer.status  # before the caller can ask for the record
+    if end is not None and kind == "cut_body":
+        length = len(answer.body)
+        keep = max(0, min(end.options.get("bytes", length // 2), length - 1))
+        await connection.write(connection.head(answer) + connection.part(answer.body[:keep]))
+    elif end is not None and kind == "drip":
+        await _drip(answer, end, connection)
+    else:
+        await connection.send(answer)
+
+
+async def _drip(answer: Response, fault: Fault, connection: Connection) -> None:
+    """Send an answer in pieces, with a pause before each, as long as the caller listens."""
+    held_back = connection.head(answer)
+    size = fault.options.get("bytes", 1)
+    if fault.options.get("headers_first", True):
+        await connection.write(held_back)
+        held_back = b""
+    for start in range(0, len(answer.body), size):
+        if await connection.left_within(fault.options["ms"]):
+            return
+        await connection.write(held_back + connection.part(answer.body[start : start + size]))
+        held_back = b""
+    await connection.write(held_back + connection.end())

@@ -1,8 +1,10 @@
-"""What an account holds, and what is noted of it: tokens, teams, logins, requests."""
+"""What an account holds, and what is noted of it: its clock, tokens, teams, requests."""
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from random import Random
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl
@@ -16,9 +18,42 @@ the command line; a token of a few permissions; an integration's token."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 DAY_MS = 86_400_000
+_LATEST_DATE = 253_402_300_799
+"""The last second of the year 9999, after which `Date` has no way to write one."""
+
 _ALPHANUMERICS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _MARKER = re.compile(r"vc[a-z]{1,2}_")
-_SUFFIX_LENGTH = 6
+
+
+class Clock:
+    """Tells the time in milliseconds since the epoch, from now on or from a fixed start."""
+
+    def __init__(self, start_ms: int | None = None) -> None:
+        self._start_ms = start_ms
+        self._started = time.monotonic()
+        self._ahead_ms = 0
+
+    def now_ms(self) -> int:
+        """Give the account's time; a fixed start still moves on, so that `activeAt` can."""
+        if self._start_ms is None:
+            return time.time_ns() // 1_000_000 + self._ahead_ms
+        return self._start_ms + int((time.monotonic() - self._started) * 1000) + self._ahead_ms
+
+    def steady_seconds(self) -> float:
+        """Give seconds that nobody can set back, but that `advance` moves on too."""
+        return time.monotonic() + self._ahead_ms / 1000
+
+    def http_date(self, skew_seconds: float = 0) -> str:
+        """Write the time, wrong by `skew_seconds`, as `Date` headers do: GMT, rounded down."""
+        seconds = int((self.now_ms() + skew_seconds * 1000) // 1000)
+        return formatdate(min(max(seconds, 0), _LATEST_DATE), usegmt=True)
+
+    def advance(self, seconds: float) -> int:
+        """Let time pass at once; give the new time (ms), or a ValueError if it would go back."""
+        if not 0 <= seconds <= 10_000_000_000:  # some three hundred years, and no NaN
+            raise ValueError("the clock only goes forward, and not for ever")
+        self._ahead_ms += int(seconds * 1000)
+        return self.now_ms()
 
 
 @dataclass
@@ -38,11 +73,6 @@ class Token:
     `fields` may have any JSON, so that tests can make undocumented tokens; id and place in the
     listing are separate. `installation` is that of an integration's token.
     """
-
-    __slots__ = (
-        *("_fields", "_json", "_kind", "_planted"),
-        *("bearer", "created_at", "id", "installation"),
-    )
 
     def __init__(
         self,
@@ -74,11 +104,9 @@ class Token:
         return self._fields[name]
 
     def get(self, name: str) -> Any:
-        """Give a field, or None if the token has none of that name."""
         return self._fields.get(name)
 
     def set(self, name: str, value: Any) -> None:
-        """Change a field."""
         self._fields[name] = value
         self._json = None
 
@@ -88,10 +116,7 @@ class Token:
         self._json = None
 
     def plant(self, name: str, raw: bytes) -> None:
-        """Show these bytes as the value of a field, whether they are JSON or not.
-
-        Only what listings and `get` show changes; the token itself stays what it is.
-        """
+        """Show these bytes, JSON or not, as the value of a field, which stays what it is."""
         self._planted[name] = raw
         self._json = None
 
@@ -230,7 +255,7 @@ class ReceivedRequest:
             return
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TokenEvent:
     """One token created or removed; the name is the one that it was created with.
 
@@ -244,11 +269,6 @@ class TokenEvent:
     bearer: str = field(repr=False)
     time_ms: int
     request: int | None
-
-
-def new_id(random: Random) -> str:
-    """Make a token's id: 64 hexadecimal digits."""
-    return random.randbytes(32).hex()
 
 
 def new_secret(random: Random, length: int = 24) -> str:
@@ -268,4 +288,4 @@ def new_bearer(random: Random, marker: str = "vcp_") -> str:
 def hints(bearer: str) -> Object:
     """Give the `prefix` and `suffix` of a bearer: the marker and the end; older ones have none."""
     marker = _MARKER.match(bearer)
-    return {} if marker is None else {"prefix": marker[0], "suffix": bearer[-_SUFFIX_LENGTH:]}
+    return {} if marker is None else {"prefix": marker[0], "suffix": bearer[-6:]}

@@ -24,7 +24,7 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
 
 class GrantError(ValueError):
-    """A code or refresh token that is not good any more, or never was."""
+    """A code or refresh token that is not good."""
 
 
 @dataclass
@@ -93,7 +93,6 @@ class Session:
     id: str
     client: OAuthClient
     scopes: tuple[str, ...]
-    signed_in_at: int
     access_tokens: list[Token] = field(default_factory=list)
     revoked: bool = False
 
@@ -128,38 +127,41 @@ class Sessions:
 
     def open(self, client: OAuthClient, scopes: tuple[str, ...]) -> Session:
         """Sign the user in."""
-        id_ = new_uuid(self._state.random)
-        return Session(id_, client, scopes, self._state.clock.now_ms())
+        return Session(new_uuid(self._state.random), client, scopes)
 
     def issue_access(self, session: Session, scopes: tuple[str, ...]) -> Token:
         """Give out an access token; the API accepts it as one of the user's tokens."""
-        now_ms = self._state.clock.now_ms()
-        expires_at = now_ms + ACCESS_SECONDS * 1000
         token = self._state.issue_token(
             session.client.name,
             "app",
-            now_ms,
-            expires_at=expires_at,
+            expires_at=self._state.clock.now_ms() + ACCESS_SECONDS * 1000,
             bearer=new_bearer(self._state.random, "vca_"),
             kind="cli" if session.client.reads else "app",
         )
         session.access_tokens.append(token)
-        jti = new_uuid(self._state.random)
-        issued = Issued(token.bearer, jti, session, now_ms, expires_at, scopes, token)
-        self._issued[issued.text] = issued
+        self._issue(token.bearer, session, ACCESS_SECONDS, scopes, token)
         return token
 
     def issue_refresh(self, session: Session) -> str:
         """Give out a refresh token, which stays good for all scopes of the session."""
-        now_ms = self._state.clock.now_ms()
-        expires_at = now_ms + REFRESH_SECONDS * 1000
         text = new_bearer(self._state.random, "vcr_")
-        jti = new_uuid(self._state.random)
-        self._issued[text] = Issued(text, jti, session, now_ms, expires_at, session.scopes)
+        self._issue(text, session, REFRESH_SECONDS, session.scopes)
         return text
 
-    def check_refresh(self, text: str, client: OAuthClient) -> Session:
-        """Give the session of a good refresh token; one that was used before ends its session."""
+    def _issue(
+        self,
+        text: str,
+        session: Session,
+        seconds: int,
+        scopes: tuple[str, ...],
+        token: Token | None = None,
+    ) -> None:
+        now_ms, jti = self._state.clock.now_ms(), new_uuid(self._state.random)
+        expires_at = now_ms + seconds * 1000
+        self._issued[text] = Issued(text, jti, session, now_ms, expires_at, scopes, token)
+
+    def check_refresh(self, text: str, client: OAuthClient) -> Issued:
+        """Find a good refresh token; one that was used before ends its session."""
         issued = self._issued.get(text)
         if issued is None or issued.token is not None or not issued.session.is_of(client):
             raise GrantError("The refresh token is not one that was given to this client.")
@@ -168,11 +170,7 @@ class Sessions:
             raise GrantError("The refresh token was used before; its session is revoked.")
         if not self._is_active(issued):
             raise GrantError("The refresh token has expired or was revoked.")
-        return issued.session
-
-    def use_up(self, text: str) -> None:
-        """Note that a refresh token was exchanged for the next."""
-        self._issued[text].used_up = True
+        return issued
 
     def find(self, text: str) -> Issued | None:
         """Find a token, good or not."""
@@ -180,11 +178,11 @@ class Sessions:
 
     def active(self, text: str) -> Issued | None:
         """Find a token that is good at the moment."""
-        issued = self._issued.get(text)
+        issued = self.find(text)
         return issued if issued is not None and self._is_active(issued) else None
 
     def revoke(self, session: Session) -> None:
-        """End a session: neither its access tokens nor its refresh token work any more."""
+        """End a session and all its tokens."""
         session.revoked = True
         for token in session.access_tokens:
             if self._state.holds(token):
@@ -239,8 +237,7 @@ class Devices:
     """Devices without a browser that asked to be signed in (RFC 8628).
 
     `find`, `waiting` and `answer` are safe from any thread; the rest is to be used under the
-    state's lock. `interval_seconds` is how often a device may ask; tests that wait for real make
-    it shorter than the five seconds of RFC 8628.
+    state's lock. `interval_seconds` is how often a device may ask: tests shorten it.
     """
 
     def __init__(self, state: State) -> None:
@@ -264,18 +261,21 @@ class Devices:
 
     def find(self, device_code: str) -> DeviceRequest | None:
         """Find a device by what it alone knows."""
-        with self._state.lock:
-            return self._devices.get(device_code)
+        return self._devices.get(device_code)
 
     def waiting(self, user_code: str | None = None) -> list[DeviceRequest]:
         """Find the device that waits with a user code, or all that wait."""
+
+        def plain(code: str) -> str:
+            return "".join(letter for letter in code.upper() if letter.isalnum())
+
         with self._state.lock:
             now_ms = self._state.clock.now_ms()
             return [
                 device
                 for device in self._devices.values()
                 if device.waits(now_ms)
-                and (user_code is None or _plain(device.user_code) == _plain(user_code))
+                and (user_code is None or plain(device.user_code) == plain(user_code))
             ]
 
     def answer(self, user_code: str | None, *, approve: bool) -> int:
@@ -287,8 +287,3 @@ class Devices:
         if not waiting:
             raise LookupError("No device waits for that code. Codes expire, and work once.")
         return len(waiting)
-
-
-def _plain(user_code: str) -> str:
-    """Read a user code however a person types it."""
-    return "".join(letter for letter in user_code.upper() if letter.isalnum())
