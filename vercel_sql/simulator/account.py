@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from vercel_sql.simulator.endpoints import Call, Endpoint, out_of_scope, required, sees_all
+from vercel_sql.simulator.endpoints import Call, Endpoint, out_of_scope, sees_all
 from vercel_sql.simulator.messages import ApiError, Object, Response, answer, encode, invalid
 from vercel_sql.simulator.models import Login, Team, Token, new_secret
 from vercel_sql.simulator.seed import new_security_code
@@ -28,8 +28,7 @@ def get_token(call: Call) -> Response:
 
 def create_token(call: Call) -> Response:
     """Create a token, and show its bearer this once."""
-    body = call.json({"name": str, "expiresAt": float, "projectId": str})
-    name = required(body, "name")
+    body = call.json({"name": str, "expiresAt": float, "projectId": str}, "name")
     expires_at = body.get("expiresAt")
     if expires_at is not None and expires_at <= call.state.clock.now_ms():
         raise invalid("`expiresAt` should be in the future.")
@@ -39,7 +38,7 @@ def create_token(call: Call) -> Response:
     if expires_at is not None and expires_at == int(expires_at):
         expires_at = int(expires_at)  # `1.0` is `1`, as JavaScript writes it
     token = call.state.issue_token(
-        name,
+        body["name"],
         "manual",
         team_id=None if team is None else team.id,
         expires_at=expires_at,
@@ -107,7 +106,7 @@ def get_team(call: Call) -> Response:
 
 
 def _shown(team: Team, token: Token) -> Team:
-    """Give a team as a token sees it: in limited form where it is out of the token's scope."""
+    """Return a team as a token sees it: in limited form where it is out of the token's scope."""
     if sees_all(token.kind) or (token.kind != "limited" and team.id in token.team_ids):
         return team
     return replace(team, limited_by=tuple(dict.fromkeys((*team.limited_by, "scope"))))
@@ -117,9 +116,8 @@ def _shown(team: Team, token: Token) -> Team:
 
 
 def request_login(call: Call) -> Response:
-    """Begin a login, as if an email had been sent."""
-    body = call.json({"email": str, "tokenName": str})
-    email = required(body, "email")
+    body = call.json({"email": str, "tokenName": str}, "email")
+    email = body["email"]
     name, _, domain = email.rpartition("@")
     if not name or not domain:
         raise invalid('`email` should match format "email".')
@@ -130,7 +128,7 @@ def request_login(call: Call) -> Response:
 
 
 def verify_login(call: Call) -> Response:
-    """Give the authentication token of a login, once the person has confirmed it."""
+    """Return the authentication token of a login, once the person has confirmed it."""
     verification = call.query("token")
     if not verification:
         raise invalid("missing required property `token`.")

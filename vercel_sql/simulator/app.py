@@ -6,24 +6,29 @@ answer whole before it is sent, so that faults can change it.
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import uuid4
 
 import h11
 
 from vercel_sql.simulator import account
-from vercel_sql.simulator.endpoints import Call, Endpoint, Handler, RateLimiter, permit, required
+from vercel_sql.simulator.endpoints import Call, Endpoint, RateLimiter, permit
 from vercel_sql.simulator.faults import Fault, Faults, deliver, spoiled
 from vercel_sql.simulator.messages import (
+    FORM,
     ApiError,
     Connection,
+    Object,
     RefusalError,
     Response,
     answer,
     decode,
     invalid,
+    media_type,
 )
 from vercel_sql.simulator.models import ReceivedRequest, new_secret
 from vercel_sql.simulator.oauth import OAuth
@@ -51,7 +56,7 @@ class SimulatedApi:
             *IntegrationEndpoints(oauth).endpoints,
             *OAuthEndpoints(oauth).endpoints,
             *oauth.consents.endpoints,
-            *Control(oauth, faults).endpoints,
+            *Control(state, oauth, faults).endpoints,
         ]
 
     async def serve(self, connection: Connection) -> None:
@@ -98,7 +103,6 @@ class SimulatedApi:
         await deliver(shown, end, record, connection)
 
     def _read(self, request: h11.Request, body: bytes) -> ReceivedRequest:
-        """Write down a request as it came."""
         headers: dict[str, str] = {}
         for raw_name, raw_value in request.headers:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
@@ -116,7 +120,13 @@ class SimulatedApi:
             query=parse_qsl(query, keep_blank_values=True),
             headers=headers,
         )
-        record.read_body(body)
+        if body:
+            record.body = body.decode(errors="replace")
+        if body and media_type(headers) == FORM:
+            record.form = parse_qsl(record.body, keep_blank_values=True)
+        elif body:
+            with suppress(ValueError):  # else it is text
+                record.body = decode(body)
         return record
 
     def _run(self, call: Call, record: ReceivedRequest | None = None) -> Response:
@@ -158,7 +168,7 @@ class SimulatedApi:
 
 
 def _refusal(headers: list[tuple[bytes, bytes]]) -> str | None:
-    """Say why a request is refused; None if it is from this machine, and meant for it.
+    """Return why a request is refused; None if it is from this machine, and meant for it.
 
     A page may point the name of its own server to this machine (DNS rebinding). The browser then
     sends its requests here, with that name as their host, and with the page's origin.
@@ -200,72 +210,53 @@ _CODE_PROPERTIES: dict[str, type] = {
 
 
 class Control:
-    """The endpoints that control the simulated API; they have no records, limits or faults."""
+    """The endpoints that control the simulated API; they have no records, limits or faults.
 
-    def __init__(self, oauth: OAuth, faults: Faults) -> None:
-        self._oauth = oauth
-        self._faults = faults
-        handlers: dict[str, tuple[str, Handler]] = {
-            "faults": ("GET POST DELETE", self._change_faults),
-            "requests": ("GET DELETE", self._requests),
-            "history": ("GET", self._history),
-            "confirm": ("POST", self._confirm),
-            "clients": ("GET", self._clients),
-            "codes": ("POST", self._codes),
-            "authorize": ("POST", self._authorize),
-            "id_token": ("GET POST DELETE", self._id_token),
-            "keys": ("POST", self._keys),
-            "expire": ("POST", self._expire),
-            "configurations": ("GET POST", self._configurations),
-            "clock": ("GET POST", self._clock),
-        }
+    GET shows what there is, POST changes it, and DELETE forgets it.
+    """
+
+    def __init__(self, state: State, oauth: OAuth, faults: Faults) -> None:
+        self._state, self._oauth, self._faults = state, oauth, faults
+        id_faults, installed = oauth.id_tokens.faults, state.installations.values()
         self.endpoints = [
-            Endpoint(methods, PREFIX + name, _refusing(handler))
-            for name, (methods, handler) in handlers.items()
+            _endpoint("faults", lambda: {"faults": faults.all()}, self._add_faults, faults.clear),
+            _endpoint("requests", _listing("requests", state.received), None, state.received.clear),
+            _endpoint("history", _listing("history", state.events)),
+            _endpoint("clients", _listing("clients", oauth.clients)),
+            _endpoint("confirm", None, self._confirm),
+            _endpoint("codes", None, self._mint_code),
+            _endpoint("authorize", None, self._authorize),
+            _endpoint("id_token", _listing("faults", id_faults), self._spoil, id_faults.clear),
+            _endpoint("keys", None, self._rotate_keys),
+            _endpoint("expire", None, self._expire),
+            _endpoint("configurations", _listing("configurations", installed), self._disable),
+            _endpoint("clock", lambda: {"now_ms": state.clock.now_ms()}, self._advance),
         ]
 
-    def _change_faults(self, call: Call) -> Response:
-        """Add the faults of a list or object, or list or forget those that are there."""
-        if call.request.method == "DELETE":
-            self._faults.clear()
-        elif call.request.method == "POST":
-            try:
-                given = decode(call.body)
-            except ValueError:
-                raise ApiError(400, "Invalid JSON") from None
-            self._faults.add(given if isinstance(given, list) else [given])
-        return answer({"faults": self._faults.all()})
+    def _add_faults(self, call: Call) -> None:
+        """Add the faults of a list, or one."""
+        try:
+            given = decode(call.body)
+        except ValueError:
+            raise ApiError(400, "Invalid JSON") from None
+        self._faults.add(given if isinstance(given, list) else [given])
 
-    def _requests(self, call: Call) -> Response:
-        """Show or forget what was received."""
-        if call.request.method == "DELETE":
-            call.state.received.clear()
-        return answer({"requests": [asdict(record) for record in call.state.received]})
-
-    def _history(self, call: Call) -> Response:
-        return answer({"history": [asdict(event) for event in call.state.events]})
-
-    def _confirm(self, call: Call) -> Response:
-        """Confirm the logins of an email address, or the one of a verification token."""
+    def _confirm(self, call: Call) -> Object:
         body = call.json({"email": str, "token": str})
         if len(body) != 1:
             raise invalid("either `email` or `token` is required.")
-        return answer({"confirmed": call.state.confirm(**body)})
+        return {"confirmed": self._state.confirm(**body)}
 
-    def _clients(self, _call: Call) -> Response:
-        """Show the registered clients, secrets included: nothing here is a real secret."""
-        return answer({"clients": [asdict(client) for client in self._oauth.clients]})
-
-    def _codes(self, call: Call) -> Response:
-        """Give out a code as if the person had come back from the browser with it.
+    def _mint_code(self, call: Call) -> Object:
+        """Return a code as if the person had come back from the browser with it.
 
         An authorization code that is given no `code_challenge` comes with a `code_verifier`.
         """
-        body = call.json(_CODE_PROPERTIES)
-        verifier = None
-        if required(body, "kind") == "authorization" and "code_challenge" not in body:
-            verifier = new_secret(call.state.random, 64)
-            body["code_challenge"] = challenge_of(verifier)
+        body = call.json(_CODE_PROPERTIES, "kind")
+        proof = {}
+        if body["kind"] == "authorization" and "code_challenge" not in body:
+            proof["code_verifier"] = new_secret(self._state.random, 64)
+            body["code_challenge"] = challenge_of(proof["code_verifier"])
         code = self._oauth.mint_code(**body)
         shown = {
             "code": code.code,
@@ -275,70 +266,66 @@ class Control:
             "state": code.state,
             "expires_at": code.expires_at,
         }
-        if code.installation_id is not None:
-            installation = call.state.installations[code.installation_id]
-            shown |= {"installation_id": installation.id, "team_id": installation.team_id}
-        return answer(shown if verifier is None else {**shown, "code_verifier": verifier})
+        if code.installation is not None:
+            team_id = code.installation.team_id
+            shown |= {"installation_id": code.installation.id, "team_id": team_id}
+        return shown | proof
 
-    def _authorize(self, call: Call) -> Response:
+    def _authorize(self, call: Call) -> Object:
         """Answer in a person's stead: an authorize `url`, or the device of a `user_code`."""
         body = call.json({"url": str, "user_code": str, "approve": bool})
         approve = body.pop("approve", True)
         if len(body) != 1:
             raise invalid("either `url` or `user_code` is required.")
         if "url" in body:
-            return answer({"location": self._oauth.authorize(body["url"], approve=approve)})
+            return {"location": self._oauth.authorize(body["url"], approve=approve)}
         user_code = body["user_code"] or None
-        return answer({"answered": self._oauth.authorize_device(user_code, approve=approve)})
+        return {"answered": self._oauth.authorize_device(user_code, approve=approve)}
 
-    def _id_token(self, call: Call) -> Response:
-        """Let the next ID tokens have a fault, or list or forget those to come."""
-        if call.request.method == "DELETE":
-            self._oauth.id_tokens.faults.clear()
-        elif call.request.method == "POST":
-            body = call.json({"fault": str, "times": int, "claims": dict})
-            required(body, "fault")
-            self._oauth.spoil_id_tokens(**body)
-        return answer({"faults": [asdict(fault) for fault in self._oauth.id_tokens.faults]})
+    def _spoil(self, call: Call) -> None:
+        body = call.json({"fault": str, "times": int, "claims": dict}, "fault")
+        self._oauth.spoil_id_tokens(**body)
 
-    def _keys(self, call: Call) -> Response:
-        """Sign with a new key from now on; the older ones stay published by default."""
+    def _rotate_keys(self, call: Call) -> Object:
         options = call.json({"keep_old": bool}) if call.body else {}
-        return answer({"kid": self._oauth.rotate_keys(**options)})
+        return {"kid": self._oauth.rotate_keys(**options)}
 
-    def _expire(self, call: Call) -> Response:
-        self._oauth.expire_token(required(call.json({"token": str}), "token"))
-        return answer({"expired": True})
+    def _expire(self, call: Call) -> Object:
+        self._oauth.expire_token(**call.json({"token": str}, "token"))
+        return {"expired": True}
 
-    def _configurations(self, call: Call) -> Response:
-        """Disable or enable a configuration, or list them all."""
-        if call.request.method == "POST":
-            body = call.json({"installation_id": str, "disabled": bool})
-            self._oauth.disable_configuration(
-                required(body, "installation_id"), disabled=body.get("disabled", True)
-            )
-        shown = [asdict(each) for each in call.state.installations.values()]
-        return answer({"configurations": shown})
+    def _disable(self, call: Call) -> None:
+        body = call.json({"installation_id": str, "disabled": bool}, "installation_id")
+        self._oauth.disable_configuration(**body)
 
-    def _clock(self, call: Call) -> Response:
-        """Tell the account's time, after letting some pass."""
-        if call.request.method == "POST":
-            body = call.json({"advance_seconds": float})
-            if "advance_seconds" not in body:
-                raise invalid("missing required property `advance_seconds`.")
-            call.state.clock.advance(body["advance_seconds"])
-        return answer({"now_ms": call.state.clock.now_ms()})
+    def _advance(self, call: Call) -> None:
+        body = call.json({"advance_seconds": float}, "advance_seconds")
+        self._state.clock.advance(body["advance_seconds"])
 
 
-def _refusing(handler: Handler) -> Handler:
-    """Answer what goes wrong as the API would."""
+def _listing(name: str, held: Iterable[Any]) -> Callable[[], Object]:
+    return lambda: {name: [asdict(each) for each in held]}
 
-    def refusing(call: Call) -> Response:
+
+def _endpoint(
+    name: str,
+    show: Callable[[], Object] | None = None,
+    change: Callable[[Call], Object | None] | None = None,
+    forget: Callable[[], None] | None = None,
+) -> Endpoint:
+    def handle(call: Call) -> Response:
+        shown = None
         try:
-            return handler(call)
+            if call.request.method == "DELETE" and forget is not None:
+                forget()
+            elif call.request.method == "POST" and change is not None:
+                shown = change(call)
         except LookupError as error:
             raise ApiError(404, str(error)) from None
         except ValueError as error:
             raise invalid(str(error)) from None
+        return answer(shown or (show and show()) or {})
 
-    return refusing
+    does = {"GET": show, "POST": change, "DELETE": forget}
+    methods = " ".join(method for method, function in does.items() if function is not None)
+    return Endpoint(methods, PREFIX + name, handle)

@@ -67,7 +67,6 @@ class OAuthClient:
         return self.client_secret is None and self.jwks is None
 
     def may_redirect_to(self, uri: str) -> bool:
-        """Whether a redirect URI is one of those that are registered."""
         if uri in self.redirect_uris:
             return True
         if not self.native:
@@ -82,7 +81,6 @@ class OAuthClient:
         return tuple(scope for scope in dict.fromkeys(wanted.split()) if scope in self.scopes)
 
     def has_secret(self, secret: str | None) -> bool:
-        """Whether that is its secret."""
         mine = self.client_secret
         if mine is None or secret is None:
             return False
@@ -105,7 +103,7 @@ _SEEDED: tuple[_Seeded, ...] = (
 
 
 def _without_port(uri: str) -> tuple[str, ...] | None:
-    """Give what has to be equal of a loopback address; None where it is not one."""
+    """Return what has to be equal of a loopback address; None where it is not one."""
     try:
         parts = urlsplit(uri)
         _ = parts.port  # raises where it is no number
@@ -147,7 +145,6 @@ class OAuthClients:
         return iter(list(self._clients.values()))
 
     def add(self, client: OAuthClient) -> OAuthClient:
-        """Register a client, or change the one with its id; give it back."""
         self._clients[client.client_id] = client
         return client
 
@@ -187,7 +184,7 @@ class OAuthClients:
         return client
 
     def _check_asserted(self, call: Call, form: Mapping[str, str], client: OAuthClient) -> str:
-        """Check the signed assertion of a form (RFC 7523); give the method that it is of."""
+        """Check the signed assertion of a form (RFC 7523); return the method that it is of."""
         if form.get("client_assertion_type") != _ASSERTION_TYPE:
             message = f"The `client_assertion_type` must be {_ASSERTION_TYPE}."
             raise OAuthError("invalid_request", message)

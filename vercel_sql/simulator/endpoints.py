@@ -72,14 +72,13 @@ class Call:
         return self.url
 
     def query(self, name: str) -> str | None:
-        """Give a query parameter, or None; one that is given twice is an ApiError."""
+        """Return a query parameter, or None; one that is given twice is an ApiError."""
         values = [value for key, value in self.request.query if key == name]
         if len(values) > 1:
             raise invalid(f"`{name}` should be given once.")
         return values[0] if values else None
 
     def page_limit(self) -> int:
-        """Give the size of the page that is asked for: from 1 to 100."""
         text = self.query("limit")
         if text is None:
             return _DEFAULT_LIMIT
@@ -91,7 +90,7 @@ class Call:
             raise invalid(f"`limit` should be <= {_MAX_LIMIT}.")
         return int(text)
 
-    def json(self, properties: Mapping[str, type]) -> Object:
+    def json(self, properties: Mapping[str, type], *needed: str) -> Object:
         """Read a JSON object that may have these properties, of these types, and no others."""
         if media_type(self.request.headers) != "application/json":
             raise invalid("the `Content-Type` should be application/json.")
@@ -107,11 +106,12 @@ class Call:
             meaning, is_right = _TYPES[properties[name]]
             if not is_right(value):
                 raise invalid(f"`{name}` should be {meaning}.")
+        for name in needed:
+            required(body, name)
         return body
 
     @property
     def has_form(self) -> bool:
-        """Whether the body says that it is a form."""
         return media_type(self.request.headers) == FORM
 
     def form(self) -> dict[str, str]:
@@ -127,7 +127,7 @@ class Call:
 
 
 def once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Give parameters by name, without empty ones; a ValueError if one is given twice."""
+    """Return parameters by name, without empty ones; a ValueError if one is given twice."""
     given: dict[str, str] = {}
     for name, value in pairs:
         if name in given:
@@ -146,7 +146,7 @@ _TYPES: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
 
 
 def required(body: Mapping[str, Any], name: str) -> str:
-    """Give a text that must be there, and not be empty."""
+    """Return a text that must be there, and not be empty."""
     if name not in body:
         raise invalid(f"missing required property `{name}`.")
     value = str(body[name])
@@ -169,7 +169,7 @@ class Endpoint:
         self._path = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
 
     def match(self, path: str) -> dict[str, str] | None:
-        """Give the parts of a percent-encoded path that it names; None if it is another's."""
+        """Return the parts of a percent-encoded path that it names; None if it is another's."""
         found = self._path.fullmatch(path)
         return found and {name: unquote(part) for name, part in found.groupdict().items()}
 
@@ -208,7 +208,6 @@ def _refusal(kind: Kind, act: Act, account: str) -> ApiError:
 
 
 def out_of_scope(scope: str) -> ApiError:
-    """Say that a token does not reach an account or a team."""
     message = (
         f'Not authorized: Trying to access resource under scope "{scope}". You must '
         "re-authenticate to this scope or use a token with access to this scope."
@@ -217,7 +216,6 @@ def out_of_scope(scope: str) -> ApiError:
 
 
 def sees_all(kind: Kind) -> bool:
-    """Whether the user and the teams are shown to it in full."""
     return kind in ("full", "cli")
 
 

@@ -41,8 +41,9 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _GARBAGE = b"\x00\xff\xfe not JSON, not even text \x80\x81"
 _HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
-Check = tuple[str, Callable[[Any], bool]]
-"""What an option must be, in words and as a test."""
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_header_text(value: Any) -> bool:
@@ -62,84 +63,64 @@ def _is_base64(value: Any) -> bool:
         return False
 
 
-def _is_pair(value: Any) -> bool:
-    is_one = isinstance(value, list | tuple) and len(value) == 2
-    return is_one and all(isinstance(each, str) for each in value)
+_Check = tuple[str, Callable[[Any], bool]]
+_TEXT: _Check = ("a string", _is_text)
+_FLAG: _Check = ("true or false", lambda v: isinstance(v, bool))
+_COUNT: _Check = ("a whole number, 0 or more", lambda v: type(v) is int and v >= 0)
+_REAL = (int, float)
 
-
-def _number(words: str, is_right: Callable[[Any], bool], types: tuple[type, ...] = (int,)) -> Check:
-    return words, lambda value: type(value) in types and is_right(value)
-
-
-_COUNT = _number("a whole number, 0 or more", lambda v: v >= 0)
-_POSITIVE = _number("a whole number, 1 or more", lambda v: v > 0)
-_TIMES = _number(
-    "a whole number from 1 on, or null", lambda v: v is None or v > 0, (int, type(None))
-)
-_STATUS = _number("an HTTP status from 200 to 599", lambda v: 200 <= v <= 599)
-_SKEW = _number("a number from -1000000000 to 1000000000", lambda v: abs(v) <= 10**9, (int, float))
-_PROBABILITY = _number("a number greater than 0, 1 at most", lambda v: 0 < v <= 1, (int, float))
-_TEXT: Check = ("a string", lambda v: isinstance(v, str))
-_FLAG: Check = ("true or false", lambda v: isinstance(v, bool))
-_OBJECT: Check = ("an object", lambda v: isinstance(v, dict))
-_HEADER_TEXT: Check = ("printable ASCII", _is_header_text)
-_HEADERS: Check = ("an object of header names and printable ASCII", _is_headers)
-_PAIR: Check = ("a pair of strings", _is_pair)
-_BASE64: Check = ("base64", _is_base64)
-_ANYTHING: Check = ("anything", lambda _: True)
-
-_COMMON: Mapping[str, Check] = {
-    "kind": _TEXT,
-    "method": _TEXT,
-    "path": _TEXT,
-    "match": _TEXT,
-    "times": _TIMES,
-    "after": _COUNT,
-    "probability": _PROBABILITY,
-}
+_COMMON = ("kind", "method", "path", "match", "times", "after", "probability")
 """The options that all kinds have."""
 
-_KINDS: Mapping[str, Mapping[str, Check]] = {
-    "status": {
-        "status": _STATUS,
-        "code": _TEXT,
-        "message": _TEXT,
-        "extra": _OBJECT,
-        "headers": _HEADERS,
-        "acts": _FLAG,
-    },
-    "latency": {"ms": _COUNT, "acts_first": _FLAG},
-    "hang": {"ms": _COUNT, "acts": _FLAG},
-    "drop_before": {},
-    "drop_after": {},
-    "cut_body": {"bytes": _COUNT},
-    "drip": {"ms": _COUNT, "bytes": _POSITIVE, "headers_first": _FLAG},
-    "garbage_body": {"html": _FLAG},
-    "repeat_cursor": {},
-    "page": {"rows": _COUNT},
-    "body": {
-        "status": _STATUS,
-        "body": _ANYTHING,
-        "raw": _BASE64,
-        "content_type": _HEADER_TEXT,
-        "headers": _HEADERS,
-    },
-    "patch": {"patch": _ANYTHING, "replace_text": _PAIR},
-    "clock_skew": {"seconds": _SKEW},
-    "redirect": {"location": _HEADER_TEXT, "status": _STATUS, "headers": _HEADERS, "acts": _FLAG},
+_OPTIONS: Mapping[str, _Check] = {
+    **dict.fromkeys(("kind", "method", "path", "match", "code", "message"), _TEXT),
+    **dict.fromkeys(("after", "ms", "bytes", "rows"), _COUNT),
+    **dict.fromkeys(("acts", "acts_first", "headers_first", "html"), _FLAG),
+    "drip bytes": ("a whole number, 1 or more", lambda v: type(v) is int and v > 0),
+    "times": (
+        "a whole number from 1 on, or null",
+        lambda v: v is None or (type(v) is int and v > 0),
+    ),
+    "probability": (
+        "a number greater than 0, 1 at most",
+        lambda v: type(v) in _REAL and 0 < v <= 1,
+    ),
+    "seconds": (
+        "a number from -1000000000 to 1000000000",
+        lambda v: type(v) in _REAL and abs(v) <= 10**9,
+    ),
+    "status": ("an HTTP status from 200 to 599", lambda v: type(v) is int and 200 <= v <= 599),
+    "extra": ("an object", lambda v: isinstance(v, dict)),
+    "headers": ("an object of header names and printable ASCII", _is_headers),
+    "location": ("printable ASCII", _is_header_text),
+    "content_type": ("printable ASCII", _is_header_text),
+    "raw": ("base64", _is_base64),
+    "replace_text": (
+        "a pair of strings",
+        lambda v: isinstance(v, list | tuple) and len(v) == 2 and all(map(_is_text, v)),
+    ),
+    "body": ("anything", lambda _: True),
+    "patch": ("anything", lambda _: True),
 }
-"""The options of each kind, beside those that all have."""
+"""What each option must be, in words and as a test; a kind may have its own."""
 
-_REQUIRED: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "status": (("status",),),
-    "latency": (("ms",),),
-    "drip": (("ms",),),
-    "page": (("rows",),),
-    "body": (("body", "raw"),),
-    "clock_skew": (("seconds",),),
-    "redirect": (("location",),),
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "status": ("status", "code message extra headers acts"),
+    "latency": ("ms", "acts_first"),
+    "hang": ("", "ms acts"),
+    "drop_before": ("", ""),
+    "drop_after": ("", ""),
+    "cut_body": ("", "bytes"),
+    "drip": ("ms", "bytes headers_first"),
+    "garbage_body": ("", "html"),
+    "repeat_cursor": ("", ""),
+    "page": ("rows", ""),
+    "body": ("body raw", "status content_type headers"),
+    "patch": ("", "patch replace_text"),
+    "clock_skew": ("seconds", ""),
+    "redirect": ("location", "status headers acts"),
 }
-"""Required options: one of each group."""
+"""The options of each kind: those of which exactly one is required, and those that may be there."""
 
 
 @dataclass
@@ -170,7 +151,7 @@ class Fault:
         return cls(**common, options=options)
 
     def as_json(self) -> Object:
-        """Give the fault as it was posted, and how many requests it saw and hit."""
+        """Return the fault as it was posted, and how many requests it saw and hit."""
         common = {name: getattr(self, name) for name in _COMMON}
         return {**common, **self.options, "seen": self.seen, "fired": self.fired}
 
@@ -181,23 +162,19 @@ class Fault:
 
     @property
     def acts(self) -> bool:
-        """Whether the server acts before the fault shows."""
         if self.kind in ("status", "hang", "redirect"):
             return bool(self.options.get("acts", False))
         return self.kind != "drop_before"
 
     def matches(self, method: str, path: str, body: str, *, has_cursor: bool) -> bool:
         """Whether it applies to such a request; `path` is the raw one, without the query."""
-        if self.match is not None and self.match not in body:
-            return False
-        if self.kind == "repeat_cursor" and not has_cursor:
-            return False
-        if self.method is not None and self.method.upper() != method:
-            return False
-        if self.path is None:
-            return True
-        pattern = ".*".join(map(re.escape, self.path.split("*")))
-        return re.fullmatch(pattern, path, re.DOTALL) is not None
+        pattern = ".*".join(map(re.escape, ("*" if self.path is None else self.path).split("*")))
+        return (
+            (self.match is None or self.match in body)
+            and (self.kind != "repeat_cursor" or has_cursor)
+            and (self.method is None or self.method.upper() == method)
+            and re.fullmatch(pattern, path, re.DOTALL) is not None
+        )
 
     def instead(self) -> Response | None:
         """Make the answer that a `status` or `redirect` gives instead of the endpoint's."""
@@ -226,20 +203,19 @@ def _check(given: Any) -> None:
     kind = given.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"`kind` should be one of {', '.join(_KINDS)}.")
-    checks = {**_COMMON, **_KINDS[kind]}
+    required, optional = (words.split() for words in _KINDS[kind])
     for name, value in given.items():
-        if name not in checks:
+        if name not in (*_COMMON, *required, *optional):
             raise ValueError(f"a {kind} fault should NOT have additional property `{name}`.")
-        meaning, is_right = checks[name]
+        meaning, is_right = _OPTIONS.get(f"{kind} {name}") or _OPTIONS[name]
         if not is_right(value):
             raise ValueError(f"`{name}` should be {meaning}.")
-    for group in _REQUIRED.get(kind, ()):
-        count = sum(name in given for name in group)
-        named = " or ".join(f"`{name}`" for name in group)
-        if count == 0:
-            raise ValueError(f"missing required property {named}.")
-        if count > 1:
-            raise ValueError(f"should have {named}, not both.")
+    count = sum(name in given for name in required)
+    named = " or ".join(f"`{name}`" for name in required)
+    if required and count == 0:
+        raise ValueError(f"missing required property {named}.")
+    if count > 1:
+        raise ValueError(f"should have {named}, not both.")
 
 
 class Faults:
@@ -265,7 +241,6 @@ class Faults:
             self._faults += faults
 
     def all(self) -> list[Object]:
-        """Return every fault as JSON, spent ones included."""
         with self._lock:
             return [fault.as_json() for fault in self._faults]
 
@@ -284,10 +259,9 @@ class Faults:
                 about_it = fault.matches(method, path, body, has_cursor=has_cursor)
                 if not about_it or not fault.count():
                     continue
-                if fault.decisive and any(other.decisive for other in due):
-                    continue
-                fault.fired += 1
-                due.append(fault)
+                if not (fault.decisive and any(other.decisive for other in due)):
+                    fault.fired += 1
+                    due.append(fault)
             return due
 
 

@@ -56,7 +56,6 @@ def decode(data: bytes) -> Any:
 
 
 def media_type(headers: Mapping[str, str]) -> str:
-    """Read the media type of a body, without its parameters."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -82,12 +81,10 @@ class Response:
         self.set_headers({k: v for k, v in described.items() if v is not None})
 
     def set_headers(self, headers: Mapping[str, Any]) -> None:
-        """Set headers, over those of the same name."""
         self.headers |= {name.lower(): str(value) for name, value in headers.items()}
 
 
 def answer(value: Object, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
-    """Answer with JSON."""
     return Response(encode(value), status, headers, "application/json")
 
 
@@ -138,7 +135,6 @@ class OAuthError(RefusalError):
 
 
 def invalid(message: str) -> ApiError:
-    """Say that a value is invalid."""
     return ApiError(400, f"Invalid request: {message}")
 
 
@@ -205,15 +201,12 @@ class Connection:
         return self._http.send(h11.Data(data=body)) or b"" if self._has_body else b""
 
     def end(self) -> bytes:
-        """Write the end of an answer."""
         return self._http.send(h11.EndOfMessage()) or b""
 
     async def write(self, data: bytes) -> None:
-        """Send what was written."""
         await self._loop.sock_sendall(self._socket, data)
 
     async def send(self, response: Response) -> None:
-        """Send a whole answer."""
         await self.write(self.head(response) + self.part(response.body) + self.end())
 
     async def left_within(self, milliseconds: int | None) -> bool:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from random import Random
 from typing import Any, Literal, get_args
-from urllib.parse import parse_qsl
 
-from vercel_sql.simulator.messages import FORM, Object, decode, encode, media_type
+from vercel_sql.simulator.messages import Object, encode
 
 Kind = Literal["full", "team", "project", "app", "cli", "limited", "integration"]
 """A token of the dashboard for the full account, a team or a project; a session of an app or of
@@ -34,13 +33,13 @@ class Clock:
         self._ahead_ms = 0
 
     def now_ms(self) -> int:
-        """Give the account's time; a fixed start still moves on, so that `activeAt` can."""
+        """Return the account's time; a fixed start still moves on, so that `activeAt` can."""
         if self._start_ms is None:
             return time.time_ns() // 1_000_000 + self._ahead_ms
         return self._start_ms + int((time.monotonic() - self._started) * 1000) + self._ahead_ms
 
     def steady_seconds(self) -> float:
-        """Give seconds that nobody can set back, but that `advance` moves on too."""
+        """Return seconds that nobody can set back, but that `advance` moves on too."""
         return time.monotonic() + self._ahead_ms / 1000
 
     def http_date(self, skew_seconds: float = 0) -> str:
@@ -49,7 +48,7 @@ class Clock:
         return formatdate(min(max(seconds, 0), _LATEST_DATE), usegmt=True)
 
     def advance(self, seconds: float) -> int:
-        """Let time pass at once; give the new time (ms), or a ValueError if it would go back."""
+        """Let time pass at once; return the new time (ms), or a ValueError if it would go back."""
         if not 0 <= seconds <= 10_000_000_000:  # some three hundred years, and no NaN
             raise ValueError("the clock only goes forward, and not for ever")
         self._ahead_ms += int(seconds * 1000)
@@ -111,7 +110,6 @@ class Token:
         self._json = None
 
     def remove(self, name: str) -> None:
-        """Stop showing a field, if it is shown."""
         self._fields.pop(name, None)
         self._json = None
 
@@ -147,7 +145,6 @@ class Token:
 
     @property
     def team_ids(self) -> list[str]:
-        """The teams that its scopes name."""
         return [scope["teamId"] for scope in self._scopes if "teamId" in scope]
 
     @property
@@ -179,7 +176,7 @@ class Team:
     more: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def as_json(self) -> Object:
-        """Give the team as the API shows it: whole, or as far as the caller may see it."""
+        """Return the team as the API shows it: whole, or as far as the caller may see it."""
         shown: Object = {
             "id": self.id,
             "slug": self.slug,
@@ -224,7 +221,8 @@ class ReceivedRequest:
 
     `path` is percent-encoded, as on the wire. `status` is None if the connection was closed
     without an answer. `acted` is True if the endpoint acted, whether or not its answer reached the
-    caller. `authorization` is kept: nothing here is a real secret.
+    caller. `body` is parsed if it is JSON, else text; None if there is none. `authorization` is
+    kept: nothing here is a real secret.
     """
 
     index: int
@@ -240,19 +238,6 @@ class ReceivedRequest:
     token_id: str | None = None
     acted: bool = False
     faults: list[str] = field(default_factory=list)
-
-    def read_body(self, body: bytes) -> None:
-        """Note the body: parsed if it is JSON, else as text; None if there is none."""
-        if not body:
-            return
-        self.body = body.decode(errors="replace")
-        if media_type(self.headers) == FORM:
-            self.form = parse_qsl(self.body, keep_blank_values=True)
-            return
-        try:
-            self.body = decode(body)
-        except ValueError:
-            return
 
 
 @dataclass(frozen=True)
@@ -286,6 +271,6 @@ def new_bearer(random: Random, marker: str = "vcp_") -> str:
 
 
 def hints(bearer: str) -> Object:
-    """Give the `prefix` and `suffix` of a bearer: the marker and the end; older ones have none."""
+    """Return the `prefix` and `suffix` of a bearer; older ones have none."""
     marker = _MARKER.match(bearer)
     return {} if marker is None else {"prefix": marker[0], "suffix": bearer[-6:]}

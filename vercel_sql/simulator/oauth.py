@@ -3,7 +3,7 @@
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from vercel_sql.simulator.clients import SCOPES, ClientKind, OAuthClient, OAuthClients
 from vercel_sql.simulator.endpoints import Call, Endpoint, once
-from vercel_sql.simulator.id_tokens import IdTokens, KeyRing
+from vercel_sql.simulator.id_tokens import FAULTS, IdTokenFault, IdTokens, KeyRing
 from vercel_sql.simulator.messages import NO_STORE, RefusalError, Response
 from vercel_sql.simulator.models import Installation, Kind, Token, new_bearer, new_secret
-from vercel_sql.simulator.sessions import Code, Codes, DeviceRequest, Devices, Sessions
+from vercel_sql.simulator.sessions import Code, Codes, Devices, Sessions
 from vercel_sql.simulator.store import State
 
 AUTHORIZE_PATH = "/oauth/authorize"
@@ -64,25 +64,6 @@ def _page(title: str, body: str, status: int = 200, policy: str = "") -> Respons
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}</body></html>"
     )
     return Response(html.encode(), status, headers, "text/html; charset=utf-8")
-
-
-def _consent_page(
-    app: str, scopes: Sequence[str], email: str, request_id: str, *, code: str | None = None
-) -> Response:
-    """Ask whether an app may sign a person in; the form goes to where the page came from."""
-    wishes = "".join(f"<li>{escape(_MEANINGS.get(scope, scope))}</li>" for scope in scopes)
-    compare = ""
-    if code is not None:
-        compare = f"<p>Your device should show this code: <code>{escape(code)}</code></p>"
-    return _page(
-        f"Allow {app}?",
-        f"<p>You are signed in as <b>{escape(email)}</b>. "
-        f"<b>{escape(app)}</b> would like to:</p><ul>{wishes}</ul>{compare}"
-        '<form method="post">'
-        f'<input type="hidden" name="request_id" value="{escape(request_id)}">'
-        '<button type="submit" name="decision" value="allow" id="allow">Allow</button>'
-        '<button type="submit" name="decision" value="deny" id="deny">Deny</button></form>',
-    )
 
 
 def _message_page(redirect_uri: str, location: str) -> Response:
@@ -138,6 +119,7 @@ def _with_query(uri: str, added: Mapping[str, str | None]) -> str:
 
 _ALLOWED = {"response_type": ("code",), "prompt": PROMPTS, "response_mode": RESPONSE_MODES}
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
+_DECISIONS = {"allow": True, "deny": False}
 _PAGE_MS = 600_000
 _TOO_LATE = "This page was answered already, or is too old. Start again."
 
@@ -183,7 +165,6 @@ def _read_asked(pairs: Iterable[tuple[str, str]], clients: OAuthClients) -> _Ask
 
 
 def _problem(given: dict[str, str]) -> str | None:
-    """Say what is wrong with the parameters; None if nothing is."""
     for name in ("response_type", "code_challenge", "code_challenge_method"):
         if name not in given:
             return f"Missing required parameter `{name}`."
@@ -209,53 +190,42 @@ class Consents:
         self._clients = clients
         self._codes = codes
         self._devices = devices
-        self._pages: dict[str, tuple[_Asked, int]] = {}
-        self._device_pages: dict[str, DeviceRequest] = {}
+        self._pages: dict[tuple[str, str], tuple[Callable[[bool], Response], int]] = {}
         self._allowed: dict[str, set[str]] = {}
         self.endpoints = [
             Endpoint("GET", AUTHORIZE_PATH, self._authorize),
-            Endpoint("POST", AUTHORIZE_PATH, self._authorized),
             Endpoint("GET", DEVICE_PATH, self._device),
-            Endpoint("POST", DEVICE_PATH, self._device_answered),
+            *(Endpoint("POST", path, self._answered) for path in (AUTHORIZE_PATH, DEVICE_PATH)),
         ]
 
     def decide(self, asked: _Asked, *, approve: bool) -> str:
-        """Do what a person's answer asks for; give where the browser is sent."""
-        client_id, given = asked.client.client_id, asked.given
+        """Do what a person's answer asks for; return where the browser is sent."""
+        given = asked.given
         uri, state = given["redirect_uri"], given.get("state")
         if not approve:
             denied = "The person denied the request."
             return RedirectError(uri, "access_denied", denied, state).location
-        self._allowed.setdefault(client_id, set()).update(asked.scopes)
-        code = self._codes.new("app", client_id)
-        code.redirect_uri, code.scopes = uri, asked.scopes
-        code.nonce, code.code_challenge = given.get("nonce"), given["code_challenge"]
+        self._allowed.setdefault(asked.client.client_id, set()).update(asked.scopes)
+        challenge, nonce = given["code_challenge"], given.get("nonce")
+        code = self._codes.new(
+            asked.client, uri, scopes=asked.scopes, nonce=nonce, code_challenge=challenge
+        )
         return _with_query(uri, {"code": code.code, "state": state})
 
     def _authorize(self, call: Call) -> Response:
         """Ask whether an app may sign the person in, unless they have said so before."""
         asked = _read_asked(call.request.query, self._clients)
+
+        def decided(approve: bool) -> Response:
+            location = self.decide(asked, approve=approve)
+            if asked.given.get("response_mode") != "web_message.opener":
+                return _redirect(location)
+            return _message_page(asked.given["redirect_uri"], location)
+
         allowed = self._allowed.get(asked.client.client_id, set())
         if "prompt" not in asked.given and allowed.issuperset(asked.scopes):
-            return self._decided(asked, approve=True)
-        page_id = self._new_page_id()
-        self._pages[page_id] = asked, self._state.clock.now_ms() + _PAGE_MS
-        return _consent_page(asked.client.name, asked.scopes, self._email(), page_id)
-
-    def _authorized(self, call: Call) -> Response:
-        """Take the answer, once, and send the browser back to the app."""
-        page_id, approve = _decision(call)
-        asked, expires_at = self._pages.pop(page_id, (None, 0))
-        if asked is None or expires_at <= self._state.clock.now_ms():
-            raise PageError(_TOO_LATE)
-        return self._decided(asked, approve=approve)
-
-    def _decided(self, asked: _Asked, *, approve: bool) -> Response:
-        """Tell the app, by a redirect or by a message to the window that opened this one."""
-        location = self.decide(asked, approve=approve)
-        if asked.given.get("response_mode") != "web_message.opener":
-            return _redirect(location)
-        return _message_page(asked.given["redirect_uri"], location)
+            return decided(approve=True)
+        return self._ask(call, asked.client, asked.scopes, "", decided)
 
     def _device(self, call: Call) -> Response:
         """Ask whether a device may be signed in, or first for the code that it shows."""
@@ -269,36 +239,54 @@ class Consents:
         if not waiting:
             raise PageError("No device waits for that code. Codes expire, and work once.")
         (device,) = waiting
-        page_id = self._new_page_id()
-        self._device_pages[page_id] = device
-        name, scopes = device.client.name, device.scopes
-        return _consent_page(name, scopes, self._email(), page_id, code=device.user_code)
 
-    def _device_answered(self, call: Call) -> Response:
-        """Take the answer, once; the device learns of it when it asks next."""
-        page_id, approve = _decision(call)
-        device = self._device_pages.pop(page_id, None)
-        if device is None or not device.waits(self._state.clock.now_ms()):
+        def decided(approve: bool) -> Response:
+            if not device.waits(self._state.clock.now_ms()):
+                raise PageError(_TOO_LATE)
+            device.approved = approve
+            title, negation = ("Signed in", "") if approve else ("Denied", "not ")
+            done = f"<p>Your device is {negation}signed in. You may close this window.</p>"
+            return _page(title, done)
+
+        shown = f"<p>Your device should show this code: <code>{escape(device.user_code)}</code></p>"
+        return self._ask(call, device.client, device.scopes, shown, decided)
+
+    def _ask(
+        self,
+        call: Call,
+        client: OAuthClient,
+        scopes: Iterable[str],
+        more: str,
+        decided: Callable[[bool], Response],
+    ) -> Response:
+        """Show a page whose form goes to where it came from; `more` is HTML."""
+        page_id = new_secret(self._state.random, 32)  # which nobody can guess
+        key = call.request.path, page_id
+        self._pages[key] = decided, self._state.clock.now_ms() + _PAGE_MS
+        email = str(self._state.user.get("email") or self._state.user["id"])
+        wishes = "".join(f"<li>{escape(_MEANINGS.get(scope, scope))}</li>" for scope in scopes)
+        app = escape(client.name)
+        return _page(
+            f"Allow {client.name}?",
+            f"<p>You are signed in as <b>{escape(email)}</b>. "
+            f"<b>{app}</b> would like to:</p><ul>{wishes}</ul>{more}"
+            '<form method="post">'
+            f'<input type="hidden" name="request_id" value="{escape(page_id)}">'
+            '<button type="submit" name="decision" value="allow" id="allow">Allow</button>'
+            '<button type="submit" name="decision" value="deny" id="deny">Deny</button></form>',
+        )
+
+    def _answered(self, call: Call) -> Response:
+        try:
+            form = call.form()
+            page_id, approve = form["request_id"], _DECISIONS[form["decision"]]
+        except (LookupError, ValueError):
+            message = "Something is missing from the form. Go back and try again."
+            raise PageError(message) from None
+        decided, expires_at = self._pages.pop((call.request.path, page_id), (None, 0))
+        if decided is None or expires_at <= self._state.clock.now_ms():
             raise PageError(_TOO_LATE)
-        device.approved = approve
-        title, negation = ("Signed in", "") if approve else ("Denied", "not ")
-        done = f"<p>Your device is {negation}signed in. You may close this window.</p>"
-        return _page(title, done)
-
-    def _new_page_id(self) -> str:
-        return new_secret(self._state.random, 32)  # which nobody can guess
-
-    def _email(self) -> str:
-        return str(self._state.user.get("email") or self._state.user["id"])
-
-
-def _decision(call: Call) -> tuple[str, bool]:
-    """Read which page was answered, and how; a PageError if none of our buttons sent this."""
-    try:
-        form = call.form()
-        return form["request_id"], {"allow": True, "deny": False}[form["decision"]]
-    except (LookupError, ValueError):
-        raise PageError("Something is missing from the form. Go back and try again.") from None
+        return decided(approve)
 
 
 # How tests steer it
@@ -371,12 +359,16 @@ class OAuth:
             installation = None if client.kind == "app" else self._install(client, team)
             if redirect_uri is None and client.kind != "sso":
                 redirect_uri = client.redirect_uris[0]
-            code = self.codes.new(client.kind, client.client_id, age_seconds=age_seconds)
-            code.redirect_uri, code.state = redirect_uri, state
-            code.nonce, code.code_challenge = nonce, code_challenge
-            code.scopes = client.grant("" if kind == "sso" and not scope else scope)
-            code.installation_id = None if installation is None else installation.id
-            return code
+            return self.codes.new(
+                client,
+                redirect_uri,
+                age_seconds=age_seconds,
+                scopes=client.grant("" if kind == "sso" and not scope else scope),
+                nonce=nonce,
+                code_challenge=code_challenge,
+                state=state,
+                installation=installation,
+            )
 
     def _install(self, client: OAuthClient, team: str | None) -> Installation:
         found = None if team is None else self._state.find_team(team)
@@ -392,7 +384,7 @@ class OAuth:
         return installation
 
     def authorize(self, url: str, *, approve: bool = True) -> str:
-        """Answer an authorize URL as a person would; give where the browser is sent.
+        """Answer an authorize URL as a person would; return where the browser is sent.
 
         If the browser would show an error page, a ValueError has its message.
         """
@@ -413,23 +405,28 @@ class OAuth:
         self, fault: str, *, times: int = 1, claims: Mapping[str, Any] | None = None
     ) -> None:
         """Let the next ID tokens have one of the faults that the module `id_tokens` lists."""
-        with self._state.lock:
-            self.id_tokens.spoil(fault, times, claims)
+        if fault not in FAULTS:
+            raise ValueError(f"`fault` should be one of {', '.join(FAULTS)}.")
+        if times < 1:
+            raise ValueError("`times` should be >= 1.")
+        if (fault == "claims") is not (claims is not None):
+            raise ValueError("`claims` belong to the fault claims, and to no other.")
+        self.id_tokens.faults.append(IdTokenFault(fault, times, dict(claims) if claims else None))
 
     def rotate_keys(self, *, keep_old: bool = True, kid: str | None = None) -> str:
         """Sign with a new key from now on: see `KeyRing.rotate`."""
         with self._state.lock:
             return self.keys.rotate(keep_old=keep_old, kid=kid)
 
-    def expire_token(self, text: str) -> None:
+    def expire_token(self, token: str) -> None:
         """Let a token be expired from now on: any bearer of the account, or a refresh token."""
         with self._state.lock:
             now_ms = self._state.clock.now_ms()
-            token, issued = self._state.find_bearer(text), self.sessions.find(text)
-            if token is None and issued is None:
+            held, issued = self._state.find_bearer(token), self.sessions.find(token)
+            if held is None and issued is None:
                 raise LookupError("There is no such token")
-            if token is not None:
-                token.set("expiresAt", now_ms)
+            if held is not None:
+                held.set("expiresAt", now_ms)
             if issued is not None:
                 issued.expires_at = now_ms
 

@@ -1,6 +1,8 @@
 """The endpoints of the authorization server, and those where integrations exchange codes."""
 
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from vercel_sql.simulator.clients import (
     REVOCATION_METHODS,
@@ -9,8 +11,8 @@ from vercel_sql.simulator.clients import (
     ClientKind,
     OAuthClient,
 )
-from vercel_sql.simulator.endpoints import MARKETPLACE_PATH, Call, Endpoint, required
-from vercel_sql.simulator.id_tokens import ALGORITHM, issued, user_claims
+from vercel_sql.simulator.endpoints import MARKETPLACE_PATH, Call, Endpoint, Handler, required
+from vercel_sql.simulator.id_tokens import ALGORITHM, KeyRing, issued, user_claims
 from vercel_sql.simulator.messages import (
     ApiError,
     OAuthError,
@@ -20,29 +22,35 @@ from vercel_sql.simulator.messages import (
     invalid,
     no_store,
 )
-from vercel_sql.simulator.models import new_secret
+from vercel_sql.simulator.models import Installation, new_secret
 from vercel_sql.simulator.oauth import AUTHORIZE_PATH, DEVICE_PATH, PROMPTS, RESPONSE_MODES, OAuth
 from vercel_sql.simulator.sessions import (
     ACCESS_SECONDS,
     REFRESH_SECONDS,
     Code,
-    DeviceRequest,
-    GrantError,
     Session,
+    bad_grant,
+    challenge_of,
     new_uuid,
 )
 
-_TOKEN_PATH = "/login/oauth/token"  # noqa: S105 (a path)
-_REVOKE_PATH = f"{_TOKEN_PATH}/revoke"
-_INTROSPECT_PATH = f"{_TOKEN_PATH}/introspect"
-_USERINFO_PATH = "/login/oauth/userinfo"
-_DEVICE_AUTHORIZATION_PATH = "/login/oauth/device-authorization"
-_DISCOVERY_PATH = "/.well-known/openid-configuration"
-_JWKS_PATH = "/.well-known/jwks"
+_PATHS = {
+    "authorization_endpoint": AUTHORIZE_PATH,
+    "token_endpoint": "/login/oauth/token",
+    "revocation_endpoint": "/login/oauth/token/revoke",
+    "introspection_endpoint": "/login/oauth/token/introspect",
+    "userinfo_endpoint": "/login/oauth/userinfo",
+    "jwks_uri": "/.well-known/jwks",
+    "device_authorization_endpoint": "/login/oauth/device-authorization",
+}
+"""Where everything is, as discovery names it."""
+
 _OLDER = "/api"
 """What the paths of the documents of 2025 begin with; discovery does not name them any more."""
 
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
 Form = Mapping[str, str]
 
@@ -57,68 +65,65 @@ class OAuthEndpoints:
             "refresh_token": self._refresh,
             _DEVICE_GRANT: self._sign_in_device,
         }
-        posted = {
-            _TOKEN_PATH: self._token,
-            _REVOKE_PATH: self._revoke,
-            _INTROSPECT_PATH: self._introspect,
-            _USERINFO_PATH: self._userinfo,
-            _DEVICE_AUTHORIZATION_PATH: self._authorize_device,
+        posted: dict[str, Handler] = {
+            "token_endpoint": self._token,
+            "revocation_endpoint": self._revoke,
+            "introspection_endpoint": self._introspect,
+            "userinfo_endpoint": self._userinfo,
+            "device_authorization_endpoint": self._authorize_device,
         }
+        keys_path = _PATHS["jwks_uri"]
+        published = {keys_path: oauth.keys, MARKETPLACE_PATH + keys_path: oauth.marketplace_keys}
         self.endpoints = [
-            Endpoint("GET", _DISCOVERY_PATH, self._discovery),
-            Endpoint("GET", _JWKS_PATH, lambda _: answer(oauth.keys.published())),
-            Endpoint(
-                "GET",
-                MARKETPLACE_PATH + _JWKS_PATH,
-                lambda _: answer(oauth.marketplace_keys.published()),
+            Endpoint("GET", "/.well-known/openid-configuration", self._discovery),
+            *(
+                Endpoint("GET", path, partial(self._published, keys))
+                for path, keys in published.items()
             ),
-            *(Endpoint("POST", path, handler) for path, handler in posted.items()),
-            *(Endpoint("POST", _OLDER + path, handler) for path, handler in posted.items()),
+            *(
+                Endpoint("POST", prefix + _PATHS[name], handler)
+                for prefix in ("", _OLDER)
+                for name, handler in posted.items()
+            ),
         ]
 
+    def _published(self, keys: KeyRing, _call: Call) -> Response:
+        return answer(keys.published())
+
     def _discovery(self, call: Call) -> Response:
-        """Say where everything is, and what is supported."""
-        ours = call.issuer
+        supported = {
+            "scopes": SCOPES,
+            "response_types": ["code"],
+            "response_modes": RESPONSE_MODES,
+            "grant_types": list(self._grants),
+            "code_challenge_methods": ["S256"],
+            "subject_types": ["public"],
+            "id_token_signing_alg_values": [ALGORITHM],
+            "token_endpoint_auth_methods": TOKEN_METHODS,
+            "revocation_endpoint_auth_methods": REVOCATION_METHODS,
+            "introspection_endpoint_auth_methods": ["none"],
+            "prompt_values": PROMPTS,
+            "claims": [
+                *("sub", "aud", "exp", "iat", "iss", "jti", "nbf", "nonce"),
+                *("preferred_username", "name", "email", "picture"),
+            ],
+        }
         return answer(
             {
-                "issuer": ours,
-                "authorization_endpoint": ours + AUTHORIZE_PATH,
-                "token_endpoint": ours + _TOKEN_PATH,
-                "revocation_endpoint": ours + _REVOKE_PATH,
-                "introspection_endpoint": ours + _INTROSPECT_PATH,
-                "userinfo_endpoint": ours + _USERINFO_PATH,
-                "jwks_uri": ours + _JWKS_PATH,
-                "device_authorization_endpoint": ours + _DEVICE_AUTHORIZATION_PATH,
-                "scopes_supported": list(SCOPES),
-                "response_types_supported": ["code"],
-                "response_modes_supported": list(RESPONSE_MODES),
-                "grant_types_supported": list(self._grants),
-                "code_challenge_methods_supported": ["S256"],
-                "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": [ALGORITHM],
-                "token_endpoint_auth_methods_supported": list(TOKEN_METHODS),
-                "revocation_endpoint_auth_methods_supported": list(REVOCATION_METHODS),
-                "introspection_endpoint_auth_methods_supported": ["none"],
-                "prompt_values_supported": list(PROMPTS),
-                "claims_supported": [
-                    *("sub", "aud", "exp", "iat", "iss", "jti", "nbf", "nonce"),
-                    *("preferred_username", "name", "email", "picture"),
-                ],
+                "issuer": call.issuer,
+                **{name: call.issuer + path for name, path in _PATHS.items()},
+                **{f"{name}_supported": values for name, values in supported.items()},
             }
         )
 
     def _token(self, call: Call) -> Response:
-        """Answer tokens, whole or not at all."""
         form = _form(call)
         client = self._oauth.clients.authenticate(call, form, TOKEN_METHODS)
         grant = self._grants.get(_required(form, "grant_type"))
         if grant is None:
             message = "The `grant_type` is not one that is supported."
             raise OAuthError("unsupported_grant_type", message)
-        try:
-            return no_store(grant(call, form, client))
-        except GrantError as error:
-            raise OAuthError("invalid_grant", str(error)) from None
+        return no_store(grant(call, form, client))
 
     def _exchange_code(self, call: Call, form: Form, client: OAuthClient) -> Object:
         text, verifier = _required(form, "code"), _required(form, "code_verifier")
@@ -128,9 +133,10 @@ class OAuthEndpoints:
             self._oauth.sessions.revoke(code.session)  # RFC 6749, section 4.1.2
         self._oauth.codes.check(code)
         if code.redirect_uri != redirect_uri:
-            raise GrantError("The `redirect_uri` is not the one that the code was asked for with.")
-        if not code.is_proved_by(verifier):
-            raise GrantError("The `code_verifier` does not match the `code_challenge`.")
+            raise bad_grant("The `redirect_uri` is not the one that the code was asked for with.")
+        is_right = challenge_of(verifier) == code.code_challenge
+        if not is_right or not _VERIFIER.fullmatch(verifier):
+            raise bad_grant("The `code_verifier` does not match the `code_challenge`.")
         session = self._oauth.sessions.open(client, code.scopes)
         code.used, code.session = True, session
         return self._issue(call, session, session.scopes, code.nonce)
@@ -148,8 +154,8 @@ class OAuthEndpoints:
     def _sign_in_device(self, call: Call, form: Form, client: OAuthClient) -> Object:
         device = self._oauth.devices.find(_required(form, "device_code"))
         if device is None or device.used or device.client.client_id != client.client_id:
-            raise GrantError("The `device_code` is not good for this client.")
-        _check_device(device, call.state.clock.now_ms())
+            raise bad_grant("The `device_code` is not good for this client.")
+        device.check(call.state.clock.now_ms())
         device.used = True
         session = self._oauth.sessions.open(client, device.scopes)
         return self._issue(call, session, session.scopes, None)
@@ -184,7 +190,6 @@ class OAuthEndpoints:
         return no_store({})
 
     def _introspect(self, call: Call) -> Response:
-        """Say whether an access or refresh token is good, and of one that is, what it is."""
         found = self._oauth.sessions.active(_required(_form(call), "token"))
         if found is None:
             return no_store({"active": False})
@@ -204,7 +209,6 @@ class OAuthEndpoints:
         )
 
     def _userinfo(self, call: Call) -> Response:
-        """Say what the person allowed the app to know."""
         scheme, _, bearer = call.request.headers.get("authorization", "").strip().partition(" ")
         found = self._oauth.sessions.active(bearer.strip())
         if scheme.lower() != "bearer" or found is None or found.token is None:
@@ -234,20 +238,6 @@ class OAuthEndpoints:
                 "interval": device.interval_ms / 1000 if rest else seconds,
             }
         )
-
-
-def _check_device(device: DeviceRequest, now_ms: int) -> None:
-    """Let a device pass that its person has allowed; others wait, or give up (RFC 8628, 3.5)."""
-    if device.approved is False:
-        raise OAuthError("access_denied", "The person denied the request.")
-    if now_ms >= device.expires_at:
-        raise OAuthError("expired_token", "The `device_code` has expired.")
-    too_fast = device.polls_too_fast(now_ms)
-    if device.approved is None:
-        if too_fast:
-            seconds = device.interval_ms / 1000
-            raise OAuthError("slow_down", f"Wait {seconds:g} seconds between requests.")
-        raise OAuthError("authorization_pending", "The person has not answered yet.")
 
 
 def _invalid_request(message: str) -> OAuthError:
@@ -302,7 +292,7 @@ class IntegrationEndpoints:
         if code.redirect_uri != redirect_uri:
             raise invalid("`redirect_uri` should be the one of the integration.")
         code.used = True
-        installation = call.state.installations[code.installation_id or ""]
+        installation = _installation(code)
         token = self._oauth.integration_token(client, installation)
         return no_store(
             {
@@ -316,11 +306,8 @@ class IntegrationEndpoints:
 
     def _sso(self, call: Call) -> Response:
         """Say who a person is that comes to a provider from Vercel."""
-        body = (
-            _form(call, invalid)
-            if call.has_form
-            else call.json(dict.fromkeys(_SSO_PROPERTIES, str))
-        )
+        properties = dict.fromkeys(_SSO_PROPERTIES, str)
+        body = _form(call, invalid) if call.has_form else call.json(properties)
         secret = required(body, "client_secret")
         unknown = self._oauth.unknown_sso_client
         client = self._client("sso", required(body, "client_id"), unknown)
@@ -357,7 +344,7 @@ class IntegrationEndpoints:
     def _signed_on(
         self, call: Call, client: OAuthClient, code: Code, nonce: str | None
     ) -> Response:
-        installation = call.state.installations[code.installation_id or ""]
+        installation = _installation(code)
         ours, user = call.issuer + MARKETPLACE_PATH, call.state.user
         account_id = installation.team_id or installation.user_id
         now_ms = call.state.clock.now_ms()
@@ -397,9 +384,15 @@ class IntegrationEndpoints:
         try:
             code = self._oauth.codes.find(client.kind, text, client.client_id)
             self._oauth.codes.check(code)
-        except GrantError as error:
+        except OAuthError as error:
             raise ApiError(400, str(error)) from None
         return code
+
+
+def _installation(code: Code) -> Installation:
+    if code.installation is None:
+        raise ValueError("an app's code belongs to no installation")
+    return code.installation
 
 
 def _check_secret(client: OAuthClient, secret: str) -> None:

@@ -113,7 +113,6 @@ def seed_teams(random: Random, now_ms: int, user_id: str) -> list[Team]:
 
 
 def new_security_code(random: Random) -> str:
-    """Make the code that a person compares who logs in by email."""
     return f"{random.choice(_ADJECTIVES)} {random.choice(_ANIMALS)}"
 
 
@@ -154,21 +153,17 @@ class _Draft:
         }
 
     def between(self, start_ms: int, end_ms: int) -> int:
-        """Give some moment after `start_ms` and before `end_ms`."""
         return self.random.randrange(start_ms, max(start_ms, end_ms) + 1)
 
     def team_scope(self) -> Object:
-        """Make the scope that speaks for one of the teams."""
         id_ = self.random.choice(self.teams).id
         return {"type": "team", "teamId": id_, "origin": self.origin, "createdAt": self.created_at}
 
     def end(self, name: str, at_ms: int) -> None:
-        """Let the token end at a moment, and be used no later than that."""
         self.fields[name] = at_ms
         self.fields["activeAt"] = min(self.fields["activeAt"], at_ms)
 
     def expire(self, at_ms: int) -> None:
-        """Let the token and all its scopes expire."""
         self.end("expiresAt", at_ms)
         for scope in self.fields["scopes"]:
             scope["expiresAt"] = at_ms
@@ -177,7 +172,6 @@ class _Draft:
         self.expire(self.now_ms + self.random.randrange(first * DAY_MS, last * DAY_MS))
 
     def sudo(self, active_at: int, **times: int) -> None:
-        """Let the user's scope have been in sudo mode."""
         self.fields["activeAt"] = active_at
         origin = self.random.choice(_SUDO_ORIGINS)
         self.fields["scopes"][0]["sudo"] = {"origin": origin, **times}
@@ -206,7 +200,6 @@ class _Draft:
         self.fields["scopes"][0]["origin"] = provider.lower()
 
     def token(self) -> Token:
-        """Give the finished token with its bearer."""
         is_newer = self.created_at > self.now_ms - _MARKED_SINCE_DAYS * DAY_MS
         is_marked = is_newer and self.fields["type"] != _SESSION_TYPE
         bearer = new_bearer(self.random, "vcp_" if is_marked else "")

@@ -56,7 +56,6 @@ class _Server:
         self._thread.start()
 
     def end(self) -> None:
-        """Close all connections and the port, and wait for the thread."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_PATIENCE_SECONDS)
@@ -149,9 +148,9 @@ class Simulator:
         """Listen, and serve from a thread; callers may connect once this returns."""
         if self._port is not None:
             raise RuntimeError("a simulator starts once")
-        bound = _bind(self._wanted_port)
-        self._port = bound.getsockname()[1]
-        self._server = _Server(self._api, bound)
+        self._reserved = _bind(self._wanted_port)
+        self._port = self._reserved.getsockname()[1]
+        self.resume()
         return self
 
     def stop(self) -> None:
@@ -205,7 +204,6 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The base URL of the simulated API."""
         return f"http://{_HOST}:{self.port}"
 
     @property
@@ -225,17 +223,16 @@ class Simulator:
     # What the control endpoints do, without HTTP
 
     def requests(self) -> list[ReceivedRequest]:
-        """Give a copy of each request that was received, in order."""
+        """Return a copy of each request that was received, in order."""
         with self.state.lock:
             return [replace(record) for record in self.state.received]
 
     def clear_requests(self) -> None:
-        """Forget what was received."""
         with self.state.lock:
             self.state.received.clear()
 
     def history(self) -> list[TokenEvent]:
-        """Give what became of each token, in order; it outlives tokens and records.
+        """Return what became of each token, in order; it outlives tokens and records.
 
         Tokens that expire, or that a test marks as revoked, are not removed: they stay listed. An
         event's `request` is the index of a record in `requests()`, as long as those are not
@@ -245,7 +242,7 @@ class Simulator:
             return list(self.state.events)
 
     def faults(self, *faults: Mapping[str, Any], **fault: Any) -> list[Object]:
-        """Add faults, each as a mapping, or one by its keywords; give all that there are.
+        """Add faults, each as a mapping, or one by its keywords; return all that there are.
 
         They are described in the module `faults`. A ValueError names what is wrong with one.
         """
@@ -253,11 +250,9 @@ class Simulator:
         return self._faults.all()
 
     def clear_faults(self) -> None:
-        """Forget all faults."""
         self._faults.clear()
 
     def advance(self, seconds: float) -> int:
-        """Let so much time pass at once on the account's clock; give its time (ms)."""
         return self.state.clock.advance(seconds)
 
     def confirm(self, *, email: str | None = None, token: str | None = None) -> int:
@@ -269,7 +264,6 @@ class Simulator:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
     parser.add_argument(
         "--port", type=_port, default=0, help="where to listen on loopback (default: any free port)"
     )
@@ -346,17 +340,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
+    if int(text) < 0:
         raise argparse.ArgumentTypeError(f"{text} is less than 0")
-    return value
+    return int(text)
 
 
 def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 65535:
+    if not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
-    return value
+    return int(text)
 
 
 def _rate_limit(text: str) -> RateLimit:

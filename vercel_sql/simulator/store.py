@@ -43,7 +43,7 @@ class Page(Generic[R]):
     prev: int | None
 
     def pagination(self) -> Object:
-        """Give the `pagination` object of an answer: its cursors are both numbers or both text."""
+        """Return an answer's `pagination`: its cursors are both numbers or both text."""
         is_text = isinstance(self.next, str) and self.prev is not None
         prev = str(self.prev) if is_text else self.prev
         return {"count": len(self.rows), "next": self.next, "prev": prev}
@@ -82,7 +82,7 @@ class Timeline(Generic[R]):
     def page(
         self, limit: int, until: str | None, since: str | None = None, *, inclusive: bool = True
     ) -> Page[R]:
-        """Give at most `limit` rows, newest first.
+        """Return at most `limit` rows, newest first.
 
         `until` is the cursor of an earlier page: a millisecond, or a string made here. `since` is
         the millisecond to begin at. Both include their own millisecond if `inclusive`.
@@ -100,7 +100,6 @@ class Timeline(Generic[R]):
         )
 
     def _before(self, millisecond: int) -> int:
-        """Count the rows that are older than a millisecond."""
         return bisect_left(self._keys, (millisecond,))  # sorts before all of that millisecond
 
     def _position(self, until: str, inclusive: bool) -> int:
@@ -201,7 +200,7 @@ class State:
     # Tokens
 
     def tokens(self) -> list[Token]:
-        """Give all tokens, newest first."""
+        """Return all tokens, newest first."""
         with self.lock:
             return list(self._tokens)
 
@@ -298,11 +297,10 @@ class State:
         return self._bearers.get(bearer)
 
     def holds(self, token: Token) -> bool:
-        """Whether a token was not taken out."""
         return self.find_bearer(token.bearer) is token
 
     def identify(self, authorization: str | None) -> Token | ApiError:
-        """Say whose request it is, or the error to refuse it with."""
+        """Return whose request it is, or the error to refuse it with."""
         if authorization is None:
             return ApiError(403, extra={"missingToken": True})
         scheme, _, bearer = authorization.strip().partition(" ")
@@ -314,7 +312,6 @@ class State:
         return token
 
     def touch(self, token: Token) -> None:
-        """Note that a token is being used."""
         with self.lock:
             now_ms = self.clock.now_ms()
             if token.get("activeAt") != now_ms:
@@ -339,7 +336,6 @@ class State:
 
     @property
     def teams(self) -> list[Team]:
-        """All teams, newest first."""
         with self.lock:
             return list(self._teams)
 
@@ -358,7 +354,7 @@ class State:
     # Logins
 
     def confirm(self, *, email: str | None = None, token: str | None = None) -> int:
-        """Confirm the logins of an email address, or the one of a token; give how many."""
+        """Confirm the logins of an email address, or the one of a token; return how many."""
         with self.lock:
             waiting = [
                 login
