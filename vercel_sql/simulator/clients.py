@@ -1,8 +1,6 @@
 """The apps and integrations that are registered, and how they show who they are."""
 
 import base64
-import binascii
-import hmac
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -31,8 +29,6 @@ REVOCATION_METHODS = ("client_secret_basic", *_ASSERTIONS, "none")
 """How they do where tokens are revoked: the documents show no secret in that form."""
 
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_AUDIENCE_PATH = "/login/oauth/token"
-_LONGEST_SECONDS = 60
 _HMAC = ("HS256", "HS384", "HS512")
 _ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -67,12 +63,9 @@ class OAuthClient:
         return self.client_secret is None and self.jwks is None
 
     def may_redirect_to(self, uri: str) -> bool:
-        if uri in self.redirect_uris:
-            return True
-        if not self.native:
-            return False
-        wanted = _without_port(uri)
-        return wanted is not None and wanted in map(_without_port, self.redirect_uris)
+        wanted = _without_port(uri) if self.native else None
+        of_any_port = map(_without_port, self.redirect_uris)
+        return uri in self.redirect_uris or (wanted is not None and wanted in of_any_port)
 
     def grant(self, wanted: str | None) -> tuple[str, ...]:
         """Choose the scopes: those asked for that it has, or all it has if none are named."""
@@ -81,25 +74,19 @@ class OAuthClient:
         return tuple(scope for scope in dict.fromkeys(wanted.split()) if scope in self.scopes)
 
     def has_secret(self, secret: str | None) -> bool:
-        mine = self.client_secret
-        if mine is None or secret is None:
-            return False
-        return hmac.compare_digest(mine.encode(), secret.encode())
+        return secret is not None and secret == self.client_secret
 
 
-_Seeded = tuple[ClientKind, str, int | None, tuple[str, ...], tuple[str, ...]]
-_WEB_APP_URIS = (
-    "http://localhost:3000/api/auth/callback",
-    "https://app.example/api/auth/callback",
-)
+_Seeded = tuple[ClientKind, str, str, int, tuple[str, ...], tuple[str, ...]]
+_WEB_APP = ("http://localhost:3000/api/auth/callback", "https://app.example/api/auth/callback")
 _SSO_SCOPES = ("openid", "offline_access")
 _SEEDED: tuple[_Seeded, ...] = (
-    ("app", "Simulated command line", None, ("http://127.0.0.1:8743/callback",), SCOPES),
-    ("app", "Simulated web app", 40, _WEB_APP_URIS, SCOPES),
-    ("integration", "Simulated integration", 24, ("https://example.com/oauth",), ()),
-    ("sso", "Simulated provider", 24, ("https://provider.example/sso",), _SSO_SCOPES),
+    ("app", "Simulated command line", "cl_", 0, ("http://127.0.0.1:8743/callback",), SCOPES),
+    ("app", "Simulated web app", "cl_", 40, _WEB_APP, SCOPES),
+    ("integration", "Simulated integration", "oac_", 24, ("https://example.com/oauth",), ()),
+    ("sso", "Simulated provider", "oac_", 24, ("https://provider.example/sso",), _SSO_SCOPES),
 )
-"""Kind, name, length of the secret, redirect URIs and scopes of the clients that are there."""
+"""Kind, name, marker, length of the secret, redirect URIs and scopes of the seeded clients."""
 
 
 def _without_port(uri: str) -> tuple[str, ...] | None:
@@ -109,11 +96,10 @@ def _without_port(uri: str) -> tuple[str, ...] | None:
         _ = parts.port  # raises where it is no number
     except ValueError:
         return None
-    if parts.scheme != "http" or parts.hostname not in _LOOPBACK:
+    is_loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    if not is_loopback or parts.username is not None or "#" in uri:
         return None
-    if parts.username is not None or "#" in uri:
-        return None
-    return parts.scheme, parts.hostname, parts.path, parts.query
+    return parts.hostname or "", parts.path, parts.query
 
 
 class OAuthClients:
@@ -128,17 +114,15 @@ class OAuthClients:
         self.public, self.confidential, self.integration, self.sso = (
             self.add(
                 OAuthClient(
-                    kind,
-                    "cl_" + new_secret(random, 32)
-                    if kind == "app"
-                    else "oac_" + new_secret(random),
-                    name,
-                    None if secret_length is None else new_secret(random, secret_length),
-                    redirect_uris,
-                    scopes,
+                    kind=kind,
+                    client_id=prefix + new_secret(random, 32 if prefix == "cl_" else 24),
+                    name=name,
+                    client_secret=new_secret(random, length) if length else None,
+                    redirect_uris=uris,
+                    scopes=scopes,
                 )
             )
-            for kind, name, secret_length, redirect_uris, scopes in _SEEDED
+            for kind, name, prefix, length, uris, scopes in _SEEDED
         )
 
     def __iter__(self) -> Iterator[OAuthClient]:
@@ -164,8 +148,8 @@ class OAuthClients:
         client_id, secret = form.get("client_id", ""), form.get("client_secret")
         if is_basic:
             client_id, secret = _read_basic(header)
-        given = [name for name in ("client_secret", "client_assertion") if name in form]
-        if is_basic + len(given) > 1 or form.get("client_id", client_id) != client_id:
+        ways = is_basic + ("client_secret" in form) + ("client_assertion" in form)
+        if ways > 1 or form.get("client_id", client_id) != client_id:
             raise OAuthError("invalid_request", "Use one way to authenticate the client.")
         if not client_id:
             raise OAuthError("invalid_request", "Missing required parameter `client_id`.")
@@ -212,11 +196,11 @@ class OAuthClients:
         for name in ("iss", "sub"):
             if claims.get(name) != client.client_id:
                 return f"its {name} should be the client_id."
-        audience = call.issuer + _AUDIENCE_PATH
+        audience = call.issuer + "/login/oauth/token"
         if claims.get("aud") != audience:
             return f"its aud should be {audience}."
         now, expires_at = call.state.clock.now_ms() / 1000, claims.get("exp")
-        if type(expires_at) is not int or not now < expires_at <= now + _LONGEST_SECONDS:
+        if type(expires_at) is not int or not now < expires_at <= now + 60:
             return "its exp should be in the future, by 60 seconds at most."
         id_ = claims.get("jti")
         if not isinstance(id_, str) or not id_ or (client.client_id, id_) in self._used_assertions:
@@ -246,9 +230,7 @@ def _read_basic(header: str) -> tuple[str, str]:
     """Read `Basic …`, whose two halves are form-encoded (RFC 6749, section 2.3.1)."""
     try:
         decoded = base64.b64decode(header[len("basic ") :].strip(), validate=True).decode()
-    except (binascii.Error, ValueError):
+        client_id, secret = decoded.split(":", 1)
+    except ValueError:
         raise _invalid_client(basic=True) from None
-    client_id, colon, secret = decoded.partition(":")
-    if not colon:
-        raise _invalid_client(basic=True)
     return unquote_plus(client_id), unquote_plus(secret)

@@ -458,14 +458,14 @@ class OAuth:
             return state.calling_token
 
     def integration_token(
-        self, client: OAuthClient, installation: Installation, expires_at: int | None = None
+        self, client: OAuthClient, installation: Installation, seconds: int | None = None
     ) -> Token:
         """Make an access token that is good for the account of an installation alone."""
         return self._state.issue_token(
             client.name,
             "app",
             team_id=installation.team_id,
-            expires_at=expires_at,
+            seconds=seconds,
             bearer=new_bearer(self._state.random, "vci_"),
             listed=False,
             kind="integration",

@@ -365,8 +365,7 @@ class IntegrationEndpoints:
         )
         body: Object = {"id_token": id_token, "access_token": None, "token_type": None}
         if code.scopes:
-            expires_at = now_ms + ACCESS_SECONDS * 1000
-            token = self._oauth.integration_token(client, installation, expires_at)
+            token = self._oauth.integration_token(client, installation, ACCESS_SECONDS)
             body |= {"access_token": token.bearer, "token_type": "Bearer"}
             body["expires_in"] = ACCESS_SECONDS
         if "offline_access" in code.scopes:

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -157,10 +157,9 @@ class Simulator:
         """Close all connections and the port, and wait for the thread; more than once is fine."""
         if self._reserved is not None:
             self._reserved.close()
-            self._reserved = None
         if self._server is not None:
             self._server.end()
-            self._server = None
+        self._reserved = self._server = None
 
     def pause(self) -> None:
         """Be dead for a while: close all connections, and refuse new ones, until `resume()`.
@@ -264,15 +263,15 @@ class Simulator:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--port", type=_port, default=0, help="where to listen on loopback (default: any free port)"
+    numbers: tuple[tuple[str, Callable[[str], int], int, str], ...] = (
+        ("tokens", _count, 250, "how many tokens to make (250)"),
+        ("seed", int, 7, "what the made data depends on (7)"),
+        ("latency-ms", _count, 0, "how long every request takes (0)"),
     )
-    parser.add_argument(
-        "--tokens", type=_count, default=250, metavar="N", help="how many tokens to make (250)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=7, metavar="N", help="what the made data depends on (7)"
-    )
+    where = "where to listen on loopback (default: any free port)"
+    parser.add_argument("--port", type=_port, default=0, help=where)
+    for name, type_, default, meaning in numbers:
+        parser.add_argument(f"--{name}", type=type_, default=default, metavar="N", help=meaning)
     parser.add_argument(
         "--as",
         dest="kind",
@@ -280,9 +279,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="full",
         help="which kind of token to print: of the full account, a team or a project, of an app's "
         "or the Vercel CLI's session, or of a few permissions (full)",
-    )
-    parser.add_argument(
-        "--latency-ms", type=_count, default=0, metavar="N", help="how long every request takes (0)"
     )
     limits = parser.add_mutually_exclusive_group()
     limits.add_argument(

@@ -128,7 +128,7 @@ class Sessions:
         token = self._state.issue_token(
             session.client.name,
             "app",
-            expires_at=self._state.clock.now_ms() + ACCESS_SECONDS * 1000,
+            seconds=ACCESS_SECONDS,
             bearer=new_bearer(self._state.random, "vca_"),
             kind="cli" if session.client.reads else "app",
         )

@@ -272,10 +272,15 @@ class State:
         *,
         team_id: str | None = None,
         expires_at: float | None = None,
+        seconds: int | None = None,
         **options: Any,
     ) -> Token:
-        """Put in a token of one scope, as endpoints do, with options of `add_token`."""
+        """Put in a token of one scope, as endpoints do, with options of `add_token`.
+
+        It expires at a moment (ms), or after so many seconds.
+        """
         now_ms = self.clock.now_ms()
+        expires_at = expires_at if seconds is None else now_ms + seconds * 1000
         expiry: Object = {} if expires_at is None else {"expiresAt": expires_at}
         whose: Object = {"type": "team", "teamId": team_id} if team_id else {"type": "user"}
         scope = {**whose, "origin": origin, "createdAt": now_ms, **expiry}
