@@ -55,7 +55,7 @@ class SimulatedApi:
             *account.ENDPOINTS,
             *IntegrationEndpoints(oauth).endpoints,
             *OAuthEndpoints(oauth).endpoints,
-            *oauth.consents.endpoints,
+            *oauth.endpoints,
             *Control(state, oauth, faults).endpoints,
         ]
 
@@ -217,7 +217,7 @@ class Control:
 
     def __init__(self, state: State, oauth: OAuth, faults: Faults) -> None:
         self._state, self._oauth, self._faults = state, oauth, faults
-        id_faults, installed = oauth.id_tokens.faults, state.installations.values()
+        id_faults, installed = oauth.id_token_faults, state.installations.values()
         self.endpoints = [
             _endpoint("faults", lambda: {"faults": faults.all()}, self._add_faults, faults.clear),
             _endpoint("requests", _listing("requests", state.received), None, state.received.clear),

@@ -110,13 +110,9 @@ class Call:
             required(body, name)
         return body
 
-    @property
-    def has_form(self) -> bool:
-        return media_type(self.request.headers) == FORM
-
     def form(self) -> dict[str, str]:
         """Read a form, without empty parameters (RFC 6749, 3.2); a ValueError if it isn't one."""
-        if not self.has_form:
+        if media_type(self.request.headers) != FORM:
             raise ValueError(f"the `Content-Type` should be {FORM}.")
         try:
             text = self.body.decode("ascii")

@@ -146,26 +146,20 @@ class IdTokenFault:
     claims: Object | None = None
 
 
-class IdTokens:
-    """Makes ID tokens, right ones unless there are `faults`; to be used under the state's lock."""
+def make(claims: Object, keys: KeyRing, others: KeyRing, faults: list[IdTokenFault]) -> str:
+    """Make an ID token, with the next of the faults if there is one.
 
-    def __init__(self) -> None:
-        self.faults: list[IdTokenFault] = []
-
-    def make(self, claims: Object, keys: KeyRing, others: KeyRing) -> str:
-        """Make an ID token, with the next fault if there is one.
-
-        `keys` are those of its issuer, and `others` those of the other server that issues them.
-        """
-        if not self.faults:
-            return _sign(claims, keys.current)
-        fault = self.faults[0]
-        fault.times -= 1
-        if not fault.times:
-            del self.faults[0]
-        if fault.fault in _SIGNERS:
-            return _SIGNERS[fault.fault](claims, keys, others)
-        if fault.fault in _CHANGES:
-            claims = _CHANGES[fault.fault](claims)
-        claims = {**claims, **(fault.claims or {})}
-        return _sign({k: v for k, v in claims.items() if v is not None}, keys.current)
+    `keys` are those of its issuer, and `others` those of the other server that issues them.
+    """
+    if not faults:
+        return _sign(claims, keys.current)
+    fault = faults[0]
+    fault.times -= 1
+    if not fault.times:
+        del faults[0]
+    if fault.fault in _SIGNERS:
+        return _SIGNERS[fault.fault](claims, keys, others)
+    if fault.fault in _CHANGES:
+        claims = _CHANGES[fault.fault](claims)
+    claims = {**claims, **(fault.claims or {})}
+    return _sign({k: v for k, v in claims.items() if v is not None}, keys.current)

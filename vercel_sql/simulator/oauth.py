@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from vercel_sql.simulator.clients import SCOPES, ClientKind, OAuthClient, OAuthClients
 from vercel_sql.simulator.endpoints import Call, Endpoint, once
-from vercel_sql.simulator.id_tokens import FAULTS, IdTokenFault, IdTokens, KeyRing
+from vercel_sql.simulator.id_tokens import FAULTS, IdTokenFault, KeyRing
 from vercel_sql.simulator.messages import NO_STORE, RefusalError, Response
 from vercel_sql.simulator.models import Installation, Kind, Token, new_bearer, new_secret
 from vercel_sql.simulator.sessions import Code, Codes, Devices, Sessions
@@ -117,7 +117,12 @@ def _with_query(uri: str, added: Mapping[str, str | None]) -> str:
 
 # Requests
 
-_ALLOWED = {"response_type": ("code",), "prompt": PROMPTS, "response_mode": RESPONSE_MODES}
+_ALLOWED = {
+    "response_type": ("code",),
+    "prompt": PROMPTS,
+    "response_mode": RESPONSE_MODES,
+    "code_challenge_method": ("S256",),
+}
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 _DECISIONS = {"allow": True, "deny": False}
 _PAGE_MS = 600_000
@@ -152,11 +157,9 @@ def _read_asked(pairs: Iterable[tuple[str, str]], clients: OAuthClients) -> _Ask
     state = states[0] if len(states) == 1 else None
     try:
         given = once(pairs)
+        _check(given)
     except ValueError as error:
         raise RedirectError(uris[0], "invalid_request", str(error), state) from None
-    problem = _problem(given)
-    if problem is not None:
-        raise RedirectError(uris[0], "invalid_request", problem, state)
     scopes = client.grant(given.get("scope"))
     if not scopes:
         description = "None of the scopes is configured for the app."
@@ -164,32 +167,45 @@ def _read_asked(pairs: Iterable[tuple[str, str]], clients: OAuthClients) -> _Ask
     return _Asked(client, scopes, given)
 
 
-def _problem(given: dict[str, str]) -> str | None:
+def _check(given: Mapping[str, str]) -> None:
     for name in ("response_type", "code_challenge", "code_challenge_method"):
         if name not in given:
-            return f"Missing required parameter `{name}`."
+            raise ValueError(f"Missing required parameter `{name}`.")
     for name, allowed in _ALLOWED.items():
         if name in given and given[name] not in allowed:
-            return f"The `{name}` must be {' or '.join(allowed)}."
-    if given["code_challenge_method"] != "S256":
-        return "The `code_challenge_method` must be S256."
+            raise ValueError(f"The `{name}` must be {' or '.join(allowed)}.")
     if not _CHALLENGE.fullmatch(given["code_challenge"]):
-        return "The `code_challenge` must be 43 to 128 unreserved characters."
-    return None
+        raise ValueError("The `code_challenge` must be 43 to 128 unreserved characters.")
 
 
-class Consents:
-    """Asks the person, who is already signed in to the simulated Vercel.
+_KINDS: Mapping[str, ClientKind] = {
+    "authorization": "app",
+    "integration": "integration",
+    "sso": "sso",
+}
 
-    Scopes that were allowed before are not asked for again (as documented), unless the app sends a
-    `prompt`. To be used under the state's lock.
+
+class OAuth:
+    """The authorization server: clients, codes, consents, devices, sessions and keys.
+
+    The person is already signed in to the simulated Vercel. Scopes that were allowed before are not
+    asked for again (as documented), unless the app sends a `prompt`.
+
+    The public methods are safe to use from any thread. `keys` are the authorization server's, and
+    `marketplace_keys` sign SSO ID tokens. `unknown_sso_client` is the status for providers that
+    the SSO exchange does not know: 400, 403 and 500 are documented.
     """
 
-    def __init__(self, state: State, clients: OAuthClients, codes: Codes, devices: Devices) -> None:
+    def __init__(self, state: State, seed: int) -> None:
         self._state = state
-        self._clients = clients
-        self._codes = codes
-        self._devices = devices
+        self.clients = OAuthClients(Random(f"{seed} clients"))  # noqa: S311 (as in the state)
+        self.codes = Codes(state)
+        self.sessions = Sessions(state)
+        self.devices = Devices(state)
+        self.keys = KeyRing()
+        self.marketplace_keys = KeyRing()
+        self.id_token_faults: list[IdTokenFault] = []
+        self.unknown_sso_client: Literal[400, 403, 500] = 403
         self._pages: dict[tuple[str, str], tuple[Callable[[bool], Response], int]] = {}
         self._allowed: dict[str, set[str]] = {}
         self.endpoints = [
@@ -197,8 +213,10 @@ class Consents:
             Endpoint("GET", DEVICE_PATH, self._device),
             *(Endpoint("POST", path, self._answered) for path in (AUTHORIZE_PATH, DEVICE_PATH)),
         ]
+        self.authorize_device = self.devices.answer
+        self.rotate_keys = self.keys.rotate
 
-    def decide(self, asked: _Asked, *, approve: bool) -> str:
+    def _decide(self, asked: _Asked, *, approve: bool) -> str:
         """Do what a person's answer asks for; return where the browser is sent."""
         given = asked.given
         uri, state = given["redirect_uri"], given.get("state")
@@ -207,17 +225,17 @@ class Consents:
             return RedirectError(uri, "access_denied", denied, state).location
         self._allowed.setdefault(asked.client.client_id, set()).update(asked.scopes)
         challenge, nonce = given["code_challenge"], given.get("nonce")
-        code = self._codes.new(
+        code = self.codes.new(
             asked.client, uri, scopes=asked.scopes, nonce=nonce, code_challenge=challenge
         )
         return _with_query(uri, {"code": code.code, "state": state})
 
     def _authorize(self, call: Call) -> Response:
         """Ask whether an app may sign the person in, unless they have said so before."""
-        asked = _read_asked(call.request.query, self._clients)
+        asked = _read_asked(call.request.query, self.clients)
 
         def decided(approve: bool) -> Response:
-            location = self.decide(asked, approve=approve)
+            location = self._decide(asked, approve=approve)
             if asked.given.get("response_mode") != "web_message.opener":
                 return _redirect(location)
             return _message_page(asked.given["redirect_uri"], location)
@@ -235,7 +253,7 @@ class Consents:
             raise PageError(str(error)) from None
         if user_code is None:
             return _page("Sign in a device", _ASK_FOR_CODE)
-        waiting = self._devices.waiting(user_code)
+        waiting = self.devices.waiting(user_code)
         if not waiting:
             raise PageError("No device waits for that code. Codes expire, and work once.")
         (device,) = waiting
@@ -288,35 +306,7 @@ class Consents:
             raise PageError(_TOO_LATE)
         return decided(approve)
 
-
-# How tests steer it
-
-_KINDS: Mapping[str, ClientKind] = {
-    "authorization": "app",
-    "integration": "integration",
-    "sso": "sso",
-}
-
-
-class OAuth:
-    """Clients, codes, consents, devices, sessions and keys.
-
-    The methods are safe to use from any thread. `keys` are the authorization server's, and
-    `marketplace_keys` sign SSO ID tokens. `unknown_sso_client` is the status for providers that
-    the SSO exchange does not know: 400, 403 and 500 are documented.
-    """
-
-    def __init__(self, state: State, seed: int) -> None:
-        self._state = state
-        self.clients = OAuthClients(Random(f"{seed} clients"))  # noqa: S311 (as in the state)
-        self.codes = Codes(state)
-        self.sessions = Sessions(state)
-        self.devices = Devices(state)
-        self.consents = Consents(state, self.clients, self.codes, self.devices)
-        self.keys = KeyRing()
-        self.marketplace_keys = KeyRing()
-        self.id_tokens = IdTokens()
-        self.unknown_sso_client: Literal[400, 403, 500] = 403
+    # How tests steer it
 
     def mint_code(
         self,
@@ -391,15 +381,11 @@ class OAuth:
         query = parse_qsl(urlsplit(url).query, keep_blank_values=True)
         try:
             with self._state.lock:
-                return self.consents.decide(_read_asked(query, self.clients), approve=approve)
+                return self._decide(_read_asked(query, self.clients), approve=approve)
         except RedirectError as error:
             return error.location
         except PageError as error:
             raise ValueError(str(error)) from None
-
-    def authorize_device(self, user_code: str | None = None, *, approve: bool = True) -> int:
-        """Answer the device of a user code, or all that wait; return how many (or LookupError)."""
-        return self.devices.answer(user_code, approve=approve)
 
     def spoil_id_tokens(
         self, fault: str, *, times: int = 1, claims: Mapping[str, Any] | None = None
@@ -411,12 +397,7 @@ class OAuth:
             raise ValueError("`times` should be >= 1.")
         if (fault == "claims") is not (claims is not None):
             raise ValueError("`claims` belong to the fault claims, and to no other.")
-        self.id_tokens.faults.append(IdTokenFault(fault, times, dict(claims) if claims else None))
-
-    def rotate_keys(self, *, keep_old: bool = True, kid: str | None = None) -> str:
-        """Sign with a new key from now on: see `KeyRing.rotate`."""
-        with self._state.lock:
-            return self.keys.rotate(keep_old=keep_old, kid=kid)
+        self.id_token_faults.append(IdTokenFault(fault, times, dict(claims) if claims else None))
 
     def expire_token(self, token: str) -> None:
         """Let a token be expired from now on: any bearer of the account, or a refresh token."""

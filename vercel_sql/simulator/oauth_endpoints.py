@@ -12,14 +12,16 @@ from vercel_sql.simulator.clients import (
     OAuthClient,
 )
 from vercel_sql.simulator.endpoints import MARKETPLACE_PATH, Call, Endpoint, Handler, required
-from vercel_sql.simulator.id_tokens import ALGORITHM, KeyRing, issued, user_claims
+from vercel_sql.simulator.id_tokens import ALGORITHM, KeyRing, issued, make, user_claims
 from vercel_sql.simulator.messages import (
+    FORM,
     ApiError,
     OAuthError,
     Object,
     Response,
     answer,
     invalid,
+    media_type,
     no_store,
 )
 from vercel_sql.simulator.models import Installation, new_secret
@@ -170,9 +172,8 @@ class OAuthEndpoints:
             claims["jti"] = new_uuid(call.state.random)
             claims |= user_claims(call.state.user, scopes, call.issuer)
             claims.pop("email_verified", None)  # which user info alone says
-            body["id_token"] = self._oauth.id_tokens.make(
-                claims, self._oauth.keys, self._oauth.marketplace_keys
-            )
+            keys, others = self._oauth.keys, self._oauth.marketplace_keys
+            body["id_token"] = make(claims, keys, others, self._oauth.id_token_faults)
         body |= {"expires_in": ACCESS_SECONDS, "scope": " ".join(scopes)}
         if "offline_access" in session.scopes:
             body["refresh_token"] = self._oauth.sessions.issue_refresh(session)
@@ -307,7 +308,8 @@ class IntegrationEndpoints:
     def _sso(self, call: Call) -> Response:
         """Say who a person is that comes to a provider from Vercel."""
         properties = dict.fromkeys(_SSO_PROPERTIES, str)
-        body = _form(call, invalid) if call.has_form else call.json(properties)
+        is_form = media_type(call.request.headers) == FORM
+        body = _form(call, invalid) if is_form else call.json(properties)
         secret = required(body, "client_secret")
         unknown = self._oauth.unknown_sso_client
         client = self._client("sso", required(body, "client_id"), unknown)
@@ -348,7 +350,7 @@ class IntegrationEndpoints:
         ours, user = call.issuer + MARKETPLACE_PATH, call.state.user
         account_id = installation.team_id or installation.user_id
         now_ms = call.state.clock.now_ms()
-        id_token = self._oauth.id_tokens.make(
+        id_token = make(
             {
                 **issued(ours, client.client_id, now_ms, nonce),
                 "type": "id_token",
@@ -362,6 +364,7 @@ class IntegrationEndpoints:
             },
             self._oauth.marketplace_keys,
             self._oauth.keys,
+            self._oauth.id_token_faults,
         )
         body: Object = {"id_token": id_token, "access_token": None, "token_type": None}
         if code.scopes:

@@ -96,7 +96,9 @@ class Simulator:
 
     `state` is what the account holds, and `oauth` the authorization server and the apps and
     integrations that are registered there; both may be looked at and changed while it serves.
-    `history()` tells what became of each token, and `pause()` makes the server dead for a while.
+    `history()` tells what became of each token, `advance(seconds)` moves the account's clock on,
+    `confirm(email=…)` confirms logins as their person would, and `pause()` makes the server dead
+    for a while.
 
     Args:
         tokens: How many tokens to make beside the calling one, or the fields of each.
@@ -134,6 +136,10 @@ class Simulator:
         self._faults = Faults(seed)
         limiter = RateLimiter(limit, self.state.clock, limits)
         self._api = SimulatedApi(self.state, self.oauth, limiter, self._faults, latency_ms)
+        self.clear_requests = self.state.received.clear
+        self.clear_faults = self._faults.clear
+        self.advance = self.state.clock.advance
+        self.confirm = self.state.confirm
         self._wanted_port = port
         self._port: int | None = None
         self._server: _Server | None = None
@@ -226,10 +232,6 @@ class Simulator:
         with self.state.lock:
             return [replace(record) for record in self.state.received]
 
-    def clear_requests(self) -> None:
-        with self.state.lock:
-            self.state.received.clear()
-
     def history(self) -> list[TokenEvent]:
         """Return what became of each token, in order; it outlives tokens and records.
 
@@ -247,16 +249,6 @@ class Simulator:
         """
         self._faults.add([*faults, fault] if fault else faults)
         return self._faults.all()
-
-    def clear_faults(self) -> None:
-        self._faults.clear()
-
-    def advance(self, seconds: float) -> int:
-        return self.state.clock.advance(seconds)
-
-    def confirm(self, *, email: str | None = None, token: str | None = None) -> int:
-        """Confirm logins as their person would: see `State.confirm`."""
-        return self.state.confirm(email=email, token=token)
 
 
 # The command

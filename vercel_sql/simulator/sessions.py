@@ -274,8 +274,8 @@ class Devices:
                 and (user_code is None or plain(device.user_code) == plain(user_code))
             ]
 
-    def answer(self, user_code: str | None, *, approve: bool) -> int:
-        """Take a person's answer; return how many devices it was for (or LookupError)."""
+    def answer(self, user_code: str | None = None, *, approve: bool = True) -> int:
+        """Answer the device of a user code, or all that wait; return how many (or LookupError)."""
         with self._state.lock:
             waiting = self.waiting(user_code)
             for device in waiting:
