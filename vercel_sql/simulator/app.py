@@ -83,7 +83,7 @@ class SimulatedApi:
         text = body.decode(errors="replace")
         due = self._faults.take(record.method, record.path, text, has_cursor=cursor is not None)
         record.faults = [fault.kind for fault in due]
-        await asyncio.sleep((self._latency_ms + _latency_ms(due, acts_first=False)) / 1000)
+        await _pause(self._latency_ms, due, acts_first=False)
         # Only now, since a token may have died while the request waited.
         call.identity = self._state.identify(record.headers.get("authorization"))
         if not isinstance(call.identity, ApiError):
@@ -94,7 +94,7 @@ class SimulatedApi:
             shown = self._run(call, record)
         if end is not None:
             shown = end.instead() or shown
-        await asyncio.sleep(_latency_ms(due, acts_first=True) / 1000)
+        await _pause(0, due, acts_first=True)
         if shown is not None:
             shown.set_headers({"X-Vercel-Id": f"dev1::{uuid4().hex}", **call.rate_headers})
             shown = spoiled(shown, due, cursor)
@@ -192,10 +192,12 @@ def _is_local(url: str) -> bool:
     return is_whole and parts.hostname in _LOCAL_NAMES
 
 
-def _latency_ms(due: list[Fault], *, acts_first: bool) -> int:
-    """Add up how long faults let a request wait, before or after the server acts."""
+async def _pause(milliseconds: int, due: list[Fault], *, acts_first: bool) -> None:
+    """Wait so long, and as long as faults say, before or after the server acts."""
     waits = [fault.options for fault in due if fault.kind == "latency"]
-    return sum(each["ms"] for each in waits if each.get("acts_first", False) is acts_first)
+    milliseconds += sum(each["ms"] for each in waits if each.get("acts_first", False) is acts_first)
+    if milliseconds:  # else nobody gets a turn in between
+        await asyncio.sleep(milliseconds / 1000)
 
 
 # Control
@@ -272,7 +274,7 @@ class Control:
         return shown | proof
 
     def _authorize(self, call: Call) -> Object:
-        """Answer in a person's stead: an authorize `url`, or the device of a `user_code`."""
+        """Answer for the person: an authorize `url`, or the device of a `user_code`."""
         body = call.json({"url": str, "user_code": str, "approve": bool})
         approve = body.pop("approve", True)
         if len(body) != 1:

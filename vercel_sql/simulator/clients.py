@@ -90,7 +90,7 @@ _SEEDED: tuple[_Seeded, ...] = (
 
 
 def _without_port(uri: str) -> tuple[str, ...] | None:
-    """Return what has to be equal of a loopback address; None where it is not one."""
+    """Return the parts of a loopback address that must match; None if it is not one."""
     try:
         parts = urlsplit(uri)
         _ = parts.port  # raises where it is no number
@@ -142,7 +142,7 @@ class OAuthClients:
     def authenticate(
         self, call: Call, form: Mapping[str, str], methods: Collection[str]
     ) -> OAuthClient:
-        """Find out which app calls, and check that it is that app, by one of the methods."""
+        """Authenticate the calling app by one of the methods."""
         header = call.request.headers.get("authorization", "")
         is_basic = header.lower().startswith("basic ")
         client_id, secret = form.get("client_id", ""), form.get("client_secret")
@@ -192,7 +192,7 @@ class OAuthClients:
         return _ASSERTIONS[0] if algorithm in _HMAC else _ASSERTIONS[1]
 
     def _problem(self, client: OAuthClient, claims: Mapping[str, Any], call: Call) -> str | None:
-        """Say what is wrong with the claims of an assertion; all five are required."""
+        """Return what is wrong with the claims of an assertion; all five are required."""
         for name in ("iss", "sub"):
             if claims.get(name) != client.client_id:
                 return f"its {name} should be the client_id."
@@ -222,7 +222,7 @@ def _keys(client: OAuthClient, algorithm: object) -> tuple[OctKey | KeySet, Coll
 def _invalid_client(*, basic: bool) -> OAuthError:
     """Refuse a client; one that used the header is told how to (RFC 6749, section 5.2)."""
     headers = {"WWW-Authenticate": 'Basic realm="Vercel"'} if basic else {}
-    message = "The client is unknown, or its secret is wrong, missing or not to be sent so."
+    message = "The client is unknown, or its secret is wrong, missing or sent in the wrong way."
     return OAuthError("invalid_client", message, status=401, headers=headers)
 
 

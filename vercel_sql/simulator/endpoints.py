@@ -174,7 +174,7 @@ class Endpoint:
 
 
 def permit(call: Call, act: Act) -> None:
-    """Let a call pass if its token lives and may act so; mark the token as used."""
+    """Check that the calling token is alive and may act so; mark it as used."""
     token, installation = call.caller, call.caller.installation
     if installation is not None:
         if installation.disabled:

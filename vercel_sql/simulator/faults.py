@@ -309,7 +309,7 @@ def _spoil(answer: Response, fault: Fault, cursor: str | None) -> None:
 
 
 def _lengthen(answer: Response, count: int) -> None:
-    """Put made-up rows at the end of a listing's page; they look like its last row."""
+    """Append made-up rows to a listing's page; they look like its last row."""
     value = decode(answer.body)
     value = value if isinstance(value, dict) else {}
     lists = [each for each in value.values() if isinstance(each, list) and each]

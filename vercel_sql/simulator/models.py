@@ -50,7 +50,7 @@ class Clock:
     def advance(self, seconds: float) -> int:
         """Let time pass at once; return the new time (ms), or a ValueError if it would go back."""
         if not 0 <= seconds <= 10_000_000_000:  # some three hundred years, and no NaN
-            raise ValueError("the clock only goes forward, and not for ever")
+            raise ValueError("the clock moves only forward, by 10,000,000,000 seconds at most")
         self._ahead_ms += int(seconds * 1000)
         return self.now_ms()
 

@@ -131,7 +131,7 @@ _TOO_LATE = "This page was answered already, or is too old. Start again."
 
 @dataclass(frozen=True)
 class _Asked:
-    """What an app asks the person for, checked."""
+    """A checked authorization request."""
 
     client: OAuthClient
     scopes: tuple[str, ...]
@@ -217,7 +217,7 @@ class OAuth:
         self.rotate_keys = self.keys.rotate
 
     def _decide(self, asked: _Asked, *, approve: bool) -> str:
-        """Do what a person's answer asks for; return where the browser is sent."""
+        """Carry out the person's answer; return the address for the browser."""
         given = asked.given
         uri, state = given["redirect_uri"], given.get("state")
         if not approve:
@@ -396,7 +396,7 @@ class OAuth:
         if times < 1:
             raise ValueError("`times` should be >= 1.")
         if (fault == "claims") is not (claims is not None):
-            raise ValueError("`claims` belong to the fault claims, and to no other.")
+            raise ValueError("`claims` must be given for the fault claims, and for no other.")
         self.id_token_faults.append(IdTokenFault(fault, times, dict(claims) if claims else None))
 
     def expire_token(self, token: str) -> None:

@@ -213,9 +213,9 @@ class OAuthEndpoints:
         scheme, _, bearer = call.request.headers.get("authorization", "").strip().partition(" ")
         found = self._oauth.sessions.active(bearer.strip())
         if scheme.lower() != "bearer" or found is None or found.token is None:
-            raise _refused_bearer("invalid_token", "It is no good access token.", 401)
+            raise _refused_bearer(401, "invalid_token", "is not valid")
         if "openid" not in found.scopes:
-            raise _refused_bearer("insufficient_scope", "It lacks the scope openid.", 403)
+            raise _refused_bearer(403, "insufficient_scope", "lacks the scope openid")
         call.state.touch(found.token)
         return no_store(user_claims(call.state.user, found.scopes, call.issuer))
 
@@ -258,9 +258,9 @@ def _required(form: Form, name: str) -> str:
     return form[name]
 
 
-def _refused_bearer(code: str, message: str, status: int) -> OAuthError:
+def _refused_bearer(status: int, code: str, reason: str) -> OAuthError:
     challenge = {"WWW-Authenticate": f'Bearer error="{code}"'}
-    return OAuthError(code, message, status=status, headers=challenge)
+    return OAuthError(code, f"The access token {reason}.", status=status, headers=challenge)
 
 
 # Integrations

@@ -25,7 +25,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 def _bind(port: int) -> socket.socket:
-    """Take the port, which refuses connections until someone listens there."""
+    """Bind the port; it refuses connections until someone listens."""
     bound = socket.socket()
     try:
         if os.name == "posix":  # on Windows, another process could take the port as well
@@ -38,7 +38,7 @@ def _bind(port: int) -> socket.socket:
 
 
 class _Server:
-    """Serves from a thread once it is made, and stops at once when told to."""
+    """Serves from a thread of its own until `end()`."""
 
     def __init__(self, api: SimulatedApi, bound: socket.socket) -> None:
         self._api = api
@@ -130,7 +130,7 @@ class Simulator:
     ) -> None:
         limit = RateLimit.parse(rate_limit) if isinstance(rate_limit, str) else rate_limit
         if limits not in LIMITS:
-            raise ValueError(f"the limits are {limits!r}, and may be {' or '.join(LIMITS)}")
+            raise ValueError(f"the limits must be {' or '.join(LIMITS)}, not {limits!r}")
         self.state = State(tokens, seed=seed, clock=Clock(now_ms), until_inclusive=until_inclusive)
         self.oauth = OAuth(self.state, seed)
         self._faults = Faults(seed)
@@ -168,7 +168,7 @@ class Simulator:
         self._reserved = self._server = None
 
     def pause(self) -> None:
-        """Be dead for a while: close all connections, and refuse new ones, until `resume()`.
+        """Go down: close all connections, and refuse new ones, until `resume()`.
 
         Requests that are under way end without an answer; what was not acted on is not acted on
         any more. The account, faults, limits and records stay, and so does the port, which
@@ -256,8 +256,8 @@ class Simulator:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     numbers: tuple[tuple[str, Callable[[str], int], int, str], ...] = (
-        ("tokens", _count, 250, "how many tokens to make (250)"),
-        ("seed", int, 7, "what the made data depends on (7)"),
+        ("tokens", _count, 250, "how many tokens to generate (250)"),
+        ("seed", int, 7, "the seed of the generated data (7)"),
         ("latency-ms", _count, 0, "how long every request takes (0)"),
     )
     where = "where to listen on loopback (default: any free port)"

@@ -369,5 +369,5 @@ class State:
             for login in waiting:
                 login.confirmed = True
         if not waiting:
-            raise LookupError("No login waits to be confirmed for that")
+            raise LookupError("No login is waiting to be confirmed for that email or token")
         return len(waiting)
