@@ -285,12 +285,11 @@ class IntegrationEndpoints:
     def _exchange(self, call: Call) -> Response:
         """Turn the code of an installation into its access token, which does not expire."""
         body = _form(call, invalid)
-        secret, text = required(body, "client_secret"), required(body, "code")
-        redirect_uri = required(body, "redirect_uri")
-        client = self._client("integration", required(body, "client_id"))
-        _check_secret(client, secret)
-        code = self._good_code(client, text)
-        if code.redirect_uri != redirect_uri:
+        for name in ("client_secret", "code", "redirect_uri"):
+            required(body, name)
+        client = self._authenticate("integration", body, unknown=404)
+        code = self._good_code(client, body["code"])
+        if code.redirect_uri != body["redirect_uri"]:
             raise invalid("`redirect_uri` should be the one of the integration.")
         code.used = True
         installation = _installation(code)
@@ -310,10 +309,7 @@ class IntegrationEndpoints:
         properties = dict.fromkeys(_SSO_PROPERTIES, str)
         is_form = media_type(call.request.headers) == FORM
         body = _form(call, invalid) if is_form else call.json(properties)
-        secret = required(body, "client_secret")
-        unknown = self._oauth.unknown_sso_client
-        client = self._client("sso", required(body, "client_id"), unknown)
-        _check_secret(client, secret)
+        client = self._authenticate("sso", body, unknown=self._oauth.unknown_sso_client)
         match body.get("grant_type", "authorization_code"):
             case "authorization_code":
                 code = self._sso_code(client, body)
@@ -376,10 +372,13 @@ class IntegrationEndpoints:
             self._sso_refresh[body["refresh_token"]] = code, now_ms + REFRESH_SECONDS * 1000
         return no_store(body)
 
-    def _client(self, kind: ClientKind, client_id: str, unknown: int = 404) -> OAuthClient:
-        client = self._oauth.clients.find(client_id, kind)
+    def _authenticate(self, kind: ClientKind, body: Form, *, unknown: int) -> OAuthClient:
+        secret = required(body, "client_secret")
+        client = self._oauth.clients.find(required(body, "client_id"), kind)
         if client is None:
             raise ApiError(unknown, "Integration not found" if unknown == 404 else None)
+        if not client.has_secret(secret):
+            raise invalid("`client_secret` should be the one of the integration.")
         return client
 
     def _good_code(self, client: OAuthClient, text: str) -> Code:
@@ -395,8 +394,3 @@ def _installation(code: Code) -> Installation:
     if code.installation is None:
         raise ValueError("an app's code belongs to no installation")
     return code.installation
-
-
-def _check_secret(client: OAuthClient, secret: str) -> None:
-    if not client.has_secret(secret):
-        raise invalid("`client_secret` should be the one of the integration.")
