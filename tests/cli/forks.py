@@ -82,8 +82,7 @@ class _Server:
             while True:
                 kind, *values = json.loads(self._control.recv(_LARGEST))
                 if kind == "started":
-                    # The system gives numbers again: what is kept is an earlier process's.
-                    self._codes.pop(values[0], None)
+                    self._codes.pop(values[0], None)  # of an earlier fork with that number
                     return values[0]
                 self._codes[values[0]] = values[1]
 

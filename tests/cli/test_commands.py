@@ -93,4 +93,4 @@ def test_help_waits_for_no_library(command, arguments):
     ended = command(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"}, forked=False)
     imported = {line.rpartition("|")[2].strip() for line in ended.err.splitlines()}
     assert "vercel_sql.cli.commands" in imported
-    assert not imported & {"duckdb", "httpx", "msgspec", "numpy", "pyarrow", "sqlglot", "starlette"}
+    assert not imported & {"duckdb", "httpx", "msgspec", "numpy", "pyarrow", "sqlglot", "h11"}

@@ -77,7 +77,7 @@ def test_while_a_statement_imports_a_module(module):
         ("vercel_sql.cli.history.snapshot", ("snapshot", "--to", "x.duckdb")),
         ("vercel_sql.cli.serve", ("serve", "--demo")),
         ("vercel_sql.cli.shell", ("shell", "--demo")),
-        ("starlette", ("simulate",)),
+        ("joserfc", ("simulate",)),
         ("vercel_sql.cli.demo", ("demo",)),
         ("filelock", ("logout",)),
     ],

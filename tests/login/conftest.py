@@ -85,9 +85,10 @@ class Running:
         return Path(f"/proc/{self.process.pid}/cmdline").read_text()
 
     def end(self) -> int:
-        out, err = self.process.communicate(timeout=PATIENCE)
+        # Not by `communicate`, which would miss what `until` has read ahead.
+        self.err += self.process.stderr.read()
+        out, _ = self.process.communicate(timeout=PATIENCE)
         self.out += out
-        self.err += err
         return self.process.returncode
 
     def stop(self) -> None:

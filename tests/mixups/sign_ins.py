@@ -171,7 +171,7 @@ class SignIns:
             client_secret=client.client_secret,
             code=code.code,
         )
-        self._check_sso(row, code.installation_id)
+        self._check_sso(row, code.installation.id)
 
     def refresh_sso(self) -> None:
         if self._sso:

@@ -81,7 +81,7 @@ def test_a_refresh_token_works_once(sign_in, put, public):
 def test_userinfo_of_a_token_that_is_none(db):
     query = "FROM vercel.oauth.get_userinfo(access_token := 'vca_notOfAnyoneAtAll')"
     error = failure(lambda: db.execute(query).fetchall(), errors.UnauthorizedError)
-    check(error, 401, "invalid_token", "no good access token", "vca_notOfAnyoneAtAll")
+    check(error, 401, "invalid_token", "access token is not valid", "vca_notOfAnyoneAtAll")
 
 
 def test_userinfo_of_a_token_without_the_scope(db, sign_in):

@@ -9,7 +9,7 @@ import pytest
 import vercel_sql.simulator
 
 ROOM = "vercel_sql.simulator"
-THEIRS = {"joserfc", "starlette", "uvicorn"}
+THEIRS = {"h11", "joserfc"}
 MODULES = sorted(Path(vercel_sql.simulator.__file__).parent.rglob("*.py"))
 
 

@@ -82,7 +82,7 @@ def test_rows_that_stay_are_found_while_others_come_and_go(moments, limit, inclu
         if data.draw(st.booleans()):
             rows.remove(gone)
             stay.discard(gone)
-        rows.add(Row(f"new{number}", 100 + number))
+        rows.extend([Row(f"new{number}", 100 + number)])
     else:
         raise AssertionError("the listing does not end")
     assert stay <= seen
@@ -100,7 +100,7 @@ def test_one_millisecond_for_all_pages_by_string_cursors():
 def test_an_id_is_in_a_timeline_once():
     rows = timeline([1])
     with pytest.raises(ValueError, match="already"):
-        rows.add(Row("000", 2))
+        rows.extend([Row("000", 2)])
     with pytest.raises(ValueError, match="already"):
         rows.extend([Row("000", 2)])
     assert len(list(rows)) == 1

@@ -5,11 +5,10 @@ agree with the client's mistakes.
 """
 
 from vercel_sql.simulator.clients import OAuthClient
-from vercel_sql.simulator.command import add_arguments, run
-from vercel_sql.simulator.limits import RateLimit
+from vercel_sql.simulator.endpoints import RateLimit
 from vercel_sql.simulator.models import KINDS, Kind, ReceivedRequest, Token, TokenEvent
 from vercel_sql.simulator.oauth import OAuth
-from vercel_sql.simulator.server import Simulator
+from vercel_sql.simulator.server import Simulator, add_arguments, run
 from vercel_sql.simulator.store import State
 
 __all__ = [

@@ -1,26 +1,39 @@
-"""The simulated API as one ASGI application: every request's way from the wire and back."""
+"""The simulated API: every request's way from the wire and back, and the endpoints that control it.
+
+It routes by the raw path, so that an encoded slash stays within its segment, and makes every
+answer whole before it is sent, so that faults can change it.
+"""
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import uuid4
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+import h11
 
-from vercel_sql.simulator import account, login
-from vercel_sql.simulator.answers import deliver, instead, send_whole, spoil
-from vercel_sql.simulator.control import PREFIX, Control
-from vercel_sql.simulator.endpoints import Call, Endpoint, permit
-from vercel_sql.simulator.faults import Fault, Faults
-from vercel_sql.simulator.integrations import IntegrationEndpoints
-from vercel_sql.simulator.limits import RateLimiter
-from vercel_sql.simulator.messages import ApiError, RefusalError
-from vercel_sql.simulator.models import ReceivedRequest
+from vercel_sql.simulator import account
+from vercel_sql.simulator.endpoints import Call, Endpoint, RateLimiter, permit
+from vercel_sql.simulator.faults import Fault, Faults, deliver, spoiled
+from vercel_sql.simulator.messages import (
+    FORM,
+    ApiError,
+    Connection,
+    Object,
+    RefusalError,
+    Response,
+    answer,
+    decode,
+    invalid,
+    media_type,
+)
+from vercel_sql.simulator.models import ReceivedRequest, new_secret
 from vercel_sql.simulator.oauth import OAuth
-from vercel_sql.simulator.oauth_endpoints import OAuthEndpoints
+from vercel_sql.simulator.oauth_endpoints import IntegrationEndpoints, OAuthEndpoints
+from vercel_sql.simulator.sessions import challenge_of
 from vercel_sql.simulator.store import State
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -29,95 +42,91 @@ _log = logging.getLogger(__name__)
 
 
 class SimulatedApi:
-    """The ASGI application.
-
-    It routes by the raw path, so that an encoded slash stays within its segment, and buffers
-    every answer, so that faults can change it.
-    """
+    """Answers the requests of connections."""
 
     def __init__(
-        self,
-        state: State,
-        oauth: OAuth,
-        limiter: RateLimiter,
-        faults: Faults,
-        latency_ms: int,
+        self, state: State, oauth: OAuth, limiter: RateLimiter, faults: Faults, latency_ms: int
     ) -> None:
         self._state = state
         self._limiter = limiter
         self._faults = faults
         self._latency_ms = latency_ms
-        # One module per domain, which nobody else imports.
         self._endpoints: list[Endpoint] = [
             *account.ENDPOINTS,
-            *login.ENDPOINTS,
             *IntegrationEndpoints(oauth).endpoints,
             *OAuthEndpoints(oauth).endpoints,
-            *oauth.consents.endpoints,
-            *Control(oauth, faults).endpoints,
+            *oauth.endpoints,
+            *Control(state, oauth, faults).endpoints,
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one HTTP request."""
-        if reason := _refusal(scope):
-            await send_whole(ApiError(403, reason).response, send)
-            return
-        path = _path_on_the_wire(scope)
-        body = await _read(receive)
-        if body is None:
-            return  # the caller left before the request was whole
-        routed = {**scope, "path": path, "raw_path": path.encode("latin-1")}
-        if path.startswith(PREFIX):
-            answer = self._run(Call(Request(routed), body, self._state, ApiError(403)))
-            answer.headers["Date"] = self._state.clock.http_date()
-            await send_whole(answer, send)
-            return
-        try:
-            await self._simulate(routed, body, receive, send)
-        except asyncio.CancelledError:
-            return  # the server stops, and has closed the connection already
+    async def serve(self, connection: Connection) -> None:
+        """Serve a connection until either side closes it."""
+        with suppress(OSError, h11.ProtocolError):  # the caller left, or speaks no HTTP
+            while received := await connection.receive():
+                await self._serve(connection, *received)
 
-    async def _simulate(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        record = self._record(scope, body)
+    async def _serve(self, connection: Connection, request: h11.Request, body: bytes) -> None:
+        if reason := _refusal(list(request.headers)):
+            await connection.send(ApiError(403, reason).response)
+            return
+        record = self._read(request, body)
+        call = Call(record, body, connection.url, self._state, ApiError(403))
+        if record.path.startswith(PREFIX):
+            controlled = self._run(call)
+            controlled.set_headers({"Date": self._state.clock.http_date()})
+            await connection.send(controlled)
+            return
+        with self._state.lock:
+            record.index = len(self._state.received)
+            self._state.received.append(record)
         cursor = dict(record.query).get("until")
         text = body.decode(errors="replace")
         due = self._faults.take(record.method, record.path, text, has_cursor=cursor is not None)
         record.faults = [fault.kind for fault in due]
-        await _pause(self._latency_ms + _latency_ms(due, acts_first=False))
+        await _pause(self._latency_ms, due, acts_first=False)
         # Only now, since a token may have died while the request waited.
-        caller = self._state.identify(record.headers.get("authorization"))
-        record.token_id = None if isinstance(caller, ApiError) else caller.id
-        call = Call(Request(scope), body, self._state, caller)
+        call.identity = self._state.identify(record.headers.get("authorization"))
+        if not isinstance(call.identity, ApiError):
+            record.token_id = call.identity.id
         end = next((fault for fault in due if fault.decisive), None)
-        answer = self._run(call, record) if end is None or end.acts else None
-        if end is not None and end.kind in ("status", "redirect"):
-            answer = instead(end)
-        await _pause(_latency_ms(due, acts_first=True))
-        if answer is not None:
-            answer.headers.update({"X-Vercel-Id": f"dev1::{uuid4().hex}", **call.rate_headers})
-            answer = _spoiled(answer, due, cursor)
-            answer.headers.setdefault("Date", self._state.clock.http_date(_skew_seconds(due)))
-        await deliver(answer, end, record, scope, receive, send)
+        shown: Response | None = None
+        if end is None or end.acts:
+            shown = self._run(call, record)
+        if end is not None:
+            shown = end.instead() or shown
+        await _pause(0, due, acts_first=True)
+        if shown is not None:
+            shown.set_headers({"X-Vercel-Id": f"dev1::{uuid4().hex}", **call.rate_headers})
+            shown = spoiled(shown, due, cursor)
+            skews = [each.options["seconds"] for each in due if each.kind == "clock_skew"]
+            shown.headers.setdefault("date", self._state.clock.http_date(sum(skews)))
+        await deliver(shown, end, record, connection)
 
-    def _record(self, scope: Scope, body: bytes) -> ReceivedRequest:
-        """Write down a request as it came."""
+    def _read(self, request: h11.Request, body: bytes) -> ReceivedRequest:
         headers: dict[str, str] = {}
-        for raw_name, raw_value in scope["headers"]:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        for raw_name, raw_value in request.headers:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        path, _, query = request.target.decode("latin-1").partition("?")
+        if path.startswith("http://"):  # the absolute form in which proxies are asked
+            _, slash, rest = path.removeprefix("http://").partition("/")
+            path = slash + rest
         record = ReceivedRequest(
             index=0,
             time_ms=self._state.clock.now_ms(),
-            method=scope["method"],
-            path=scope["path"],
-            decoded_path=unquote(scope["path"]),
-            query=parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True),
+            method=request.method.decode("latin-1"),
+            path=path,
+            decoded_path=unquote(path),
+            query=parse_qsl(query, keep_blank_values=True),
             headers=headers,
         )
-        record.read_body(body)
-        with self._state.lock:
-            record.index = len(self._state.received)
-            self._state.received.append(record)
+        if body:
+            record.body = body.decode(errors="replace")
+        if body and media_type(headers) == FORM:
+            record.form = parse_qsl(record.body, keep_blank_values=True)
+        elif body:
+            with suppress(ValueError):  # else it is text
+                record.body = decode(body)
         return record
 
     def _run(self, call: Call, record: ReceivedRequest | None = None) -> Response:
@@ -125,46 +134,45 @@ class SimulatedApi:
         try:
             endpoint = self._route(call)
             if record is not None:
-                call.rate_headers = self._limiter.take(endpoint.name)
+                call.rate_headers = self._limiter.take(endpoint)
             with self._state.lock:
                 self._state.serving = None if record is None else record.index
                 try:
                     if endpoint.act is not None:
                         permit(call, endpoint.act)
-                    answer = endpoint.handler(call)
+                    shown = endpoint.handler(call)
                 finally:
                     self._state.serving = None
         except RefusalError as error:
             return error.response
         except Exception:
-            _log.exception("The simulated API failed at %s", call.request.url)
+            _log.exception("The simulated API failed at %s", call.request.path)
             return ApiError(500).response
         if record is not None:
             record.acted = True
-        return answer
+        return shown
 
     def _route(self, call: Call) -> Endpoint:
         """Find the endpoint of a path and method, and note the parts of the path."""
-        of_other_method: Endpoint | None = None
+        allowed: list[str] = []
         for endpoint in self._endpoints:
-            match, found = endpoint.matches(call.request.scope)
-            if match is Match.FULL:
-                call.request.scope.update(found)
+            parts = endpoint.match(call.request.path)
+            if parts is not None and call.request.method in endpoint.methods:
+                call.parts = parts
                 return endpoint
-            if match is Match.PARTIAL:
-                of_other_method = of_other_method or endpoint
-        if of_other_method is None:
+            if parts is not None:
+                allowed = allowed or endpoint.methods
+        if not allowed:
             raise ApiError(404, "Not found: no such endpoint")
-        raise ApiError(405, headers={"Allow": ", ".join(of_other_method.methods or ())})
+        raise ApiError(405, headers={"Allow": ", ".join(allowed)})
 
 
-def _refusal(scope: Scope) -> str | None:
-    """Say why a request is refused; None if it is from this machine, and meant for it.
+def _refusal(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """Return why a request is refused; None if it is from this machine, and meant for it.
 
     A page may point the name of its own server to this machine (DNS rebinding). The browser then
     sends its requests here, with that name as their host, and with the page's origin.
     """
-    headers = scope["headers"]
     hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
     # HTTP/1.0 knows no host, and no browser speaks it.
     if len(hosts) > 1 or not all(_is_local(f"//{host}") for host in hosts):
@@ -184,50 +192,142 @@ def _is_local(url: str) -> bool:
     return is_whole and parts.hostname in _LOCAL_NAMES
 
 
-def _path_on_the_wire(scope: Scope) -> str:
-    """Give the percent-encoded path, also from the absolute form in which proxies are asked."""
-    path = bytes(scope["raw_path"]).decode("latin-1")
-    if path.startswith("http://"):
-        _, slash, rest = path.removeprefix("http://").partition("/")
-        return slash + rest
-    return path
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """Read the whole body; None if the caller closed the connection before its end."""
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-
-
-def _latency_ms(due: list[Fault], *, acts_first: bool) -> int:
-    """Add up how long faults let a request wait, before or after the server acts."""
+async def _pause(milliseconds: int, due: list[Fault], *, acts_first: bool) -> None:
+    """Wait so long, and as long as faults say, before or after the server acts."""
     waits = [fault.options for fault in due if fault.kind == "latency"]
-    return sum(each["ms"] for each in waits if each.get("acts_first", False) is acts_first)
-
-
-def _skew_seconds(due: list[Fault]) -> float:
-    """Add up by how much faults set the answer's date wrong."""
-    skews: list[float] = [each.options["seconds"] for each in due if each.kind == "clock_skew"]
-    return sum(skews)
-
-
-async def _pause(milliseconds: int) -> None:
-    if milliseconds:
+    milliseconds += sum(each["ms"] for each in waits if each.get("acts_first", False) is acts_first)
+    if milliseconds:  # else nobody gets a turn in between
         await asyncio.sleep(milliseconds / 1000)
 
 
-def _spoiled(answer: Response, due: list[Fault], cursor: str | None) -> Response:
-    """Let the faults have their turn; one that does not fit the answer shows as a 500."""
-    for fault in due:
+# Control
+
+PREFIX = "/_simulator/"
+
+_CODE_PROPERTIES: dict[str, type] = {
+    **dict.fromkeys(("kind", "client_id", "redirect_uri", "team", "scope"), str),
+    **dict.fromkeys(("nonce", "code_challenge", "state"), str),
+    "age_seconds": float,
+}
+
+
+class Control:
+    """The endpoints that control the simulated API; they have no records, limits or faults.
+
+    GET shows what there is, POST changes it, and DELETE forgets it.
+    """
+
+    def __init__(self, state: State, oauth: OAuth, faults: Faults) -> None:
+        self._state, self._oauth, self._faults = state, oauth, faults
+        id_faults, installed = oauth.id_token_faults, state.installations.values()
+        self.endpoints = [
+            _endpoint("faults", lambda: {"faults": faults.all()}, self._add_faults, faults.clear),
+            _endpoint("requests", _listing("requests", state.received), None, state.received.clear),
+            _endpoint("history", _listing("history", state.events)),
+            _endpoint("clients", _listing("clients", oauth.clients)),
+            _endpoint("confirm", None, self._confirm),
+            _endpoint("codes", None, self._mint_code),
+            _endpoint("authorize", None, self._authorize),
+            _endpoint("id_token", _listing("faults", id_faults), self._spoil, id_faults.clear),
+            _endpoint("keys", None, self._rotate_keys),
+            _endpoint("expire", None, self._expire),
+            _endpoint("configurations", _listing("configurations", installed), self._disable),
+            _endpoint("clock", lambda: {"now_ms": state.clock.now_ms()}, self._advance),
+        ]
+
+    def _add_faults(self, call: Call) -> None:
+        """Add the faults of a list, or one."""
         try:
-            spoil(answer, fault, cursor)
-        except (LookupError, ValueError) as error:
-            message = f"The {fault.kind} fault does not fit the answer: {error}"
-            return ApiError(500, message).response
-    return answer
+            given = decode(call.body)
+        except ValueError:
+            raise ApiError(400, "Invalid JSON") from None
+        self._faults.add(given if isinstance(given, list) else [given])
+
+    def _confirm(self, call: Call) -> Object:
+        body = call.json({"email": str, "token": str})
+        if len(body) != 1:
+            raise invalid("either `email` or `token` is required.")
+        return {"confirmed": self._state.confirm(**body)}
+
+    def _mint_code(self, call: Call) -> Object:
+        """Return a code as if the person had come back from the browser with it.
+
+        An authorization code that is given no `code_challenge` comes with a `code_verifier`.
+        """
+        body = call.json(_CODE_PROPERTIES, "kind")
+        proof = {}
+        if body["kind"] == "authorization" and "code_challenge" not in body:
+            proof["code_verifier"] = new_secret(self._state.random, 64)
+            body["code_challenge"] = challenge_of(proof["code_verifier"])
+        code = self._oauth.mint_code(**body)
+        shown = {
+            "code": code.code,
+            "client_id": code.client_id,
+            "redirect_uri": code.redirect_uri,
+            "scope": " ".join(code.scopes),
+            "state": code.state,
+            "expires_at": code.expires_at,
+        }
+        if code.installation is not None:
+            team_id = code.installation.team_id
+            shown |= {"installation_id": code.installation.id, "team_id": team_id}
+        return shown | proof
+
+    def _authorize(self, call: Call) -> Object:
+        """Answer for the person: an authorize `url`, or the device of a `user_code`."""
+        body = call.json({"url": str, "user_code": str, "approve": bool})
+        approve = body.pop("approve", True)
+        if len(body) != 1:
+            raise invalid("either `url` or `user_code` is required.")
+        if "url" in body:
+            return {"location": self._oauth.authorize(body["url"], approve=approve)}
+        user_code = body["user_code"] or None
+        return {"answered": self._oauth.authorize_device(user_code, approve=approve)}
+
+    def _spoil(self, call: Call) -> None:
+        body = call.json({"fault": str, "times": int, "claims": dict}, "fault")
+        self._oauth.spoil_id_tokens(**body)
+
+    def _rotate_keys(self, call: Call) -> Object:
+        options = call.json({"keep_old": bool}) if call.body else {}
+        return {"kid": self._oauth.rotate_keys(**options)}
+
+    def _expire(self, call: Call) -> Object:
+        self._oauth.expire_token(**call.json({"token": str}, "token"))
+        return {"expired": True}
+
+    def _disable(self, call: Call) -> None:
+        body = call.json({"installation_id": str, "disabled": bool}, "installation_id")
+        self._oauth.disable_configuration(**body)
+
+    def _advance(self, call: Call) -> None:
+        body = call.json({"advance_seconds": float}, "advance_seconds")
+        self._state.clock.advance(body["advance_seconds"])
+
+
+def _listing(name: str, held: Iterable[Any]) -> Callable[[], Object]:
+    return lambda: {name: [asdict(each) for each in held]}
+
+
+def _endpoint(
+    name: str,
+    show: Callable[[], Object] | None = None,
+    change: Callable[[Call], Object | None] | None = None,
+    forget: Callable[[], None] | None = None,
+) -> Endpoint:
+    def handle(call: Call) -> Response:
+        shown = None
+        try:
+            if call.request.method == "DELETE" and forget is not None:
+                forget()
+            elif call.request.method == "POST" and change is not None:
+                shown = change(call)
+        except LookupError as error:
+            raise ApiError(404, str(error)) from None
+        except ValueError as error:
+            raise invalid(str(error)) from None
+        return answer(shown or (show and show()) or {})
+
+    does = {"GET": show, "POST": change, "DELETE": forget}
+    methods = " ".join(method for method, function in does.items() if function is not None)
+    return Endpoint(methods, PREFIX + name, handle)

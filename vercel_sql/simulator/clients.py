@@ -1,8 +1,6 @@
 """The apps and integrations that are registered, and how they show who they are."""
 
 import base64
-import binascii
-import hmac
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -31,8 +29,6 @@ REVOCATION_METHODS = ("client_secret_basic", *_ASSERTIONS, "none")
 """How they do where tokens are revoked: the documents show no secret in that form."""
 
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_AUDIENCE_PATH = "/login/oauth/token"
-_LONGEST_SECONDS = 60
 _HMAC = ("HS256", "HS384", "HS512")
 _ASYMMETRIC = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -67,13 +63,9 @@ class OAuthClient:
         return self.client_secret is None and self.jwks is None
 
     def may_redirect_to(self, uri: str) -> bool:
-        """Whether a redirect URI is one of those that are registered."""
-        if uri in self.redirect_uris:
-            return True
-        if not self.native:
-            return False
-        wanted = _without_port(uri)
-        return wanted is not None and wanted in map(_without_port, self.redirect_uris)
+        wanted = _without_port(uri) if self.native else None
+        of_any_port = map(_without_port, self.redirect_uris)
+        return uri in self.redirect_uris or (wanted is not None and wanted in of_any_port)
 
     def grant(self, wanted: str | None) -> tuple[str, ...]:
         """Choose the scopes: those asked for that it has, or all it has if none are named."""
@@ -82,25 +74,32 @@ class OAuthClient:
         return tuple(scope for scope in dict.fromkeys(wanted.split()) if scope in self.scopes)
 
     def has_secret(self, secret: str | None) -> bool:
-        """Whether that is its secret."""
-        mine = self.client_secret
-        if mine is None or secret is None:
-            return False
-        return hmac.compare_digest(mine.encode(), secret.encode())
+        return secret is not None and secret == self.client_secret
+
+
+_Seeded = tuple[ClientKind, str, str, int, tuple[str, ...], tuple[str, ...]]
+_WEB_APP = ("http://localhost:3000/api/auth/callback", "https://app.example/api/auth/callback")
+_SSO_SCOPES = ("openid", "offline_access")
+_SEEDED: tuple[_Seeded, ...] = (
+    ("app", "Simulated command line", "cl_", 0, ("http://127.0.0.1:8743/callback",), SCOPES),
+    ("app", "Simulated web app", "cl_", 40, _WEB_APP, SCOPES),
+    ("integration", "Simulated integration", "oac_", 24, ("https://example.com/oauth",), ()),
+    ("sso", "Simulated provider", "oac_", 24, ("https://provider.example/sso",), _SSO_SCOPES),
+)
+"""Kind, name, marker, length of the secret, redirect URIs and scopes of the seeded clients."""
 
 
 def _without_port(uri: str) -> tuple[str, ...] | None:
-    """Give what has to be equal of a loopback address; None where it is not one."""
+    """Return the parts of a loopback address that must match; None if it is not one."""
     try:
         parts = urlsplit(uri)
         _ = parts.port  # raises where it is no number
     except ValueError:
         return None
-    if parts.scheme != "http" or parts.hostname not in _LOOPBACK:
+    is_loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    if not is_loopback or parts.username is not None or "#" in uri:
         return None
-    if parts.username is not None or "#" in uri:
-        return None
-    return parts.scheme, parts.hostname, parts.path, parts.query
+    return parts.hostname or "", parts.path, parts.query
 
 
 class OAuthClients:
@@ -112,73 +111,45 @@ class OAuthClients:
     def __init__(self, random: Random) -> None:
         self._clients: dict[str, OAuthClient] = {}
         self._used_assertions: set[tuple[str, str]] = set()
-        self.public = self.add(
-            OAuthClient(
-                "app",
-                "cl_" + new_secret(random, 32),
-                "Simulated command line",
-                redirect_uris=("http://127.0.0.1:8743/callback",),
+        self.public, self.confidential, self.integration, self.sso = (
+            self.add(
+                OAuthClient(
+                    kind=kind,
+                    client_id=prefix + new_secret(random, 32 if prefix == "cl_" else 24),
+                    name=name,
+                    client_secret=new_secret(random, length) if length else None,
+                    redirect_uris=uris,
+                    scopes=scopes,
+                )
             )
-        )
-        self.confidential = self.add(
-            OAuthClient(
-                "app",
-                "cl_" + new_secret(random, 32),
-                "Simulated web app",
-                client_secret=new_secret(random, 40),
-                redirect_uris=(
-                    "http://localhost:3000/api/auth/callback",
-                    "https://app.example/api/auth/callback",
-                ),
-            )
-        )
-        self.integration = self.add(
-            OAuthClient(
-                "integration",
-                "oac_" + new_secret(random),
-                "Simulated integration",
-                client_secret=new_secret(random),
-                redirect_uris=("https://example.com/oauth",),
-                scopes=(),
-            )
-        )
-        self.sso = self.add(
-            OAuthClient(
-                "sso",
-                "oac_" + new_secret(random),
-                "Simulated provider",
-                client_secret=new_secret(random),
-                redirect_uris=("https://provider.example/sso",),
-                scopes=("openid", "offline_access"),
-            )
+            for kind, name, prefix, length, uris, scopes in _SEEDED
         )
 
     def __iter__(self) -> Iterator[OAuthClient]:
         return iter(list(self._clients.values()))
 
     def add(self, client: OAuthClient) -> OAuthClient:
-        """Register a client, or change the one with its id; give it back."""
         self._clients[client.client_id] = client
         return client
 
-    def find(self, client_id: str, kind: ClientKind) -> OAuthClient | None:
-        """Find a client of a kind by its id."""
+    def find(self, client_id: str | None, kind: ClientKind) -> OAuthClient | None:
+        """Find a client of a kind by its id; None for the first (of the apps, the public one)."""
+        if client_id is None:
+            return next((each for each in self if each.kind == kind), None)
         client = self._clients.get(client_id)
         return client if client is not None and client.kind == kind else None
-
-    def default(self, kind: ClientKind) -> OAuthClient:
-        """Give the seeded client of a kind; of the apps, the public one."""
-        return {"app": self.public, "integration": self.integration, "sso": self.sso}[kind]
 
     def authenticate(
         self, call: Call, form: Mapping[str, str], methods: Collection[str]
     ) -> OAuthClient:
-        """Find out which app calls, and check that it is that app, by one of the methods."""
+        """Authenticate the calling app by one of the methods."""
         header = call.request.headers.get("authorization", "")
         is_basic = header.lower().startswith("basic ")
-        client_id, secret = _read_basic(header) if is_basic else (form.get("client_id", ""), None)
-        given = [name for name in ("client_secret", "client_assertion") if name in form]
-        if is_basic + len(given) > 1 or form.get("client_id", client_id) != client_id:
+        client_id, secret = form.get("client_id", ""), form.get("client_secret")
+        if is_basic:
+            client_id, secret = _read_basic(header)
+        ways = is_basic + ("client_secret" in form) + ("client_assertion" in form)
+        if ways > 1 or form.get("client_id", client_id) != client_id:
             raise OAuthError("invalid_request", "Use one way to authenticate the client.")
         if not client_id:
             raise OAuthError("invalid_request", "Missing required parameter `client_id`.")
@@ -188,10 +159,8 @@ class OAuthClients:
         if "client_assertion" in form or "client_assertion_type" in form:
             method = self._check_asserted(call, form, client)
         else:
-            method = "none"
-            if is_basic or given:
-                method = "client_secret_basic" if is_basic else "client_secret_post"
-            secret = secret if is_basic else form.get("client_secret")
+            method = "none" if secret is None else "client_secret_post"
+            method = "client_secret_basic" if is_basic else method
             if not (client.public if secret is None else client.has_secret(secret)):
                 raise _invalid_client(basic=is_basic)
         if method not in methods:
@@ -199,7 +168,7 @@ class OAuthClients:
         return client
 
     def _check_asserted(self, call: Call, form: Mapping[str, str], client: OAuthClient) -> str:
-        """Check the signed assertion of a form (RFC 7523); give the method that it is of."""
+        """Check the signed assertion of a form (RFC 7523); return the method that it is of."""
         if form.get("client_assertion_type") != _ASSERTION_TYPE:
             message = f"The `client_assertion_type` must be {_ASSERTION_TYPE}."
             raise OAuthError("invalid_request", message)
@@ -223,15 +192,15 @@ class OAuthClients:
         return _ASSERTIONS[0] if algorithm in _HMAC else _ASSERTIONS[1]
 
     def _problem(self, client: OAuthClient, claims: Mapping[str, Any], call: Call) -> str | None:
-        """Say what is wrong with the claims of an assertion; all five are required."""
+        """Return what is wrong with the claims of an assertion; all five are required."""
         for name in ("iss", "sub"):
             if claims.get(name) != client.client_id:
                 return f"its {name} should be the client_id."
-        audience = call.issuer + _AUDIENCE_PATH
+        audience = call.issuer + "/login/oauth/token"
         if claims.get("aud") != audience:
             return f"its aud should be {audience}."
         now, expires_at = call.state.clock.now_ms() / 1000, claims.get("exp")
-        if type(expires_at) is not int or not now < expires_at <= now + _LONGEST_SECONDS:
+        if type(expires_at) is not int or not now < expires_at <= now + 60:
             return "its exp should be in the future, by 60 seconds at most."
         id_ = claims.get("jti")
         if not isinstance(id_, str) or not id_ or (client.client_id, id_) in self._used_assertions:
@@ -253,7 +222,7 @@ def _keys(client: OAuthClient, algorithm: object) -> tuple[OctKey | KeySet, Coll
 def _invalid_client(*, basic: bool) -> OAuthError:
     """Refuse a client; one that used the header is told how to (RFC 6749, section 5.2)."""
     headers = {"WWW-Authenticate": 'Basic realm="Vercel"'} if basic else {}
-    message = "The client is unknown, or its secret is wrong, missing or not to be sent so."
+    message = "The client is unknown, or its secret is wrong, missing or sent in the wrong way."
     return OAuthError("invalid_client", message, status=401, headers=headers)
 
 
@@ -261,9 +230,7 @@ def _read_basic(header: str) -> tuple[str, str]:
     """Read `Basic …`, whose two halves are form-encoded (RFC 6749, section 2.3.1)."""
     try:
         decoded = base64.b64decode(header[len("basic ") :].strip(), validate=True).decode()
-    except (binascii.Error, ValueError):
+        client_id, secret = decoded.split(":", 1)
+    except ValueError:
         raise _invalid_client(basic=True) from None
-    client_id, colon, secret = decoded.partition(":")
-    if not colon:
-        raise _invalid_client(basic=True)
     return unquote_plus(client_id), unquote_plus(secret)

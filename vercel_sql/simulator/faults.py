@@ -34,10 +34,16 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from vercel_sql.simulator.messages import Object
+from vercel_sql.simulator.messages import ApiError, Connection, Object, Response, decode, encode
+from vercel_sql.simulator.models import ReceivedRequest
 
-_MOST_SKEWED = 10**9
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_GARBAGE = b"\x00\xff\xfe not JSON, not even text \x80\x81"
+_HTML = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_header_text(value: Any) -> bool:
@@ -46,111 +52,75 @@ def _is_header_text(value: Any) -> bool:
 
 def _is_headers(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        _TOKEN.fullmatch(name) and _is_header_text(str(text)) for name, text in value.items()
+        _HEADER_NAME.fullmatch(name) and _is_header_text(str(text)) for name, text in value.items()
     )
 
 
-def _is_pair(value: Any) -> bool:
-    is_one = isinstance(value, list | tuple) and len(value) == 2
-    return is_one and all(isinstance(each, str) for each in value)
-
-
 def _is_base64(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
     try:
-        b64decode(value, validate=True)
+        return isinstance(value, str) and b64decode(value, validate=True) is not None
     except ValueError:
         return False
-    return True
 
 
-Check = tuple[str, Callable[[Any], bool]]
-"""What an option must be, in words and as a test."""
+_Check = tuple[str, Callable[[Any], bool]]
+_TEXT: _Check = ("a string", _is_text)
+_FLAG: _Check = ("true or false", lambda v: isinstance(v, bool))
+_COUNT: _Check = ("a whole number, 0 or more", lambda v: type(v) is int and v >= 0)
+_REAL = (int, float)
 
-_COUNT: Check = ("a whole number, 0 or more", lambda v: type(v) is int and v >= 0)
-_POSITIVE: Check = ("a whole number, 1 or more", lambda v: type(v) is int and v > 0)
-_TIMES: Check = (
-    "a whole number from 1 on, or null",
-    lambda v: v is None or (type(v) is int and v > 0),
-)
-_TEXT: Check = ("a string", lambda v: isinstance(v, str))
-_HEADER_TEXT: Check = ("printable ASCII", _is_header_text)
-_FLAG: Check = ("true or false", lambda v: isinstance(v, bool))
-_STATUS: Check = (
-    "an HTTP status from 200 to 599",
-    lambda v: type(v) is int and 200 <= v <= 599,
-)
-_OBJECT: Check = ("an object", lambda v: isinstance(v, dict))
-_HEADERS: Check = ("an object of header names and printable ASCII", _is_headers)
-_PAIR: Check = ("a pair of strings", _is_pair)
-_BASE64: Check = ("base64", _is_base64)
-_SKEW: Check = (
-    f"a number from -{_MOST_SKEWED} to {_MOST_SKEWED}",
-    lambda v: type(v) in (int, float) and abs(v) <= _MOST_SKEWED,
-)
-_PROBABILITY: Check = (
-    "a number greater than 0, 1 at most",
-    lambda v: type(v) in (int, float) and 0 < v <= 1,
-)
-_ANYTHING: Check = ("anything", lambda _: True)
-
-_COMMON: Mapping[str, Check] = {
-    "kind": _TEXT,
-    "method": _TEXT,
-    "path": _TEXT,
-    "match": _TEXT,
-    "times": _TIMES,
-    "after": _COUNT,
-    "probability": _PROBABILITY,
-}
+_COMMON = ("kind", "method", "path", "match", "times", "after", "probability")
 """The options that all kinds have."""
 
-_KINDS: Mapping[str, Mapping[str, Check]] = {
-    "status": {
-        "status": _STATUS,
-        "code": _TEXT,
-        "message": _TEXT,
-        "extra": _OBJECT,
-        "headers": _HEADERS,
-        "acts": _FLAG,
-    },
-    "latency": {"ms": _COUNT, "acts_first": _FLAG},
-    "hang": {"ms": _COUNT, "acts": _FLAG},
-    "drop_before": {},
-    "drop_after": {},
-    "cut_body": {"bytes": _COUNT},
-    "drip": {"ms": _COUNT, "bytes": _POSITIVE, "headers_first": _FLAG},
-    "garbage_body": {"html": _FLAG},
-    "repeat_cursor": {},
-    "page": {"rows": _COUNT},
-    "body": {
-        "status": _STATUS,
-        "body": _ANYTHING,
-        "raw": _BASE64,
-        "content_type": _HEADER_TEXT,
-        "headers": _HEADERS,
-    },
-    "patch": {"patch": _ANYTHING, "replace_text": _PAIR},
-    "clock_skew": {"seconds": _SKEW},
-    "redirect": {"location": _HEADER_TEXT, "status": _STATUS, "headers": _HEADERS, "acts": _FLAG},
+_OPTIONS: Mapping[str, _Check] = {
+    **dict.fromkeys(("kind", "method", "path", "match", "code", "message"), _TEXT),
+    **dict.fromkeys(("after", "ms", "bytes", "rows"), _COUNT),
+    **dict.fromkeys(("acts", "acts_first", "headers_first", "html"), _FLAG),
+    "drip bytes": ("a whole number, 1 or more", lambda v: type(v) is int and v > 0),
+    "times": (
+        "a whole number from 1 on, or null",
+        lambda v: v is None or (type(v) is int and v > 0),
+    ),
+    "probability": (
+        "a number greater than 0, 1 at most",
+        lambda v: type(v) in _REAL and 0 < v <= 1,
+    ),
+    "seconds": (
+        "a number from -1000000000 to 1000000000",
+        lambda v: type(v) in _REAL and abs(v) <= 10**9,
+    ),
+    "status": ("an HTTP status from 200 to 599", lambda v: type(v) is int and 200 <= v <= 599),
+    "extra": ("an object", lambda v: isinstance(v, dict)),
+    "headers": ("an object of header names and printable ASCII", _is_headers),
+    "location": ("printable ASCII", _is_header_text),
+    "content_type": ("printable ASCII", _is_header_text),
+    "raw": ("base64", _is_base64),
+    "replace_text": (
+        "a pair of strings",
+        lambda v: isinstance(v, list | tuple) and len(v) == 2 and all(map(_is_text, v)),
+    ),
+    "body": ("anything", lambda _: True),
+    "patch": ("anything", lambda _: True),
 }
-"""The options of each kind, beside those that all have."""
+"""What each option must be, in words and as a test; a kind may have its own."""
 
-_REQUIRED: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "status": (("status",),),
-    "latency": (("ms",),),
-    "drip": (("ms",),),
-    "page": (("rows",),),
-    "body": (("body", "raw"),),
-    "clock_skew": (("seconds",),),
-    "redirect": (("location",),),
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "status": ("status", "code message extra headers acts"),
+    "latency": ("ms", "acts_first"),
+    "hang": ("", "ms acts"),
+    "drop_before": ("", ""),
+    "drop_after": ("", ""),
+    "cut_body": ("", "bytes"),
+    "drip": ("ms", "bytes headers_first"),
+    "garbage_body": ("", "html"),
+    "repeat_cursor": ("", ""),
+    "page": ("rows", ""),
+    "body": ("body raw", "status content_type headers"),
+    "patch": ("", "patch replace_text"),
+    "clock_skew": ("seconds", ""),
+    "redirect": ("location", "status headers acts"),
 }
-"""Required options: one of each group."""
-
-_ACTS_IF_ASKED = frozenset({"status", "hang", "redirect"})
-_DECISIVE = frozenset(_KINDS) - {"latency", "patch", "page", "repeat_cursor", "clock_skew"}
-"""Kinds that decide how a request ends: at most one of these hits a request."""
+"""The options of each kind: those of which exactly one is required, and those that may be there."""
 
 
 @dataclass
@@ -181,31 +151,43 @@ class Fault:
         return cls(**common, options=options)
 
     def as_json(self) -> Object:
-        """Give the fault as it was posted, and how many requests it saw and hit."""
+        """Return the fault as it was posted, and how many requests it saw and hit."""
         common = {name: getattr(self, name) for name in _COMMON}
         return {**common, **self.options, "seen": self.seen, "fired": self.fired}
 
     @property
     def decisive(self) -> bool:
-        """Whether it decides how a request ends."""
-        return self.kind in _DECISIVE
+        """Whether it decides how a request ends; at most one of these hits a request."""
+        return self.kind not in ("latency", "patch", "page", "repeat_cursor", "clock_skew")
 
     @property
     def acts(self) -> bool:
-        """Whether the server acts before the fault shows."""
-        if self.kind in _ACTS_IF_ASKED:
+        if self.kind in ("status", "hang", "redirect"):
             return bool(self.options.get("acts", False))
         return self.kind != "drop_before"
 
     def matches(self, method: str, path: str, body: str, *, has_cursor: bool) -> bool:
         """Whether it applies to such a request; `path` is the raw one, without the query."""
-        if self.match is not None and self.match not in body:
-            return False
-        if self.kind == "repeat_cursor" and not has_cursor:
-            return False
-        if self.method is not None and self.method.upper() != method:
-            return False
-        return self.path is None or _glob(self.path).fullmatch(path) is not None
+        pattern = ".*".join(map(re.escape, ("*" if self.path is None else self.path).split("*")))
+        return (
+            (self.match is None or self.match in body)
+            and (self.kind != "repeat_cursor" or has_cursor)
+            and (self.method is None or self.method.upper() == method)
+            and re.fullmatch(pattern, path, re.DOTALL) is not None
+        )
+
+    def instead(self) -> Response | None:
+        """Make the answer that a `status` or `redirect` gives instead of the endpoint's."""
+        if self.kind not in ("status", "redirect"):
+            return None
+        if self.kind == "redirect":
+            status = self.options.get("status", 307)
+            answer = Response(status=status, headers={"Location": self.options["location"]})
+        else:
+            shown = {name: self.options.get(name) for name in ("message", "code", "extra")}
+            answer = ApiError(self.options["status"], **shown).response
+        answer.set_headers(self.options.get("headers", {}))
+        return answer
 
     def count(self) -> bool:
         """Count a request that matches; say whether it is this fault's turn."""
@@ -221,25 +203,19 @@ def _check(given: Any) -> None:
     kind = given.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ValueError(f"`kind` should be one of {', '.join(_KINDS)}.")
-    checks = {**_COMMON, **_KINDS[kind]}
+    required, optional = (words.split() for words in _KINDS[kind])
     for name, value in given.items():
-        if name not in checks:
+        if name not in (*_COMMON, *required, *optional):
             raise ValueError(f"a {kind} fault should NOT have additional property `{name}`.")
-        meaning, is_right = checks[name]
+        meaning, is_right = _OPTIONS.get(f"{kind} {name}") or _OPTIONS[name]
         if not is_right(value):
             raise ValueError(f"`{name}` should be {meaning}.")
-    for group in _REQUIRED.get(kind, ()):
-        count = sum(name in given for name in group)
-        named = " or ".join(f"`{name}`" for name in group)
-        if count == 0:
-            raise ValueError(f"missing required property {named}.")
-        if count > 1:
-            raise ValueError(f"should have {named}, not both.")
-
-
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Read `*` as any run of characters, and all else as itself."""
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+    count = sum(name in given for name in required)
+    named = " or ".join(f"`{name}`" for name in required)
+    if required and count == 0:
+        raise ValueError(f"missing required property {named}.")
+    if count > 1:
+        raise ValueError(f"should have {named}, not both.")
 
 
 class Faults:
@@ -265,12 +241,10 @@ class Faults:
             self._faults += faults
 
     def all(self) -> list[Object]:
-        """Give every fault as JSON, spent ones included."""
         with self._lock:
             return [fault.as_json() for fault in self._faults]
 
     def clear(self) -> None:
-        """Forget all faults."""
         with self._lock:
             self._faults.clear()
 
@@ -285,8 +259,120 @@ class Faults:
                 about_it = fault.matches(method, path, body, has_cursor=has_cursor)
                 if not about_it or not fault.count():
                     continue
-                if fault.decisive and any(other.decisive for other in due):
-                    continue
-                fault.fired += 1
-                due.append(fault)
+                if not (fault.decisive and any(other.decisive for other in due)):
+                    fault.fired += 1
+                    due.append(fault)
             return due
+
+
+def spoiled(answer: Response, due: Iterable[Fault], cursor: str | None) -> Response:
+    """Let faults change an answer; one that does not fit the answer shows as a 500."""
+    for fault in due:
+        try:
+            _spoil(answer, fault, cursor)
+        except (LookupError, ValueError) as error:
+            message = f"The {fault.kind} fault does not fit the answer: {error}"
+            return ApiError(500, message).response
+    return answer
+
+
+def _spoil(answer: Response, fault: Fault, cursor: str | None) -> None:
+    options = fault.options
+    match fault.kind:
+        case "garbage_body":
+            answer.status = 200
+            if options.get("html", False):
+                answer.set_body(_HTML, "text/html; charset=utf-8")
+            else:
+                answer.set_body(_GARBAGE, "application/json")
+        case "body":
+            body = b64decode(options["raw"]) if "raw" in options else options["body"]
+            body = body.encode() if isinstance(body, str) else body
+            answer.status = options.get("status", 200)
+            answer.set_body(
+                body if isinstance(body, bytes) else encode(body),
+                options.get("content_type", "application/json"),
+            )
+            answer.set_headers(options.get("headers", {}))
+        case "page" if answer.status == 200:
+            _lengthen(answer, options["rows"])
+        case "patch":
+            body = answer.body
+            if "patch" in options:
+                body = encode(_merge(decode(body), options["patch"]))
+            old, new = options.get("replace_text", ("", ""))
+            answer.set_body(body.replace(old.encode(), new.encode()), "application/json")
+        case "repeat_cursor" if cursor is not None:
+            again = int(cursor) if cursor.isdecimal() else cursor
+            patch = {"pagination": {"next": again}}
+            answer.set_body(encode(_merge(decode(answer.body), patch)), "application/json")
+
+
+def _lengthen(answer: Response, count: int) -> None:
+    """Append made-up rows to a listing's page; they look like its last row."""
+    value = decode(answer.body)
+    value = value if isinstance(value, dict) else {}
+    lists = [each for each in value.values() if isinstance(each, list) and each]
+    rows = next((each for each in lists if isinstance(each[-1], dict)), None)
+    if rows is None or not isinstance(value.get("pagination"), dict):
+        raise ValueError("it is not a page with a row to copy")
+    rows += [{**rows[-1], "id": f"made-up-{number}"} for number in range(count)]
+    value["pagination"]["count"] = len(rows)
+    answer.set_body(encode(value), "application/json")
+
+
+def _merge(value: Any, patch: Any) -> Any:
+    """Merge a patch into a JSON value.
+
+    An object is merged into an object key by key, and into a list element by element: its keys
+    are then positions (`"0"`, `"-1"`), or `"*"` for all. Anything else, including null, replaces
+    the value.
+    """
+    if not isinstance(patch, dict):
+        return patch
+    if isinstance(value, list):
+        merged = list(value)
+        for key, part in patch.items():
+            for index in range(len(merged)) if key == "*" else (int(key),):
+                merged[index] = _merge(merged[index], part)
+        return merged
+    base = value if isinstance(value, dict) else {}
+    return {**base, **{key: _merge(base.get(key), part) for key, part in patch.items()}}
+
+
+async def deliver(
+    answer: Response | None, end: Fault | None, record: ReceivedRequest, connection: Connection
+) -> None:
+    """Send the answer as far as the fault that decides the request's end lets it go.
+
+    A connection whose answer is not sent whole is closed afterwards.
+    """
+    kind = None if end is None else end.kind
+    if end is not None and kind == "hang":
+        await connection.left_within(end.options.get("ms"))
+    if answer is None or kind in ("drop_after", "hang"):
+        return
+    record.status = answer.status  # before the caller can ask for the record
+    if end is not None and kind == "cut_body":
+        length = len(answer.body)
+        keep = max(0, min(end.options.get("bytes", length // 2), length - 1))
+        await connection.write(connection.head(answer) + connection.part(answer.body[:keep]))
+    elif end is not None and kind == "drip":
+        await _drip(answer, end, connection)
+    else:
+        await connection.send(answer)
+
+
+async def _drip(answer: Response, fault: Fault, connection: Connection) -> None:
+    """Send an answer in pieces, with a pause before each, as long as the caller listens."""
+    held_back = connection.head(answer)
+    size = fault.options.get("bytes", 1)
+    if fault.options.get("headers_first", True):
+        await connection.write(held_back)
+        held_back = b""
+    for start in range(0, len(answer.body), size):
+        if await connection.left_within(fault.options["ms"]):
+            return
+        await connection.write(held_back + connection.part(answer.body[start : start + size]))
+        held_back = b""
+    await connection.write(held_back + connection.end())

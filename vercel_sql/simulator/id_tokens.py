@@ -28,7 +28,6 @@ from vercel_sql.simulator.messages import Object, encode
 ALGORITHM = "RS256"
 """What every OpenID provider has to support."""
 
-_ID_TOKEN_SECONDS = 3600
 _HOUR = 3600
 
 
@@ -44,13 +43,12 @@ class KeyRing:
 
     @property
     def current(self) -> RSAKey:
-        """The key that signs."""
         if not self._keys:
             self._keys.append(new_key())
         return self._keys[-1]
 
     def rotate(self, *, keep_old: bool = True, kid: str | None = None) -> str:
-        """Sign with a new key from now on, of that `kid` or named by its thumbprint; give its name.
+        """Sign with a new key, of that `kid` or named by its thumbprint; return its name.
 
         The older keys stay published if `keep_old`, since tokens that they signed are about.
         """
@@ -60,7 +58,7 @@ class KeyRing:
         return self.current.kid or ""
 
     def published(self) -> Object:
-        """Give the JSON Web Key Set: the public keys, newest first."""
+        """Return the JSON Web Key Set: the public keys, newest first."""
         _ = self.current
         return {"keys": [key.as_dict(private=False) for key in reversed(self._keys)]}
 
@@ -80,7 +78,7 @@ def _sign(claims: Object, key: RSAKey, kid: str | None = None) -> str:
 
 
 def user_claims(user: Object, scopes: Collection[str], issued_by: str) -> Object:
-    """Give what a person allowed an app to know."""
+    """Return what a person allowed an app to know."""
     claims: Object = {"sub": user["id"]}
     if "email" in scopes:
         claims |= {"email": user.get("email"), "email_verified": True}
@@ -92,60 +90,51 @@ def user_claims(user: Object, scopes: Collection[str], issued_by: str) -> Object
 
 
 def issued(issued_by: str, audience: str, now_ms: int, nonce: str | None) -> Object:
-    """Give what every ID token says: from whom, for whom, when, and until when (seconds)."""
+    """Return what every ID token says: from whom, for whom, when, and until when (seconds)."""
     now = now_ms // 1000
-    claims = {"iss": issued_by, "aud": audience, "iat": now, "exp": now + _ID_TOKEN_SECONDS}
-    claims["nbf"] = now
+    claims = {"iss": issued_by, "aud": audience, "iat": now, "exp": now + _HOUR, "nbf": now}
     return claims if nonce is None else {**claims, "nonce": nonce}
 
 
 def _shifted(claims: Object, seconds: int) -> Object:
-    """Move all of a token's times."""
-    times = ("iat", "exp", "nbf")
-    return {name: value + seconds if name in times else value for name, value in claims.items()}
+    return claims | {name: claims[name] + seconds for name in ("iat", "exp", "nbf")}
 
 
 _CHANGES: Mapping[str, Callable[[Object], Object]] = {
     "wrong_audience": lambda claims: {**claims, "aud": "cl_somebody_else"},
     "wrong_issuer": lambda claims: {**claims, "iss": "https://issuer.example"},
-    "expired": lambda claims: _shifted(claims, -claims["exp"] + claims["iat"] - _HOUR),
-    "not_yet_valid": lambda claims: {
-        **_shifted(claims, 2 * _HOUR),
-        "nbf": claims["iat"] + 2 * _HOUR,
-    },
+    "expired": lambda claims: _shifted(claims, claims["iat"] - claims["exp"] - _HOUR),
+    "not_yet_valid": lambda claims: _shifted(claims, 2 * _HOUR),
     "wrong_nonce": lambda claims: {**claims, "nonce": "another-nonce"},
     "missing_nonce": lambda claims: {k: v for k, v in claims.items() if k != "nonce"},
 }
 """Faults of what an ID token says."""
 
 
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def _encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
-def _unsigned(header: Object, claims: Object) -> str:
-    return f"{_base64url(encode(header))}.{_base64url(encode(claims))}"
+def _unsigned(claims: Object, **header: Any) -> str:
+    return f"{_encoded(encode({**header, 'typ': 'JWT'}))}.{_encoded(encode(claims))}"
 
 
 def _with_the_public_key(claims: Object, keys: KeyRing, _others: KeyRing) -> str:
-    header = {"alg": "HS256", "kid": keys.current.kid, "typ": "JWT"}
-    signed = _unsigned(header, claims)
+    signed = _unsigned(claims, alg="HS256", kid=keys.current.kid)
     secret = keys.current.as_pem(private=False)
-    return f"{signed}.{_base64url(hmac.digest(secret, signed.encode(), hashlib.sha256))}"
+    return f"{signed}.{_encoded(hmac.digest(secret, signed.encode(), hashlib.sha256))}"
 
 
 _SIGNERS: Mapping[str, Callable[[Object, KeyRing, KeyRing], str]] = {
-    "other_key": lambda claims, keys, _others: _sign(claims, new_key(), keys.current.kid),
+    "other_key": lambda claims, keys, _: _sign(claims, new_key(), keys.current.kid),
     "unknown_key": lambda claims, _keys, _others: _sign(claims, new_key()),
-    "other_server": lambda claims, _keys, others: _sign(claims, others.current),
-    "alg_none": lambda claims, _keys, _others: (
-        _unsigned({"alg": "none", "typ": "JWT"}, claims) + "."
-    ),
+    "other_server": lambda claims, _, others: _sign(claims, others.current),
+    "alg_none": lambda claims, _keys, _others: _unsigned(claims, alg="none") + ".",
     "hs256_public_key": _with_the_public_key,
 }
 """Faults of how an ID token is signed."""
 
-_FAULTS = (*_SIGNERS, *_CHANGES, "claims")
+FAULTS = (*_SIGNERS, *_CHANGES, "claims")
 
 
 @dataclass
@@ -157,36 +146,20 @@ class IdTokenFault:
     claims: Object | None = None
 
 
-class IdTokens:
-    """Makes ID tokens, right ones unless there are `faults`; to be used under the state's lock."""
+def make(claims: Object, keys: KeyRing, others: KeyRing, faults: list[IdTokenFault]) -> str:
+    """Make an ID token, with the next of the faults if there is one.
 
-    def __init__(self) -> None:
-        self.faults: list[IdTokenFault] = []
-
-    def spoil(self, fault: str, times: int, claims: Mapping[str, Any] | None) -> None:
-        """Let the next ID tokens have a fault; a ValueError if there is no such fault."""
-        if fault not in _FAULTS:
-            raise ValueError(f"`fault` should be one of {', '.join(_FAULTS)}.")
-        if times < 1:
-            raise ValueError("`times` should be >= 1.")
-        if (fault == "claims") is not (claims is not None):
-            raise ValueError("`claims` belong to the fault claims, and to no other.")
-        self.faults.append(IdTokenFault(fault, times, dict(claims) if claims else None))
-
-    def make(self, claims: Object, keys: KeyRing, others: KeyRing) -> str:
-        """Make an ID token, with the next fault if there is one.
-
-        `keys` are those of its issuer, and `others` those of the other server that issues them.
-        """
-        if not self.faults:
-            return _sign(claims, keys.current)
-        fault = self.faults[0]
-        fault.times -= 1
-        if not fault.times:
-            del self.faults[0]
-        if fault.fault in _SIGNERS:
-            return _SIGNERS[fault.fault](claims, keys, others)
-        changed = _CHANGES[fault.fault](claims) if fault.fault in _CHANGES else claims
-        laid_over = {**changed, **(fault.claims or {})}
-        kept = {name: value for name, value in laid_over.items() if value is not None}
-        return _sign(kept, keys.current)
+    `keys` are those of its issuer, and `others` those of the other server that issues them.
+    """
+    if not faults:
+        return _sign(claims, keys.current)
+    fault = faults[0]
+    fault.times -= 1
+    if not fault.times:
+        del faults[0]
+    if fault.fault in _SIGNERS:
+        return _SIGNERS[fault.fault](claims, keys, others)
+    if fault.fault in _CHANGES:
+        claims = _CHANGES[fault.fault](claims)
+    claims = {**claims, **(fault.claims or {})}
+    return _sign({k: v for k, v in claims.items() if v is not None}, keys.current)

@@ -1,13 +1,14 @@
-"""What an account holds, and what is noted of it: tokens, teams, logins, requests."""
+"""What an account holds, and what is noted of it: its clock, tokens, teams, requests."""
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from random import Random
 from typing import Any, Literal, get_args
-from urllib.parse import parse_qsl
 
-from vercel_sql.simulator.messages import FORM, Object, decode, encode, media_type
+from vercel_sql.simulator.messages import Object, encode
 
 Kind = Literal["full", "team", "project", "app", "cli", "limited", "integration"]
 """A token of the dashboard for the full account, a team or a project; a session of an app or of
@@ -16,9 +17,42 @@ the command line; a token of a few permissions; an integration's token."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 DAY_MS = 86_400_000
+_LATEST_DATE = 253_402_300_799
+"""The last second of the year 9999, after which `Date` has no way to write one."""
+
 _ALPHANUMERICS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _MARKER = re.compile(r"vc[a-z]{1,2}_")
-_SUFFIX_LENGTH = 6
+
+
+class Clock:
+    """Tells the time in milliseconds since the epoch, from now on or from a fixed start."""
+
+    def __init__(self, start_ms: int | None = None) -> None:
+        self._start_ms = start_ms
+        self._started = time.monotonic()
+        self._ahead_ms = 0
+
+    def now_ms(self) -> int:
+        """Return the account's time; a fixed start still moves on, so that `activeAt` can."""
+        if self._start_ms is None:
+            return time.time_ns() // 1_000_000 + self._ahead_ms
+        return self._start_ms + int((time.monotonic() - self._started) * 1000) + self._ahead_ms
+
+    def steady_seconds(self) -> float:
+        """Return seconds that nobody can set back, but that `advance` moves on too."""
+        return time.monotonic() + self._ahead_ms / 1000
+
+    def http_date(self, skew_seconds: float = 0) -> str:
+        """Write the time, wrong by `skew_seconds`, as `Date` headers do: GMT, rounded down."""
+        seconds = int((self.now_ms() + skew_seconds * 1000) // 1000)
+        return formatdate(min(max(seconds, 0), _LATEST_DATE), usegmt=True)
+
+    def advance(self, seconds: float) -> int:
+        """Let time pass at once; return the new time (ms), or a ValueError if it would go back."""
+        if not 0 <= seconds <= 10_000_000_000:  # some three hundred years, and no NaN
+            raise ValueError("the clock moves only forward, by 10,000,000,000 seconds at most")
+        self._ahead_ms += int(seconds * 1000)
+        return self.now_ms()
 
 
 @dataclass
@@ -38,11 +72,6 @@ class Token:
     `fields` may have any JSON, so that tests can make undocumented tokens; id and place in the
     listing are separate. `installation` is that of an integration's token.
     """
-
-    __slots__ = (
-        *("_fields", "_json", "_kind", "_planted"),
-        *("bearer", "created_at", "id", "installation"),
-    )
 
     def __init__(
         self,
@@ -74,24 +103,18 @@ class Token:
         return self._fields[name]
 
     def get(self, name: str) -> Any:
-        """Give a field, or None if the token has none of that name."""
         return self._fields.get(name)
 
     def set(self, name: str, value: Any) -> None:
-        """Change a field."""
         self._fields[name] = value
         self._json = None
 
     def remove(self, name: str) -> None:
-        """Stop showing a field, if it is shown."""
         self._fields.pop(name, None)
         self._json = None
 
     def plant(self, name: str, raw: bytes) -> None:
-        """Show these bytes as the value of a field, whether they are JSON or not.
-
-        Only what listings and `get` show changes; the token itself stays what it is.
-        """
+        """Show these bytes, JSON or not, as the value of a field, which stays what it is."""
         self._planted[name] = raw
         self._json = None
 
@@ -122,7 +145,6 @@ class Token:
 
     @property
     def team_ids(self) -> list[str]:
-        """The teams that its scopes name."""
         return [scope["teamId"] for scope in self._scopes if "teamId" in scope]
 
     @property
@@ -154,7 +176,7 @@ class Team:
     more: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def as_json(self) -> Object:
-        """Give the team as the API shows it: whole, or as far as the caller may see it."""
+        """Return the team as the API shows it: whole, or as far as the caller may see it."""
         shown: Object = {
             "id": self.id,
             "slug": self.slug,
@@ -199,7 +221,8 @@ class ReceivedRequest:
 
     `path` is percent-encoded, as on the wire. `status` is None if the connection was closed
     without an answer. `acted` is True if the endpoint acted, whether or not its answer reached the
-    caller. `authorization` is kept: nothing here is a real secret.
+    caller. `body` is parsed if it is JSON, else text; None if there is none. `authorization` is
+    kept: nothing here is a real secret.
     """
 
     index: int
@@ -216,21 +239,8 @@ class ReceivedRequest:
     acted: bool = False
     faults: list[str] = field(default_factory=list)
 
-    def read_body(self, body: bytes) -> None:
-        """Note the body: parsed if it is JSON, else as text; None if there is none."""
-        if not body:
-            return
-        self.body = body.decode(errors="replace")
-        if media_type(self.headers) == FORM:
-            self.form = parse_qsl(self.body, keep_blank_values=True)
-            return
-        try:
-            self.body = decode(body)
-        except ValueError:
-            return
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TokenEvent:
     """One token created or removed; the name is the one that it was created with.
 
@@ -244,11 +254,6 @@ class TokenEvent:
     bearer: str = field(repr=False)
     time_ms: int
     request: int | None
-
-
-def new_id(random: Random) -> str:
-    """Make a token's id: 64 hexadecimal digits."""
-    return random.randbytes(32).hex()
 
 
 def new_secret(random: Random, length: int = 24) -> str:
@@ -266,6 +271,6 @@ def new_bearer(random: Random, marker: str = "vcp_") -> str:
 
 
 def hints(bearer: str) -> Object:
-    """Give the `prefix` and `suffix` of a bearer: the marker and the end; older ones have none."""
+    """Return the `prefix` and `suffix` of a bearer; older ones have none."""
     marker = _MARKER.match(bearer)
-    return {} if marker is None else {"prefix": marker[0], "suffix": bearer[-_SUFFIX_LENGTH:]}
+    return {} if marker is None else {"prefix": marker[0], "suffix": bearer[-6:]}

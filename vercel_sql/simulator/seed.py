@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from vercel_sql.simulator.messages import Object
-from vercel_sql.simulator.models import DAY_MS, Team, Token, hints, new_bearer, new_id, new_secret
+from vercel_sql.simulator.models import DAY_MS, Team, Token, hints, new_bearer, new_secret
 
 AWKWARD = (
     '"deploy" (Ana\'s laptop)',
@@ -29,39 +29,21 @@ _MACHINES = ("MacBook Pro", "laptop", "desktop", "ThinkPad", "iPad", "work machi
 _PIPELINES = ("GitHub Actions", "GitLab CI", "CircleCI", "Jenkins", "Buildkite", "Terraform")
 _PROJECTS = ("web", "docs", "shop", "api", "storybook", "landing", "admin", "blog")
 _STAGES = ("prod", "staging", "preview", "dev")
-_SIGN_INS = {
-    "GitHub": "github",
-    "GitLab": "gitlab",
-    "Bitbucket": "bitbucket",
-    "Google": "google",
-    "Email": "email",
-    "SAML": "saml",
-    "Passkey": "passkey",
-}
+_PROVIDERS = ("GitHub", "GitLab", "Bitbucket", "Google", "Email", "SAML", "Passkey")
 _BROWSERS = ("Chrome", "Firefox", "Safari", "Edge")
 _SYSTEMS = ("macOS", "Windows", "Linux", "iOS", "Android")
 _COMMON = ("vercel-cli", "test", "my token", "CI", "deploy", "token", "tmp")
 
 
-def new_name(random: Random) -> str:
+def _name(random: Random) -> str:
     """Make a name; the common ones come again and again, as they do in real accounts."""
-    kind = random.randrange(5)
-    if kind == 0:
-        return random.choice(_COMMON)
-    if kind == 1:
-        return f"{random.choice(_PEOPLE)}'s {random.choice(_MACHINES)}"
-    if kind == 2:
-        return f"{random.choice(_PIPELINES)} \N{EN DASH} {random.choice(_PROJECTS)}"
-    if kind == 3:
-        return f"{random.choice(_PROJECTS)}-{random.choice(_STAGES)}"
-    return f"{random.choice(_PIPELINES)} ({random.choice(_STAGES)}) {random.randrange(100)}"
-
-
-def new_session(random: Random) -> tuple[str, str]:
-    """Make the name that Vercel gives a browser session, and the origin of its sign-in."""
-    provider, origin = random.choice(list(_SIGN_INS.items()))
-    browser, system = random.choice(_BROWSERS), random.choice(_SYSTEMS)
-    return f"Website, Login with {provider} ({browser} on {system})", origin
+    return (
+        lambda: random.choice(_COMMON),
+        lambda: f"{random.choice(_PEOPLE)}'s {random.choice(_MACHINES)}",
+        lambda: f"{random.choice(_PIPELINES)} \N{EN DASH} {random.choice(_PROJECTS)}",
+        lambda: f"{random.choice(_PROJECTS)}-{random.choice(_STAGES)}",
+        lambda: f"{random.choice(_PIPELINES)} ({random.choice(_STAGES)}) {random.randrange(100)}",
+    )[random.randrange(5)]()
 
 
 _ADJECTIVES = ("Practical", "Quiet", "Amber", "Brave", "Gentle", "Lucky", "Silver", "Swift")
@@ -84,11 +66,6 @@ def seed_user(random: Random, now_ms: int) -> Object:
         "stagingPrefix": "ada-example",
         "hasTrialAvailable": False,
     }
-
-
-def new_team_id(random: Random) -> str:
-    """Make a team's id."""
-    return "team_" + new_secret(random)
 
 
 def seed_teams(random: Random, now_ms: int, user_id: str) -> list[Team]:
@@ -119,7 +96,7 @@ def seed_teams(random: Random, now_ms: int, user_id: str) -> list[Team]:
     )
     return [
         Team(
-            id=new_team_id(random),
+            id="team_" + new_secret(random),
             slug=slug,
             name=name,
             created_at=days_ago(1400 - 211 * number, random),
@@ -136,7 +113,6 @@ def seed_teams(random: Random, now_ms: int, user_id: str) -> list[Team]:
 
 
 def new_security_code(random: Random) -> str:
-    """Make the code that a person compares who logs in by email."""
     return f"{random.choice(_ADJECTIVES)} {random.choice(_ANIMALS)}"
 
 
@@ -156,10 +132,8 @@ _ORIGINS = (
 _ORIGIN_WEIGHTS = (30, 8, 5, 10, 15, 8, 15, 4, 3, 4, 2, 1, 1, 1, 1, 1, 2)
 _SUDO_ORIGINS = ("totp", "webauthn", "otp", "email-otp", "recovery-code")
 
-Trait = Callable[["Draft"], None]
 
-
-class Draft:
+class _Draft:
     """A token in the making: an everyday one, to which a trait is then given."""
 
     def __init__(self, random: Random, now_ms: int, teams: Sequence[Team], created_at: int) -> None:
@@ -169,151 +143,105 @@ class Draft:
         self.created_at = created_at
         self.origin = random.choices(_ORIGINS, _ORIGIN_WEIGHTS)[0]
         self.fields: Object = {
-            "id": new_id(random),
-            "name": new_name(random),
+            "id": random.randbytes(32).hex(),
+            "name": _name(random),
             "type": random.choices(_TYPES, (90, 10))[0],
             "origin": self.origin,
-            "scopes": [self.user_scope()],
+            "scopes": [{"type": "user", "origin": self.origin, "createdAt": created_at}],
             "activeAt": self.between(created_at, now_ms),
             "createdAt": created_at,
         }
 
     def between(self, start_ms: int, end_ms: int) -> int:
-        """Give some moment after `start_ms` and before `end_ms`."""
         return self.random.randrange(start_ms, max(start_ms, end_ms) + 1)
 
-    def user_scope(self) -> Object:
-        """Make the scope that speaks for the user."""
-        return {"type": "user", "origin": self.origin, "createdAt": self.created_at}
-
     def team_scope(self) -> Object:
-        """Make the scope that speaks for one of the teams."""
-        return {
-            "type": "team",
-            "teamId": self.random.choice(self.teams).id,
-            "origin": self.origin,
-            "createdAt": self.created_at,
-        }
+        id_ = self.random.choice(self.teams).id
+        return {"type": "team", "teamId": id_, "origin": self.origin, "createdAt": self.created_at}
+
+    def end(self, name: str, at_ms: int) -> None:
+        self.fields[name] = at_ms
+        self.fields["activeAt"] = min(self.fields["activeAt"], at_ms)
 
     def expire(self, at_ms: int) -> None:
-        """Let the token and all its scopes expire, and be used no later than that."""
-        self.fields["expiresAt"] = at_ms
-        self.fields["activeAt"] = min(self.fields["activeAt"], at_ms)
+        self.end("expiresAt", at_ms)
         for scope in self.fields["scopes"]:
             scope["expiresAt"] = at_ms
 
+    def expire_in_days(self, first: int, last: int) -> None:
+        self.expire(self.now_ms + self.random.randrange(first * DAY_MS, last * DAY_MS))
+
+    def sudo(self, active_at: int, **times: int) -> None:
+        self.fields["activeAt"] = active_at
+        origin = self.random.choice(_SUDO_ORIGINS)
+        self.fields["scopes"][0]["sudo"] = {"origin": origin, **times}
+
+    def sudo_that_is_over(self) -> None:
+        active_at = self.fields["activeAt"]
+        verified_at = self.between(self.created_at, active_at)
+        expires_at = min(verified_at + 3_600_000, self.now_ms - 1)
+        self.sudo(active_at, verifiedAt=verified_at, expiresAt=expires_at)
+
+    def leak(self) -> None:
+        commit = self.random.randbytes(20).hex()
+        self.fields["leakedAt"] = self.between(self.created_at, self.now_ms)
+        self.fields["leakedUrl"] = f"https://github.com/example/app/blob/{commit}/.env"
+
+    def leak_and_revoke(self) -> None:
+        self.leak()
+        self.end("revokedAt", self.between(self.fields["leakedAt"], self.now_ms))
+
+    def sign_in(self) -> None:
+        """Make it a browser session: a person who is signed in, and may have forgotten it."""
+        provider = self.random.choice(_PROVIDERS)
+        browser, system = self.random.choice(_BROWSERS), self.random.choice(_SYSTEMS)
+        name = f"Website, Login with {provider} ({browser} on {system})"
+        self.fields |= {"name": name, "type": _SESSION_TYPE, "origin": provider.lower()}
+        self.fields["scopes"][0]["origin"] = provider.lower()
+
     def token(self) -> Token:
-        """Give the finished token with its bearer."""
         is_newer = self.created_at > self.now_ms - _MARKED_SINCE_DAYS * DAY_MS
         is_marked = is_newer and self.fields["type"] != _SESSION_TYPE
         bearer = new_bearer(self.random, "vcp_" if is_marked else "")
         return Token(self.fields | hints(bearer), bearer=bearer, created_at=self.created_at)
 
 
-def _everyday(draft: Draft) -> None:
-    """Half of the tokens expire some day, half never do."""
-    if draft.random.random() < 0.5:
-        draft.expire(draft.now_ms + draft.random.randrange(20 * DAY_MS, 365 * DAY_MS))
+_EVERYDAY = "everyday"
 
-
-def _never_used(draft: Draft) -> None:
-    draft.fields["activeAt"] = draft.created_at
-
-
-def _expired(draft: Draft) -> None:
-    draft.expire(draft.between(draft.created_at, draft.now_ms - 1))
-
-
-def _expiring_soon(draft: Draft) -> None:
-    draft.expire(draft.now_ms + draft.random.randrange(DAY_MS, 14 * DAY_MS))
-
-
-def _without_origin(draft: Draft) -> None:
-    del draft.fields["origin"]
-
-
-def _team_only(draft: Draft) -> None:
-    draft.fields["scopes"] = [draft.team_scope()]
-
-
-def _user_and_team(draft: Draft) -> None:
-    draft.fields["scopes"].append(draft.team_scope())
-
-
-def _sudo(draft: Draft) -> None:
-    """Sudo that is over, as it nearly always is."""
-    verified_at = draft.between(draft.created_at, draft.fields["activeAt"])
-    draft.fields["scopes"][0]["sudo"] = {
-        "origin": draft.random.choice(_SUDO_ORIGINS),
-        "verifiedAt": verified_at,
-        "expiresAt": min(verified_at + 3_600_000, draft.now_ms - 1),
-    }
-
-
-def _live_sudo(draft: Draft) -> None:
-    draft.fields["activeAt"] = draft.now_ms
-    draft.fields["scopes"][0]["sudo"] = {
-        "origin": draft.random.choice(_SUDO_ORIGINS),
-        "expiresAt": draft.now_ms + DAY_MS,
-    }
-
-
-def _leaked(draft: Draft) -> None:
-    commit = draft.random.randbytes(20).hex()
-    draft.fields["leakedAt"] = draft.between(draft.created_at, draft.now_ms)
-    draft.fields["leakedUrl"] = f"https://github.com/example/app/blob/{commit}/.env"
-
-
-def _leaked_and_revoked(draft: Draft) -> None:
-    _leaked(draft)
-    draft.fields["revokedAt"] = draft.between(draft.fields["leakedAt"], draft.now_ms)
-    draft.fields["activeAt"] = min(draft.fields["activeAt"], draft.fields["revokedAt"])
-
-
-def _revoked(draft: Draft) -> None:
-    draft.fields["revokedAt"] = draft.between(draft.fields["activeAt"], draft.now_ms)
-
-
-def _sign_in(draft: Draft) -> None:
-    """Make it a browser session: a person who is signed in, and may have forgotten it."""
-    name, origin = new_session(draft.random)
-    draft.fields |= {"name": name, "type": _SESSION_TYPE, "origin": origin}
-    draft.fields["scopes"][0]["origin"] = origin
-
-
-TRAITS: dict[Trait, int] = {
-    _everyday: 46,
-    _never_used: 10,
-    _expired: 10,
-    _expiring_soon: 5,
-    _without_origin: 4,
-    _team_only: 8,
-    _user_and_team: 6,
-    _sudo: 5,
-    _live_sudo: 1,
-    _leaked: 2,
-    _leaked_and_revoked: 1,
-    _revoked: 2,
+_TRAITS: dict[str, tuple[int, Callable[[_Draft], object]]] = {
+    _EVERYDAY: (46, lambda d: d.expire_in_days(20, 365) if d.random.random() < 0.5 else None),
+    "never used": (10, lambda d: d.fields.update(activeAt=d.created_at)),
+    "expired": (10, lambda d: d.expire(d.between(d.created_at, d.now_ms - 1))),
+    "expiring soon": (5, lambda d: d.expire_in_days(1, 14)),
+    "without origin": (4, lambda d: d.fields.pop("origin")),
+    "team only": (8, lambda d: d.fields.update(scopes=[d.team_scope()])),
+    "user and team": (6, lambda d: d.fields["scopes"].append(d.team_scope())),
+    "sudo that is over": (5, _Draft.sudo_that_is_over),
+    "live sudo": (1, lambda d: d.sudo(d.now_ms, expiresAt=d.now_ms + DAY_MS)),
+    "leaked": (2, _Draft.leak),
+    "leaked and revoked": (1, _Draft.leak_and_revoke),
+    "revoked": (2, lambda d: d.end("revokedAt", d.between(d.fields["activeAt"], d.now_ms))),
 }
-"""What tokens are like, and how many of a hundred are."""
+"""How many of a hundred tokens are like this, and what is special about them."""
 
 
 def seed_tokens(random: Random, now_ms: int, teams: Sequence[Team], count: int) -> list[Token]:
     """Make `count` tokens: every trait at least once where there is room for all."""
-    traits = [*TRAITS, *random.choices(list(TRAITS), list(TRAITS.values()), k=count)][:count]
+    weights = [weight for weight, _ in _TRAITS.values()]
+    traits = [*_TRAITS, *random.choices(list(_TRAITS), weights, k=count)][:count]
     random.shuffle(traits)
     drafts = []
     for trait, created_at in zip(traits, _moments(random, now_ms, count), strict=True):
-        draft = Draft(random, now_ms, teams, created_at)
-        trait(draft)
+        draft = _Draft(random, now_ms, teams, created_at)
+        _TRAITS[trait][1](draft)
         drafts.append(draft)
     if count >= 2 * len(AWKWARD):
         for name, draft in zip(AWKWARD, random.sample(drafts, len(AWKWARD)), strict=True):
             draft.fields["name"] = name
-    everyday = [d for trait, d in zip(traits, drafts, strict=True) if trait is _everyday]
+    everyday = [d for trait, d in zip(traits, drafts, strict=True) if trait == _EVERYDAY]
     ordinary = [draft for draft in everyday if draft.fields["name"] not in AWKWARD]
     for draft in ordinary[: count // _TOKENS_PER_SESSION]:
-        _sign_in(draft)
+        draft.sign_in()
     return [draft.token() for draft in drafts]
 
 

@@ -1,41 +1,32 @@
-"""The simulated API as callers hold it: a server on a socket and in a thread of its own."""
+"""The simulated API as callers hold it: a server on a socket and in a thread, and the command."""
 
+import argparse
 import asyncio
 import os
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from vercel_sql.simulator.answers import CLOSE_CONNECTION
 from vercel_sql.simulator.app import SimulatedApi
-from vercel_sql.simulator.clock import Clock
-from vercel_sql.simulator.endpoints import MARKETPLACE_PATH
+from vercel_sql.simulator.endpoints import LIMITS, MARKETPLACE_PATH, RateLimit, RateLimiter
 from vercel_sql.simulator.faults import Faults
-from vercel_sql.simulator.limits import LIMITS, VERCEL, RateLimit, RateLimiter
-from vercel_sql.simulator.messages import Object
-from vercel_sql.simulator.models import Kind, ReceivedRequest, TokenEvent
+from vercel_sql.simulator.messages import Connection, Object
+from vercel_sql.simulator.models import KINDS, Clock, Kind, ReceivedRequest, TokenEvent
 from vercel_sql.simulator.oauth import OAuth
 from vercel_sql.simulator.store import State
 
 _HOST = "127.0.0.1"
 _PATIENCE_SECONDS = 10.0
-_ACCEPTING_TURNS = 10
-"""Turns of the loop within which a connection that was accepted is also known (it takes 3)."""
 
 
 def _bind(port: int) -> socket.socket:
-    """Take the port, which refuses connections until someone listens there."""
-    # asyncio turns off Nagle's algorithm only where the protocol is named; with it, every
-    # answer would wait some 40 ms for the caller's delayed acknowledgement.
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    """Bind the port; it refuses connections until someone listens."""
+    bound = socket.socket()
     try:
         if os.name == "posix":  # on Windows, another process could take the port as well
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -46,86 +37,58 @@ def _bind(port: int) -> socket.socket:
     return bound
 
 
-class _Connection(H11Protocol):
-    """HTTP/1.1, with a way for the application to close the raw connection."""
+class _Server:
+    """Serves from a thread of its own until `end()`."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, CLOSE_CONNECTION: transport.close}
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn that serves from a thread once it is made, and that stops at once when told to."""
-
-    def __init__(self, app: SimulatedApi, bound: socket.socket) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                workers=1,  # else it reads WEB_CONCURRENCY
-                http=_Connection,
-                ws="none",
-                loop="asyncio",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                timeout_keep_alive=75,  # an idle connection outlives any pause of a test
-                date_header=False,  # the application tells the account's time
-                headers=[("server", "Vercel")],
-            )
-        )
+    def __init__(self, api: SimulatedApi, bound: socket.socket) -> None:
+        self._api = api
+        self._listener = bound
+        self._served: dict[asyncio.Task[None], socket.socket] = {}
         try:
+            bound.setblocking(False)
             bound.listen(2048)
         except OSError:  # someone else listens there by now
             bound.close()
             raise
-        self._ready = threading.Event()
-        self._leave: Callable[[], object] = lambda: None
-        self._thread = threading.Thread(
-            target=self.run, args=([bound],), name="vercel-simulator", daemon=True
-        )
+        self._loop = asyncio.SelectorEventLoop()
+        self._loop.add_reader(bound, self._accept)
+        self._thread = threading.Thread(target=self._run, name="vercel-simulator", daemon=True)
         self._thread.start()
-        if not self._ready.wait(_PATIENCE_SECONDS):
-            raise RuntimeError("the simulated API did not start")
 
     def end(self) -> None:
-        """Close all connections and the port, and wait for the thread."""
         if self._thread.is_alive():
-            self._leave()
+            self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_PATIENCE_SECONDS)
         if self._thread.is_alive():
             raise RuntimeError("the simulated API did not stop")
 
-    async def main_loop(self) -> None:
-        """Serve until told to leave."""
-        leaving = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        self._leave = partial(loop.call_soon_threadsafe, leaving.set)
-        await self.on_tick(0)
-        self._ready.set()
-        await leaving.wait()
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._loop.remove_reader(self._listener)
+        self._loop.run_until_complete(self._close())
+        self._loop.close()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the port and every connection, whatever is under way there.
+    def _accept(self) -> None:
+        """Serve all connections that wait for it, and close each when it was served."""
+        while True:
+            try:
+                accepted, _ = self._listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            accepted.setblocking(False)
+            # Else every answer would wait some 40 ms for the caller's delayed acknowledgement.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self._loop.create_task(self._api.serve(Connection(accepted)))
+            self._served[task] = accepted
+            task.add_done_callback(lambda served: self._served.pop(served).close())
 
-        Connections are taken no more before the port is closed, since asyncio (of Python 3.13)
-        forgets one whose server is closed between its being accepted and being made.
-        """
-        for listener in sockets or ():
-            with suppress(NotImplementedError):  # the loop of Windows has no readers
-                asyncio.get_running_loop().remove_reader(listener)
-        for _ in range(_ACCEPTING_TURNS):
-            for connection in list(self.server_state.connections):
-                connection.transport.abort()
-            await asyncio.sleep(0)  # lets connections be made, and learn that they are closed
-        for server in self.servers:
-            server.close()
-        for listener in sockets or ():
-            listener.close()
-        tasks = list(self.server_state.tasks)
-        for task in tasks:
+    async def _close(self) -> None:
+        self._accept()  # who has connected by now is told too
+        self._listener.close()
+        served = list(self._served)
+        for task in served:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*served, return_exceptions=True)
 
 
 class Simulator:
@@ -133,7 +96,9 @@ class Simulator:
 
     `state` is what the account holds, and `oauth` the authorization server and the apps and
     integrations that are registered there; both may be looked at and changed while it serves.
-    `history()` tells what became of each token, and `pause()` makes the server dead for a while.
+    `history()` tells what became of each token, `advance(seconds)` moves the account's clock on,
+    `confirm(email=…)` confirms logins as their person would, and `pause()` makes the server dead
+    for a while.
 
     Args:
         tokens: How many tokens to make beside the calling one, or the fields of each.
@@ -165,13 +130,16 @@ class Simulator:
     ) -> None:
         limit = RateLimit.parse(rate_limit) if isinstance(rate_limit, str) else rate_limit
         if limits not in LIMITS:
-            raise ValueError(f"the limits are {limits!r}, and may be {' or '.join(LIMITS)}")
+            raise ValueError(f"the limits must be {' or '.join(LIMITS)}, not {limits!r}")
         self.state = State(tokens, seed=seed, clock=Clock(now_ms), until_inclusive=until_inclusive)
         self.oauth = OAuth(self.state, seed)
         self._faults = Faults(seed)
-        named = VERCEL if limits == "vercel" and limit is None else None
-        limiter = RateLimiter(limit, self.state.clock, named)
+        limiter = RateLimiter(limit, self.state.clock, limits)
         self._api = SimulatedApi(self.state, self.oauth, limiter, self._faults, latency_ms)
+        self.clear_requests = self.state.received.clear
+        self.clear_faults = self._faults.clear
+        self.advance = self.state.clock.advance
+        self.confirm = self.state.confirm
         self._wanted_port = port
         self._port: int | None = None
         self._server: _Server | None = None
@@ -186,22 +154,21 @@ class Simulator:
         """Listen, and serve from a thread; callers may connect once this returns."""
         if self._port is not None:
             raise RuntimeError("a simulator starts once")
-        bound = _bind(self._wanted_port)
-        self._port = bound.getsockname()[1]
-        self._server = _Server(self._api, bound)
+        self._reserved = _bind(self._wanted_port)
+        self._port = self._reserved.getsockname()[1]
+        self.resume()
         return self
 
     def stop(self) -> None:
         """Close all connections and the port, and wait for the thread; more than once is fine."""
         if self._reserved is not None:
             self._reserved.close()
-            self._reserved = None
         if self._server is not None:
             self._server.end()
-            self._server = None
+        self._reserved = self._server = None
 
     def pause(self) -> None:
-        """Be dead for a while: close all connections, and refuse new ones, until `resume()`.
+        """Go down: close all connections, and refuse new ones, until `resume()`.
 
         Requests that are under way end without an answer; what was not acted on is not acted on
         any more. The account, faults, limits and records stay, and so does the port, which
@@ -242,7 +209,6 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The base URL of the simulated API."""
         return f"http://{_HOST}:{self.port}"
 
     @property
@@ -262,17 +228,12 @@ class Simulator:
     # What the control endpoints do, without HTTP
 
     def requests(self) -> list[ReceivedRequest]:
-        """Give a copy of each request that was received, in order."""
+        """Return a copy of each request that was received, in order."""
         with self.state.lock:
             return [replace(record) for record in self.state.received]
 
-    def clear_requests(self) -> None:
-        """Forget what was received."""
-        with self.state.lock:
-            self.state.received.clear()
-
     def history(self) -> list[TokenEvent]:
-        """Give what became of each token, in order; it outlives tokens and records.
+        """Return what became of each token, in order; it outlives tokens and records.
 
         Tokens that expire, or that a test marks as revoked, are not removed: they stay listed. An
         event's `request` is the index of a record in `requests()`, as long as those are not
@@ -282,21 +243,104 @@ class Simulator:
             return list(self.state.events)
 
     def faults(self, *faults: Mapping[str, Any], **fault: Any) -> list[Object]:
-        """Add faults, each as a mapping, or one by its keywords; give all that there are.
+        """Add faults, each as a mapping, or one by its keywords; return all that there are.
 
         They are described in the module `faults`. A ValueError names what is wrong with one.
         """
         self._faults.add([*faults, fault] if fault else faults)
         return self._faults.all()
 
-    def clear_faults(self) -> None:
-        """Forget all faults."""
-        self._faults.clear()
 
-    def advance(self, seconds: float) -> int:
-        """Let so much time pass at once on the account's clock; give its time (ms)."""
-        return self.state.clock.advance(seconds)
+# The command
 
-    def confirm(self, *, email: str | None = None, token: str | None = None) -> int:
-        """Confirm logins as their person would: see `State.confirm`."""
-        return self.state.confirm(email=email, token=token)
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    numbers: tuple[tuple[str, Callable[[str], int], int, str], ...] = (
+        ("tokens", _count, 250, "how many tokens to generate (250)"),
+        ("seed", int, 7, "the seed of the generated data (7)"),
+        ("latency-ms", _count, 0, "how long every request takes (0)"),
+    )
+    where = "where to listen on loopback (default: any free port)"
+    parser.add_argument("--port", type=_port, default=0, help=where)
+    for name, type_, default, meaning in numbers:
+        parser.add_argument(f"--{name}", type=type_, default=default, metavar="N", help=meaning)
+    parser.add_argument(
+        "--as",
+        dest="kind",
+        choices=[kind for kind in KINDS if kind != "integration"],
+        default="full",
+        help="which kind of token to print: of the full account, a team or a project, of an app's "
+        "or the Vercel CLI's session, or of a few permissions (full)",
+    )
+    limits = parser.add_mutually_exclusive_group()
+    limits.add_argument(
+        "--limits",
+        choices=LIMITS,
+        default="vercel",
+        help="the rate limits: Vercel's own, such as 50 deletions in 5 minutes, or none (vercel)",
+    )
+    limits.add_argument(
+        "--rate-limit",
+        type=_rate_limit,
+        default=None,
+        metavar="N/SECONDS",
+        help="in place of these, how many requests each endpoint takes in so many seconds",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, after four lines with the addresses and the token.
+
+    Call it from the main thread. Gives the exit code: 0, or 1 if the port is taken.
+    """
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    simulator = Simulator(
+        arguments.tokens,
+        seed=arguments.seed,
+        latency_ms=arguments.latency_ms,
+        limits=arguments.limits,
+        rate_limit=arguments.rate_limit,
+        port=arguments.port,
+    )
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        simulator.start()
+    except OSError as error:
+        sys.stderr.write(f"cannot serve on port {arguments.port}: {error.strerror or error}\n")
+        return 1
+    else:
+        sys.stdout.write(
+            f"VERCEL_API_URL={simulator.url}\n"
+            f"VERCEL_TOKEN={simulator.bearer(arguments.kind)}\n"
+            f"VERCEL_OAUTH_URL={simulator.url}\nVERCEL_MARKETPLACE_URL={simulator.marketplace_url}\n"
+        )
+        sys.stdout.flush()
+        ended.wait()
+    finally:
+        simulator.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _count(text: str) -> int:
+    if int(text) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port (0 to 65535)")
+    return int(text)
+
+
+def _rate_limit(text: str) -> RateLimit:
+    try:
+        return RateLimit.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

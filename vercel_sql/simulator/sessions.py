@@ -2,14 +2,14 @@
 
 import base64
 import hashlib
-import hmac
-import re
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 from uuid import UUID
 
 from vercel_sql.simulator.clients import ClientKind, OAuthClient
-from vercel_sql.simulator.models import Token, new_bearer, new_secret
+from vercel_sql.simulator.messages import OAuthError
+from vercel_sql.simulator.models import Installation, Token, new_bearer, new_secret
 from vercel_sql.simulator.store import State
 
 ACCESS_SECONDS = 3600
@@ -20,11 +20,10 @@ _CODE_SECONDS: dict[ClientKind, int] = {"app": 600, "integration": 1800, "sso": 
 
 _DEVICE_MS = 600_000
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, as RFC 8628 suggests: no words
-_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
 
-class GrantError(ValueError):
-    """A code or refresh token that is not good any more, or never was."""
+def bad_grant(message: str) -> OAuthError:
+    return OAuthError("invalid_grant", message)
 
 
 @dataclass
@@ -35,24 +34,17 @@ class Code:
     code: str
     client_id: str
     expires_at: int
-    redirect_uri: str | None = None
+    redirect_uri: str | None
     scopes: tuple[str, ...] = ()
     nonce: str | None = None
     code_challenge: str | None = None
     state: str | None = None
-    installation_id: str | None = None
+    installation: Installation | None = None
     used: bool = False
     session: "Session | None" = None
 
-    def is_proved_by(self, verifier: str) -> bool:
-        """Whether a verifier is well-formed, and the one that the challenge was made from."""
-        if self.code_challenge is None or not _VERIFIER.fullmatch(verifier):
-            return False
-        return hmac.compare_digest(challenge_of(verifier), self.code_challenge)
-
 
 def challenge_of(verifier: str) -> str:
-    """Give the S256 challenge that belongs to a verifier (RFC 7636)."""
     digest = hashlib.sha256(verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
@@ -64,26 +56,29 @@ class Codes:
         self._state = state
         self._codes: dict[str, Code] = {}
 
-    def new(self, kind: ClientKind, client_id: str, *, age_seconds: float = 0) -> Code:
-        """Give out a code, to be bound to more by its owner."""
-        expires_at = self._state.clock.now_ms() + int((_CODE_SECONDS[kind] - age_seconds) * 1000)
-        code = Code(kind, new_secret(self._state.random), client_id, expires_at)
+    def new(
+        self, client: OAuthClient, uri: str | None, *, age_seconds: float = 0, **bound: Any
+    ) -> Code:
+        """Return out a code that is bound to a redirect URI and more."""
+        seconds = _CODE_SECONDS[client.kind] - age_seconds
+        expires_at = self._state.clock.now_ms() + int(seconds * 1000)
+        text = new_secret(self._state.random)
+        code = Code(client.kind, text, client.client_id, expires_at, uri, **bound)
         self._codes[code.code] = code
         return code
 
     def find(self, kind: ClientKind, text: str, client_id: str) -> Code:
-        """Find a code, good or not; a GrantError if that client was never given it."""
         code = self._codes.get(text)
         if code is None or (code.kind, code.client_id) != (kind, client_id):
-            raise GrantError("The code is not one that was given to this client.")
+            raise bad_grant("The code is not one that was given to this client.")
         return code
 
     def check(self, code: Code) -> None:
-        """Raise a GrantError if a code was used before, or is too old."""
+        """Raise an OAuthError if a code was used before, or is too old."""
         if code.used:
-            raise GrantError("The code was used before, and works once.")
+            raise bad_grant("The code was used before, and works once.")
         if code.expires_at <= self._state.clock.now_ms():
-            raise GrantError("The code has expired.")
+            raise bad_grant("The code has expired.")
 
 
 @dataclass
@@ -93,7 +88,6 @@ class Session:
     id: str
     client: OAuthClient
     scopes: tuple[str, ...]
-    signed_in_at: int
     access_tokens: list[Token] = field(default_factory=list)
     revoked: bool = False
 
@@ -127,64 +121,60 @@ class Sessions:
         self._issued: dict[str, Issued] = {}
 
     def open(self, client: OAuthClient, scopes: tuple[str, ...]) -> Session:
-        """Sign the user in."""
-        id_ = new_uuid(self._state.random)
-        return Session(id_, client, scopes, self._state.clock.now_ms())
+        return Session(new_uuid(self._state.random), client, scopes)
 
     def issue_access(self, session: Session, scopes: tuple[str, ...]) -> Token:
-        """Give out an access token; the API accepts it as one of the user's tokens."""
-        now_ms = self._state.clock.now_ms()
-        expires_at = now_ms + ACCESS_SECONDS * 1000
+        """Return out an access token; the API accepts it as one of the user's tokens."""
         token = self._state.issue_token(
             session.client.name,
             "app",
-            now_ms,
-            expires_at=expires_at,
+            seconds=ACCESS_SECONDS,
             bearer=new_bearer(self._state.random, "vca_"),
             kind="cli" if session.client.reads else "app",
         )
         session.access_tokens.append(token)
-        jti = new_uuid(self._state.random)
-        issued = Issued(token.bearer, jti, session, now_ms, expires_at, scopes, token)
-        self._issued[issued.text] = issued
+        self._issue(token.bearer, session, ACCESS_SECONDS, scopes, token)
         return token
 
     def issue_refresh(self, session: Session) -> str:
-        """Give out a refresh token, which stays good for all scopes of the session."""
-        now_ms = self._state.clock.now_ms()
-        expires_at = now_ms + REFRESH_SECONDS * 1000
+        """Return out a refresh token, which stays good for all scopes of the session."""
         text = new_bearer(self._state.random, "vcr_")
-        jti = new_uuid(self._state.random)
-        self._issued[text] = Issued(text, jti, session, now_ms, expires_at, session.scopes)
+        self._issue(text, session, REFRESH_SECONDS, session.scopes)
         return text
 
-    def check_refresh(self, text: str, client: OAuthClient) -> Session:
-        """Give the session of a good refresh token; one that was used before ends its session."""
+    def _issue(
+        self,
+        text: str,
+        session: Session,
+        seconds: int,
+        scopes: tuple[str, ...],
+        token: Token | None = None,
+    ) -> None:
+        now_ms, jti = self._state.clock.now_ms(), new_uuid(self._state.random)
+        expires_at = now_ms + seconds * 1000
+        self._issued[text] = Issued(text, jti, session, now_ms, expires_at, scopes, token)
+
+    def check_refresh(self, text: str, client: OAuthClient) -> Issued:
+        """Find a good refresh token; one that was used before ends its session."""
         issued = self._issued.get(text)
         if issued is None or issued.token is not None or not issued.session.is_of(client):
-            raise GrantError("The refresh token is not one that was given to this client.")
+            raise bad_grant("The refresh token is not one that was given to this client.")
         if issued.used_up:
             self.revoke(issued.session)
-            raise GrantError("The refresh token was used before; its session is revoked.")
+            raise bad_grant("The refresh token was used before; its session is revoked.")
         if not self._is_active(issued):
-            raise GrantError("The refresh token has expired or was revoked.")
-        return issued.session
-
-    def use_up(self, text: str) -> None:
-        """Note that a refresh token was exchanged for the next."""
-        self._issued[text].used_up = True
+            raise bad_grant("The refresh token has expired or was revoked.")
+        return issued
 
     def find(self, text: str) -> Issued | None:
-        """Find a token, good or not."""
         return self._issued.get(text)
 
     def active(self, text: str) -> Issued | None:
-        """Find a token that is good at the moment."""
-        issued = self._issued.get(text)
+        issued = self.find(text)
         return issued if issued is not None and self._is_active(issued) else None
 
     def revoke(self, session: Session) -> None:
-        """End a session: neither its access tokens nor its refresh token work any more."""
+        """End a session and all its tokens."""
         session.revoked = True
         for token in session.access_tokens:
             if self._state.holds(token):
@@ -201,7 +191,6 @@ class Sessions:
 
 
 def new_uuid(random: Random) -> str:
-    """Make a random UUID."""
     return str(UUID(bytes=random.randbytes(16), version=4))
 
 
@@ -223,24 +212,29 @@ class DeviceRequest:
     used: bool = False
 
     def waits(self, now_ms: int) -> bool:
-        """Whether a person can still answer."""
         return self.approved is None and now_ms < self.expires_at
 
-    def polls_too_fast(self, now_ms: int) -> bool:
-        """Note a poll; say whether it came too early, which makes the interval longer."""
+    def check(self, now_ms: int) -> None:
+        """Let a device pass that its person has allowed; others wait, or give up (RFC 8628)."""
+        if self.approved is False:
+            raise OAuthError("access_denied", "The person denied the request.")
+        if now_ms >= self.expires_at:
+            raise OAuthError("expired_token", "The `device_code` has expired.")
         early = self.polled_at is not None and now_ms < self.polled_at + self.interval_ms
         self.polled_at = now_ms
-        if early:
-            self.interval_ms += 5000  # RFC 8628, section 3.5
-        return early
+        self.interval_ms += 5000 * early
+        if self.approved is None and early:
+            seconds = self.interval_ms / 1000
+            raise OAuthError("slow_down", f"Wait {seconds:g} seconds between requests.")
+        if self.approved is None:
+            raise OAuthError("authorization_pending", "The person has not answered yet.")
 
 
 class Devices:
     """Devices without a browser that asked to be signed in (RFC 8628).
 
     `find`, `waiting` and `answer` are safe from any thread; the rest is to be used under the
-    state's lock. `interval_seconds` is how often a device may ask; tests that wait for real make
-    it shorter than the five seconds of RFC 8628.
+    state's lock. `interval_seconds` is how often a device may ask: tests shorten it.
     """
 
     def __init__(self, state: State) -> None:
@@ -263,23 +257,25 @@ class Devices:
         return device
 
     def find(self, device_code: str) -> DeviceRequest | None:
-        """Find a device by what it alone knows."""
-        with self._state.lock:
-            return self._devices.get(device_code)
+        return self._devices.get(device_code)
 
     def waiting(self, user_code: str | None = None) -> list[DeviceRequest]:
         """Find the device that waits with a user code, or all that wait."""
+
+        def plain(code: str) -> str:
+            return "".join(letter for letter in code.upper() if letter.isalnum())
+
         with self._state.lock:
             now_ms = self._state.clock.now_ms()
             return [
                 device
                 for device in self._devices.values()
                 if device.waits(now_ms)
-                and (user_code is None or _plain(device.user_code) == _plain(user_code))
+                and (user_code is None or plain(device.user_code) == plain(user_code))
             ]
 
-    def answer(self, user_code: str | None, *, approve: bool) -> int:
-        """Take a person's answer; give how many devices it was for (or LookupError)."""
+    def answer(self, user_code: str | None = None, *, approve: bool = True) -> int:
+        """Answer the device of a user code, or all that wait; return how many (or LookupError)."""
         with self._state.lock:
             waiting = self.waiting(user_code)
             for device in waiting:
@@ -287,8 +283,3 @@ class Devices:
         if not waiting:
             raise LookupError("No device waits for that code. Codes expire, and work once.")
         return len(waiting)
-
-
-def _plain(user_code: str) -> str:
-    """Read a user code however a person types it."""
-    return "".join(letter for letter in user_code.upper() if letter.isalnum())

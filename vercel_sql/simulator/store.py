@@ -1,7 +1,6 @@
 """What the simulated account holds, and pages that neither lose nor double a row."""
 
 import base64
-import binascii
 import re
 import threading
 from bisect import bisect_left
@@ -10,10 +9,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Generic, Literal, TypeVar
 
-from vercel_sql.simulator.clock import Clock
 from vercel_sql.simulator.messages import ApiError, Object, invalid
 from vercel_sql.simulator.models import (
     DAY_MS,
+    Clock,
     Installation,
     Kind,
     Login,
@@ -23,17 +22,14 @@ from vercel_sql.simulator.models import (
     TokenEvent,
     hints,
     new_bearer,
-    new_id,
-    new_secret,
 )
-from vercel_sql.simulator.seed import new_security_code, seed_teams, seed_tokens, seed_user
+from vercel_sql.simulator.seed import seed_teams, seed_tokens, seed_user
 
-Key = tuple[int, str]
+_Key = tuple[int, str]
 """When a row was created (ms), and its id, which orders rows of the same millisecond."""
 
 _MILLISECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)
 _CURSOR_PREFIX = "cur_"
-
 
 R = TypeVar("R", Token, Team)
 
@@ -47,7 +43,7 @@ class Page(Generic[R]):
     prev: int | None
 
     def pagination(self) -> Object:
-        """Give the `pagination` object of an answer: its cursors are both numbers or both text."""
+        """Return an answer's `pagination`: its cursors are both numbers or both text."""
         is_text = isinstance(self.next, str) and self.prev is not None
         prev = str(self.prev) if is_text else self.prev
         return {"count": len(self.rows), "next": self.next, "prev": prev}
@@ -61,20 +57,14 @@ class Timeline(Generic[R]):
 
     def __init__(self, *, only_numbers: bool = False) -> None:
         self._only_numbers = only_numbers
-        self._keys: list[Key] = []
+        self._keys: list[_Key] = []
         self._rows: dict[str, R] = {}
 
     def __iter__(self) -> Iterator[R]:
-        """Go through all rows, newest first."""
         return iter([self._rows[id_] for _, id_ in reversed(self._keys)])
 
     def get(self, id_: str) -> R | None:
-        """Find the row of an id."""
         return self._rows.get(id_)
-
-    def add(self, row: R) -> None:
-        """Put in a new row; a ValueError if its id is taken."""
-        self.extend([row])
 
     def extend(self, rows: Iterable[R]) -> None:
         """Put in many new rows, sorting once; a ValueError if an id is taken."""
@@ -86,14 +76,13 @@ class Timeline(Generic[R]):
         self._keys.sort()
 
     def remove(self, row: R) -> None:
-        """Take out a row that is in the timeline."""
         del self._rows[row.id]
         del self._keys[bisect_left(self._keys, (row.created_at, row.id))]
 
     def page(
         self, limit: int, until: str | None, since: str | None = None, *, inclusive: bool = True
     ) -> Page[R]:
-        """Give at most `limit` rows, newest first.
+        """Return at most `limit` rows, newest first.
 
         `until` is the cursor of an earlier page: a millisecond, or a string made here. `since` is
         the millisecond to begin at. Both include their own millisecond if `inclusive`.
@@ -111,7 +100,6 @@ class Timeline(Generic[R]):
         )
 
     def _before(self, millisecond: int) -> int:
-        """Count the rows that are older than a millisecond."""
         return bisect_left(self._keys, (millisecond,))  # sorts before all of that millisecond
 
     def _position(self, until: str, inclusive: bool) -> int:
@@ -144,20 +132,20 @@ def _milliseconds(name: str, value: str) -> int:
     return int(value)
 
 
-def _write_cursor(key: Key) -> str:
+def _write_cursor(key: _Key) -> str:
     text = f"{key[0]}:{key[1]}"
     return _CURSOR_PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> Key:
+def _read_cursor(cursor: str) -> _Key:
     encoded = cursor.removeprefix(_CURSOR_PREFIX)
     try:
         text = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
-        created_at, colon, id_ = text.partition(":")
+        created_at, _, id_ = text.partition(":")
         key = (int(created_at), id_)
-    except (binascii.Error, ValueError):
-        raise invalid("`until` is not a cursor.") from None
-    if not colon or _write_cursor(key) != cursor:  # nothing but what was given out
+    except ValueError:
+        key = (0, "")
+    if _write_cursor(key) != cursor:  # nothing but what was given out
         raise invalid("`until` is not a cursor.")
     return key
 
@@ -204,7 +192,7 @@ class State:
             {"name": "simulated calling token", "createdAt": now_ms - 90 * DAY_MS}
         )
         if isinstance(tokens, int):
-            self._extend(seed_tokens(self.random, now_ms, teams, tokens))
+            self._accept(seed_tokens(self.random, now_ms, teams, tokens))
         else:
             for fields in tokens:
                 self.add_token(fields)
@@ -212,17 +200,14 @@ class State:
     # Tokens
 
     def tokens(self) -> list[Token]:
-        """Give all tokens, newest first."""
+        """Return all tokens, newest first."""
         with self.lock:
             return list(self._tokens)
 
     def find_token(self, id_: str) -> Token | None:
-        """Find a token by its id."""
-        with self.lock:
-            return self._tokens.get(id_)
+        return self._tokens.get(id_)
 
     def token_page(self, limit: int, until: str | None) -> Page[Token]:
-        """Give a page of the tokens, newest first."""
         with self.lock:
             return self._tokens.page(limit, until, inclusive=self.until_inclusive)
 
@@ -259,7 +244,7 @@ class State:
                 created_at = shown if type(shown) is int else self.clock.now_ms()
             bearer = bearer or new_bearer(self.random)
             defaults: Object = {
-                "id": new_id(self.random),
+                "id": self.random.randbytes(32).hex(),
                 "name": "hand-made",
                 "type": "oauth2-token",
                 "origin": "manual",
@@ -277,23 +262,25 @@ class State:
             )
             for name in without:
                 token.remove(name)
-            if listed:
-                self._extend([token])
-            else:
-                self._accept([token])
+            self._accept([token], listed=listed)
             return token
 
     def issue_token(
         self,
         name: str,
         origin: str,
-        now_ms: int,
         *,
         team_id: str | None = None,
         expires_at: float | None = None,
+        seconds: int | None = None,
         **options: Any,
     ) -> Token:
-        """Put in a token of one scope, as endpoints do, with options of `add_token`."""
+        """Put in a token of one scope, as endpoints do, with options of `add_token`.
+
+        It expires at a moment (ms), or after so many seconds.
+        """
+        now_ms = self.clock.now_ms()
+        expires_at = expires_at if seconds is None else now_ms + seconds * 1000
         expiry: Object = {} if expires_at is None else {"expiresAt": expires_at}
         whose: Object = {"type": "team", "teamId": team_id} if team_id else {"type": "user"}
         scope = {**whose, "origin": origin, "createdAt": now_ms, **expiry}
@@ -312,43 +299,35 @@ class State:
 
     def find_bearer(self, bearer: str) -> Token | None:
         """Find a token by its bearer, dead or alive."""
-        with self.lock:
-            return self._bearers.get(bearer)
+        return self._bearers.get(bearer)
 
     def holds(self, token: Token) -> bool:
-        """Whether a token was not taken out."""
         return self.find_bearer(token.bearer) is token
 
     def identify(self, authorization: str | None) -> Token | ApiError:
-        """Say whose request it is, or the error to refuse it with."""
+        """Return whose request it is, or the error to refuse it with."""
         if authorization is None:
             return ApiError(403, extra={"missingToken": True})
         scheme, _, bearer = authorization.strip().partition(" ")
         if scheme.lower() != "bearer" or not bearer.strip():
             return ApiError(401, "The request's credentials are not a bearer token")
-        with self.lock:
-            token = self._bearers.get(bearer.strip())
-            if token is None or not token.is_alive(self.clock.now_ms()):
-                return ApiError(403, extra={"invalidToken": True})
-            return token
+        token = self.find_bearer(bearer.strip())
+        if token is None or not token.is_alive(self.clock.now_ms()):
+            return ApiError(403, extra={"invalidToken": True})
+        return token
 
     def touch(self, token: Token) -> None:
-        """Note that a token is being used."""
         with self.lock:
             now_ms = self.clock.now_ms()
             if token.get("activeAt") != now_ms:
                 token.set("activeAt", now_ms)
 
-    def _extend(self, tokens: list[Token]) -> None:
-        """Put in tokens, all or none."""
-        for token in tokens:
-            if token.bearer in self._bearers:
+    def _accept(self, tokens: list[Token], *, listed: bool = True) -> None:
+        """Put in tokens, all or none, whose bearers authenticate from now on."""
+        if listed:
+            if any(token.bearer in self._bearers for token in tokens):
                 raise ValueError("there is already a token with that bearer")
-        self._tokens.extend(tokens)
-        self._accept(tokens)
-
-    def _accept(self, tokens: list[Token]) -> None:
-        """Let the bearers of tokens authenticate from now on."""
+            self._tokens.extend(tokens)
         for token in tokens:
             self._bearers[token.bearer] = token
             self._note("created", token)
@@ -361,44 +340,26 @@ class State:
     # Teams
 
     @property
-    def account(self) -> str:
-        """The slug of the user's own account."""
-        return str(self.user.get("username"))
-
-    @property
     def teams(self) -> list[Team]:
-        """All teams, newest first."""
         with self.lock:
             return list(self._teams)
 
     def find_team(self, id_or_slug: str) -> Team | None:
-        """Find a team by its id, or else by its slug."""
-        with self.lock:
-            by_slug = (team for team in self._teams if team.slug == id_or_slug)
-            return self._teams.get(id_or_slug) or next(by_slug, None)
+        by_slug = (team for team in self.teams if team.slug == id_or_slug)
+        return self._teams.get(id_or_slug) or next(by_slug, None)
 
     def team_page(self, limit: int, until: str | None, since: str | None) -> Page[Team]:
-        """Give a page of the teams, newest first."""
-        with self.lock:
-            return self._teams.page(limit, until, since, inclusive=self.until_inclusive)
+        return self._teams.page(limit, until, since, inclusive=self.until_inclusive)
 
     def add_team(self, team: Team) -> None:
         """Put in a team; a ValueError if its id is taken."""
         with self.lock:
-            self._teams.add(team)
+            self._teams.extend([team])
 
-    # Logins and integrations
-
-    def add_login(self, email: str, token_name: str | None) -> Login:
-        """Begin a login by email, as if one had been sent."""
-        with self.lock:
-            code = new_security_code(self.random)
-            login = Login(new_secret(self.random), email, token_name, code)
-            self.logins[login.token] = login
-            return login
+    # Logins
 
     def confirm(self, *, email: str | None = None, token: str | None = None) -> int:
-        """Confirm the logins of an email address, or the one of a token; give how many."""
+        """Confirm the logins of an email address, or the one of a token; return how many."""
         with self.lock:
             waiting = [
                 login
@@ -408,12 +369,5 @@ class State:
             for login in waiting:
                 login.confirmed = True
         if not waiting:
-            raise LookupError("No login waits to be confirmed for that")
+            raise LookupError("No login is waiting to be confirmed for that email or token")
         return len(waiting)
-
-    def install(self, client_id: str, team_id: str | None) -> Installation:
-        """Install an integration on a team, or on the user's own account."""
-        with self.lock:
-            id_ = "icfg_" + new_secret(self.random)
-            self.installations[id_] = Installation(id_, client_id, self.user["id"], team_id)
-            return self.installations[id_]

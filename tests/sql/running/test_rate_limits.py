@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 import vercel_sql
-from vercel_sql.simulator.limits import RateLimiter
+from vercel_sql.simulator.endpoints import RateLimiter
 from vercel_sql.simulator.messages import ApiError
 
 from ...virtual_time import VirtualTime
