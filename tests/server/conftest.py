@@ -27,9 +27,9 @@ from vercel_sql.auth import given_credential
 from vercel_sql.http.client import Client
 from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import vercel
-from vercel_sql.server import ALL_GUARDS, Guards, Server
 from vercel_sql.server.bounds import MEBIBYTE, Settings, resident
 from vercel_sql.server.judge import Judge
+from vercel_sql.server.server import ALL_GUARDS, Guards, Server
 from vercel_sql.simulator import Simulator
 
 from ..absent_tools import without_tools

@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from vercel_sql.server import ALL_GUARDS, Guards, Server
+from vercel_sql.server.server import ALL_GUARDS, Guards, Server
 from vercel_sql.simulator import Simulator
 
 from ..scale import SCALE

@@ -14,7 +14,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from vercel_sql.server import ALL_GUARDS, Guards, run_function
+from vercel_sql.server import run_function
+from vercel_sql.server.server import ALL_GUARDS, Guards
 
 TABLES = [
     "vercel.authentication.user_tokens",

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from vercel_sql.manifest import vercel
-from vercel_sql.server.judge import Judge, Refusal, mark_table_functions
+from vercel_sql.server.judge import Judge, Refusal
 
 HERE = Path(__file__)
 
@@ -141,7 +141,6 @@ def test_a_node_of_a_kind_that_is_not_listed_is_refused(judge: Judge, text: str)
         node, key = list(kinds(tree))[place]
         node[key] = "A_KIND_THAT_A_LATER_DUCKDB_HAS"
         with pytest.raises(Refusal):
-            mark_table_functions(tree)
             judge._outer.check(tree)
 
 

@@ -14,8 +14,8 @@ from vercel_sql.auth import given_credential
 from vercel_sql.errors import InterfaceError, OperationalError
 from vercel_sql.http.client import Client
 from vercel_sql.manifest import vercel
-from vercel_sql.server import Server
 from vercel_sql.server.bounds import Settings
+from vercel_sql.server.server import Server
 
 TOKENS = "vercel.authentication.user_tokens"
 # It lists the tokens too, which tells when it runs.

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from vercel_sql.auth.client_auth import signed_assertion
 from vercel_sql.errors import AnswerError, ParameterError
 from vercel_sql.http.arguments import check_arguments
 from vercel_sql.http.client import Client
@@ -65,13 +64,11 @@ def call(
 
 
 def find_method(resource: str, name: str) -> Method:
-    """A method of the manifest that is known to exist."""
     service, _, table = resource.partition(".")
     return vercel().service(service).resources[table].methods[name]
 
 
 def run_procedure(client: Client, method: Method, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of a method whose answer is computed here, for checked arguments."""
     assert method.procedure is not None  # noqa: S101 - called only for such methods
     return _PROCEDURES[method.procedure](client, method, arguments)
 
@@ -118,8 +115,7 @@ def _authorize_url(client: Client, method: Method, arguments: Mapping[str, Any])
 def _id_token_claims(
     client: Client, _method: Method, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    # Imported here: the JOSE library takes as long to import as a small statement takes to run.
-    from vercel_sql.auth.id_tokens import verify_id_token
+    from vercel_sql.auth.jwt import verify_id_token
 
     client.redactor.add(arguments["id_token"])
     claims = verify_id_token(
@@ -140,6 +136,8 @@ def _client_assertion(
         raise ParameterError(
             f"vercel.{method.resource}: {method.name} takes either client_secret or private_key"
         )
+    from vercel_sql.auth.jwt import signed_assertion
+
     return {"client_assertion": signed_assertion(client, method, **arguments)}
 
 

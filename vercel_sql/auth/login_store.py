@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from vercel_sql.auth.client_auth import App, Signing
 from vercel_sql.auth.credentials import Credential
 from vercel_sql.errors import OperationalError
 from vercel_sql.files import (
@@ -26,6 +27,7 @@ from vercel_sql.files import (
     open_for_appending,
     open_private,
     permissions,
+    read_trusted,
     remove,
     replace,
     sync_folder,
@@ -33,7 +35,7 @@ from vercel_sql.files import (
 from vercel_sql.http.client import Client
 from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.logger import logger
-from vercel_sql.manifest import Provider
+from vercel_sql.manifest import Provider, vercel
 from vercel_sql.messages import SAID_AFTER
 from vercel_sql.paths import own_folder
 from vercel_sql.runtime.scope import workers
@@ -44,6 +46,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logger("api")
 
+Signing = Literal["client_secret_jwt", "private_key_jwt"]
+SIGNING: tuple[Signing, ...] = ("client_secret_jwt", "private_key_jwt")
+# Without openid there would be no ID token to check.
+DEFAULT_SCOPE = "openid email profile offline_access"
 KEYRING_VARIABLE = "VERCEL_SQL_KEYRING"
 CONFIG_DIR_VARIABLE = "VERCEL_SQL_CONFIG_DIR"
 _KEYRING_SERVICE = "vercel-sql"
@@ -59,8 +65,57 @@ _keyring_rests_until = 0.0
 
 
 def now_ms() -> int:
-    """The time, in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class App:
+    """The app that signs in.
+
+    Attributes:
+        client_id: its id.
+        client_secret_file: the absolute path of a file with its secret or private key, if it has
+            one.
+        scope: what it asks for, separated by spaces.
+        signing: how it signs assertions with that; None if it sends the secret.
+    """
+
+    client_id: str
+    client_secret_file: str | None = None
+    scope: str = DEFAULT_SCOPE
+    signing: Signing | None = None
+
+    def credentials(self, client: Client) -> dict[str, str | None]:
+        """The arguments that prove who it is, to be made anew for each call.
+
+        Raises:
+            OperationalError: the file can't be read, or belongs to somebody else.
+            ParameterError: it has no usable key.
+        """
+        text = self._secret()
+        if text is None or self.signing is None:
+            return {"client_id": self.client_id or None, "client_secret": text}
+        from vercel_sql.auth.jwt import signed_assertion
+
+        method = vercel().service("oauth").resources["sign_in"].methods["client_assertion"]
+        name = "private_key" if self.signing == "private_key_jwt" else "client_secret"
+        assertion = signed_assertion(client, method, client_id=self.client_id, **{name: text})
+        return {"client_id": self.client_id, "client_assertion": assertion}
+
+    def _secret(self) -> str | None:
+        path = self.client_secret_file
+        if path is None:
+            return None
+        try:
+            secret = read_trusted(Path(path))[0].decode("utf-8-sig").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            raise OperationalError(
+                f"the client secret's file {path} can't be read: {reason}"
+            ) from None
+        if not secret:
+            raise OperationalError(f"the client secret's file {path} is empty")
+        return secret
 
 
 class SavedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=False, kw_only=True):
@@ -114,7 +169,6 @@ class SavedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=False, kw_on
 
     @property
     def app(self) -> App:
-        """The app that signed in."""
         return App(self.client_id or "", self.client_secret_file, signing=self.client_signing)
 
     def is_fresh(self, margin_ms: int = _RENEWAL_MARGIN_MS) -> bool:
@@ -387,7 +441,6 @@ def _wait_for(using: Future[Any]) -> None:
 
 
 def _working_backend() -> Any:
-    """The first backend that stores secrets safely, or None."""
     try:
         # Imported here: it takes longer than everything else in a query without a login.
         import keyring

@@ -1,4 +1,4 @@
-"""The credential of a login: found when a request first needs it, and renewed before it expires.
+"""The credential of a login: found when first needed, renewed before it expires, and revoked.
 
 A refresh token works once, and one that is sent again may end the whole session. So the store
 records that a refresh has begun before it is sent: if its outcome is never learned, because the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -84,12 +85,10 @@ class SavedCredential(Credential):
 
     @property
     def source(self) -> str:
-        """Where the token came from, for messages."""
         return self._source
 
     @property
     def origin(self) -> str | None:
-        """The kind of login that was found, by the manifest's name."""
         if self._token is None:
             return None
         if self._login is None:
@@ -98,22 +97,18 @@ class SavedCredential(Credential):
 
     @property
     def token(self) -> str | None:
-        """The token, if it has been read."""
         return self._token
 
     @property
     def fresh(self) -> str | None:
-        """The token, if it has been read and needn't be renewed."""
         login = self._login
         return self._token if login is None or login.is_fresh() else None
 
     def require(self, needed_by: str) -> None:
-        """Reads the login; raises `MissingTokenError` if there is none."""
         with self._lock:
             self._find(needed_by)
 
     def bearer(self, needed_by: str) -> str:
-        """The token for the next call; a login that is about to expire is renewed first."""
         with self._lock:
             token = self._find(needed_by)
             login = self._login
@@ -133,7 +128,6 @@ class SavedCredential(Credential):
             return renewed or token
 
     def renew(self, dead: str) -> str | None:
-        """The token in place of one that the API calls dead, or None if there is no other."""
         with self._lock:
             if self._token is not None and self._token != dead:
                 return self._token  # another thread was quicker
@@ -150,7 +144,6 @@ class SavedCredential(Credential):
         """None: the login is saved again with the new token."""
 
     def require_replaceable(self, needed_by: str) -> None:
-        """Raises `NotSupportedError` unless the login is a plain token in a place of our own."""
         with self._lock:
             self._find(needed_by)
             if self._login is None:
@@ -284,3 +277,68 @@ def _refused(store: LoginStore, login: SavedLogin, error: APIError) -> Operation
     store.write(msgspec.structs.replace(login, renewal="refused") if is_over else login)
     advice = f" {_AGAIN}" if is_over else ""
     return OperationalError(f"the saved login can't be renewed: {error}.{advice}")
+
+
+@dataclass(frozen=True)
+class SignedOut:
+    """How a logout ended.
+
+    Attributes:
+        place: where the login was, for messages; None if there was none.
+        failure: why it could not be revoked; None if it was, or was dead already.
+    """
+
+    place: str | None
+    failure: str | None = None
+
+
+def sign_out(
+    provider: Provider,
+    store: LoginStore,
+    request_timeout: float,
+    audit_log: AuditLog | None = None,
+) -> SignedOut:
+    """Revokes the saved login and forgets it, even if revoking fails."""
+    with store.locked():
+        try:
+            found = store.read()
+        except Error as error:
+            store.forget()
+            return SignedOut(str(store.path), str(error))
+        if found is None:
+            return SignedOut(None)
+        login, place = found
+        try:
+            failure = _revoke(provider, login, request_timeout, audit_log)
+        finally:
+            store.forget()
+    return SignedOut(place, failure)
+
+
+def _revoke(
+    provider: Provider, login: SavedLogin, request_timeout: float, audit_log: AuditLog | None
+) -> str | None:
+    """Why the login could not be revoked, or None."""
+    client = login_client(provider, login, login.access_token, request_timeout, audit_log)
+    try:
+        if login.kind == "token":
+            own = {"tokenId": "current"}
+            answer = call(client, "authentication.user_tokens", "delete_auth_token", own)
+            if login.token_id is not None and answer.get("tokenId") != login.token_id:
+                return "the answer is about another token: a proxy mixes answers up"
+            return None
+        # A token that still works, and with it the session of both. The answer, an empty object
+        # (RFC 7009), doesn't show which revocation it belongs to.
+        works = login.is_fresh(margin_ms=0)
+        token = login.access_token if works else login.refresh_token or login.access_token
+        arguments = {**login.app.credentials(client), "token": token}
+        call(client, "oauth.tokens", "revoke_token", arguments)
+    except APIError as error:
+        # The credential itself was asked again about its own row.
+        is_gone = error.status == 404 or error.extra.get("invalidToken") is True
+        return None if is_gone and login.kind == "token" else str(error)
+    except Error as error:
+        return client.redactor.mask(str(error))
+    finally:
+        client.close()
+    return None

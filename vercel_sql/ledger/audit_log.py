@@ -95,7 +95,6 @@ class AuditLog:
         return self.problem
 
     def _append(self) -> None:
-        """Writes the lines that wait."""
         require_appendable(self.path, forbidden=READABLE)
         while self._waiting:
             append_line(self.path, self._waiting[0], forbidden=READABLE)
@@ -214,7 +213,6 @@ def _nobody(reason: str) -> dict[str, Any]:
 
 
 def _outcome(error: BaseException, tally: Tally) -> Outcome:
-    """The outcome of a write that failed."""
     if tally.requests == 0:
         return "not sent"
     if not is_unsent(error):
@@ -232,14 +230,12 @@ def _content(answer: Answer) -> dict[str, Any] | None:
 
 
 def _made_key(request: Request, content: dict[str, Any] | None) -> str | None:
-    """The key of the new row, if the answer has it."""
     trace = request.method.trace
     found = None if trace is None else value_at(content, trace.key)
     return found if isinstance(found, str) else None
 
 
 def _given_key(request: Request) -> str | None:
-    """The key of the row that a write is about, if the request has it."""
     for parameter in request.method.given:
         is_secret_key = request.method.verb == "delete" and parameter.required and parameter.secret
         if parameter.location == "path" or is_secret_key:

@@ -85,7 +85,6 @@ class PendingCreate:
         self._note("given up", ends=False, reason=reason)
 
     def unsent(self, reason: str) -> None:
-        """Records that it surely was not carried out."""
         self._note("unsent", reason=reason)
 
     def unknown(
@@ -101,7 +100,6 @@ class PendingCreate:
         self._note("unknown", reason=reason, candidates=keys, since=since, server_at=server_at)
 
     def settled(self, how: str) -> None:
-        """Records that nothing is left to do."""
         self._note("settled", how=how)
 
     def _note(self, state: State, *, ends: bool = True, **more: Any) -> None:
@@ -170,7 +168,6 @@ class Journal:
                 self._open.discard(outcome.id)
 
     def known_keys(self) -> frozenset[str]:
-        """The keys of all rows that processes made, by their answers."""
         return known_keys(read_all(self.folder)) | self._keys
 
     def release(self) -> None:
@@ -223,7 +220,6 @@ def journal() -> Journal:
 
 @atexit.register
 def release_all() -> None:
-    """Releases the journals of this process in which nothing is under way."""
     for each in list(_journals.values()):
         each.release()
 
@@ -411,7 +407,6 @@ def _values(request: Request, redactor: Redactor) -> dict[str, Any]:
 
 
 def _about(request: Request, redactor: Redactor) -> dict[str, Any]:
-    """What else is sent, except secrets."""
     shown = {**request.shown_query, **(request.shown_body or {})}
     texts = {name: redactor.mask(str(value)) for name, value in shown.items() if value != MASK}
     return {name: text[:_LONGEST_VALUE] for name, text in texts.items()}

@@ -51,7 +51,6 @@ class SecretsFile:
         return f"<SecretsFile {self.path}>"
 
     def require_writable(self) -> None:
-        """Raises `OperationalError` if the file can't be written now."""
         try:
             require_appendable(self.path)
         except OSError as error:

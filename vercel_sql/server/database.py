@@ -19,8 +19,7 @@ import pyarrow as pa
 from vercel_sql.catalog.ddl import LIVE, literal, quoted
 from vercel_sql.connection.opening import match_versions
 from vercel_sql.errors import OperationalError
-from vercel_sql.server.bounds import Bounds
-from vercel_sql.server.client_setup import HOST, uri_of
+from vercel_sql.server.bounds import HOST, Bounds, uri_of
 
 # DuckDB frees what a schema holds in the reverse order of the names: this is the last of them.
 _MARKER = "!open"
@@ -129,7 +128,6 @@ def lock(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def listen(con: duckdb.DuckDBPyConnection, port: int, token: str) -> None:
-    """Listens on loopback."""
     uri = uri_of(port)
     if _is_taken(port):
         raise OperationalError(f"{uri} can't be served: the port is taken; choose another")
@@ -148,7 +146,7 @@ def listen_on(con: duckdb.DuckDBPyConnection, listener: socket.socket, token: st
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     listen(con, port, token)
-    own = [number for number in _open_files() if _listens_on(number, port)]
+    own = [number for number in map(int, os.listdir("/dev/fd")) if _listens_on(number, port)]
     for number in own:
         os.dup2(listener.fileno(), number, inheritable=False)
     listener.close()
@@ -159,10 +157,6 @@ def listen_on(con: duckdb.DuckDBPyConnection, listener: socket.socket, token: st
         while True:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
     return port
-
-
-def _open_files() -> list[int]:
-    return [int(name) for name in os.listdir("/dev/fd")]
 
 
 def _listens_on(number: int, port: int) -> bool:
