@@ -7,7 +7,7 @@ import json
 import pytest
 
 import vercel_sql
-from vercel_sql.auth.credentials import official_login
+from vercel_sql.auth import official_login
 from vercel_sql.auth.login_store import LoginStore, SavedLogin
 
 from .conftest import mode
