@@ -105,7 +105,7 @@ def test_a_keyring_that_is_silent_is_left_out(account, silent_keyring, command):
     assert ended.process.returncode == 1
     assert WAITING in ended.err
     assert "VERCEL_SQL_KEYRING=off" in ended.err
-    assert "the keyring can't be read, and is left out: it did not answer within 2 s" in ended.err
+    assert "the keyring can't be read, and is skipped: it did not answer within 2 s" in ended.err
     assert "the saved login for" in ended.err.splitlines()[-1]  # among the places without a token
     assert account.run(*command, VERCEL_TOKEN=account.sim.token).err == ""
 

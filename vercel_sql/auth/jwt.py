@@ -205,12 +205,12 @@ def _keys_path(client: Client, server: str) -> str:
 
 
 _REASONS = {
-    "bad_signature": "its signature is not of one of the server's keys",
-    "unsupported_algorithm": "it is not signed, or in a way that anybody could sign",
+    "bad_signature": "its signature matches none of the server's keys",
+    "unsupported_algorithm": "it is unsigned, or signed in a way that anybody could sign",
     "decode_error": "it is not a signed token",
     "missing_algorithm": "it is not a signed token",
-    "missing_key": "its signature is not of one of the server's keys",
-    "invalid_key_id": "its signature is not of one of the server's keys",
+    "missing_key": "its signature matches none of the server's keys",
+    "invalid_key_id": "its signature matches none of the server's keys",
 }
 _CLAIMS = {
     "iss": "it comes from another issuer",
@@ -230,7 +230,7 @@ def _reason(error: JoseError) -> str:
         return f"it has no {error.claim}"
     if claim in _CLAIMS:
         return _CLAIMS[claim]
-    return _REASONS.get(str(error.error), f"it does not hold ({error.error})")
+    return _REASONS.get(str(error.error), f"it is invalid ({error.error})")
 
 
 def _refused(reason: str) -> DataError:

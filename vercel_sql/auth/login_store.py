@@ -281,7 +281,7 @@ class LoginStore:
         try:
             text = with_keyring(self._stored)
         except KeyringError as error:
-            log.warning("the keyring can't be read, and is left out: %s", error)
+            log.warning("the keyring can't be read, and is skipped: %s", error)
             return None
         return None if text is None else (self._decoded(text, "the keyring"), "the keyring")
 
@@ -302,7 +302,9 @@ class LoginStore:
                 self._remove_files()
                 return "the keyring"
         except KeyringError as error:
-            log.warning("the keyring takes no login, so a file does: %s", error)
+            log.warning(
+                "the keyring can't save the login, so a file is used: %s", error
+            )
         # Written beside and renamed, so that the file is whole whenever this process is killed.
         with self._usable():
             make_private(self.path.parent)
@@ -448,7 +450,7 @@ def _working_backend() -> Any:
         chosen = keyring.get_keyring()
         backends: list[Any] = list(getattr(chosen, "backends", [chosen]))
     except Exception as error:  # whatever a backend raises when asked, the import too
-        log.warning("there is no keyring: %s", type(error).__name__)
+        log.warning("no keyring is available: %s", type(error).__name__)
         return None
     return next((backend for backend in backends if _is_safe(backend)), None)
 

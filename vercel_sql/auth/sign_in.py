@@ -190,11 +190,11 @@ def by_device(
 
 
 class _Poll:
-    """Asks one question until the person has agreed.
+    """Polls until the person has agreed.
 
-    A question that gets no answer, or that of a failing server, is asked again, ever less often
-    (RFC 8628, section 3.5). The code in it works once: an answer that was lost can't be fetched
-    again, but a login that comes later shows that none was.
+    A request that gets no answer, or an error of the server, is sent again, ever less often
+    (RFC 8628, section 3.5). Its code works once: a lost answer can't be fetched again, but a login
+    that comes later shows that none was lost.
 
     Args:
         longer: how many seconds an error that only says to wait adds to the interval; None for any
@@ -284,7 +284,9 @@ def _prompt(begun: Mapping[str, Any]) -> DevicePrompt:
     code, address = begun.get("user_code"), begun.get("verification_uri")
     complete = begun.get("verification_uri_complete")
     if not isinstance(code, str) or not _is_web_address(address):
-        raise OperationalError("the authorization server names no code or no address for a person")
+        raise OperationalError(
+            "the authorization server sent no code for the person, or no address to enter it at"
+        )
     return DevicePrompt(code, str(address), str(complete) if _is_web_address(complete) else None)
 
 

@@ -88,8 +88,8 @@ class AuditLog:
                 self._append()
             except OSError as error:
                 self._problem = AuditLogError(
-                    f"{self._unusable(error)}: a write that was sent is not in it yet, and no "
-                    "other is sent before it is"
+                    f"{self._unusable(error)}: a write that was sent isn't recorded yet, and "
+                    "no other write is sent until it is"
                 )
                 log.warning("%s", self._problem)
         return self.problem

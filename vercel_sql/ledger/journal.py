@@ -237,7 +237,7 @@ if hasattr(os, "register_at_fork"):
 
 @dataclass
 class JournalHandle:
-    """What the journal says about one write, for whoever sends it and saves its secret.
+    """The journal's record of one write, for the code that sends it and that saves its secret.
 
     Attributes:
         saved_in: the file that its secret will be saved in.
@@ -262,11 +262,11 @@ _batch: ContextVar[list[JournalHandle] | None] = ContextVar("vercel_sql_batch", 
 
 
 class CreateResults:
-    """The answered creates of one client whose ends are not recorded yet; threads may share it.
+    """A client's answered creates whose secrets may not have reached the caller yet; thread-safe.
 
     A process that is killed before it could show a secret has lost it, though its answer came. So
-    the end of such a create is recorded only when the next statement begins, or when the connection
-    is closed; what nobody took is never recorded as taken.
+    such a create is recorded as settled only when the next statement begins or the connection is
+    closed.
     """
 
     def __init__(self) -> None:
@@ -380,7 +380,7 @@ def journaled(
 
 
 def fingerprint(bearer: str) -> str:
-    """What tells tokens apart, and is of no use to anybody else."""
+    """A shortened hash of a token, which tells tokens apart and reveals nothing."""
     return hashlib.sha256(bearer.encode()).hexdigest()[:16]
 
 

@@ -88,10 +88,7 @@ class Settings:
 
 
 def resident(*processes: int | str) -> int:
-    """How many bytes of processes are in memory; 0 where the system does not say.
-
-    What they share, as they do DuckDB's code, counts once.
-    """
+    """The resident memory of processes in bytes, shared pages counted once; 0 if unknown."""
     pages = [_pages(process) for process in processes]
     shared = max((each[2] for each in pages), default=0)
     return (shared + sum(each[1] - each[2] for each in pages)) * os.sysconf("SC_PAGE_SIZE")

@@ -68,7 +68,7 @@ _REPLACED = (
 
 
 class UnansweredError(Exception):
-    """What a client is told in place of an answer.
+    """An error that a client is sent in place of Quack's answer.
 
     Attributes:
         repeats: how often a short statement may be begun again, which changed nothing and was
@@ -347,7 +347,7 @@ class Children:
         await until(lambda: self.newest.is_ready and self.newest.is_running, _START_SECONDS)
         if self.newest.is_ready and self.newest.is_running:
             return self.newest
-        raise UnansweredError("the server's database process does not start; its log says why")
+        raise UnansweredError("the server's database process doesn't start; see the server's log")
 
     async def stop(self, patience: float | None) -> bool:
         """Ends all processes: writes that are under way are waited for; None ends them at once."""

@@ -1,4 +1,4 @@
-"""What stands in front of Quack, and refuses what Quack can't be told to refuse.
+"""The proxy in front of Quack: it refuses what Quack can't be configured to refuse.
 
 Each connection brings one request. Its head has to be that of a DuckDB client, its beginning has to
 bring the token or a session that began with it, and only then is more of it read. What passes goes

@@ -48,7 +48,7 @@ _PLAIN = re.compile(r"[\w $-]+")
 _MOST_GROWN = 10_000
 
 _Names = frozenset[str]
-_UNREADABLE = "DuckDB can't parse it, or not in a known form"
+_UNREADABLE = "DuckDB can't parse it, or its syntax tree has an unknown form"
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, and no failure

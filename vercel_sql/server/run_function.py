@@ -156,8 +156,8 @@ class StatementRunner:
                 return self._read(con, statement, limits, caller)
             if not request_id:
                 raise ParameterError(
-                    "what changes something needs request_id := '…', any text of your own for "
-                    "this statement: DuckDB may run it twice, and the same id never acts twice"
+                    "a statement that changes something needs request_id := '…', a text of your "
+                    "own for each statement: DuckDB may run it twice, and an id acts only once"
                 )
             seconds = self._settings.bounds.statement_seconds
 

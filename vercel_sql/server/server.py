@@ -33,16 +33,12 @@ from vercel_sql.redaction.hidden import NotPicklable
 from vercel_sql.server.bounds import (
     Bounds,
     Settings,
-    acceptable_token,
     limit_memory,
-    lines_to_paste,
-    uri_of,
 )
 from vercel_sql.server.database import (
     Database,
     has_active,
     listen,
-    listen_on,
     load_quack,
     lock,
     results_database,
@@ -89,14 +85,11 @@ ALL_GUARDS = Guards()
 class Server(NotPicklable):
     """Serves the live tables of an account to Quack clients of this machine until it is closed.
 
-    It listens on a port of its own, as tests have it, or on a socket that only a `Front` reaches.
-
     Args:
         client: calls the API; read-only unless writes are allowed.
         settings: what clients may do.
-        port: the TCP port, on the loopback interface.
-        listener: a socket that listens, in place of the port.
-        token: what clients have to know; a random one of 256 bits where it is None.
+        listener: the socket that it takes requests on, which only a `Front` reaches.
+        token: what they bring.
         guards: for tests.
         claim: called with a `request_id` and the session that brought it before it is carried
             out, and may refuse it.
@@ -110,9 +103,8 @@ class Server(NotPicklable):
         client: Client,
         settings: Settings,
         *,
-        port: int = 0,
-        listener: socket.socket | None = None,
-        token: str | None = None,
+        listener: socket.socket,
+        token: str,
         guards: Guards = ALL_GUARDS,
         claim: Callable[[str, str], None] = lambda _request_id, _session: None,
         say: Callable[..., None] = lambda **_words: None,
@@ -124,9 +116,8 @@ class Server(NotPicklable):
                 "a server that allows writes needs a file for the secrets that are shown once: a "
                 "client may be gone before it has read them"
             )
-        self.token = acceptable_token(token)
-        self._port = port
-        self._has_process = listener is not None
+        self.token = token
+        self._port = 0
         self._settings = settings
         self._guards = guards
         self._client = client
@@ -166,10 +157,6 @@ class Server(NotPicklable):
     def __repr__(self) -> str:
         return f"<Server of {self._client!r}>"
 
-    @property
-    def uri(self) -> str:
-        return uri_of(self._port)
-
     def __enter__(self) -> Server:
         return self
 
@@ -180,9 +167,6 @@ class Server(NotPicklable):
     def sessions(self) -> Sessions:
         assert self._sessions is not None  # noqa: S101 - it has them, but for tests
         return self._sessions
-
-    def pasted(self, token: str | None = None) -> list[str]:
-        return lines_to_paste(self._port, self.token if token is None else token)
 
     def close(self, patience: float = 60.0) -> bool:
         """Lets writes end, cancels what only reads, stops listening, and closes everything.
@@ -209,9 +193,8 @@ class Server(NotPicklable):
             steps = _LAST_STEPS
         finally:
             is_idle = self._sessions is None or self._sessions.close(steps)
+            # Not Quack's: that waits for threads of its own, which may want Python.
             ended = self._database.close(steps, is_idle=is_idle)
-            if ended and not self._has_process:
-                self._quack.close()  # it waits for Quack's threads, which may want Python
             if self._judge is not None:
                 self._judge.close()
         return ended
@@ -233,7 +216,7 @@ class Server(NotPicklable):
             if has_active(self._quack):
                 quiet_since = now
 
-    def _start(self, keeping: WritePolicy, listener: socket.socket | None) -> None:
+    def _start(self, keeping: WritePolicy, listener: socket.socket) -> None:
         memo, allowances = self._memo, self._allowances
         attachment = attach_in_place(
             self._con, _CATALOG, self._client, vercel(), keeping, memo, allowances
@@ -265,10 +248,7 @@ class Server(NotPicklable):
                 _JUDGE, self._function, [text, text], text, side_effects=True
             )
             self._quack.execute(f"SET GLOBAL quack_authorization_function = '{_JUDGE}'")
-        if listener is None:
-            listen(self._quack, self._port, self.token)
-        else:
-            self._port = listen_on(self._quack, listener, self.token)
+        self._port = listen(self._quack, listener, self.token)
         self._serving = True
         for con in {self._con, self._quack}:
             # Else a cast to a type that is not there, or a name in a string, could load one.
