@@ -7,6 +7,8 @@ needs no Quack, such as the judge, is tested on every version.
 from __future__ import annotations
 
 import importlib.util
+import io
+import json
 import os
 import shutil
 import socket
@@ -23,10 +25,12 @@ from typing import Any
 import duckdb
 import pytest
 
+import vercel_sql
 from vercel_sql.auth import given_credential
 from vercel_sql.http.client import Client
 from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import vercel
+from vercel_sql.render import render
 from vercel_sql.server.bounds import MEBIBYTE, Settings, lines_to_paste, resident, uri_of
 from vercel_sql.server.judge import Judge
 from vercel_sql.server.server import ALL_GUARDS, Guards, Server
@@ -112,6 +116,19 @@ class OwnServer(Server):
         if ended:
             self._quack.close()
         return ended
+
+
+def as_text(value: str) -> str:
+    """A text as a literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def as_json(con: vercel_sql.Connection, statement: str) -> Any:
+    """What our own shell gives for a statement in its JSON mode."""
+    con.duckdb.execute("SET arrow_lossless_conversion = true")
+    out = io.StringIO()
+    render(con.execute(statement).arrow(), "json", out, width=None)
+    return json.loads(out.getvalue())
 
 
 def attach(server: OwnServer | Served) -> duckdb.DuckDBPyConnection:
@@ -386,6 +403,14 @@ def shared(
         attaching() as make,
     ):
         yield account, start, make, files[-1]
+
+
+@pytest.fixture(scope="module")
+def reading(shared: Any) -> OwnServer:
+    """A read-only server, for all tests of a module that leave it as it was."""
+    _, start, _, _ = shared
+    server: OwnServer = start()
+    return server
 
 
 @pytest.fixture(scope="module")

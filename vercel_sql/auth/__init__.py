@@ -44,14 +44,8 @@ def find_credential(
 ) -> Credential:
     """The token of the argument, of a file, of the environment variable, else of a login.
 
-    Args:
-        provider: the manifest's provider.
-        token: the argument.
-        token_file: a file that holds a token and nothing else.
-        urls: base URLs by the server's name, as for `Client`: a login is only used for the API
-            that it was made for.
-        request_timeout: seconds for each wait for bytes when a login is renewed.
-        audit_log: where each renewal of a login is recorded, if anywhere.
+    ``urls`` are base URLs by the server's name: a login is only used for the API that it was made
+    for. Its renewals are recorded in the audit log.
 
     Raises:
         ParameterError: the token is empty, or has characters that no token has.

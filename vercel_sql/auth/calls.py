@@ -25,16 +25,10 @@ def call(
     arguments: Mapping[str, Any],
     handle: JournalHandle | None = None,
 ) -> dict[str, Any]:
-    """The whole answer, an object, whose secrets the client's redactor knows from now on.
+    """Calls a method of a resource, such as ``oauth.tokens``; its answer has to be an object.
 
-    Callers of a method that makes a secret say with `CreateResults.release` what happened to it.
-
-    Args:
-        client: sends the request.
-        resource: service and resource, as in ``oauth.tokens``.
-        name: the name of the method.
-        arguments: the values by the parameters' names; None is left out.
-        handle: gets what the journal records.
+    The client's redactor knows the secrets of the answer from now on. Callers of a method that
+    makes a secret say with `CreateResults.release` what happened to it.
     """
     method = find_method(resource, name)
     where = f"vercel.{resource}: {name}"

@@ -104,16 +104,10 @@ def verify_id_token(
 ) -> dict[str, Any]:
     """The claims of an ID token, if its signature, issuer, audience, times and nonce hold.
 
-    Args:
-        client: reads the keys of the issuer.
-        token: the ID token.
-        audience: the client id that the token must be for.
-        nonce: what was sent with the authorization request; None if none was sent.
-        issuer: the base URL of the required issuer; None if either server may be it.
-
-    Raises:
-        DataError: the token does not hold; the message says why, without its content.
-        AnswerError: the issuer's keys can't be read.
+    ``audience`` is the client id that it must be for, ``nonce`` what was sent with the
+    authorization request, and ``issuer`` the base URL of the required issuer, if only one may be
+    it. Raises `DataError`, which says why without the token's content, or `AnswerError` if the
+    issuer's keys can't be read.
     """
     server = _issuer(client, token, issuer)
     keys = _keys(client, server)

@@ -86,12 +86,7 @@ class App:
     signing: Signing | None = None
 
     def credentials(self, client: Client) -> dict[str, str | None]:
-        """The arguments that prove who it is, to be made anew for each call.
-
-        Raises:
-            OperationalError: the file can't be read, or belongs to somebody else.
-            ParameterError: it has no usable key.
-        """
+        """The arguments that prove who it is, to be made anew for each call."""
         text = self._secret()
         if text is None or self.signing is None:
             return {"client_id": self.client_id or None, "client_secret": text}
@@ -237,12 +232,7 @@ class LoginStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other threads and processes from changing the login.
-
-        Raises:
-            OperationalError: another holds the lock for longer than anything takes, or locking is
-                not possible.
-        """
+        """Keeps other threads and processes from changing the login."""
         from filelock import FileLock, Timeout
 
         lock = FileLock(self._lock_path, timeout=_LOCK_SECONDS, mode=0o600)
@@ -270,11 +260,7 @@ class LoginStore:
             ) from None
 
     def read(self) -> tuple[SavedLogin, str] | None:
-        """The login and its place, for messages; None if there is none.
-
-        Raises:
-            OperationalError: there is one, and it can't be read.
-        """
+        """The login and its place, for messages; `OperationalError` if it can't be read."""
         text = self._read_file()
         if text is not None:
             return self._decoded(text, str(self.path)), str(self.path)
@@ -286,11 +272,7 @@ class LoginStore:
         return None if text is None else (self._decoded(text, "the keyring"), "the keyring")
 
     def write(self, login: SavedLogin) -> str:
-        """Replaces the login, completely or not at all, and returns its place; under `locked`.
-
-        Raises:
-            OperationalError: it can't be saved; the one before is still there.
-        """
+        """Replaces the login, completely or not at all, and returns its place; under `locked`."""
         text = msgspec.json.encode(login).decode()
 
         def store(backend: Any) -> bool:
@@ -302,9 +284,7 @@ class LoginStore:
                 self._remove_files()
                 return "the keyring"
         except KeyringError as error:
-            log.warning(
-                "the keyring can't save the login, so a file is used: %s", error
-            )
+            log.warning("the keyring can't save the login, so a file is used: %s", error)
         # Written beside and renamed, so that the file is whole whenever this process is killed.
         with self._usable():
             make_private(self.path.parent)
@@ -329,11 +309,7 @@ class LoginStore:
                 remove(self._unfinished)
 
     def forget(self) -> None:
-        """Removes the login from wherever it is; under `locked`.
-
-        Raises:
-            OperationalError: it is still there.
-        """
+        """Removes the login from wherever it is; under `locked`."""
         self._remove_files()
         try:
             with_keyring(self._drop)
@@ -405,11 +381,7 @@ class KeyringError(Exception):
 
 
 def with_keyring(act: Callable[[Any], T]) -> T | None:
-    """What ``act`` returns for the keyring's backend, or None if there is no keyring.
-
-    Raises:
-        KeyringError: it failed, or did not answer in time.
-    """
+    """What ``act`` returns for the keyring's backend, or None if there is no keyring."""
     if os.environ.get(KEYRING_VARIABLE, "").strip().lower() in ("off", "0", "no", "false"):
         return None
     if time.monotonic() < _keyring_rests_until:

@@ -49,13 +49,8 @@ _UNKNOWN = (
 class SavedCredential(Credential):
     """The saved login for an API, else the login of Vercel's own command line.
 
-    Args:
-        provider: the manifest's provider.
-        api_url: the base URL of the API.
-        sought: the places that were searched before, for messages.
-        official: reads the login of Vercel's own command line; None if the API isn't Vercel's.
-        request_timeout: seconds for each wait for bytes of a renewal.
-        audit_log: where each renewal is recorded, if anywhere.
+    ``sought`` are the places that were searched before, for messages; ``official`` reads the login
+    of Vercel's own command line, if the API is Vercel's.
     """
 
     def __init__(
@@ -161,9 +156,7 @@ class SavedCredential(Credential):
     def replaced(self, successor: Successor) -> SavedCredential:
         """Saves the login with another token, and uses it from now on.
 
-        Raises:
-            OperationalError: it can't be saved, or another process has changed the login; the
-                login stays as it is.
+        Raises `OperationalError` if it can't be saved, or if another process has changed it.
         """
         with self._lock:
             store = self._store

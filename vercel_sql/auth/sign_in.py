@@ -129,14 +129,8 @@ def by_browser(
 ) -> SavedLogin:
     """Signs in with a browser on this machine (authorization code, PKCE, loopback redirect).
 
-    Args:
-        client: makes the calls.
-        app: who signs in.
-        port: where the redirect is received; 0 is any free port.
-        show: opens or shows its first argument, an address, in a browser; the second is where the
-            browser comes back to, which must be registered with the app.
-        seconds: how long to wait for the person.
-        prompt: what the person is asked again: ``consent``, ``login``, or nothing.
+    ``show`` opens or shows its first argument, an address, in a browser; the second is where the
+    browser comes back to, which must be registered with the app. Port 0 is any free port.
     """
     app.credentials(client)  # fails now rather than with the person at the browser
     with RedirectReceiver(port) as receiver:
@@ -377,11 +371,7 @@ class RedirectReceiver:
         self._state = state
 
     def wait(self, seconds: float) -> str:
-        """The code of the redirect.
-
-        Raises:
-            OperationalError: it has an error instead, or did not come in time.
-        """
+        """The code of the redirect; `OperationalError` if it has none, or does not come in time."""
         try:
             outcome = self._outcomes.get(timeout=seconds)
         except queue.Empty:

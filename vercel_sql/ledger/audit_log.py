@@ -42,13 +42,8 @@ class AuditLog:
     """A file of mode 0600 to which a line of JSON is appended for each write; it holds no secret.
 
     Processes and threads may share one. A line that can't be written stays in memory, and goes to
-    the file before the next write is sent; until then none is sent.
-
-    Args:
-        path: the file; created if it is missing.
-
-    Raises:
-        AuditLogError: it can't be written, or others may change or swap it.
+    the file before the next write is sent; until then none is sent. Raises `AuditLogError` at once
+    if the file can't be written, or if others may change or swap it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -142,10 +137,9 @@ class Auditor:
         return f"<Auditor: {self.log!r}>"
 
     def audited(self, request: Request, bearer: str | None, send: Callable[[], Answer]) -> Answer:
-        """Sends a write and records it, whatever its outcome.
+        """Sends a write and records its outcome; an answer that could not be recorded says so.
 
-        ``bearer`` is the connection's token, if it is sent. An answer that could not be recorded
-        says so. Raises `AuditLogError` if the log can't be written and nothing was sent.
+        Raises `AuditLogError` if the log can't be written, and then nothing was sent.
         """
         self.log.require()
         about = self._about(request, bearer)

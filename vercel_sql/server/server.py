@@ -91,11 +91,9 @@ class Server(NotPicklable):
         listener: the socket that it takes requests on, which only a `Front` reaches.
         token: what they bring.
         guards: for tests.
-        claim: called with a `request_id` and the session that brought it before it is carried
-            out, and may refuse it.
-        say: tells the front of sessions whose statements it should know of, as `Sessions` does.
-        on_broken: called when DuckDB has given up a database, after writes under way have ended:
-            the process has to end.
+        claim: called with a `request_id` and its session before it is carried out; may refuse it.
+        say: tells the front of sessions whose statements it should know of.
+        on_broken: ends the process, when DuckDB has given up a database.
     """
 
     def __init__(
