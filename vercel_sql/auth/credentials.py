@@ -28,7 +28,7 @@ class Successor:
     expires_at: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Credential(NotPicklable):
     """A bearer token that stays the same; threads may share it, and its repr shows no secret.
 

@@ -63,6 +63,7 @@ class SavedCredential(Credential):
         request_timeout: float = 30.0,
         audit_log: AuditLog | None = None,
     ) -> None:
+        super().__init__(None, "a login, not looked for yet")
         self._provider = provider
         self._api_url = api_url
         self._sought = sought
@@ -72,32 +73,22 @@ class SavedCredential(Credential):
         self._lock = threading.Lock()
         self._store: LoginStore | None = None
         self._login: SavedLogin | None = None
-        self._token: str | None = None
-        self._source = "a login, not looked for yet"
 
     def __repr__(self) -> str:
-        return f"<SavedCredential: {self._source}>"
-
-    @property
-    def source(self) -> str:
-        return self._source
+        return f"<SavedCredential: {self.source}>"
 
     @property
     def origin(self) -> str | None:
-        if self._token is None:
+        if self.token is None:
             return None
         if self._login is None:
             return "command_line"
         return "app" if self._login.kind == "oauth" else "email"
 
     @property
-    def token(self) -> str | None:
-        return self._token
-
-    @property
     def fresh(self) -> str | None:
         login = self._login
-        return self._token if login is None or login.is_fresh() else None
+        return self.token if login is None or login.is_fresh() else None
 
     def require(self, needed_by: str) -> None:
         with self._lock:
@@ -124,14 +115,14 @@ class SavedCredential(Credential):
 
     def renew(self, dead: str) -> str | None:
         with self._lock:
-            if self._token is not None and self._token != dead:
-                return self._token  # another thread was quicker
+            if self.token is not None and self.token != dead:
+                return self.token  # another thread was quicker
             if self._login is not None:
                 return self._renewed(dead)
             found = None if self._official is None else self._official().token
             if found is None or found == dead:
                 return None
-            self._token = found
+            self.token = found
             return found
 
     @property
@@ -143,13 +134,13 @@ class SavedCredential(Credential):
             self._find(needed_by)
             if self._login is None:
                 raise NotSupportedError(
-                    f"{needed_by}: the calls are made with {self._source}, which is only ever read "
+                    f"{needed_by}: the calls are made with {self.source}, which is only ever read "
                     "here. Nothing was changed. Log in with vercel-sql login, or with vercel login "
                     "again, which makes a new token"
                 )
             if self._login.kind != "token":
                 raise NotSupportedError(
-                    f"{needed_by}: {self._source} is a sign-in, whose tokens are renewed "
+                    f"{needed_by}: {self.source} is a sign-in, whose tokens are renewed "
                     "automatically. Nothing was changed. End it with vercel-sql logout"
                 )
 
@@ -163,7 +154,7 @@ class SavedCredential(Credential):
             assert store is not None  # noqa: S101 - `require_replaceable` found it
             with store.locked():
                 found = store.read()
-                if found is None or found[0].access_token != self._token:
+                if found is None or found[0].access_token != self.token:
                     raise OperationalError("the saved login was changed by another process")
                 login = msgspec.structs.replace(
                     found[0],
@@ -173,24 +164,24 @@ class SavedCredential(Credential):
                     saved_at=now_ms(),
                 )
                 store.write(login)
-            self._token, self._login = successor.token, login
+            self.token, self._login = successor.token, login
         return self
 
     def _find(self, needed_by: str) -> str:
-        if self._token is not None:
-            return self._token
+        if self.token is not None:
+            return self.token
         store = LoginStore(self._api_url)
         found = store.read()
         if found is not None:
             self._store, (self._login, place) = store, found
-            self._source = f"the saved login ({place})"
-            self._token = self._login.access_token
-            return self._token
+            self.source = f"the saved login ({place})"
+            self.token = self._login.access_token
+            return self.token
         sought = (*self._sought, f"the saved login for {self._api_url}")
         if self._official is not None:
             login = self._official()
             if login.token is not None:
-                self._source, self._token = login.source, login.token
+                self.source, self.token = login.source, login.token
                 return login.token
             sought = (*sought, login.source)
         raise MissingTokenError(missing_token(needed_by, sought))
@@ -215,8 +206,8 @@ class SavedCredential(Credential):
                     return None
                 login = self._refreshed(store, login)
         # In this order: whoever finds the login fresh takes the token without the lock.
-        self._token, self._login = login.access_token, login
-        return self._token
+        self.token, self._login = login.access_token, login
+        return self.token
 
     def _refreshed(self, store: LoginStore, login: SavedLogin) -> SavedLogin:
         """The login with the tokens of a refresh, which are saved before anybody uses them."""
