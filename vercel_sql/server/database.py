@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import time
 import weakref
@@ -153,16 +154,15 @@ def listen(con: duckdb.DuckDBPyConnection, listener: socket.socket, token: str) 
 
 
 def _listens_on(number: int, port: int) -> bool:
-    try:
-        copy = socket.socket(fileno=os.dup(number))
-    except OSError:
-        return False  # it is not a socket, or the folder was read through it
-    with copy:
-        return (
-            copy.family in (socket.AF_INET, socket.AF_INET6)
-            and copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
-            and copy.getsockname()[1] == port
-        )
+    with suppress(OSError):  # the folder was read through it, or it is another kind of socket
+        if stat.S_ISSOCK(os.fstat(number).st_mode):
+            with socket.socket(fileno=os.dup(number)) as copy:
+                return (
+                    copy.family in (socket.AF_INET, socket.AF_INET6)
+                    and copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
+                    and copy.getsockname()[1] == port
+                )
+    return False
 
 
 def stop_listening(con: duckdb.DuckDBPyConnection, port: int) -> None:
