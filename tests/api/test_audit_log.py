@@ -214,7 +214,7 @@ def test_what_could_not_be_noted_is_said_and_goes_in_before_the_next(
         answer = client.send(build_request(delete, {"tokenId": ids[0]}))
         assert "No space left" in str(answer.unnoted)
         assert client.auditor.log.problem is answer.unnoted
-        assert "no other is sent" in caplog.text
+        assert "no other write is sent" in caplog.text
         with pytest.raises(AuditLogError, match="Nothing was sent"):
             client.send(build_request(delete, {"tokenId": ids[1]}))
     assert sim.state.find_token(ids[1]) is not None

@@ -8,7 +8,7 @@ import pytest
 
 import vercel_sql
 from vercel_sql.auth.login_store import LoginStore, SavedLogin
-from vercel_sql.auth.sign_in import sign_out
+from vercel_sql.auth.saved_credential import sign_out
 from vercel_sql.errors import UnknownOutcomeError
 from vercel_sql.manifest import vercel
 

@@ -6,7 +6,7 @@ from functools import cache
 
 from vercel_sql.auth import Credential
 from vercel_sql.auth.calls import call
-from vercel_sql.auth.id_tokens import verify_id_token
+from vercel_sql.auth.jwt import verify_id_token
 from vercel_sql.errors import AnswerError
 from vercel_sql.http.answers import Answer, api_error
 from vercel_sql.http.client import Client

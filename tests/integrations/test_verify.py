@@ -150,7 +150,7 @@ def test_the_right_issuer_with_the_other_servers_key(db, sim, sso, signed_in, pr
     of_sso, of_oauth = claims_of(sso()), claims_of(signed_in())
     assert verified(db, sso(), provider)
     assert verified(db, signed_in(), app)
-    reason = "its signature is not of one of the server's keys"
+    reason = "its signature matches none of the server's keys"
     assert refused(db, forged(sim.oauth.keys.current, of_sso), provider) == reason
     assert refused(db, forged(sim.oauth.marketplace_keys.current, of_oauth), app) == reason
     for fault, token, client_id in (
@@ -175,10 +175,10 @@ def test_a_token_that_brings_its_own_key(db, sim, sso, provider):
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("other_key", "its signature is not of one of the server's keys"),
-        ("unknown_key", "its signature is not of one of the server's keys"),
-        ("alg_none", "it is not signed, or in a way that anybody could sign"),
-        ("hs256_public_key", "it is not signed, or in a way that anybody could sign"),
+        ("other_key", "its signature matches none of the server's keys"),
+        ("unknown_key", "its signature matches none of the server's keys"),
+        ("alg_none", "it is unsigned, or signed in a way that anybody could sign"),
+        ("hs256_public_key", "it is unsigned, or signed in a way that anybody could sign"),
         ("wrong_issuer", "it comes from another issuer"),
         ("expired", "it has expired"),
     ],

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import vercel_sql
-from vercel_sql.auth.sources import official_login
+from vercel_sql.auth import official_login
 
 from .conftest import fetch
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 import vercel_sql
+from vercel_sql.auth import official_login
 from vercel_sql.auth.login_store import LoginStore, SavedLogin
-from vercel_sql.auth.sources import official_login
 
 from .conftest import mode
 

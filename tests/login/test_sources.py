@@ -11,9 +11,8 @@ import msgspec
 import pytest
 
 import vercel_sql
-from vercel_sql.auth import find_credential
+from vercel_sql.auth import find_credential, official_login
 from vercel_sql.auth.calls import call
-from vercel_sql.auth.sources import official_login
 from vercel_sql.errors import MissingTokenError
 from vercel_sql.http.client import Client
 from vercel_sql.manifest import vercel

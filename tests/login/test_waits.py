@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import sys
@@ -105,7 +104,7 @@ def test_a_keyring_that_is_silent_is_left_out(account, silent_keyring, command):
     assert ended.process.returncode == 1
     assert WAITING in ended.err
     assert "VERCEL_SQL_KEYRING=off" in ended.err
-    assert "the keyring can't be read, and is left out: it did not answer within 2 s" in ended.err
+    assert "the keyring can't be read, and is skipped: it did not answer within 2 s" in ended.err
     assert "the saved login for" in ended.err.splitlines()[-1]  # among the places without a token
     assert account.run(*command, VERCEL_TOKEN=account.sim.token).err == ""
 
@@ -173,20 +172,19 @@ def test_a_renewal_that_is_under_way(account):
 @pytest.fixture
 def browser(account, tmp_path):
     """A browser that runs until the test ends, and that says by a file that it does."""
-    opened = tmp_path / "opened"
+    opened, needed = tmp_path / "opened", tmp_path / "needed"
+    needed.touch()
     script = tmp_path / "browser.py"
     script.write_text(
         "import os, sys, time\n"
         f"new = {str(opened)!r} + '.new'\n"
-        "open(new, 'w').write(f'{os.getpid()} {sys.argv[1]}')\n"
+        "open(new, 'w').write(sys.argv[1])\n"
         f"os.rename(new, {str(opened)!r})\n"
-        "time.sleep(600)\n"
+        f"while os.path.exists({str(needed)!r}): time.sleep(0.1)\n"
     )
     account.env["BROWSER"] = f"{sys.executable} {script} %s"
     yield opened
-    if opened.exists():
-        with suppress(ProcessLookupError):
-            os.kill(int(opened.read_text().split()[0]), signal.SIGKILL)
+    needed.unlink()
 
 
 def waited_for(path: Path) -> str:
@@ -194,7 +192,7 @@ def waited_for(path: Path) -> str:
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    return path.read_text().split()[1]
+    return path.read_text()
 
 
 def test_a_browser_in_the_foreground_is_not_waited_for(account, browser):

@@ -7,6 +7,8 @@ needs no Quack, such as the judge, is tested on every version.
 from __future__ import annotations
 
 import importlib.util
+import io
+import json
 import os
 import shutil
 import socket
@@ -23,13 +25,15 @@ from typing import Any
 import duckdb
 import pytest
 
+import vercel_sql
 from vercel_sql.auth import given_credential
 from vercel_sql.http.client import Client
 from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import vercel
-from vercel_sql.server import ALL_GUARDS, Guards, Server
-from vercel_sql.server.bounds import MEBIBYTE, Settings, resident
+from vercel_sql.render import render
+from vercel_sql.server.bounds import MEBIBYTE, Settings, lines_to_paste, resident, uri_of
 from vercel_sql.server.judge import Judge
+from vercel_sql.server.server import ALL_GUARDS, Guards, Server
 from vercel_sql.simulator import Simulator
 
 from ..absent_tools import without_tools
@@ -86,7 +90,48 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> 
     return found
 
 
-def attach(server: Server | Served) -> duckdb.DuckDBPyConnection:
+class OwnServer(Server):
+    """A server on a TCP port of this process, without a front.
+
+    Attributes:
+        uri: what clients attach.
+    """
+
+    def __init__(self, client: Client, settings: Settings, port: int, **options: Any) -> None:
+        listener = socket.create_server(("127.0.0.1", port))
+        self.port = port
+        self.uri = uri_of(port)
+        try:
+            super().__init__(client, settings, listener=listener, token=SERVER_TOKEN, **options)
+        finally:
+            listener.close()
+
+    def pasted(self) -> list[str]:
+        """The three lines for a DuckDB shell."""
+        return lines_to_paste(self.port, self.token)
+
+    def close(self, patience: float = 60.0) -> bool:
+        """Also the database that Quack serves, which a process leaves to its end."""
+        ended = super().close(patience)
+        if ended:
+            self._quack.close()
+        return ended
+
+
+def as_text(value: str) -> str:
+    """A text as a literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def as_json(con: vercel_sql.Connection, statement: str) -> Any:
+    """What our own shell gives for a statement in its JSON mode."""
+    con.duckdb.execute("SET arrow_lossless_conversion = true")
+    out = io.StringIO()
+    render(con.execute(statement).arrow(), "json", out, width=None)
+    return json.loads(out.getvalue())
+
+
+def attach(server: OwnServer | Served) -> duckdb.DuckDBPyConnection:
     """A DuckDB client of this process, with the server attached as ``vercel``."""
     con = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     _, secret, attachment = server.pasted()
@@ -198,7 +243,9 @@ class Asking:
 
 
 @contextmanager
-def serving(account: Simulator, folder: Path, files: list[Path]) -> Iterator[Callable[..., Server]]:
+def serving(
+    account: Simulator, folder: Path, files: list[Path]
+) -> Iterator[Callable[..., OwnServer]]:
     """What starts servers of an account, and ends them all."""
     default = account
     with ExitStack() as stack:
@@ -210,7 +257,7 @@ def serving(account: Simulator, folder: Path, files: list[Path]) -> Iterator[Cal
             guards: Guards = ALL_GUARDS,
             max_writes: int = 100,
             **options: Any,
-        ) -> Server:
+        ) -> OwnServer:
             account = account or default
             can_write = writes or not guards.client
             urls = {"api": account.url, "oauth": account.url}
@@ -228,18 +275,18 @@ def serving(account: Simulator, folder: Path, files: list[Path]) -> Iterator[Cal
                 max_writes=max_writes,
                 extensions=tuple(files),
             )
-            server = Server(client, settings, port=free_port(), token=SERVER_TOKEN, guards=guards)
+            server = OwnServer(client, settings, free_port(), guards=guards)
             return stack.enter_context(server)
 
         yield start
 
 
 @contextmanager
-def attaching() -> Iterator[Callable[[Server], duckdb.DuckDBPyConnection]]:
+def attaching() -> Iterator[Callable[[OwnServer], duckdb.DuckDBPyConnection]]:
     """What attaches clients to servers, and closes them all."""
     with ExitStack() as stack:
 
-        def make(server: Server) -> duckdb.DuckDBPyConnection:
+        def make(server: OwnServer) -> duckdb.DuckDBPyConnection:
             con = attach(server)
             stack.callback(con.close)
             return con
@@ -250,7 +297,7 @@ def attaching() -> Iterator[Callable[[Server], duckdb.DuckDBPyConnection]]:
 @pytest.fixture
 def serve(
     sim: Simulator, tmp_path: Path, quack_files: list[Path]
-) -> Iterator[Callable[..., Server]]:
+) -> Iterator[Callable[..., OwnServer]]:
     """Starts servers of the small account: ``serve(writes=True)``, ``serve(guards=Guards(…))``."""
     with serving(sim, tmp_path, quack_files) as start:
         yield start
@@ -335,7 +382,7 @@ def asking() -> type[Asking]:
 
 
 @pytest.fixture
-def attached_to() -> Iterator[Callable[[Server], duckdb.DuckDBPyConnection]]:
+def attached_to() -> Iterator[Callable[[OwnServer], duckdb.DuckDBPyConnection]]:
     """Attaches DuckDB clients to servers: ``attached_to(serve())``."""
     with attaching() as make:
         yield make
@@ -344,7 +391,7 @@ def attached_to() -> Iterator[Callable[[Server], duckdb.DuckDBPyConnection]]:
 @pytest.fixture(scope="module")
 def shared(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Simulator, Callable[..., Server], Callable[[Server], Any], Path]]:
+) -> Iterator[tuple[Simulator, Callable[..., OwnServer], Callable[[OwnServer], Any], Path]]:
     """An account, what serves and attaches it, and Quack's file, for all tests of a module."""
     files = extension_files()
     if not files:
@@ -356,6 +403,14 @@ def shared(
         attaching() as make,
     ):
         yield account, start, make, files[-1]
+
+
+@pytest.fixture(scope="module")
+def reading(shared: Any) -> OwnServer:
+    """A read-only server, for all tests of a module that leave it as it was."""
+    _, start, _, _ = shared
+    server: OwnServer = start()
+    return server
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +442,7 @@ def shell(quack_files: list[Path]) -> Callable[..., subprocess.CompletedProcess[
         pytest.skip("the stock shell is installed for DuckDB 1.5.5 only")
 
     def run(
-        server: Server, script: str, *options: str, timeout: float = 60
+        server: OwnServer, script: str, *options: str, timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
         _, secret, attachment = server.pasted()
         # What is loaded gives rows of its own, which no test wants to see.

@@ -21,7 +21,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from vercel_sql.server import ALL_GUARDS, Guards, Server
+from vercel_sql.server.bounds import uri_of
+from vercel_sql.server.server import ALL_GUARDS, Guards, Server
 from vercel_sql.simulator import Simulator
 
 from ..scale import SCALE
@@ -264,7 +265,7 @@ class Outcome:
             "out": self.out,
             "host": f"localhost:{arena.other.port}",
             "url": f"http://127.0.0.1:{arena.other.port}",
-            "uri": arena.server.uri,
+            "uri": uri_of(arena.server._port),
             "extension": arena.extension,
             "id": self.id,
             "free": self.free,

@@ -14,7 +14,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from vercel_sql.server import ALL_GUARDS, Guards, run_function
+from vercel_sql.server import run_function
+from vercel_sql.server.server import ALL_GUARDS, Guards
 
 TABLES = [
     "vercel.authentication.user_tokens",
@@ -158,10 +159,9 @@ GARBAGE = [
 
 @pytest.mark.parametrize("body", GARBAGE, ids=range(len(GARBAGE)))
 def test_garbage_on_the_port_leaves_the_server_serving(
-    serve: Any, attached_to: Any, body: bytes
+    reading: Any, attached_to: Any, body: bytes
 ) -> None:
-    server = serve()
-    port = int(server.uri.rpartition(":")[2])
+    port = int(reading.uri.rpartition(":")[2])
     for method, path in (("POST", "/quack"), ("POST", "/"), ("PUT", "/quack"), ("GET", "/quack")):
         http = HTTPConnection("localhost", port, timeout=30)
         http.request(method, path, body)
@@ -169,7 +169,7 @@ def test_garbage_on_the_port_leaves_the_server_serving(
         http.close()
     with socket.create_connection(("localhost", port), timeout=30) as raw:
         raw.sendall(body or b"\r\n")
-    assert is_alive(server, attached_to)
+    assert is_alive(reading, attached_to)
 
 
 @contextmanager
@@ -239,14 +239,13 @@ def test_a_session_is_known_by_a_number_that_nobody_guesses_and_ends_with_its_cl
     assert is_alive(server, attached_to)
 
 
-def test_run_does_not_run_itself(serve: Any, attached_to: Any) -> None:
+def test_run_does_not_run_itself(reading: Any, attached_to: Any) -> None:
     text = "SELECT 1"
     for depth in range(1_000):
         text = f"FROM run($q{depth}${text}$q{depth}$)"
-    server = serve()
     with pytest.raises(duckdb.Error, match="this server does not run that"):
-        query(attached_to(server), text)
-    assert is_alive(server, attached_to)
+        query(attached_to(reading), text)
+    assert is_alive(reading, attached_to)
 
 
 def test_explain_masks_no_more_than_strings(serve: Any, attached_to: Any, tmp_path: Any) -> None:
@@ -275,9 +274,9 @@ def test_explain_masks_no_more_than_strings(serve: Any, attached_to: Any, tmp_pa
         "EXPLAIN COPY (SELECT 1) TO 'a.csv'",
     ],
 )
-def test_explain_is_judged_by_what_it_explains(serve: Any, attached_to: Any, text: str) -> None:
+def test_explain_is_judged_by_what_it_explains(reading: Any, attached_to: Any, text: str) -> None:
     with pytest.raises(duckdb.Error, match="this server does not run that"):
-        run(attached_to(serve()), text)
+        run(attached_to(reading), text)
 
 
 @pytest.mark.parametrize(
@@ -296,11 +295,10 @@ def test_explain_is_judged_by_what_it_explains(serve: Any, attached_to: Any, tex
     ids=lambda text: text[:24],
 )
 def test_what_is_long_or_deep_leaves_the_server_serving(
-    serve: Any, attached_to: Any, text: str
+    reading: Any, attached_to: Any, text: str
 ) -> None:
-    server = serve()
-    con = attached_to(server)
+    con = attached_to(reading)
     for door in (query, run):
         with suppress(duckdb.Error):
             door(con, text)
-    assert is_alive(server, attached_to)
+    assert is_alive(reading, attached_to)

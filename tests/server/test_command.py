@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from vercel_sql.errors import OperationalError
-from vercel_sql.server import load_quack
+from vercel_sql.server.database import load_quack
 
 from ..cli.conftest import COMMAND, PATIENCE
 

@@ -14,7 +14,10 @@ import duckdb
 import pytest
 
 from vercel_sql.manifest import vercel
-from vercel_sql.server.judge import Judge, Refusal, mark_table_functions
+from vercel_sql.server.judge import Judge, Refusal
+from vercel_sql.simulator import Simulator
+
+from ..conftest import Connections
 
 HERE = Path(__file__)
 
@@ -29,6 +32,15 @@ def passes(judge: Judge) -> Callable[[str], bool]:
         return True
 
     return ask
+
+
+@pytest.fixture(scope="module")
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection with an account attached, for all tests of this module."""
+    connections = Connections()
+    with Simulator(30) as account:
+        yield connections(account)
+        connections.close()
 
 
 # --- what passes
@@ -74,7 +86,6 @@ def test_an_ordinary_query_passes_and_runs(
 ) -> None:
     con.execute("USE vercel")
     con.execute(text).fetchall()
-    con.execute("USE memory")
     assert passes(text)
 
 
@@ -141,7 +152,6 @@ def test_a_node_of_a_kind_that_is_not_listed_is_refused(judge: Judge, text: str)
         node, key = list(kinds(tree))[place]
         node[key] = "A_KIND_THAT_A_LATER_DUCKDB_HAS"
         with pytest.raises(Refusal):
-            mark_table_functions(tree)
             judge._outer.check(tree)
 
 

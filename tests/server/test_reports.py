@@ -12,16 +12,22 @@ QUERIES = Path(__file__).parents[2] / "queries"
 FILES = sorted(path for path in QUERIES.glob("*.sql") if path.stem != "changes")
 
 
+@pytest.fixture
+def sim(shared):
+    """The account of all tests of this module, which only read."""
+    return shared[0]
+
+
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_a_report_in_the_stock_shell(serve, shell, connect, path):
-    ended = shell(serve(), path.read_text(), "-json")
+def test_a_report_in_the_stock_shell(reading, shell, connect, path):
+    ended = shell(reading, path.read_text(), "-json")
     assert ended.stderr == ""
     rows = json.loads(ended.stdout or "[]")
     assert len(rows) == connect().execute(path.read_text()).arrow().num_rows > 0
 
 
-def test_a_parameter_in_the_stock_shell(serve, shell):
+def test_a_parameter_in_the_stock_shell(reading, shell):
     script = "SET VARIABLE teams = 0;\n" + (QUERIES / "broad_scopes.sql").read_text()
-    ended = shell(serve(), script, "-json")
+    ended = shell(reading, script, "-json")
     assert ended.stderr == ""
     assert any(row["why"] == "1 team" for row in json.loads(ended.stdout))

@@ -14,8 +14,9 @@ from vercel_sql.auth import given_credential
 from vercel_sql.errors import InterfaceError, OperationalError
 from vercel_sql.http.client import Client
 from vercel_sql.manifest import vercel
-from vercel_sql.server import Server
 from vercel_sql.server.bounds import Settings
+
+from .conftest import OwnServer, free_port
 
 TOKENS = "vercel.authentication.user_tokens"
 # It lists the tokens too, which tells when it runs.
@@ -220,12 +221,8 @@ def test_a_server_that_can_not_begin_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     client = Client(vercel().provider, given_credential(sim.token), urls={"api": sim.url})
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(OperationalError, match="taken"):
-            Server(client, Settings(extensions=tuple(quack_files)), port=port)
+    with pytest.raises(OperationalError, match="can't be loaded"):
+        OwnServer(client, Settings(extensions=(*quack_files, tmp_path / "none")), free_port())
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InterfaceError, match="closed"):
         client.connections.prepare(client.urls["api"])
@@ -243,5 +240,5 @@ def test_closing_twice_is_fine_and_so_is_the_same_port_again(
     assert server.close()
     assert server.close()
     client = Client(vercel().provider, given_credential(sim.token), urls={"api": sim.url})
-    with Server(client, Settings(extensions=tuple(quack_files)), port=port) as again:
+    with OwnServer(client, Settings(extensions=tuple(quack_files)), port) as again:
         assert attached_to(again).execute(query("SELECT 1")).fetchall() == [(1,)]

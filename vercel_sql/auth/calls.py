@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from vercel_sql.auth.client_auth import signed_assertion
 from vercel_sql.errors import AnswerError, ParameterError
 from vercel_sql.http.arguments import check_arguments
 from vercel_sql.http.client import Client
@@ -26,16 +25,10 @@ def call(
     arguments: Mapping[str, Any],
     handle: JournalHandle | None = None,
 ) -> dict[str, Any]:
-    """The whole answer, an object, whose secrets the client's redactor knows from now on.
+    """Calls a method of a resource, such as ``oauth.tokens``; its answer has to be an object.
 
-    Callers of a method that makes a secret say with `CreateResults.release` what happened to it.
-
-    Args:
-        client: sends the request.
-        resource: service and resource, as in ``oauth.tokens``.
-        name: the name of the method.
-        arguments: the values by the parameters' names; None is left out.
-        handle: gets what the journal records.
+    The client's redactor knows the secrets of the answer from now on. Callers of a method that
+    makes a secret say with `CreateResults.release` what happened to it.
     """
     method = find_method(resource, name)
     where = f"vercel.{resource}: {name}"
@@ -65,13 +58,11 @@ def call(
 
 
 def find_method(resource: str, name: str) -> Method:
-    """A method of the manifest that is known to exist."""
     service, _, table = resource.partition(".")
     return vercel().service(service).resources[table].methods[name]
 
 
 def run_procedure(client: Client, method: Method, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of a method whose answer is computed here, for checked arguments."""
     assert method.procedure is not None  # noqa: S101 - called only for such methods
     return _PROCEDURES[method.procedure](client, method, arguments)
 
@@ -118,8 +109,7 @@ def _authorize_url(client: Client, method: Method, arguments: Mapping[str, Any])
 def _id_token_claims(
     client: Client, _method: Method, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
-    # Imported here: the JOSE library takes as long to import as a small statement takes to run.
-    from vercel_sql.auth.id_tokens import verify_id_token
+    from vercel_sql.auth.jwt import verify_id_token
 
     client.redactor.add(arguments["id_token"])
     claims = verify_id_token(
@@ -140,6 +130,8 @@ def _client_assertion(
         raise ParameterError(
             f"vercel.{method.resource}: {method.name} takes either client_secret or private_key"
         )
+    from vercel_sql.auth.jwt import signed_assertion
+
     return {"client_assertion": signed_assertion(client, method, **arguments)}
 
 

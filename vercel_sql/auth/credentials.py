@@ -28,7 +28,7 @@ class Successor:
     expires_at: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Credential(NotPicklable):
     """A bearer token that stays the same; threads may share it, and its repr shows no secret.
 
@@ -94,7 +94,6 @@ def given_credential(
 
 
 def missing_token(needed_by: str, sought: tuple[str, ...]) -> str:
-    """The message if no token was found in any place."""
     where = f" and none was found in {', then '.join(sought)}" if sought else " and there is none"
     return (
         f"{needed_by} needs a Vercel token,{where}. "

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from vercel_sql.auth.client_auth import App, Signing
 from vercel_sql.auth.credentials import Credential
 from vercel_sql.errors import OperationalError
 from vercel_sql.files import (
@@ -26,6 +27,7 @@ from vercel_sql.files import (
     open_for_appending,
     open_private,
     permissions,
+    read_trusted,
     remove,
     replace,
     sync_folder,
@@ -33,7 +35,7 @@ from vercel_sql.files import (
 from vercel_sql.http.client import Client
 from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.logger import logger
-from vercel_sql.manifest import Provider
+from vercel_sql.manifest import Provider, vercel
 from vercel_sql.messages import SAID_AFTER
 from vercel_sql.paths import own_folder
 from vercel_sql.runtime.scope import workers
@@ -44,6 +46,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logger("api")
 
+Signing = Literal["client_secret_jwt", "private_key_jwt"]
+SIGNING: tuple[Signing, ...] = ("client_secret_jwt", "private_key_jwt")
+# Without openid there would be no ID token to check.
+DEFAULT_SCOPE = "openid email profile offline_access"
 KEYRING_VARIABLE = "VERCEL_SQL_KEYRING"
 CONFIG_DIR_VARIABLE = "VERCEL_SQL_CONFIG_DIR"
 _KEYRING_SERVICE = "vercel-sql"
@@ -59,8 +65,52 @@ _keyring_rests_until = 0.0
 
 
 def now_ms() -> int:
-    """The time, in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class App:
+    """The app that signs in.
+
+    Attributes:
+        client_id: its id.
+        client_secret_file: the absolute path of a file with its secret or private key, if it has
+            one.
+        scope: what it asks for, separated by spaces.
+        signing: how it signs assertions with that; None if it sends the secret.
+    """
+
+    client_id: str
+    client_secret_file: str | None = None
+    scope: str = DEFAULT_SCOPE
+    signing: Signing | None = None
+
+    def credentials(self, client: Client) -> dict[str, str | None]:
+        """The arguments that prove who it is, to be made anew for each call."""
+        text = self._secret()
+        if text is None or self.signing is None:
+            return {"client_id": self.client_id or None, "client_secret": text}
+        from vercel_sql.auth.jwt import signed_assertion
+
+        method = vercel().service("oauth").resources["sign_in"].methods["client_assertion"]
+        name = "private_key" if self.signing == "private_key_jwt" else "client_secret"
+        assertion = signed_assertion(client, method, client_id=self.client_id, **{name: text})
+        return {"client_id": self.client_id, "client_assertion": assertion}
+
+    def _secret(self) -> str | None:
+        path = self.client_secret_file
+        if path is None:
+            return None
+        try:
+            secret = read_trusted(Path(path))[0].decode("utf-8-sig").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            raise OperationalError(
+                f"the client secret's file {path} can't be read: {reason}"
+            ) from None
+        if not secret:
+            raise OperationalError(f"the client secret's file {path} is empty")
+        return secret
 
 
 class SavedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=False, kw_only=True):
@@ -114,7 +164,6 @@ class SavedLogin(msgspec.Struct, frozen=True, forbid_unknown_fields=False, kw_on
 
     @property
     def app(self) -> App:
-        """The app that signed in."""
         return App(self.client_id or "", self.client_secret_file, signing=self.client_signing)
 
     def is_fresh(self, margin_ms: int = _RENEWAL_MARGIN_MS) -> bool:
@@ -183,12 +232,7 @@ class LoginStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other threads and processes from changing the login.
-
-        Raises:
-            OperationalError: another holds the lock for longer than anything takes, or locking is
-                not possible.
-        """
+        """Keeps other threads and processes from changing the login."""
         from filelock import FileLock, Timeout
 
         lock = FileLock(self._lock_path, timeout=_LOCK_SECONDS, mode=0o600)
@@ -216,27 +260,19 @@ class LoginStore:
             ) from None
 
     def read(self) -> tuple[SavedLogin, str] | None:
-        """The login and its place, for messages; None if there is none.
-
-        Raises:
-            OperationalError: there is one, and it can't be read.
-        """
+        """The login and its place, for messages; `OperationalError` if it can't be read."""
         text = self._read_file()
         if text is not None:
             return self._decoded(text, str(self.path)), str(self.path)
         try:
             text = with_keyring(self._stored)
         except KeyringError as error:
-            log.warning("the keyring can't be read, and is left out: %s", error)
+            log.warning("the keyring can't be read, and is skipped: %s", error)
             return None
         return None if text is None else (self._decoded(text, "the keyring"), "the keyring")
 
     def write(self, login: SavedLogin) -> str:
-        """Replaces the login, completely or not at all, and returns its place; under `locked`.
-
-        Raises:
-            OperationalError: it can't be saved; the one before is still there.
-        """
+        """Replaces the login, completely or not at all, and returns its place; under `locked`."""
         text = msgspec.json.encode(login).decode()
 
         def store(backend: Any) -> bool:
@@ -248,7 +284,7 @@ class LoginStore:
                 self._remove_files()
                 return "the keyring"
         except KeyringError as error:
-            log.warning("the keyring takes no login, so a file does: %s", error)
+            log.warning("the keyring can't save the login, so a file is used: %s", error)
         # Written beside and renamed, so that the file is whole whenever this process is killed.
         with self._usable():
             make_private(self.path.parent)
@@ -273,11 +309,7 @@ class LoginStore:
                 remove(self._unfinished)
 
     def forget(self) -> None:
-        """Removes the login from wherever it is; under `locked`.
-
-        Raises:
-            OperationalError: it is still there.
-        """
+        """Removes the login from wherever it is; under `locked`."""
         self._remove_files()
         try:
             with_keyring(self._drop)
@@ -349,11 +381,7 @@ class KeyringError(Exception):
 
 
 def with_keyring(act: Callable[[Any], T]) -> T | None:
-    """What ``act`` returns for the keyring's backend, or None if there is no keyring.
-
-    Raises:
-        KeyringError: it failed, or did not answer in time.
-    """
+    """What ``act`` returns for the keyring's backend, or None if there is no keyring."""
     if os.environ.get(KEYRING_VARIABLE, "").strip().lower() in ("off", "0", "no", "false"):
         return None
     if time.monotonic() < _keyring_rests_until:
@@ -387,7 +415,6 @@ def _wait_for(using: Future[Any]) -> None:
 
 
 def _working_backend() -> Any:
-    """The first backend that stores secrets safely, or None."""
     try:
         # Imported here: it takes longer than everything else in a query without a login.
         import keyring
@@ -395,7 +422,7 @@ def _working_backend() -> Any:
         chosen = keyring.get_keyring()
         backends: list[Any] = list(getattr(chosen, "backends", [chosen]))
     except Exception as error:  # whatever a backend raises when asked, the import too
-        log.warning("there is no keyring: %s", type(error).__name__)
+        log.warning("no keyring is available: %s", type(error).__name__)
         return None
     return next((backend for backend in backends if _is_safe(backend)), None)
 

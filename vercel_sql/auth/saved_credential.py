@@ -1,4 +1,4 @@
-"""The credential of a login: found when a request first needs it, and renewed before it expires.
+"""The credential of a login: found when first needed, renewed before it expires, and revoked.
 
 A refresh token works once, and one that is sent again may end the whole session. So the store
 records that a refresh has begun before it is sent: if its outcome is never learned, because the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -48,13 +49,8 @@ _UNKNOWN = (
 class SavedCredential(Credential):
     """The saved login for an API, else the login of Vercel's own command line.
 
-    Args:
-        provider: the manifest's provider.
-        api_url: the base URL of the API.
-        sought: the places that were searched before, for messages.
-        official: reads the login of Vercel's own command line; None if the API isn't Vercel's.
-        request_timeout: seconds for each wait for bytes of a renewal.
-        audit_log: where each renewal is recorded, if anywhere.
+    ``sought`` are the places that were searched before, for messages; ``official`` reads the login
+    of Vercel's own command line, if the API is Vercel's.
     """
 
     def __init__(
@@ -67,6 +63,7 @@ class SavedCredential(Credential):
         request_timeout: float = 30.0,
         audit_log: AuditLog | None = None,
     ) -> None:
+        super().__init__(None, "a login, not looked for yet")
         self._provider = provider
         self._api_url = api_url
         self._sought = sought
@@ -76,44 +73,28 @@ class SavedCredential(Credential):
         self._lock = threading.Lock()
         self._store: LoginStore | None = None
         self._login: SavedLogin | None = None
-        self._token: str | None = None
-        self._source = "a login, not looked for yet"
 
     def __repr__(self) -> str:
-        return f"<SavedCredential: {self._source}>"
-
-    @property
-    def source(self) -> str:
-        """Where the token came from, for messages."""
-        return self._source
+        return f"<SavedCredential: {self.source}>"
 
     @property
     def origin(self) -> str | None:
-        """The kind of login that was found, by the manifest's name."""
-        if self._token is None:
+        if self.token is None:
             return None
         if self._login is None:
             return "command_line"
         return "app" if self._login.kind == "oauth" else "email"
 
     @property
-    def token(self) -> str | None:
-        """The token, if it has been read."""
-        return self._token
-
-    @property
     def fresh(self) -> str | None:
-        """The token, if it has been read and needn't be renewed."""
         login = self._login
-        return self._token if login is None or login.is_fresh() else None
+        return self.token if login is None or login.is_fresh() else None
 
     def require(self, needed_by: str) -> None:
-        """Reads the login; raises `MissingTokenError` if there is none."""
         with self._lock:
             self._find(needed_by)
 
     def bearer(self, needed_by: str) -> str:
-        """The token for the next call; a login that is about to expire is renewed first."""
         with self._lock:
             token = self._find(needed_by)
             login = self._login
@@ -133,16 +114,15 @@ class SavedCredential(Credential):
             return renewed or token
 
     def renew(self, dead: str) -> str | None:
-        """The token in place of one that the API calls dead, or None if there is no other."""
         with self._lock:
-            if self._token is not None and self._token != dead:
-                return self._token  # another thread was quicker
+            if self.token is not None and self.token != dead:
+                return self.token  # another thread was quicker
             if self._login is not None:
                 return self._renewed(dead)
             found = None if self._official is None else self._official().token
             if found is None or found == dead:
                 return None
-            self._token = found
+            self.token = found
             return found
 
     @property
@@ -150,34 +130,31 @@ class SavedCredential(Credential):
         """None: the login is saved again with the new token."""
 
     def require_replaceable(self, needed_by: str) -> None:
-        """Raises `NotSupportedError` unless the login is a plain token in a place of our own."""
         with self._lock:
             self._find(needed_by)
             if self._login is None:
                 raise NotSupportedError(
-                    f"{needed_by}: the calls are made with {self._source}, which is only ever read "
+                    f"{needed_by}: the calls are made with {self.source}, which is only ever read "
                     "here. Nothing was changed. Log in with vercel-sql login, or with vercel login "
                     "again, which makes a new token"
                 )
             if self._login.kind != "token":
                 raise NotSupportedError(
-                    f"{needed_by}: {self._source} is a sign-in, whose tokens are renewed "
+                    f"{needed_by}: {self.source} is a sign-in, whose tokens are renewed "
                     "automatically. Nothing was changed. End it with vercel-sql logout"
                 )
 
     def replaced(self, successor: Successor) -> SavedCredential:
         """Saves the login with another token, and uses it from now on.
 
-        Raises:
-            OperationalError: it can't be saved, or another process has changed the login; the
-                login stays as it is.
+        Raises `OperationalError` if it can't be saved, or if another process has changed it.
         """
         with self._lock:
             store = self._store
             assert store is not None  # noqa: S101 - `require_replaceable` found it
             with store.locked():
                 found = store.read()
-                if found is None or found[0].access_token != self._token:
+                if found is None or found[0].access_token != self.token:
                     raise OperationalError("the saved login was changed by another process")
                 login = msgspec.structs.replace(
                     found[0],
@@ -187,24 +164,24 @@ class SavedCredential(Credential):
                     saved_at=now_ms(),
                 )
                 store.write(login)
-            self._token, self._login = successor.token, login
+            self.token, self._login = successor.token, login
         return self
 
     def _find(self, needed_by: str) -> str:
-        if self._token is not None:
-            return self._token
+        if self.token is not None:
+            return self.token
         store = LoginStore(self._api_url)
         found = store.read()
         if found is not None:
             self._store, (self._login, place) = store, found
-            self._source = f"the saved login ({place})"
-            self._token = self._login.access_token
-            return self._token
+            self.source = f"the saved login ({place})"
+            self.token = self._login.access_token
+            return self.token
         sought = (*self._sought, f"the saved login for {self._api_url}")
         if self._official is not None:
             login = self._official()
             if login.token is not None:
-                self._source, self._token = login.source, login.token
+                self.source, self.token = login.source, login.token
                 return login.token
             sought = (*sought, login.source)
         raise MissingTokenError(missing_token(needed_by, sought))
@@ -229,8 +206,8 @@ class SavedCredential(Credential):
                     return None
                 login = self._refreshed(store, login)
         # In this order: whoever finds the login fresh takes the token without the lock.
-        self._token, self._login = login.access_token, login
-        return self._token
+        self.token, self._login = login.access_token, login
+        return self.token
 
     def _refreshed(self, store: LoginStore, login: SavedLogin) -> SavedLogin:
         """The login with the tokens of a refresh, which are saved before anybody uses them."""
@@ -284,3 +261,68 @@ def _refused(store: LoginStore, login: SavedLogin, error: APIError) -> Operation
     store.write(msgspec.structs.replace(login, renewal="refused") if is_over else login)
     advice = f" {_AGAIN}" if is_over else ""
     return OperationalError(f"the saved login can't be renewed: {error}.{advice}")
+
+
+@dataclass(frozen=True)
+class SignedOut:
+    """How a logout ended.
+
+    Attributes:
+        place: where the login was, for messages; None if there was none.
+        failure: why it could not be revoked; None if it was, or was dead already.
+    """
+
+    place: str | None
+    failure: str | None = None
+
+
+def sign_out(
+    provider: Provider,
+    store: LoginStore,
+    request_timeout: float,
+    audit_log: AuditLog | None = None,
+) -> SignedOut:
+    """Revokes the saved login and forgets it, even if revoking fails."""
+    with store.locked():
+        try:
+            found = store.read()
+        except Error as error:
+            store.forget()
+            return SignedOut(str(store.path), str(error))
+        if found is None:
+            return SignedOut(None)
+        login, place = found
+        try:
+            failure = _revoke(provider, login, request_timeout, audit_log)
+        finally:
+            store.forget()
+    return SignedOut(place, failure)
+
+
+def _revoke(
+    provider: Provider, login: SavedLogin, request_timeout: float, audit_log: AuditLog | None
+) -> str | None:
+    """Why the login could not be revoked, or None."""
+    client = login_client(provider, login, login.access_token, request_timeout, audit_log)
+    try:
+        if login.kind == "token":
+            own = {"tokenId": "current"}
+            answer = call(client, "authentication.user_tokens", "delete_auth_token", own)
+            if login.token_id is not None and answer.get("tokenId") != login.token_id:
+                return "the answer is about another token: a proxy mixes answers up"
+            return None
+        # A token that still works, and with it the session of both. The answer, an empty object
+        # (RFC 7009), doesn't show which revocation it belongs to.
+        works = login.is_fresh(margin_ms=0)
+        token = login.access_token if works else login.refresh_token or login.access_token
+        arguments = {**login.app.credentials(client), "token": token}
+        call(client, "oauth.tokens", "revoke_token", arguments)
+    except APIError as error:
+        # The credential itself was asked again about its own row.
+        is_gone = error.status == 404 or error.extra.get("invalidToken") is True
+        return None if is_gone and login.kind == "token" else str(error)
+    except Error as error:
+        return client.redactor.mask(str(error))
+    finally:
+        client.close()
+    return None

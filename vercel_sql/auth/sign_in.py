@@ -1,21 +1,27 @@
-"""The ways to log in: by email, by browser, and by a browser on another device; and to log out.
+"""The ways to log in: by email, by browser, and by a browser on another device.
 
-Each way returns a login that is complete and verified, and saves nothing.
+Each returns a login that is complete and verified, and saves nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hmac
+import queue
+import socket
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+import h11
 
 from vercel_sql.auth.calls import call, find_method
-from vercel_sql.auth.client_auth import App
-from vercel_sql.auth.id_tokens import verify_id_token
-from vercel_sql.auth.login_store import LoginStore, SavedLogin, login_client, now_ms
-from vercel_sql.auth.loopback import RedirectReceiver
+from vercel_sql.auth.jwt import verify_id_token
+from vercel_sql.auth.login_store import App, SavedLogin, now_ms
 from vercel_sql.errors import (
     AnswerError,
     APIError,
@@ -27,13 +33,9 @@ from vercel_sql.errors import (
     TransportError,
     WaitTooLongError,
 )
-from vercel_sql.http.arguments import check_arguments
 from vercel_sql.http.client import Client
-from vercel_sql.http.requests import build_request
-from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.ledger.journal import JournalHandle, PendingCreate, is_unsent
 from vercel_sql.logger import logger
-from vercel_sql.manifest import Provider
 
 log = logger("api")
 _Failure: TypeAlias = APIError | RequestError | WaitTooLongError
@@ -46,6 +48,27 @@ _DEVICE_INTERVAL = 5.0
 _LONGER = {"authorization_pending": 0.0, "slow_down": 5.0}
 # A server that doesn't answer is asked ever less often, down to once in so many seconds.
 _LONGEST_INTERVAL = 60.0
+
+_HOST = "127.0.0.1"
+_PATH = "/callback"
+# A connection without a request is closed after so many seconds: browsers open some in advance.
+_IDLE_SECONDS = 10.0
+_MOST_CONNECTIONS = 64
+_MOST_BYTES = 16_384
+_MOST_FIELDS = 20
+_CLOSING_SECONDS = 2.0  # how long to wait for the thread, at the end
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Connection": "close",
+}
+_RECEIVED = "The sign-in was received. Go back to the terminal; this window can be closed."
+_REFUSED = "The sign-in was refused. The terminal says why; this window can be closed."
+_NOT_OURS = "This does not belong to the sign-in that the terminal waits for, which goes on."
+_NOTHING = "There is nothing here."
 
 
 @dataclass(frozen=True)
@@ -76,13 +99,15 @@ def by_email(
     show_code(begun["securityCode"])
     client.create_results.release("shown")
     arguments |= {"token": begun["token"]}
-    poll = _Poll(client, "authentication.user_tokens", "verify_token", lambda: arguments)
-    made = poll.until_allowed(
-        _EMAIL_INTERVAL,
+
+    def ask(handle: JournalHandle) -> dict[str, Any]:
+        return call(client, "authentication.user_tokens", "verify_token", arguments, handle)
+
+    poll = _Poll(
         lambda error: 0.0 if isinstance(error, BadRequestError) else None,
-        seconds,
         "nobody confirmed the login",
     )
+    made = poll.until_allowed(ask, _EMAIL_INTERVAL, seconds)
     return SavedLogin(
         kind="token",
         access_token=made["token"],
@@ -104,14 +129,8 @@ def by_browser(
 ) -> SavedLogin:
     """Signs in with a browser on this machine (authorization code, PKCE, loopback redirect).
 
-    Args:
-        client: makes the calls.
-        app: who signs in.
-        port: where the redirect is received; 0 is any free port.
-        show: opens or shows its first argument, an address, in a browser; the second is where the
-            browser comes back to, which must be registered with the app.
-        seconds: how long to wait for the person.
-        prompt: what the person is asked again: ``consent``, ``login``, or nothing.
+    ``show`` opens or shows its first argument, an address, in a browser; the second is where the
+    browser comes back to, which must be registered with the app. Port 0 is any free port.
     """
     app.credentials(client)  # fails now rather than with the person at the browser
     with RedirectReceiver(port) as receiver:
@@ -140,66 +159,60 @@ def by_device(
     client: Client, app: App, *, show: Callable[[DevicePrompt], None], seconds: float
 ) -> SavedLogin:
     """Signs in with a browser on another device (RFC 8628)."""
-    begun = _authorize_device(client, {**app.credentials(client), "scope": app.scope})
-    prompt = _prompt(begun)
-    show(prompt)
+    method = find_method("oauth.sign_in", "authorize_device")
+    document = client.servers.discovery(method.server).document(client)
+    if document is not None and document.get(method.endpoint or "") is None:
+        raise NotSupportedError(
+            f"the authorization server {client.urls[method.server]} does not offer to sign in "
+            "devices; without --device, a browser on this machine is used"
+        )
+    arguments = {**app.credentials(client), "scope": app.scope}
+    begun = call(client, "oauth.sign_in", "authorize_device", arguments)
+    # Useless before the person allows it, and valid for minutes only.
+    client.create_results.release("asked")
+    show(_prompt(begun))
     lifetime = _number(begun.get("expires_in"), seconds)
     interval = _number(begun.get("interval"), _DEVICE_INTERVAL)
 
-    def exchange() -> dict[str, Any]:
-        return {**app.credentials(client), "device_code": begun["device_code"]}
+    def ask(handle: JournalHandle) -> dict[str, Any]:
+        exchange = {**app.credentials(client), "device_code": begun["device_code"]}
+        return call(client, "oauth.tokens", "exchange_device_code", exchange, handle)
 
-    poll = _Poll(client, "oauth.tokens", "exchange_device_code", exchange)
-    tokens = poll.until_allowed(
-        interval,
-        lambda error: _LONGER.get(error.code),
-        min(seconds, lifetime),
-        "nobody allowed the device",
-    )
+    poll = _Poll(lambda error: _LONGER.get(error.code), "nobody allowed the device")
+    tokens = poll.until_allowed(ask, interval, min(seconds, lifetime))
     return _checked(client, app, tokens, nonce=None)
 
 
 class _Poll:
-    """Asks one question until the person has agreed.
+    """Polls until the person has agreed.
 
-    A question that gets no answer, or that of a failing server, is asked again, ever less often
-    (RFC 8628, section 3.5). The code in it works once: an answer that was lost can't be fetched
-    again, but a login that comes later shows that none was.
+    A request that gets no answer, or an error of the server, is sent again, ever less often
+    (RFC 8628, section 3.5). Its code works once: a lost answer can't be fetched again, but a login
+    that comes later shows that none was lost.
+
+    Args:
+        longer: how many seconds an error that only says to wait adds to the interval; None for any
+            other error.
+        nobody: who did not do what, for the error.
     """
 
-    def __init__(
-        self, client: Client, resource: str, method: str, arguments: Callable[[], Mapping[str, Any]]
-    ) -> None:
-        self._ask: Callable[[JournalHandle], dict[str, Any]] = lambda handle: call(
-            client, resource, method, arguments(), handle
-        )
+    def __init__(self, longer: Callable[[APIError], float | None], nobody: str) -> None:
+        self._longer = longer
+        self._nobody = nobody
         self._failure: Error | None = None
         self._lost: list[PendingCreate] = []
 
     def until_allowed(
-        self,
-        interval: float,
-        longer: Callable[[APIError], float | None],
-        seconds: float,
-        nobody: str,
+        self, ask: Callable[[JournalHandle], dict[str, Any]], interval: float, seconds: float
     ) -> dict[str, Any]:
-        """The answer once the person has agreed.
-
-        Args:
-            interval: seconds between two questions.
-            longer: how many seconds an error that only says to wait adds to the interval; None for
-                any other error.
-            seconds: how long to wait for the person.
-            nobody: who did not do what, for the error.
-        """
+        """The answer once the person has agreed, within so many seconds."""
         deadline, pause = time.monotonic() + seconds, interval
         while True:
-            handle, failed = JournalHandle(), False
+            handle = JournalHandle()
             try:
-                answer = self._ask(handle)
+                answer = ask(handle)
             except (APIError, RequestError, WaitTooLongError) as error:
-                added = longer(error) if isinstance(error, APIError) else None
-                failed = added is None
+                added = self._longer(error) if isinstance(error, APIError) else None
                 if added is None:
                     self._remember(error, handle)
                     pause = max(interval, min(pause * 2, _LONGEST_INTERVAL))
@@ -212,8 +225,8 @@ class _Poll:
                 self._none_lost()
                 return answer
             if time.monotonic() + pause > deadline:
-                raise self._too_late(nobody)
-            if failed:
+                raise self._too_late()
+            if added is None:
                 log.warning("%s; asking again in %.0f s", _in_short(self._failure), pause)
             time.sleep(pause)
 
@@ -236,9 +249,9 @@ class _Poll:
         if handle.create is not None and not is_unsent(error):
             self._lost.append(handle.create)
 
-    def _too_late(self, nobody: str) -> OperationalError:
+    def _too_late(self) -> OperationalError:
         if self._failure is None:
-            return OperationalError(f"{nobody} in time, and nothing was saved")
+            return OperationalError(f"{self._nobody} in time, and nothing was saved")
         return OperationalError(
             "no login came in time, and nothing was saved. The last question that failed: "
             f"{self._failure}"
@@ -261,33 +274,13 @@ def _in_short(error: Error | None) -> str:
     return "the server did not answer"
 
 
-def _authorize_device(client: Client, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    method = find_method("oauth.sign_in", "authorize_device")
-    document = client.servers.discovery(method.server).document(client)
-    if document is not None and document.get(method.endpoint or "") is None:
-        raise NotSupportedError(
-            f"the authorization server {client.urls[method.server]} does not offer to sign in "
-            "devices; without --device, a browser on this machine is used"
-        )
-    checked = check_arguments(method, arguments, "vercel.oauth.sign_in: authorize_device")
-    handle = JournalHandle()
-    answer = client.send(build_request(method, checked), handle)
-    content = answer.json()
-    if not isinstance(content, dict) or not isinstance(content.get("device_code"), str):
-        handle.lost("it names no device code")
-        raise answer.unusable("it names no device code")
-    client.redactor.add(content["device_code"])
-    if handle.create is not None:
-        # Useless before the person allows it, and valid for minutes only.
-        handle.create.settled("asked")
-    return content
-
-
 def _prompt(begun: Mapping[str, Any]) -> DevicePrompt:
     code, address = begun.get("user_code"), begun.get("verification_uri")
     complete = begun.get("verification_uri_complete")
     if not isinstance(code, str) or not _is_web_address(address):
-        raise OperationalError("the authorization server names no code or no address for a person")
+        raise OperationalError(
+            "the authorization server sent no code for the person, or no address to enter it at"
+        )
     return DevicePrompt(code, str(address), str(complete) if _is_web_address(complete) else None)
 
 
@@ -334,66 +327,151 @@ def _number(value: object, otherwise: float) -> float:
     return number if 0 < number < 86_400 else otherwise
 
 
-@dataclass(frozen=True)
-class SignedOut:
-    """How a logout ended.
+class RedirectReceiver:
+    """Listens on a loopback port on a thread of its own, while its context lasts.
 
-    Attributes:
-        place: where the login was, for messages; None if there was none.
-        failure: why it could not be revoked; None if it was, or was dead already.
+    Whoever connects, it keeps a bounded number of connections. Port 0 is any free port.
     """
 
-    place: str | None
-    failure: str | None = None
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
+        self._state: str | None = None
+        self._outcomes: queue.Queue[str | OperationalError] = queue.Queue(maxsize=1)
+        self._open: dict[asyncio.StreamWriter, None] = {}
+        self._warned = False
 
+    def __enter__(self) -> Self:
+        try:
+            self._listening = socket.create_server((_HOST, self._port), backlog=_MOST_CONNECTIONS)
+        except OSError as error:
+            raise OperationalError(
+                f"the redirect can't be received on port {self._port}: "
+                f"{error.strerror or 'unknown error'}. --port takes another one, whose callback "
+                "must be registered with the app"
+            ) from None
+        self._port = self._listening.getsockname()[1]
+        self._ended = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        # It would write to standard error what a connection failed with, including the code.
+        self._loop.set_exception_handler(lambda _loop, _context: None)
+        self._thread = threading.Thread(target=self._run, name="vercel-sql-redirect", daemon=True)
+        self._thread.start()
+        return self
 
-def sign_out(
-    provider: Provider,
-    store: LoginStore,
-    request_timeout: float,
-    audit_log: AuditLog | None = None,
-) -> SignedOut:
-    """Revokes the saved login and forgets it, even if revoking fails."""
-    with store.locked():
+    def __exit__(self, *_exception: object) -> None:
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(_CLOSING_SECONDS)
+
+    @property
+    def redirect_uri(self) -> str:
+        return f"http://{_HOST}:{self._port}{_PATH}"
+
+    def expect(self, state: str) -> None:
+        """Accepts the redirect with this state from now on; before that, none is accepted."""
+        self._state = state
+
+    def wait(self, seconds: float) -> str:
+        """The code of the redirect; `OperationalError` if it has none, or does not come in time."""
         try:
-            found = store.read()
-        except Error as error:
-            store.forget()
-            return SignedOut(str(store.path), str(error))
-        if found is None:
-            return SignedOut(None)
-        login, place = found
+            outcome = self._outcomes.get(timeout=seconds)
+        except queue.Empty:
+            raise OperationalError(
+                f"nobody signed in within {seconds:.0f} s, and nothing was saved. If the browser "
+                f"showed an error: is the callback {self.redirect_uri} registered with the app?"
+            ) from None
+        if isinstance(outcome, OperationalError):
+            raise outcome
+        return outcome
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(
+            self._connected, sock=self._listening, backlog=_MOST_CONNECTIONS
+        )
+        await self._ended.wait()
+        server.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= _MOST_CONNECTIONS:
+            # The oldest has been silent for the longest time. A browser asks at once.
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.transport.abort()
+        self._open[writer] = None
         try:
-            failure = _revoke(provider, login, request_timeout, audit_log)
+            async with asyncio.timeout(_IDLE_SECONDS):
+                await self._answer(reader, writer)
+        except (OSError, TimeoutError, h11.ProtocolError):
+            pass
         finally:
-            store.forget()
-    return SignedOut(place, failure)
+            self._open.pop(writer, None)
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_BYTES)
+        try:
+            while (event := connection.next_event()) is h11.NEED_DATA:
+                connection.receive_data(await reader.read(_MOST_BYTES))
+        except h11.RemoteProtocolError:
+            event = None
+        status, text, outcome = self._judged(event)
+        body = f"<!DOCTYPE html><title>vercel-sql</title><p>{text}</p>".encode()
+        headers = {**_HEADERS, "Content-Length": str(len(body))}
+        try:
+            if connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                writer.write(
+                    connection.send(h11.Response(status_code=status, headers=list(headers.items())))
+                )
+                writer.write(connection.send(h11.Data(data=body)))
+                await writer.drain()
+        finally:
+            if outcome is not None:
+                with suppress(queue.Full):  # the first answer counts
+                    self._outcomes.put_nowait(outcome)
+
+    def _judged(self, request: object) -> tuple[int, str, str | OperationalError | None]:
+        """The status and text of the answer, and what the request ends the sign-in with."""
+        if not isinstance(request, h11.Request):
+            return 400, _NOTHING, None
+        try:
+            target = urlsplit(request.target.decode("ascii"))
+            pairs = parse_qsl(target.query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            return 400, _NOTHING, None
+        # Any other host may be a foreign page's name for loopback (DNS rebinding).
+        host = [value for name, value in request.headers if name == b"host"]
+        if host != [f"{_HOST}:{self._port}".encode()] or target.path != _PATH:
+            return 404, _NOTHING, None
+        if request.method != b"GET":
+            return 405, _NOTHING, None
+        if not self._is_ours(pairs):
+            return 400, _NOT_OURS, None
+        outcome = _outcome(pairs)
+        return (200, _RECEIVED, outcome) if isinstance(outcome, str) else (400, _REFUSED, outcome)
+
+    def _is_ours(self, pairs: Sequence[tuple[str, str]]) -> bool:
+        """Whether the sender knows the state; nobody else can end the sign-in."""
+        states = [value.encode() for name, value in pairs if name == "state"]
+        expected = None if self._state is None else self._state.encode()
+        if states and expected and all(hmac.compare_digest(one, expected) for one in states):
+            return True
+        if states and not self._warned:
+            self._warned = True
+            log.warning(
+                "a redirect with a state that was not sent was refused: it may be somebody "
+                "else's. Still waiting for the sign-in"
+            )
+        return False
 
 
-def _revoke(
-    provider: Provider, login: SavedLogin, request_timeout: float, audit_log: AuditLog | None
-) -> str | None:
-    """Why the login could not be revoked, or None."""
-    client = login_client(provider, login, login.access_token, request_timeout, audit_log)
-    try:
-        if login.kind == "token":
-            arguments: Mapping[str, Any] = {"tokenId": "current"}
-            answer = call(client, "authentication.user_tokens", "delete_auth_token", arguments)
-            if login.token_id is not None and answer.get("tokenId") != login.token_id:
-                return "the answer is about another token: a proxy mixes answers up"
-            return None
-        # A token that still works, and with it the session of both. The answer, an empty object
-        # (RFC 7009), doesn't show which revocation it belongs to.
-        works = login.is_fresh(margin_ms=0)
-        token = login.access_token if works else login.refresh_token or login.access_token
-        arguments = {**login.app.credentials(client), "token": token}
-        call(client, "oauth.tokens", "revoke_token", arguments)
-    except APIError as error:
-        # The credential itself was asked again about its own row.
-        is_gone = error.status == 404 or error.extra.get("invalidToken") is True
-        return None if is_gone and login.kind == "token" else str(error)
-    except Error as error:
-        return client.redactor.mask(str(error))
-    finally:
-        client.close()
-    return None
+def _outcome(pairs: Sequence[tuple[str, str]]) -> str | OperationalError:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        return OperationalError("the redirect has a parameter twice: the sign-in is refused")
+    if "error" in values:
+        reason = values.get("error_description") or values["error"]
+        return OperationalError(f"the sign-in was not allowed: {values['error']}: {reason[:300]}")
+    return values.get("code") or OperationalError("the redirect has no code")

@@ -14,15 +14,9 @@ import msgspec
 import pyarrow as pa
 
 from vercel_sql.auth.calls import call
-from vercel_sql.auth.client_auth import App
-from vercel_sql.auth.login_store import LoginStore, SavedLogin, login_client
-from vercel_sql.auth.sign_in import (
-    DevicePrompt,
-    by_browser,
-    by_device,
-    by_email,
-    sign_out,
-)
+from vercel_sql.auth.login_store import App, LoginStore, SavedLogin, login_client
+from vercel_sql.auth.saved_credential import sign_out
+from vercel_sql.auth.sign_in import DevicePrompt, by_browser, by_device, by_email
 from vercel_sql.cli import FAILED, FINE
 from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.output import rescued

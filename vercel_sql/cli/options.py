@@ -209,7 +209,7 @@ def _seconds(text: str, most: float = math.inf) -> float:
 
 
 def _login(parser: argparse.ArgumentParser) -> None:
-    from vercel_sql.auth.client_auth import DEFAULT_SCOPE, SIGNING
+    from vercel_sql.auth.login_store import DEFAULT_SCOPE, SIGNING
 
     add = parser.add_argument
     add(

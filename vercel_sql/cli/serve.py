@@ -18,12 +18,10 @@ from vercel_sql.cli.options import BOUNDS
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.messages import complain, say
 from vercel_sql.paths import named_path
-from vercel_sql.server.bounds import Bounds, Settings
-from vercel_sql.server.client_setup import acceptable_token, lines_to_paste
+from vercel_sql.server.bounds import Bounds, Settings, acceptable_token, lines_to_paste
 
 if TYPE_CHECKING:
-    from vercel_sql.server import Server
-    from vercel_sql.server.child import Link
+    from vercel_sql.server.server import Link, Server
 
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -52,8 +50,8 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from vercel_sql.cli.terminal import waiting
-    from vercel_sql.server.children import Children, Supervisor, python_command
-    from vercel_sql.server.front import Front
+    from vercel_sql.server.children import Children, python_command
+    from vercel_sql.server.front import Front, Supervisor
 
     token = acceptable_token(_server_token(arguments.server_token_file))
     given = {
@@ -94,7 +92,7 @@ def _bounds(arguments: argparse.Namespace) -> Bounds:
 
 def database_process() -> NoReturn:
     """Run DuckDB's process."""
-    from vercel_sql.server.child import Link, leave, live
+    from vercel_sql.server.server import Link, leave, live
 
     link = Link()
     arguments = argparse.Namespace(**link.settings["arguments"])
@@ -108,7 +106,7 @@ def database_process() -> NoReturn:
 
 def _database_server(arguments: argparse.Namespace, link: Link) -> Server:
     from vercel_sql.ledger.secrets_file import SecretsFile
-    from vercel_sql.server import Server
+    from vercel_sql.server.server import Server
 
     client = make_client(
         arguments,

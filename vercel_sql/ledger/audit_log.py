@@ -42,13 +42,8 @@ class AuditLog:
     """A file of mode 0600 to which a line of JSON is appended for each write; it holds no secret.
 
     Processes and threads may share one. A line that can't be written stays in memory, and goes to
-    the file before the next write is sent; until then none is sent.
-
-    Args:
-        path: the file; created if it is missing.
-
-    Raises:
-        AuditLogError: it can't be written, or others may change or swap it.
+    the file before the next write is sent; until then none is sent. Raises `AuditLogError` at once
+    if the file can't be written, or if others may change or swap it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -88,14 +83,13 @@ class AuditLog:
                 self._append()
             except OSError as error:
                 self._problem = AuditLogError(
-                    f"{self._unusable(error)}: a write that was sent is not in it yet, and no "
-                    "other is sent before it is"
+                    f"{self._unusable(error)}: a write that was sent isn't recorded yet, and "
+                    "no other write is sent until it is"
                 )
                 log.warning("%s", self._problem)
         return self.problem
 
     def _append(self) -> None:
-        """Writes the lines that wait."""
         require_appendable(self.path, forbidden=READABLE)
         while self._waiting:
             append_line(self.path, self._waiting[0], forbidden=READABLE)
@@ -143,10 +137,9 @@ class Auditor:
         return f"<Auditor: {self.log!r}>"
 
     def audited(self, request: Request, bearer: str | None, send: Callable[[], Answer]) -> Answer:
-        """Sends a write and records it, whatever its outcome.
+        """Sends a write and records its outcome; an answer that could not be recorded says so.
 
-        ``bearer`` is the connection's token, if it is sent. An answer that could not be recorded
-        says so. Raises `AuditLogError` if the log can't be written and nothing was sent.
+        Raises `AuditLogError` if the log can't be written, and then nothing was sent.
         """
         self.log.require()
         about = self._about(request, bearer)
@@ -214,7 +207,6 @@ def _nobody(reason: str) -> dict[str, Any]:
 
 
 def _outcome(error: BaseException, tally: Tally) -> Outcome:
-    """The outcome of a write that failed."""
     if tally.requests == 0:
         return "not sent"
     if not is_unsent(error):
@@ -232,14 +224,12 @@ def _content(answer: Answer) -> dict[str, Any] | None:
 
 
 def _made_key(request: Request, content: dict[str, Any] | None) -> str | None:
-    """The key of the new row, if the answer has it."""
     trace = request.method.trace
     found = None if trace is None else value_at(content, trace.key)
     return found if isinstance(found, str) else None
 
 
 def _given_key(request: Request) -> str | None:
-    """The key of the row that a write is about, if the request has it."""
     for parameter in request.method.given:
         is_secret_key = request.method.verb == "delete" and parameter.required and parameter.secret
         if parameter.location == "path" or is_secret_key:

@@ -85,7 +85,6 @@ class PendingCreate:
         self._note("given up", ends=False, reason=reason)
 
     def unsent(self, reason: str) -> None:
-        """Records that it surely was not carried out."""
         self._note("unsent", reason=reason)
 
     def unknown(
@@ -101,7 +100,6 @@ class PendingCreate:
         self._note("unknown", reason=reason, candidates=keys, since=since, server_at=server_at)
 
     def settled(self, how: str) -> None:
-        """Records that nothing is left to do."""
         self._note("settled", how=how)
 
     def _note(self, state: State, *, ends: bool = True, **more: Any) -> None:
@@ -170,7 +168,6 @@ class Journal:
                 self._open.discard(outcome.id)
 
     def known_keys(self) -> frozenset[str]:
-        """The keys of all rows that processes made, by their answers."""
         return known_keys(read_all(self.folder)) | self._keys
 
     def release(self) -> None:
@@ -223,7 +220,6 @@ def journal() -> Journal:
 
 @atexit.register
 def release_all() -> None:
-    """Releases the journals of this process in which nothing is under way."""
     for each in list(_journals.values()):
         each.release()
 
@@ -241,7 +237,7 @@ if hasattr(os, "register_at_fork"):
 
 @dataclass
 class JournalHandle:
-    """What the journal says about one write, for whoever sends it and saves its secret.
+    """The journal's record of one write, for the code that sends it and that saves its secret.
 
     Attributes:
         saved_in: the file that its secret will be saved in.
@@ -266,11 +262,11 @@ _batch: ContextVar[list[JournalHandle] | None] = ContextVar("vercel_sql_batch", 
 
 
 class CreateResults:
-    """The answered creates of one client whose ends are not recorded yet; threads may share it.
+    """A client's answered creates whose secrets may not have reached the caller yet; thread-safe.
 
     A process that is killed before it could show a secret has lost it, though its answer came. So
-    the end of such a create is recorded only when the next statement begins, or when the connection
-    is closed; what nobody took is never recorded as taken.
+    such a create is recorded as settled only when the next statement begins or the connection is
+    closed.
     """
 
     def __init__(self) -> None:
@@ -384,7 +380,7 @@ def journaled(
 
 
 def fingerprint(bearer: str) -> str:
-    """What tells tokens apart, and is of no use to anybody else."""
+    """A shortened hash of a token, which tells tokens apart and reveals nothing."""
     return hashlib.sha256(bearer.encode()).hexdigest()[:16]
 
 
@@ -411,7 +407,6 @@ def _values(request: Request, redactor: Redactor) -> dict[str, Any]:
 
 
 def _about(request: Request, redactor: Redactor) -> dict[str, Any]:
-    """What else is sent, except secrets."""
     shown = {**request.shown_query, **(request.shown_body or {})}
     texts = {name: redactor.mask(str(value)) for name, value in shown.items() if value != MASK}
     return {name: text[:_LONGEST_VALUE] for name, text in texts.items()}

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +145,6 @@ class CreateHistory:
 
     @property
     def is_open(self) -> bool:
-        """Whether something may be left to do."""
         return not any(o.state in ("settled", "unsent") for o in self.outcomes)
 
     @property
@@ -184,18 +183,7 @@ def _checksum(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def histories(records: Sequence[Record]) -> list[CreateHistory]:
-    """The creates of one file, in the order of the intents."""
-    outcomes = [each for each in records if isinstance(each, Outcome)]
-    intents = {each.id: each for each in records if isinstance(each, Intent)}
-    return [
-        CreateHistory(intent, tuple(o for o in outcomes if o.id == intent.id))
-        for intent in intents.values()
-    ]
-
-
 def journal_folder() -> Path:
-    """The folder of the user's journal, which may not exist yet."""
     return state_dir() / "journal"
 
 
@@ -309,7 +297,6 @@ def noted_lengths(folder: Path) -> dict[Path, int]:
 
 
 def forget_length(folder: Path, secrets_file: Path) -> None:
-    """Forgets how long a secrets file was."""
     remove(_index(folder, secrets_file))
 
 
@@ -336,7 +323,6 @@ class JournalFile:
 
     @property
     def is_open(self) -> bool:
-        """Whether something may be left to do about its creates."""
         return not self.is_whole or any(create.is_open for create in self.creates)
 
 
@@ -364,8 +350,13 @@ def unfinished(folder: Path) -> list[JournalFile]:
 
 def _read(folder: Path, path: Path) -> JournalFile:
     records = [decode_record(line) for line in _content(path).splitlines(keepends=True)]
-    creates = tuple(histories([record for record in records if record is not None]))
-    processes = [create.intent.process for create in creates]
+    outcomes = [each for each in records if isinstance(each, Outcome)]
+    intents = {each.id: each for each in records if isinstance(each, Intent)}
+    creates = tuple(
+        CreateHistory(intent, tuple(o for o in outcomes if o.id == id_))
+        for id_, intent in intents.items()
+    )
+    processes = [intent.process for intent in intents.values()]
     is_left = not any(process and is_alive(folder, process) for process in processes)
     return JournalFile(path, creates, bool(creates) and None not in records, is_left)
 

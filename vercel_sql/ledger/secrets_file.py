@@ -29,11 +29,7 @@ _CHECKED = re.compile(rb',"checksum":"([0-9a-f]{8})"}$')
 class SecretsFile:
     """A file of mode 0600 to which each secret is appended as one line of JSON, and synced.
 
-    Args:
-        path: the file; created if it is missing.
-
-    Raises:
-        OperationalError: it can't be written, or others may read, change or swap it.
+    Raises `OperationalError` if it can't be written, or if others may read, change or swap it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -51,7 +47,6 @@ class SecretsFile:
         return f"<SecretsFile {self.path}>"
 
     def require_writable(self) -> None:
-        """Raises `OperationalError` if the file can't be written now."""
         try:
             require_appendable(self.path)
         except OSError as error:

@@ -1,13 +1,16 @@
-"""What one client's statements may take from all others."""
+"""What clients of a server may do and take, and what they paste to attach it."""
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from vercel_sql.errors import ParameterError
 
 if TYPE_CHECKING:
     from vercel_sql.ledger.secrets_file import SecretsFile
@@ -20,6 +23,9 @@ NEEDS_MORE = (
     "the statement needs more memory than there is; ask for less, or raise the server's "
     "--memory-limit"
 )
+HOST = "localhost"
+_TOKEN_BYTES, _SHORTEST_TOKEN = 32, 22
+"""Bytes of a random token, and characters of a given one: 128 bits in base64."""
 # Address space that is counted and hardly used: the stacks of Quack's threads, 8 MiB each.
 _STACKS = 1280
 PLENTY, _FULL = 0.8, 0.95
@@ -82,10 +88,7 @@ class Settings:
 
 
 def resident(*processes: int | str) -> int:
-    """How many bytes of processes are in memory; 0 where the system does not say.
-
-    What they share, as they do DuckDB's code, counts once.
-    """
+    """The resident memory of processes in bytes, shared pages counted once; 0 if unknown."""
     pages = [_pages(process) for process in processes]
     shared = max((each[2] for each in pages), default=0)
     return (shared + sum(each[1] - each[2] for each in pages)) * os.sysconf("SC_PAGE_SIZE")
@@ -114,9 +117,9 @@ def _most_data(bounds: Bounds) -> int:
 
 
 def limit_memory(bounds: Bounds) -> None:
-    """Has this process's allocations fail before the machine runs short, and no core file written.
+    """Has this process's allocations fail before the machine runs short.
 
-    A core file would have secrets in it.
+    No core file is written: it would have secrets in it.
     """
     with suppress(ImportError, ValueError, OSError):
         import resource
@@ -127,7 +130,7 @@ def limit_memory(bounds: Bounds) -> None:
 
 
 def most_open_files() -> int:
-    """How many files and connections this process may have open; a guess where nothing says so."""
+    """How many files and connections this process may have open; a guess if nothing says so."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -135,3 +138,29 @@ def most_open_files() -> int:
         if most != resource.RLIM_INFINITY:
             return most
     return 1024
+
+
+def uri_of(port: int) -> str:
+    return f"quack:{HOST}:{port}"
+
+
+def lines_to_paste(port: int, token: str) -> list[str]:
+    """Three lines for a DuckDB shell, which will give the token to this server and to no other."""
+    uri, shown = uri_of(port), token.replace("'", "''")
+    return [
+        "INSTALL quack; LOAD quack;",
+        f"CREATE OR REPLACE SECRET vercel_{port} (TYPE quack, TOKEN '{shown}', SCOPE '{uri}');",
+        f"ATTACH OR REPLACE '{uri}' AS vercel;",
+    ]
+
+
+def acceptable_token(token: str | None) -> str:
+    """The token that clients need: the given one, else a random one of 256 bits."""
+    if token is None:
+        return secrets.token_urlsafe(_TOKEN_BYTES)
+    if len(token) < _SHORTEST_TOKEN or not token.isprintable() or not token.isascii():
+        raise ParameterError(
+            f"the server's token needs at least {_SHORTEST_TOKEN} printable ASCII characters "
+            "(128 bits): openssl rand -base64 24 makes one"
+        )
+    return token

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import time
 import weakref
@@ -19,8 +19,7 @@ import pyarrow as pa
 from vercel_sql.catalog.ddl import LIVE, literal, quoted
 from vercel_sql.connection.opening import match_versions
 from vercel_sql.errors import OperationalError
-from vercel_sql.server.bounds import Bounds
-from vercel_sql.server.client_setup import HOST, uri_of
+from vercel_sql.server.bounds import Bounds, uri_of
 
 # DuckDB frees what a schema holds in the reverse order of the names: this is the last of them.
 _MARKER = "!open"
@@ -128,27 +127,20 @@ def lock(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("SET lock_configuration = true")
 
 
-def listen(con: duckdb.DuckDBPyConnection, port: int, token: str) -> None:
-    """Listens on loopback."""
-    uri = uri_of(port)
-    if _is_taken(port):
-        raise OperationalError(f"{uri} can't be served: the port is taken; choose another")
-    try:
-        con.execute(f"CALL quack_serve({literal(uri)}, token := {literal(token)})").fetchall()
-    except duckdb.Error as error:
-        reason = _first_line(error).partition("Traceback")[0].replace(token, "[secret]")
-        raise OperationalError(f"{uri} can't be served: {reason}") from None
-
-
-def listen_on(con: duckdb.DuckDBPyConnection, listener: socket.socket, token: str) -> int:
-    """Listens on a socket of ours in place of a port, so that nobody else reaches Quack.
+def listen(con: duckdb.DuckDBPyConnection, listener: socket.socket, token: str) -> int:
+    """Has Quack listen on a socket of ours in place of a port; the port is what it is called by.
 
     Quack can only be told a port. It gets one, and is then given the other socket by its number.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
-    listen(con, port, token)
-    own = [number for number in _open_files() if _listens_on(number, port)]
+    uri = uri_of(port)
+    try:
+        con.execute(f"CALL quack_serve({literal(uri)}, token := {literal(token)})").fetchall()
+    except duckdb.Error as error:
+        reason = _first_line(error).partition("Traceback")[0].replace(token, "[secret]")
+        raise OperationalError(f"{uri} can't be served: {reason}") from None
+    own = [number for number in map(int, os.listdir("/dev/fd")) if _listens_on(number, port)]
     for number in own:
         os.dup2(listener.fileno(), number, inheritable=False)
     listener.close()
@@ -161,21 +153,16 @@ def listen_on(con: duckdb.DuckDBPyConnection, listener: socket.socket, token: st
     return port
 
 
-def _open_files() -> list[int]:
-    return [int(name) for name in os.listdir("/dev/fd")]
-
-
 def _listens_on(number: int, port: int) -> bool:
-    try:
-        copy = socket.socket(fileno=os.dup(number))
-    except OSError:
-        return False  # it is not a socket, or the folder was read through it
-    with copy:
-        return (
-            copy.family in (socket.AF_INET, socket.AF_INET6)
-            and copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
-            and copy.getsockname()[1] == port
-        )
+    with suppress(OSError):  # the folder was read through it, or it is another kind of socket
+        if stat.S_ISSOCK(os.fstat(number).st_mode):
+            with socket.socket(fileno=os.dup(number)) as copy:
+                return (
+                    copy.family in (socket.AF_INET, socket.AF_INET6)
+                    and copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
+                    and copy.getsockname()[1] == port
+                )
+    return False
 
 
 def stop_listening(con: duckdb.DuckDBPyConnection, port: int) -> None:
@@ -193,23 +180,6 @@ def has_active(con: duckdb.DuckDBPyConnection) -> bool:
         return bool(con.execute(query).fetchall())
     except duckdb.Error:
         return True
-
-
-def _is_taken(port: int) -> bool:
-    """Whether somebody listens on the port already.
-
-    Quack asks the system to share the port (SO_REUSEPORT), and two servers would take turns.
-    """
-    for family, kind, _, _, address in socket.getaddrinfo(HOST, port, type=socket.SOCK_STREAM):
-        with socket.socket(family, kind) as probe:
-            if os.name == "posix":  # what was closed just now does not count
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    return True
-    return False
 
 
 def load_quack(con: duckdb.DuckDBPyConnection, files: Sequence[Path] = ()) -> None:

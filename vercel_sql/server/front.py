@@ -1,4 +1,4 @@
-"""What stands in front of Quack, and refuses what Quack can't be told to refuse.
+"""The proxy in front of Quack: it refuses what Quack can't be configured to refuse.
 
 Each connection brings one request. Its head has to be that of a DuckDB client, its beginning has to
 bring the token or a session that began with it, and only then is more of it read. What passes goes
@@ -12,22 +12,22 @@ import errno
 import hmac
 import secrets
 import socket
+import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from vercel_sql.errors import OperationalError
 from vercel_sql.logger import logger
 from vercel_sql.server import message
-from vercel_sql.server.bounds import NEEDS_MORE, Bounds, most_open_files
-from vercel_sql.server.children import Children
-from vercel_sql.server.client_setup import HOST, uri_of
-from vercel_sql.server.process import Child, UnansweredError, until
+from vercel_sql.server.bounds import HOST, NEEDS_MORE, Bounds, most_open_files, uri_of
+from vercel_sql.server.children import Child, Children, UnansweredError, until
 
+T = TypeVar("T")
 log = logger("server")
 
 _REQUEST_SECONDS = 5.0
@@ -49,6 +49,8 @@ _INVALID = "Invalid connection id"
 _NO_MEMORY = "the server is short of memory; try again"
 _CHUNK = 64 * 1024
 _NOT_ASKED = message.error("Authorization failed")
+_FLUSH_SECONDS = 2.0
+"""How long answers may be read when the server ends."""
 _ROOM_SECONDS, _PAUSE_SECONDS, _SHORT_SECONDS = 30.0, 0.1, 10.0
 """How long a statement waits for a process that has memory for it, how often it asks, and how long
 one has run at most that is begun again when its process was ended because of another one."""
@@ -63,15 +65,7 @@ _REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Conten
 
 
 class _Refused(Exception):  # noqa: N818 - it is an answer
-    """Why a request is not passed on.
-
-    Attributes:
-        status: the HTTP status.
-    """
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
+    """A request is not passed on; its argument is the HTTP status of the answer."""
 
 
 @dataclass(frozen=True)
@@ -135,28 +129,22 @@ class Front:
         self._busy = 0
 
     async def start(self) -> None:
-        """Begins to accept connections."""
         asyncio.get_running_loop().set_exception_handler(_reported)
         for each in self._sockets:
-            self._servers.append(
-                await asyncio.start_server(
-                    self._accept, sock=each, limit=_LONGEST_HEAD, backlog=_ACCEPTS
-                )
+            server = await asyncio.start_server(
+                self._accept, sock=each, limit=_LONGEST_HEAD, backlog=_ACCEPTS
             )
+            self._servers.append(server)
             each.listen(_BACKLOG)
 
-    def stop(self) -> None:
-        """Accepts no more connections; what is being answered goes on."""
+    async def end(self, patience: float) -> None:
+        """Accepts no more, and cuts off what is still being answered after so many seconds."""
         for server in self._servers:
             server.close()
         for each in self._sockets:  # it may not have come to accept anybody
             each.close()
         for writer in list(self._unknown):
             writer.transport.abort()
-
-    async def end(self, patience: float) -> None:
-        """Stops, and cuts off what is still being answered after so many seconds."""
-        self.stop()
         await until(lambda: not self._busy, patience)
         tasks = list(self._tasks)
         for task in tasks:
@@ -191,7 +179,7 @@ class Front:
                 self._busy -= 1
                 leaving.cancel()
         except _Refused as refused:
-            await _reply(writer, refused.status, b"")
+            await _reply(writer, refused.args[0], b"")
         except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
             writer.transport.abort()
         finally:
@@ -215,7 +203,6 @@ class Front:
         return start + await reader.readexactly(length - len(start))
 
     def _length(self, head: bytes) -> int:
-        """How long the body of a request is, by its head."""
         first, *lines = head.decode("latin-1").split("\r\n")[:-2]
         if first != "POST /quack HTTP/1.1":
             raise _Refused(404)
@@ -245,18 +232,8 @@ class Front:
         elif request.kind == message.CANCEL:
             self._cancel(session)  # it does not wait for what it is to end
             await self._exchanged(session, request)
-        elif self._has_queue(session, is_statement=request.kind == message.QUERY):
-            raise UnansweredError(_TOO_MANY)
         else:
             await self._in_turn(session, request)
-
-    def _has_queue(self, session: _Session, *, is_statement: bool) -> bool:
-        """Whether so many requests of a session wait that another one is refused."""
-        return session.waiting > 0 and (
-            session.waiting >= _MOST_WAITING
-            or (is_statement and session.statements >= _MOST_STATEMENTS)
-            or self._busy > self._most_queued
-        )
 
     def _make_room(self, child: Child) -> None:
         """Sees to it that Quack has a thread for a request: who does not read loses the answer."""
@@ -305,6 +282,10 @@ class Front:
     async def _in_turn(self, session: _Session, request: _Request) -> None:
         """Answers a request after those of its session that came before it."""
         is_end, is_statement = (request.kind == k for k in (message.DISCONNECT, message.QUERY))
+        is_full = session.waiting >= _MOST_WAITING or self._busy > self._most_queued
+        is_full |= is_statement and session.statements >= _MOST_STATEMENTS
+        if session.waiting and is_full:
+            raise UnansweredError(_TOO_MANY)
         session.waiting += 1
         session.statements += is_statement
         turn = asyncio.create_task(session.lock.acquire())
@@ -333,16 +314,12 @@ class Front:
             turn.cancel()
 
     async def _run(self, session: _Session, request: _Request) -> None:
-        if not self._is_current(session):
+        child = session.child
+        is_current = child is self._children.newest and child.is_running and child.is_ready
+        if not is_current:
             self._end(session)
             await self._begin(session)
         await self._exchanged(session, request)
-
-    def _is_current(self, session: _Session) -> bool:
-        child = session.child
-        if child is None or child is not self._children.newest:
-            return False
-        return child.is_running and child.is_ready
 
     async def _exchanged(self, session: _Session, request: _Request) -> None:
         """Passes a request on and its answer back; ends what runs when the client goes."""
@@ -375,7 +352,7 @@ class Front:
             self._read.pop(writer, None)
             close()
             if request.kind == message.QUERY:
-                self._children.answered(child, session.inner.decode())
+                child.answered(session.inner.decode())
 
     def _cancel(self, session: _Session) -> None:
         if session.child is not None:
@@ -469,3 +446,47 @@ def _listeners(port: int) -> list[socket.socket]:
             )
             raise OperationalError(f"{uri_of(port)} can't be served: {reason}") from None
     return found
+
+
+class Supervisor:
+    """Serves until it is closed."""
+
+    def __init__(self, children: Children, front: Front) -> None:
+        self._children = children
+        self._front = front
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        try:
+            self._run(self._start())
+        except BaseException:
+            self.kill()
+            raise
+
+    async def _start(self) -> None:
+        await self._children.start()
+        await self._front.start()
+
+    def close(self, patience: float | None = 60.0) -> bool:
+        """Ends it: clients are told, and writes that are under way are waited for."""
+        ended = self._run(self._stop(patience))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        return ended
+
+    def kill(self) -> None:
+        self.close(None)
+
+    async def _stop(self, patience: float | None) -> bool:
+        ended = await self._children.stop(patience)
+        await self._front.end(_FLUSH_SECONDS)
+        return ended
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return running.result()
+        except BaseException:
+            running.cancel()
+            raise

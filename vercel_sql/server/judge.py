@@ -16,28 +16,43 @@ from typing import Any
 
 import duckdb
 
+from vercel_sql.catalog.ddl import literal
 from vercel_sql.own_duckdb import own_duckdb
 from vercel_sql.server.bounds import OUT_OF_MEMORY
-from vercel_sql.sql.tokens import TokenError, tokenize
+from vercel_sql.sql.tokens import is_nested
 
 LONGEST, _SHORT = 100_000, 1_000
 """Characters of a statement; people write far less, and judging takes time. Short ones don't wait
 for others."""
-
-_DEEPEST = 200
-"""Brackets in one another, and comments. DuckDB 2.0's parser takes minutes for a text that opens
-thousands of them, and for some it ends the process."""
-
+_MOST_BRACKETS = 200
+"""In one another, and comments. DuckDB 2.0's parser takes minutes for a text that opens thousands
+of them, and for some it ends the process."""
 _LONGEST_TREE = 4_000_000
 """Characters of a tree as JSON. In Python it takes ten times the memory."""
-
 _AT_ONCE = 4
 """Long statements that are judged at the same time."""
-
 _OF_TEXT = (None, "parser", "syntax", "not implemented")
 """Errors that come of the text, and none at all."""
+_DESCRIBES = frozenset(["DESCRIBE", "SUMMARY"])
+# Deeper trees than people write could end Python's stack before the walk ends.
+_DEEPEST = 600
+# What a lambda, or an arrow that reads JSON, counts for in that depth. DuckDB 1.5 tries both for an
+# arrow, which takes twice the time for each that lies in another and can't be interrupted.
+_ARROW = 40
+# Parts of a column's name, with the members of structs. DuckDB 2.0 takes minutes for thousands.
+_MOST_PARTS = 50
+# Whatever else a name has, it may be the name of a file. Should a later DuckDB let a query see its
+# CTEs in fewer places than this module does, then a name of these letters still reads no file.
+_PLAIN = re.compile(r"[\w $-]+")
+# Columns in one of a select list, with those in the aliases that it names.
+_MOST_GROWN = 10_000
 
-_OPEN, _CLOSED = frozenset("([{"), frozenset(")]}")
+_Names = frozenset[str]
+_UNREADABLE = "DuckDB can't parse it, or its syntax tree has an unknown form"
+
+
+class Refusal(Exception):  # noqa: N818 - it is an answer, and no failure
+    """Why a statement may not run, in words that hold nothing of its literals."""
 
 
 class Judge:
@@ -58,83 +73,39 @@ class Judge:
         self._con.execute("SET lock_configuration = true")
 
     def close(self) -> None:
-        """Closes the judge's own DuckDB."""
         self._con.close()
 
     def check(self, text: str, *, inner: bool = False) -> None:
         """Judges one statement for DuckDB."""
         if len(text) > LONGEST or "\0" in text:
             raise Refusal("it is too long, or has a NUL character in it")
-        if _is_deep(text):
+        if text.count("/*") > _MOST_BRACKETS or is_nested(text, _MOST_BRACKETS):
             raise Refusal("it is nested too deeply")
         try:
             with self._room if len(text) > _SHORT else nullcontext():
-                tree = self._parsed(text)
-                mark_table_functions(tree)
-                (self._inner if inner else self._outer).check(tree)
+                (self._inner if inner else self._outer).check(self._parsed(text))
         except (duckdb.OutOfMemoryException, duckdb.FatalException):
             raise
         except duckdb.InternalException:
             with self._con.cursor() as con:  # a FatalException where that was the end of it
                 con.execute("SELECT 1")
-            raise Refusal("DuckDB can't parse it, or not in a known form") from None
+            raise Refusal(_UNREADABLE) from None
         except (duckdb.Error, LookupError, TypeError, ValueError, AttributeError, RecursionError):
             # A tree of another form than DuckDB's so far, or text that it does not read.
-            raise Refusal("DuckDB can't parse it, or not in a known form") from None
+            raise Refusal(_UNREADABLE) from None
 
     def _parsed(self, text: str) -> Any:
         text.encode()  # half a surrogate pair is a ValueError here, and no DuckDB takes one
+        # As a literal: to bind a value, DuckDB 1.5 imports pandas.
+        query = f"SELECT json_serialize_sql({literal(text)})"
         with self._con.cursor() as con:  # one text that takes its time delays no other
-            rows = con.execute("SELECT json_serialize_sql($1::VARCHAR)", [text]).fetchall()
+            rows = con.execute(query).fetchall()
         if len(rows[0][0]) > _LONGEST_TREE:
             raise Refusal("it has too many parts")
         tree = json.loads(rows[0][0])
         if tree.get("error_type") not in _OF_TEXT and OUT_OF_MEMORY.search(str(tree)):
             raise MemoryError
         return tree
-
-
-def _is_deep(text: str) -> bool:
-    """Whether brackets may go deeper than people write; cheap for what people do write."""
-    if text.count("/*") > _DEEPEST:
-        return True
-    if sum(map(text.count, _OPEN)) <= _DEEPEST:
-        return False
-    try:
-        lexemes = tokenize(text)
-    except TokenError:
-        return True
-    depth = deepest = 0
-    for lexeme in lexemes:
-        depth += (lexeme.raw in _OPEN) - (lexeme.raw in _CLOSED)
-        deepest = max(deepest, depth)
-    return deepest > _DEEPEST
-
-
-class Refusal(Exception):  # noqa: N818 - it is an answer, and no failure
-    """Why a statement may not run, in words that hold nothing of its literals."""
-
-
-_DESCRIBES = frozenset(["DESCRIBE", "SUMMARY"])
-
-# Deeper trees than people write could end Python's stack before the walk ends.
-_DEEPEST = 600
-
-# What a lambda, or an arrow that reads JSON, counts for in that depth. DuckDB 1.5 tries both for an
-# arrow, which takes twice the time for each that lies in another and can't be interrupted.
-_ARROW = 40
-
-# Parts of a column's name, with the members of structs. DuckDB 2.0 takes minutes for thousands.
-_MOST_PARTS = 50
-
-# Whatever else a name has, it may be the name of a file. Should a later DuckDB let a query see its
-# CTEs in fewer places than this module does, then a name of these letters still reads no file.
-_PLAIN = re.compile(r"[\w $-]+")
-
-# Columns in one of a select list, with those in the aliases that it names.
-_MOST_GROWN = 10_000
-
-_Names = frozenset[str]
 
 
 class TreeJudge:
@@ -200,6 +171,8 @@ class TreeJudge:
             self._check_table(part, names)
         elif kind == "COLUMN_REF" and len(part["column_names"]) > _MOST_PARTS:
             raise Refusal("column names of so many parts are not supported")
+        elif kind == "TABLE_FUNCTION":
+            _mark(part)
         elif kind == "SHOW_REF":
             self._check_show(part)
         elif kind == "TYPE":
@@ -266,20 +239,12 @@ def _own_name(part: Mapping[str, Any]) -> _Names:
     return frozenset([lower(part["cte_name"])])
 
 
-def mark_table_functions(part: Any) -> None:
-    """Marks the functions that stand after FROM: their names mean other functions there."""
-    stack = [part]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, list):
-            stack.extend(part)
-        elif isinstance(part, dict):
-            if part.get("type") == "TABLE_FUNCTION":
-                function = part.get("function")
-                if not isinstance(function, dict) or function.get("class") != "FUNCTION":
-                    raise Refusal("this kind of table function is not supported")
-                function["as_table"] = True
-            stack.extend(part.values())
+def _mark(part: Mapping[str, Any]) -> None:
+    """Marks the function that stands after FROM: its name means another function there."""
+    function = part.get("function")
+    if not isinstance(function, dict) or function.get("class") != "FUNCTION":
+        raise Refusal("this kind of table function is not supported")
+    function["as_table"] = True
 
 
 def _path(part: Mapping[str, Any], name: str, schema: str, catalog: str) -> tuple[str, str, str]:

@@ -34,7 +34,6 @@ def kind_and_session(head: bytes) -> tuple[int, bytes]:
 
 
 def with_session(message: bytes, session: bytes) -> bytes:
-    """The message of a session as that of another one."""
     start = HEAD_LENGTH - SESSION_LENGTH
     return message[:start] + session + message[HEAD_LENGTH:]
 
@@ -50,7 +49,6 @@ def token_of(connect: bytes) -> bytes | None:
 
 
 def with_token(connect: bytes, token: bytes) -> bytes:
-    """The same CONNECT with another token."""
     found, old = _TOKEN.match(connect), token_of(connect)
     assert found is not None and old is not None  # noqa: PT018, S101 - the caller looked at it
     return connect[: found.start("low")] + _text(token) + connect[found.end() + len(old) :]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -78,7 +78,6 @@ class StatementRunner:
         attachment: Attachment,
         judge: Judge | None,
         settings: Settings,
-        *,
         keeping: WritePolicy,
         memo: Idempotency,
         allowances: WriteBudgets,
@@ -157,22 +156,20 @@ class StatementRunner:
                 return self._read(con, statement, limits, caller)
             if not request_id:
                 raise ParameterError(
-                    "what changes something needs request_id := '…', any text of your own for "
-                    "this statement: DuckDB may run it twice, and the same id never acts twice"
+                    "a statement that changes something needs request_id := '…', a text of your "
+                    "own for each statement: DuckDB may run it twice, and an id acts only once"
                 )
-            fingerprint = hashlib.sha256(text.encode()).hexdigest()
-            rows: list[str] = self._memo.once(
-                request_id, fingerprint, lambda: self._written(con, statement, limits), caller
-            )
-            return rows
+            seconds = self._settings.bounds.statement_seconds
 
-    def _written(
-        self, con: duckdb.DuckDBPyConnection, statement: Statement, limits: Limits
-    ) -> list[str]:
-        """The rows of a write, which ends when its time is over and tells what is done by then."""
-        seconds = self._settings.bounds.statement_seconds
-        with self._attachment.client.scoped(CancelScope(seconds, LimitWaits(limits.max_wait))):
-            return self._rows(con, statement, limits)
+            def write() -> list[str]:
+                # It ends when its time is over, and tells what is done by then.
+                scope = CancelScope(seconds, LimitWaits(limits.max_wait))
+                with self._attachment.client.scoped(scope):
+                    return self._rows(con, statement, limits)
+
+            fingerprint = hashlib.sha256(text.encode()).hexdigest()
+            rows: list[str] = self._memo.once(request_id, fingerprint, write, caller)
+            return rows
 
     def _read(
         self, con: duckdb.DuckDBPyConnection, statement: Statement, limits: Limits, caller: int
@@ -180,11 +177,36 @@ class StatementRunner:
         try:
             with self._cancelled_by(con.interrupt, caller):
                 if isinstance(statement, Explain) and isinstance(statement.inner, Exec | Write):
-                    with DryRun(self._attachment) as run, self._cancelled_by(run.cancel, caller):
-                        return _lines(con, run.explain(statement, limits).table)
+                    return _lines(con, self._dry_run(statement, limits, caller))
                 return self._rows(con, statement, limits)
         except duckdb.InterruptException:
             raise InterfaceError("the statement was cancelled: the server is stopping") from None
+
+    def _dry_run(self, statement: Explain, limits: Limits, caller: int) -> pa.Table:
+        """The requests that a write or an EXEC would send.
+
+        It has a DuckDB and an HTTP client of its own. With the server's client, the writes of
+        others would be refused meanwhile, and their requests shown.
+        """
+        original = self._attachment
+        name, manifest = original.name, original.manifest
+        with own_duckdb() as con, closing(original.client.clone()) as client:
+
+            def cancel() -> None:
+                client.close()
+                con.interrupt()
+
+            with self._cancelled_by(cancel, caller):
+                settle(con)
+                attachment = make_attachment(con, name, client, manifest, WritePolicy())
+                con.execute(f"USE {quoted(name)}")
+                # All at once, as making a table changes a setting, and settings are locked then.
+                attachment.add(attachment.missing)
+                lock(con)
+                result = Engine(con, [attachment]).run(statement, NO_PARAMETERS, limits)
+        if not isinstance(result, Outcome):
+            raise NotSupportedError("this can't be explained")
+        return result.table
 
     @contextmanager
     def _cancelled_by(self, cancel: Callable[[], None], caller: int) -> Iterator[None]:
@@ -200,7 +222,6 @@ class StatementRunner:
     def _rows(
         self, con: duckdb.DuckDBPyConnection, statement: Statement, limits: Limits
     ) -> list[str]:
-        """The rows of a statement, each as a JSON object."""
         result = Engine(con, [self._attachment]).run(statement, NO_PARAMETERS, limits)
         if isinstance(result, Outcome):
             return _lines(con, result.table)
@@ -261,7 +282,11 @@ def _words(error: Error | Refusal, mask: Callable[[str], str]) -> str:
 
 def _queries(resolver: Resolver, statement: Statement) -> Iterator[str]:
     """What of a statement DuckDB evaluates, each as a query."""
-    statement = _explained(statement) if isinstance(statement, Explain) else statement
+    if isinstance(statement, Explain):
+        word = statement.text.removesuffix(statement.inner.text).strip().upper()
+        if word != "EXPLAIN" or isinstance(statement.inner, Explain):
+            raise Refusal("EXPLAIN with options or comments is not supported here")
+        statement = statement.inner
     if isinstance(statement, Write) and resolver.resource(statement.target) is None:
         raise Refusal("it writes to a table of DuckDB's own, and there are none here")
     match statement:
@@ -270,10 +295,8 @@ def _queries(resolver: Resolver, statement: Statement) -> Iterator[str]:
         case Describe():
             if resolver.resource(statement.name) is None and not statement.method:
                 yield _text(statement.fragment)
-        case Insert():
-            yield from _insert_queries(statement)
-        case Delete():
-            yield from _delete_queries(statement)
+        case Insert() | Delete():
+            yield from _write_queries(statement)
         case Exec():
             yield from (f"SELECT (\n{_text(each.value)}\n)" for each in statement.arguments)
         case Show() | Write():
@@ -282,81 +305,24 @@ def _queries(resolver: Resolver, statement: Statement) -> Iterator[str]:
             raise Refusal("this kind of statement is not supported here")
 
 
-def _explained(explain: Explain) -> Statement:
-    """The statement after the word EXPLAIN, which alone is judged."""
-    word = explain.text.removesuffix(explain.inner.text).strip().upper()
-    if word != "EXPLAIN" or isinstance(explain.inner, Explain):
-        raise Refusal("EXPLAIN with options or comments is not supported here")
-    return explain.inner
-
-
 def _changes(resolver: Resolver, statement: Statement) -> bool:
-    """Whether a statement changes something at the API."""
     if isinstance(statement, Exec):
         return not resolver.method(statement.name)[1].reads
     return isinstance(statement, Write)
 
 
-def _insert_queries(statement: Insert) -> Iterator[str]:
-    if statement.source is not None:
-        yield f"{_optional(statement.with_clause)}\nSELECT * FROM (\n{_text(statement.source)}\n)"
+def _write_queries(statement: Insert | Delete) -> Iterator[str]:
+    with_clause = "" if statement.with_clause is None else _text(statement.with_clause)
+    if isinstance(statement, Delete):
+        using = "" if statement.using is None else f", {_text(statement.using)}"
+        where = "" if statement.where is None else f"WHERE {_text(statement.where)}"
+        yield f"{with_clause}\nSELECT 1 FROM (SELECT 1) AS target{using}\n{where}"
+    elif statement.source is not None:
+        yield f"{with_clause}\nSELECT * FROM (\n{_text(statement.source)}\n)"
     if statement.returning is not None:
         yield f"SELECT {_text(statement.returning)}"
-
-
-def _delete_queries(statement: Delete) -> Iterator[str]:
-    tables = "(SELECT 1) AS target"
-    if statement.using is not None:
-        tables += f", {_text(statement.using)}"
-    where = f"WHERE {_text(statement.where)}" if statement.where is not None else ""
-    yield f"{_optional(statement.with_clause)}\nSELECT 1 FROM {tables}\n{where}"
-    if statement.returning is not None:
-        yield f"SELECT {_text(statement.returning)}"
-
-
-def _optional(fragment: Fragment | None) -> str:
-    return "" if fragment is None else _text(fragment)
 
 
 def _text(fragment: Fragment) -> str:
     # Without parameters: a placeholder is an error, as there is nothing to give its value.
     return fragment.bind(NO_PARAMETERS)[0]
-
-
-class DryRun:
-    """A DuckDB and an HTTP client for one EXPLAIN of a write, apart from what all others do.
-
-    The client sends no writes, and what it sends is watched. With the server's own client, the
-    writes of others would be refused meanwhile, and their requests shown.
-    """
-
-    def __init__(self, attachment: Attachment) -> None:
-        self._original = attachment
-        self._client = attachment.client.clone()
-        self._con = own_duckdb()
-
-    def __enter__(self) -> DryRun:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._client.close()
-        self._con.close()
-
-    def cancel(self) -> None:
-        """Cancels what runs, from another thread."""
-        self._client.close()
-        self._con.interrupt()
-
-    def explain(self, statement: Explain, limits: Limits) -> Outcome:
-        """The requests that a write or an EXEC would send."""
-        settle(self._con)
-        name, manifest = self._original.name, self._original.manifest
-        attachment = make_attachment(self._con, name, self._client, manifest, WritePolicy())
-        self._con.execute(f"USE {quoted(name)}")
-        # All at once, since making a table changes a setting, and settings are locked then.
-        attachment.add(attachment.missing)
-        lock(self._con)
-        result = Engine(self._con, [attachment]).run(statement, NO_PARAMETERS, limits)
-        if not isinstance(result, Outcome):
-            raise NotSupportedError("this can't be explained")
-        return result

@@ -101,18 +101,15 @@ class _Running:
         return time.monotonic() - self.ends - grace
 
     def computes_much(self) -> bool:
-        """Whether it may be what ends the process."""
         return _computed(self.thread)[0] - self.thread_began > _HEAVY_SECONDS
 
     def is_uninterruptible(self) -> bool:
         """Whether interrupting it, which was done already, has no effect."""
         now = _computed(self.thread)
-        if self.computed is None:
-            self.computed = now
-        thread, process = (new - old for new, old in zip(now, self.computed, strict=True))
+        before = self.computed = self.computed or now
         return (
-            thread > _STUCK_THREAD_SECONDS
-            or process > _STUCK_PROCESS_SECONDS
+            now[0] - before[0] > _STUCK_THREAD_SECONDS
+            or now[1] - before[1] > _STUCK_PROCESS_SECONDS
             or self.overtime > _STUCK_SECONDS
         )
 
@@ -169,7 +166,7 @@ class Sessions:
         self._most_bytes = bounds.memory * MEBIBYTE // 8
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
-        self._names = (f"result_{number}" for number in itertools.count())
+        self._numbers = itertools.count()
         self._closed = threading.Event()
         self._watch = threading.Thread(target=self._look_at_all, daemon=True)
         self._watch.start()
@@ -191,7 +188,8 @@ class Sessions:
                 if not is_hungry or session.wrote or not self.shed():
                     break
                 time.sleep(_ROOM_SECONDS)
-        if is_hungry and self._is_crowded() and not (session.wrote or session.was_heavy):
+        is_crowded = bool(self._all_running()) and is_short("self", self._bounds)
+        if is_hungry and is_crowded and not (session.wrote or session.was_heavy):
             raise MemoryError
         if is_hungry or OUT_OF_MEMORY.search(said):
             said = NEEDS_MORE
@@ -201,9 +199,7 @@ class Sessions:
 
     def end(self, key: str) -> None:
         """Forgets a session whose client is gone."""
-        self.cancel(key)
-        with self._lock:
-            session = self._sessions.get(key)
+        session = self.cancel(key)
         if session is not None:
             with session.lock:  # until then the watch has to know of it
                 self._forget_result(session)
@@ -211,7 +207,7 @@ class Sessions:
                 with self._lock:
                     self._sessions.pop(key, None)
 
-    def cancel(self, key: str) -> None:
+    def cancel(self, key: str) -> _Session | None:
         """Ends what a session runs, because nobody waits for it any more."""
         with self._lock:
             session = self._sessions.get(key)
@@ -219,9 +215,9 @@ class Sessions:
         if running is not None:
             running.is_abandoned = True
             running.end("its client is gone")
+        return session
 
     def cancel_all(self) -> None:
-        """Ends all that only reads, because the server stops."""
         for _, running in self._all_running():
             running.end("the server is stopping")
 
@@ -235,10 +231,6 @@ class Sessions:
                 self._on_broken()
             except (duckdb.Error, MemoryError, RuntimeError):
                 pass  # it is short of memory or threads, or closed
-
-    def _is_crowded(self) -> bool:
-        """Whether others have taken nearly all the memory."""
-        return bool(self._all_running()) and is_short("self", self._bounds)
 
     def shed(self, growth: int = _GROWTH) -> bool:
         """Ends the statement that has run for the longest time; false if there is none to end.
@@ -341,8 +333,7 @@ class Sessions:
 
     @contextmanager
     def _bounded(self, session: _Session) -> Iterator[_Running]:
-        with self._lock:
-            count = sum(1 for each in self._sessions.values() if each.running is not None)
+        count = len(self._all_running())
         if count >= self._bounds.statements and not self.shed(growth=-1 << 62):
             raise OperationalError(
                 f"{count} statements run already, and the server's --max-statements allows no "
@@ -362,7 +353,7 @@ class Sessions:
     def _shown(self, session: _Session, columns: list[tuple[str, str]], table: pa.Table) -> str:
         """Makes a result known to Quack's database, in place of the session's last one."""
         places = [f"c{place}" for place in range(len(columns))]
-        view = next(self._names)
+        view = f"result_{next(self._numbers)}"
         with self._quack.cursor() as con:
             # Not a view: to drop one frees what is Python's, for which a thread of Quack's would
             # wait for Python while this one waits for that thread's transaction.
@@ -414,17 +405,17 @@ class Sessions:
         while not self._closed.wait(_TICK):
             for session, running in self._all_running():
                 with self._lock:
-                    if session.running is not running:
-                        continue  # its thread may be gone, or run its client's next statement
-                    if not running.is_heavy and running.computes_much():
-                        running.is_heavy = True
-                        self._say(heavy=session.key)
-                    if running.overtime >= 0:
-                        self._interrupt(session, running)
+                    if session.running is running:  # else it ended, or its client's next one runs
+                        self._look_at(session, running)
                 if running.overtime >= 0:
                     self._cancel(session.caller)
 
-    def _interrupt(self, session: _Session, running: _Running) -> None:
+    def _look_at(self, session: _Session, running: _Running) -> None:
+        if not running.is_heavy and running.computes_much():
+            running.is_heavy = True
+            self._say(heavy=session.key)
+        if running.overtime < 0:
+            return
         session.con.interrupt()
         if not running.is_stuck and running.is_uninterruptible():
             running.is_stuck = True
@@ -440,12 +431,10 @@ def _computed(thread: int) -> tuple[float, float]:
 
 
 def failing(said: str) -> str:
-    """A statement that gives an error."""
     return f"SELECT error({literal(said)})"
 
 
 def too_many_rows(most: int) -> OperationalError:
-    """The error of a statement that gives more rows than it may."""
     return OperationalError(
         f"the result has more than {most:,} rows, which is what the server's --max-rows allows: "
         "add a WHERE, a LIMIT or an aggregate, or raise it"

@@ -1,30 +1,102 @@
-"""Verifies ID tokens (JWT) against the keys of the server that issued them.
+"""JSON Web Tokens: signs the assertions of apps, and verifies ID tokens.
 
-The authorization server issues those of sign-ins, and the marketplace those of the SSO exchange.
-Each has keys of its own, and neither is trusted with the other's tokens.
+The authorization server issues the ID tokens of sign-ins, and the marketplace those of the SSO
+exchange. Each has keys of its own, and neither is trusted with the other's tokens. This module is
+imported where it is used: the JOSE library takes as long as a small statement takes to run.
 """
 
 from __future__ import annotations
 
+import json
+import secrets
 from typing import Any
 
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError, MissingClaimError
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
-from vercel_sql.errors import AnswerError, DataError
+from vercel_sql.errors import AnswerError, DataError, ParameterError
 from vercel_sql.http.client import Client
 from vercel_sql.http.decode import decode_json
-from vercel_sql.http.discovery import path_on
+from vercel_sql.http.discovery import endpoint, path_on
 from vercel_sql.http.requests import Request
 from vercel_sql.manifest import Method
 
 # Asymmetric ones only: with `none`, or an HMAC keyed with a public key, anybody could sign.
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
+_EC_ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+# Vercel takes assertions that are valid for a minute at most; its clock may be a little behind.
+_ASSERTION_SECONDS = 50
 # How far the clocks of this machine and the server's may be apart.
 _LEEWAY_SECONDS = 60
 # Whose tokens say of what `type` they are: its access tokens are signed with the same keys.
 _TYPED = "marketplace"
+
+
+def signed_assertion(
+    client: Client,
+    method: Method,
+    *,
+    client_id: str,
+    client_secret: str | None = None,
+    private_key: str | None = None,
+    key_id: str | None = None,
+) -> str:
+    """An assertion for the token endpoint (RFC 7523), signed with the secret or key; works once."""
+    server, path = endpoint(client, method)
+    now = client.clock(server).now_ms() // 1000
+    claims: dict[str, Any] = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": client.urls[server] + path,
+        "jti": secrets.token_urlsafe(32),
+        "iat": now,
+        "exp": now + _ASSERTION_SECONDS,
+    }
+    client.redactor.add(client_secret or private_key)
+    try:
+        if private_key is None:
+            key: OctKey | RSAKey | ECKey = OctKey.import_key(client_secret or "")
+            algorithm = "HS256"
+        else:
+            key = _private_key(private_key)
+            algorithm = _algorithm(key)
+        kid = key_id or key.kid
+        header = {"alg": algorithm, "typ": "JWT", **({"kid": kid} if kid else {})}
+        assertion = jwt.encode(header, claims, key, algorithms=[algorithm])
+    except (JoseError, ValueError, TypeError, KeyError):
+        # The library's own message may contain the key.
+        raise ParameterError(
+            "the client secret can't be used to sign"
+            if private_key is None
+            else "the private key can't be used: it must be an RSA or EC private key without a "
+            "password, as PEM or as a JWK"
+        ) from None
+    client.redactor.add(assertion)
+    return assertion
+
+
+def _private_key(text: str) -> RSAKey | ECKey:
+    """The key of a PEM or JWK; else `ValueError`."""
+    value: Any = json.loads(text) if text.lstrip().startswith("{") else text
+    for kind in (RSAKey, ECKey):
+        try:
+            key = kind.import_key(value)
+        except (JoseError, ValueError, TypeError, KeyError):
+            continue
+        if key.is_private:
+            return key
+    raise ValueError("not a private key")
+
+
+def _algorithm(key: RSAKey | ECKey) -> str:
+    """What a key signs with: what it names itself, if that is for private keys."""
+    named = key.get("alg")
+    if isinstance(named, str) and named.startswith(("RS", "PS", "ES")):
+        return named
+    if named is not None:
+        raise ValueError("not an algorithm of private keys")
+    return "RS256" if key.key_type == "RSA" else _EC_ALGORITHMS[str(key["crv"])]
 
 
 def verify_id_token(
@@ -32,16 +104,10 @@ def verify_id_token(
 ) -> dict[str, Any]:
     """The claims of an ID token, if its signature, issuer, audience, times and nonce hold.
 
-    Args:
-        client: reads the keys of the issuer.
-        token: the ID token.
-        audience: the client id that the token must be for.
-        nonce: what was sent with the authorization request; None if none was sent.
-        issuer: the base URL of the required issuer; None if either server may be it.
-
-    Raises:
-        DataError: the token does not hold; the message says why, without its content.
-        AnswerError: the issuer's keys can't be read.
+    ``audience`` is the client id that it must be for, ``nonce`` what was sent with the
+    authorization request, and ``issuer`` the base URL of the required issuer, if only one may be
+    it. Raises `DataError`, which says why without the token's content, or `AnswerError` if the
+    issuer's keys can't be read.
     """
     server = _issuer(client, token, issuer)
     keys = _keys(client, server)
@@ -101,7 +167,6 @@ def _claims(
 
 
 def _keys(client: Client, server: str) -> KeySet:
-    """The issuer's public keys, from the issuer itself."""
     method = Method(
         name="keys",
         resource=f"{server}.keys",
@@ -134,12 +199,12 @@ def _keys_path(client: Client, server: str) -> str:
 
 
 _REASONS = {
-    "bad_signature": "its signature is not of one of the server's keys",
-    "unsupported_algorithm": "it is not signed, or in a way that anybody could sign",
+    "bad_signature": "its signature matches none of the server's keys",
+    "unsupported_algorithm": "it is unsigned, or signed in a way that anybody could sign",
     "decode_error": "it is not a signed token",
     "missing_algorithm": "it is not a signed token",
-    "missing_key": "its signature is not of one of the server's keys",
-    "invalid_key_id": "its signature is not of one of the server's keys",
+    "missing_key": "its signature matches none of the server's keys",
+    "invalid_key_id": "its signature matches none of the server's keys",
 }
 _CLAIMS = {
     "iss": "it comes from another issuer",
@@ -159,7 +224,7 @@ def _reason(error: JoseError) -> str:
         return f"it has no {error.claim}"
     if claim in _CLAIMS:
         return _CLAIMS[claim]
-    return _REASONS.get(str(error.error), f"it does not hold ({error.error})")
+    return _REASONS.get(str(error.error), f"it is invalid ({error.error})")
 
 
 def _refused(reason: str) -> DataError:
