@@ -393,7 +393,10 @@ def live(link: Link, make: Callable[[], Server], bounds: Bounds) -> int:
         return 1
     _step_back()
     link.say(ready=True)
-    patience = link.obey(server)
+    try:
+        patience = link.obey(server)
+    except MemoryError:  # not even for what it is told: it finishes its writes, and is replaced
+        patience = _PATIENCE
     try:
         stopped = server.close(patience)
     except (RuntimeError, MemoryError, duckdb.Error):
