@@ -160,8 +160,8 @@ class SignIns:
             code=code.code,
             redirect_uri=code.redirect_uri,
         )
-        assert row["installation_id"] == code.installation_id
-        self._check_installed(row["access_token"], code.installation_id)
+        assert row["installation_id"] == code.installation.id
+        self._check_installed(row["access_token"], code.installation.id)
 
     def sso(self) -> None:
         client, code = self._minted("sso", scope="openid offline_access")
