@@ -24,8 +24,7 @@ from vercel_sql.errors import APIError, APIErrorDetail, NotFoundError, UnknownOu
 from vercel_sql.http.requests import build_request
 from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.sql import Parameters
-from vercel_sql.sql.plan import Outcome
-from vercel_sql.sql.prepared import Prepared
+from vercel_sql.sql.plan import Outcome, Prepared
 from vercel_sql.sql.queries import as_caller
 from vercel_sql.writes.idempotency import Idempotency
 

@@ -11,12 +11,11 @@ from .oracles import attempt, require
 
 def require_same_json(statement: Exec, parameters: Parameters) -> None:
     """Holds the object of `@@json` against another reading of its text."""
-    found, _ = attempt(lambda: statement.json_value(parameters), (ParameterError,))
-    if found is None or statement.json is None:
+    json = statement.json
+    if json is None:
         return
-    value, left_out = found
-    require(not left_out, "a member was left out whose placeholder has a value")
-    if statement.json.slots:
+    value, _ = attempt(lambda: json.resolve(parameters), (ParameterError,))
+    if value is None or any(True for _ in json.needs()):
         return
-    text = statement.json.fragment.lexemes[0].value
+    text = json.fragment.lexemes[0].value
     require(decode_json(encode_json(value)) == decode_json(text), "it is not sent as it was given")

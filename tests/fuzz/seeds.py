@@ -13,8 +13,8 @@ from urllib.request import Request, urlopen
 
 from vercel_sql.manifest import vercel
 from vercel_sql.simulator import Simulator
+from vercel_sql.sql.fragments import BEFORE_VALUE, TYPES
 from vercel_sql.sql.parser import _QUERIES, _READERS
-from vercel_sql.sql.placeholders import _BEFORE_VALUE, _TYPES
 
 from .doors import STATUSES
 from .oracles import SECRET
@@ -172,7 +172,7 @@ def _fetch(sim: Simulator, path: str, body: object = None) -> bytes:
 
 def sql_words() -> Iterator[str]:
     """What statements are made of."""
-    yield from chain(_READERS, _QUERIES, _BEFORE_VALUE, _TYPES)
+    yield from chain(_READERS, _QUERIES, BEFORE_VALUE, TYPES)
     yield from (
         "RETURNING", "INTO", "VALUES", "USING", "FROM", "EXPLAIN", "ANALYZE", "PREPARE", "NULL",
         "CAST(", "AS", "BY NAME", "ON CONFLICT", "DEFAULT VALUES", "OR REPLACE", "MATERIALIZED",

@@ -19,12 +19,12 @@ from vercel_sql.sql import (
     Native,
     Parameters,
     Statement,
-    TextValue,
     Write,
     check,
     complete,
     parse,
 )
+from vercel_sql.sql.parameters import TextValue
 
 from .json_texts import require_same_json
 from .literal_nulls import require_nulls

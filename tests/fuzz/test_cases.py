@@ -9,7 +9,8 @@ import pytest
 
 from vercel_sql.catalog import pages, rows
 from vercel_sql.errors import AnswerError, DataError
-from vercel_sql.sql import ConstantMatch, Fragment
+from vercel_sql.sql import Fragment
+from vercel_sql.sql.syntax_tree import ConstantMatch
 
 from . import answer_decoder, sql_parser
 from .oracles import SECRET, Violation, attempt

@@ -92,15 +92,14 @@ def test_exec_where_a_comment_swallowed_the_comma():
     assert isinstance(VERIFY, Exec)
     names = ["token", "email", "tokenName", "ssoUserId", "teamName", "teamSlug", "teamPlan"]
     assert [argument.name for argument in VERIFY.arguments] == names
-    soles = [argument.value.sole_placeholder for argument in VERIFY.arguments]
-    assert soles == [name.lower() for name in names]
+    soles = [argument.value.sole for argument in VERIFY.arguments]
+    assert [sole.name for sole in soles] == [name.lower() for name in names]
 
 
 def test_exec_of_json():
     assert isinstance(LOGIN, Exec)
-    value, left_out = LOGIN.json_value(Parameters({"email": 'a"b@example.com'}))
+    value = LOGIN.json.resolve(Parameters({"email": 'a"b@example.com'}))
     assert value == {"email": 'a"b@example.com'}
-    assert left_out == {"tokenName": "{{ tokenName }}"}
 
 
 def test_what_exec_may_leave_out_needs_no_value():

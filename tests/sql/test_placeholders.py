@@ -4,7 +4,8 @@ import duckdb
 import pytest
 
 from vercel_sql.errors import ParameterError
-from vercel_sql.sql import Parameters, TextValue, check, parse
+from vercel_sql.sql import Parameters, check, parse
+from vercel_sql.sql.parameters import TextValue
 
 
 def bound(sql, values):
@@ -114,11 +115,9 @@ def test_a_placeholder_in_prepare_is_refused():
 
 def test_text_from_the_command_line_says_so():
     parameters = Parameters({"a": "1", "b": 2}, text=True)
-    assert parameters.is_text("A")
-    assert not parameters.is_text("b")
-    assert isinstance(parameters["a"], TextValue)
+    assert isinstance(parameters["A"], TextValue)
     assert type(parse("SELECT $a")[0].fragment.bind(parameters)[1]["a"]) is str
-    assert not Parameters({"a": "1", "b": "2"}, text={"b"}).is_text("a")
+    assert not isinstance(Parameters({"a": "1", "b": "2"}, text={"b"})["a"], TextValue)
 
 
 def test_names_that_differ_in_case_only_are_refused():

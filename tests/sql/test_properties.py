@@ -206,7 +206,7 @@ def test_the_json_of_exec_is_exact(value, dollars):
         return
     shown = f"$json${text}$json$" if dollars and "$json$" not in text else as_string(text)
     (statement,) = parse(f"EXEC a.b.c @@json = {shown}")
-    assert statement.json_value() == (value, {})
+    assert statement.json.resolve() == value
 
 
 # What is malformed

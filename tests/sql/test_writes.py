@@ -3,17 +3,8 @@
 import pytest
 
 from vercel_sql.errors import SQLSyntaxError
-from vercel_sql.sql import (
-    CopyFrom,
-    Delete,
-    Insert,
-    Merge,
-    Native,
-    Parameters,
-    Truncate,
-    Update,
-    parse,
-)
+from vercel_sql.sql import Delete, Insert, Native, Parameters, parse
+from vercel_sql.sql.statements import CopyFrom, Merge, Truncate, Update
 
 
 def one(sql, kind):
@@ -67,8 +58,7 @@ def test_columns_and_source(rest, columns, source):
 
 def test_default_values():
     statement = insert("INSERT INTO t DEFAULT VALUES")
-    assert statement.default_values
-    assert statement.source is None
+    assert (statement.source, statement.malformed) == (None, None)
 
 
 @pytest.mark.parametrize(

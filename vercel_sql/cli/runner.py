@@ -35,8 +35,7 @@ from vercel_sql.progress import Progress, progress
 from vercel_sql.redaction import Redactor
 from vercel_sql.runtime.signals import Interrupts
 from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
-from vercel_sql.sql.plan import Plan
-from vercel_sql.sql.prepared import what_is_left
+from vercel_sql.sql.plan import Plan, what_is_left
 
 if TYPE_CHECKING:
     import pyarrow as pa

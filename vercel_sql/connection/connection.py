@@ -26,11 +26,10 @@ from vercel_sql.http.events import RequestEvent
 from vercel_sql.redaction.hidden import NotPicklable, SecretText
 from vercel_sql.runtime.scope import CancelScope, LimitWaits, checked_seconds
 from vercel_sql.sql import NO_PARAMETERS, Explain, Parameters, Statement, check, parse
-from vercel_sql.sql.copy_to import Copies
 from vercel_sql.sql.engine import Engine, NativeQuery
 from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.plan import Limits, Outcome, Plan
-from vercel_sql.sql.queries import as_caller, for_caller
+from vercel_sql.sql.queries import Copies, as_caller, for_caller
 from vercel_sql.writes.budget import Pace, WriteBudget
 from vercel_sql.writes.policy import WritePolicy
 

@@ -10,7 +10,7 @@ import duckdb
 from vercel_sql.connection.live_catalog import Attachment
 from vercel_sql.errors import Error, PartialWriteError, TooManyWritesError
 from vercel_sql.sql import Native, Parameters, Statement, Write, check, parse
-from vercel_sql.sql.parser import Plain
+from vercel_sql.sql.engine import Plain
 from vercel_sql.sql.plan import Outcome
 from vercel_sql.writes.budget import SETTING, Pace, WriteBudget
 

@@ -16,8 +16,8 @@ from vercel_sql.manifest import Column, Resource
 from vercel_sql.redaction import mask_known, mask_shapes
 from vercel_sql.redaction.hidden import SecretText
 from vercel_sql.sql import NO_PARAMETERS, Parameters
-from vercel_sql.sql.masking import mask_cited
-from vercel_sql.sql.resolver import Catalog
+from vercel_sql.sql.engine import Catalog
+from vercel_sql.sql.masking import dialect_hint, mask_cited
 
 # Characters of an error: masking the megabytes that a statement may give it takes seconds.
 _LONGEST = 20_000
@@ -77,6 +77,8 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
         kind = next((ours for base, ours in _BY_BASE if isinstance(error, base)), None)
         if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
             text = named_ours(text, self._statement.value, self._catalogs)
+        elif isinstance(error, duckdb.ParserException):
+            text += dialect_hint(self._statement.value)
         # It stays with the new error as its context.
         shown = mask_cited(text[:_LONGEST], self._statement.value, self._parameters)
         # What is cut in the middle of a secret is cut again, before the secret.

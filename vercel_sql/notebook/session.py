@@ -267,7 +267,7 @@ def _values_for(statements: Sequence[Statement], variables: Mapping[str, object]
     found: dict[str, object] = {}
     for statement in statements:
         written = [(need.name, need.written) for need in statement.needs()]
-        written += [(each.name, each.name) for each in statement.templates()]
+        written += [(each.name, each.name) for each in statement.fragment.templates]
         for name, text in written:
             variable = _variable(name, text, variables)
             if variable is not None and name not in found:

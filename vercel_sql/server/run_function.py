@@ -47,9 +47,8 @@ from vercel_sql.sql import (
     Write,
     parse,
 )
-from vercel_sql.sql.engine import Engine
+from vercel_sql.sql.engine import Engine, Resolver
 from vercel_sql.sql.plan import Limits, Outcome
-from vercel_sql.sql.resolver import Resolver
 from vercel_sql.text import json_without_commands
 from vercel_sql.writes.budget import WriteBudgets
 from vercel_sql.writes.functions import CURRENT_STATEMENT

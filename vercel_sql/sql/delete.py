@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 import duckdb
@@ -16,8 +16,7 @@ from vercel_sql.http.arguments import check_arguments
 from vercel_sql.http.requests import build_request, fits_path
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql import syntax_tree
-from vercel_sql.sql.plan import Match, Outcome
-from vercel_sql.sql.prepared import Context, Prepared
+from vercel_sql.sql.plan import Context, Match, Outcome, Prepared
 from vercel_sql.sql.queries import refuse_transaction, registered, rows_of, table_of
 from vercel_sql.sql.returning import Returning
 from vercel_sql.sql.statements import Delete
@@ -40,7 +39,7 @@ def prepare_delete(context: Context, statement: Delete) -> Prepared:
     what, client, resource = context.what, context.client, context.resource
     method = _remover(context, statement)
     refuse_transaction(context.con, what)
-    returning = _returning(context, statement)
+    returning, needed = _returning(context, statement)
     client.refuse_unsendable(method)
     if resource.lister is None and resource.getter is None:
         return _unseen(context, method, statement)
@@ -51,11 +50,8 @@ def prepare_delete(context: Context, statement: Delete) -> Prepared:
         keys = list(dict.fromkeys(match.values))
     else:
         column = _key_column(resource, means_itself)
-        # What is not read can't be in doubt.
-        needed = returning.columns_needed(_row_schema(resource)) if returning else []
-        columns = list(dict.fromkeys([resource.key, column, *needed]))
         _refuse_outer_columns(context, statement)
-        rows = _matching(context, statement, columns)
+        rows = _matching(context, statement, list(dict.fromkeys([resource.key, column, *needed])))
         keys = rows.column(column).to_pylist()
     context.limits.refuse_slow(what, Pace.of(client, [method] * len(keys)))
     if not means_itself:
@@ -73,15 +69,25 @@ def prepare_delete(context: Context, statement: Delete) -> Prepared:
         settle_deletion(client, resource, keys[number], error, was_seen=rows is not None)
         return matched.slice(number, 1)
 
+    def finish(done: list[pa.Table]) -> Outcome:
+        if returning is None:
+            return _only_count(done)
+        deleted = pa.concat_tables(done) if done else matched.slice(0, 0)
+        return Outcome(returning.evaluate(deleted), len(done))
+
+    def keep(done: list[pa.Table]) -> pa.Table:
+        deleted = pa.concat_tables(done)
+        return deleted.select([resource.key]) if returning is None else returning.kept(deleted)
+
     return Prepared(
         context,
         requests,
         delete,
-        lambda done: _finish(returning, done, matched),
+        finish,
         returns=returning is not None,
         matches=lambda: looked_up(context, keys, means_itself=means_itself),
         keys=keys,
-        keep=lambda done: _kept(resource, returning, done),
+        keep=keep,
         side_by_side=context.limits.parallel_deletes,
         settle=settle,
     )
@@ -99,12 +105,13 @@ def _unseen(context: Context, method: Method, statement: Delete) -> Prepared:
         )
     request = build_request(method, check_arguments(method, given, context.what))
     done = pa.table({"done": pa.array([True])})
-    return Prepared(
-        context,
-        [request],
-        lambda _number: done if delete_row(context.client, request) else None,
-        lambda rows: _finish(None, rows, done),
-    )
+    send = lambda _number: done if delete_row(context.client, request) else None  # noqa: E731
+    return Prepared(context, [request], send, _only_count)
+
+
+def _only_count(done: list[pa.Table]) -> Outcome:
+    count = pa.table({"Count": pa.array([len(done)], pa.int64())})
+    return Outcome(count, len(done), only_counts=True)
 
 
 def _remover(context: Context, statement: Delete) -> Method:
@@ -120,19 +127,16 @@ def _remover(context: Context, statement: Delete) -> Method:
     return method
 
 
-def _returning(context: Context, statement: Delete) -> Returning | None:
+def _returning(context: Context, statement: Delete) -> tuple[Returning | None, Sequence[str]]:
+    """What RETURNING gives, and the columns that it needs: what is not read can't be in doubt."""
     if statement.returning is None:
-        return None
-    alias = statement.alias or statement.target.parts[-1]
-    returning = Returning(context.con, statement.returning, context.parameters, alias)
-    returning.check(_row_schema(context.resource))
-    return returning
-
-
-def _row_schema(resource: Resource) -> pa.Schema:
-    shape = TableShape(resource)
-    names = [column.name for column in resource.public_columns]
-    return pa.schema([shape.schema.field(shape.qualified(n)).with_name(n) for n in names])
+        return None, ()
+    returning = Returning(context, statement, statement.returning)
+    shape = TableShape(context.resource)
+    names = [column.name for column in context.resource.public_columns]
+    schema = pa.schema([shape.schema.field(shape.qualified(n)).with_name(n) for n in names])
+    returning.check(schema)
+    return returning, returning.columns_needed(schema)
 
 
 def _key_match(resource: Resource, match: ConstantMatch | None) -> ConstantMatch | None:
@@ -171,9 +175,8 @@ def _matching(context: Context, statement: Delete, columns: Sequence[str]) -> pa
     assert statement.where is not None  # noqa: S101 - refused before
     name = quoted(statement.alias or context.resource.name)
     predicate, values = statement.where.bind(context.parameters)
-    query, more = _query(context, statement, ", ".join(f"{name}.{quoted(c)}" for c in columns))
-    query, values = f"{query}\nWHERE (\n{predicate}\n)", {**more, **values}
-    rows = table_of(context.con, query, values)
+    selected = ", ".join(f"{name}.{quoted(column)}" for column in columns)
+    rows = table_of(context.con, *_query(context, statement, selected, predicate, values))
     first: dict[str, int] = {}
     for position, key in enumerate(rows.column(context.resource.key).to_pylist()):
         first.setdefault(key, position)
@@ -181,20 +184,23 @@ def _matching(context: Context, statement: Delete, columns: Sequence[str]) -> pa
 
 
 def _query(
-    context: Context, statement: Delete, selected: str, twin: str = ""
+    context: Context,
+    statement: Delete,
+    selected: str,
+    where: str,
+    values: Mapping[str, object],
+    twin: str = "",
 ) -> tuple[str, dict[str, object]]:
-    """A SELECT of what a statement's WHERE sees, without it, and the values of its parameters."""
+    """A SELECT of what a statement's WHERE sees, and the values of its parameters."""
     # Without an alias, columns may be qualified with the table's full name too.
     alias = f" AS {quoted(statement.alias)}" if statement.alias else ""
     query = f"SELECT {selected} FROM {context.target.sql_name}{alias}{twin}"
-    values: dict[str, object] = {}
+    more: dict[str, object] = {}
     if statement.using is not None:
-        using, values = statement.using.bind(context.parameters)
+        using, more = statement.using.bind(context.parameters)
         query = f"{query},\n{using}"
-    if statement.with_clause is not None:
-        clause, more = statement.with_clause.bind(context.parameters)
-        query, values = f"{clause}\n{query}", {**more, **values}
-    return query, values
+    query = f"{query}\nWHERE (\n{where}\n)"
+    return statement.with_bound(query, {**more, **values}, context.parameters)
 
 
 def _refuse_outer_columns(context: Context, statement: Delete) -> None:
@@ -213,12 +219,12 @@ def _refuse_outer_columns(context: Context, statement: Delete) -> None:
         conditions.append("true")
     given = statement.where.known_values(context.parameters)
     twin = f", {context.target.sql_name} AS {_TWIN}"
-    query, values = _query(context, statement, "1", twin)
     for condition, subquery in zip_longest(conditions, subqueries):
         names = {part.get("identifier") for part in syntax_tree.walk(subquery)}
         used = {name: value for name, value in given.items() if name in names}
+        query, values = _query(context, statement, "1", condition, used, twin)
         try:
-            rows_of(context.con, f"EXPLAIN {query}\nWHERE {condition}", {**values, **used} or None)
+            rows_of(context.con, f"EXPLAIN {query}", values or None)
         except duckdb.ProgrammingError as error:  # any other one comes with the rows
             if column := _AMBIGUOUS.search(str(error)):
                 name = f"{statement.alias or context.resource.name}.{column[1]}"
@@ -227,20 +233,6 @@ def _refuse_outer_columns(context: Context, statement: Delete) -> None:
                     "have, so it would be that of the deleted row, and every row could match. "
                     f"Write {name} if you mean that"
                 ) from None
-
-
-def _kept(resource: Resource, returning: Returning | None, done: list[pa.Table]) -> pa.Table:
-    """What an error gives of the rows that were deleted: RETURNING if it can, else their keys."""
-    rows = pa.concat_tables(done)
-    return rows.select([resource.key]) if returning is None else returning.kept(rows)
-
-
-def _finish(returning: Returning | None, done: list[pa.Table], matched: pa.Table) -> Outcome:
-    if returning is None:
-        count = pa.table({"Count": pa.array([len(done)], pa.int64())})
-        return Outcome(count, len(done), only_counts=True)
-    rows = pa.concat_tables(done) if done else matched.slice(0, 0)
-    return Outcome(returning.evaluate(rows), len(done))
 
 
 def looked_up(context: Context, keys: Sequence[str], *, means_itself: bool) -> list[Match]:

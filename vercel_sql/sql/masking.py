@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import cache
 from itertools import pairwise, takewhile
 from typing import NamedTuple
+
+import duckdb
 
 from vercel_sql.errors import Error
 from vercel_sql.manifest import Method, vercel
@@ -18,10 +22,9 @@ from vercel_sql.redaction import MASK, Redactor, mask_known, mask_shapes
 from vercel_sql.redaction.known import SHORTEST, known_in, texts_in
 from vercel_sql.redaction.names import sensitive, word_set
 from vercel_sql.redaction.shapes import assigns_secret, masked_line
-from vercel_sql.sql.json_arguments import Slot
+from vercel_sql.sql.fragments import Need, sole_name
 from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters
 from vercel_sql.sql.parser import parse
-from vercel_sql.sql.placeholders import braces
 from vercel_sql.sql.statements import Exec, Explain, Insert, Statement
 from vercel_sql.sql.tokens import STRINGS, Kind, Lexeme, TokenError, matching, split, tokenize
 
@@ -47,6 +50,11 @@ _WORD = re.compile(r"\w+")
 _UNREADABLE = re.compile(r"[^\s'\"`$=;,()]{6,}")
 _BARE = re.compile(r"(?![\"'$?{\[:])[^\s,;()]++(?!\s*\()")
 _NAME = re.compile(r"(?ai:[a-z_]\w*)(?:\.(?ai:[a-z_]\w*))*")
+
+_DIALECTS = ("tsql", "mysql", "postgres", "bigquery", "snowflake", "oracle")
+_TRANSLATED = word_set("SELECT WITH")
+"""What begins a query, which other databases may write in another way."""
+_LONGEST_HINT = 2_000
 
 # Where DuckDB cuts what it repeats: "LINE 1: ...ret' AND nix", and "the-sec...".
 _CUT = re.compile(r"\.\.\.")
@@ -271,9 +279,7 @@ def _looks_random(name: str) -> bool:
 
 def _is_placeholder(lexeme: Lexeme) -> bool:
     """Whether a string is nothing but a placeholder, or masked already."""
-    whole = (0, len(lexeme.value))
-    found = any((start, end) == whole for start, end, _ in braces(lexeme.value))
-    return found or lexeme.value == MASK
+    return sole_name(lexeme.value) is not None or lexeme.value == MASK
 
 
 def _stands_as_value(lexemes: Sequence[Lexeme], index: int) -> bool:
@@ -309,26 +315,24 @@ def _words_of(text: str) -> frozenset[str]:
 
 def _names_nothing(lexemes: Sequence[Lexeme]) -> bool:
     """Whether a name of three parts begins with the catalog and leads nowhere."""
-    manifest = vercel()
-    for index, lexeme in enumerate(lexemes[:-4]):
-        if lexeme.value.casefold() != manifest.provider.name or lexemes[index + 1].raw != ".":
-            continue
-        schema, name = (lexemes[index + ahead].value.casefold() for ahead in (2, 4))
-        if lexemes[index + 3].raw == "." and name not in _named_in(schema):
-            return True
-    return False
+    catalog = vercel().provider.name
+    return any(
+        first.value.casefold() == catalog
+        and dot.raw == other.raw == "."
+        and (schema.value.casefold(), name.value.casefold()) not in _tables()
+        for first, dot, schema, other, name in zip(*(lexemes[n:] for n in range(5)), strict=False)
+    )
 
 
-def _named_in(schema: str) -> set[str]:
-    """The tables, views and functions of a schema of the manifest, in lower case."""
+@cache
+def _tables() -> frozenset[tuple[str, str]]:
+    """The tables, views and functions of the manifest with their schemas, in lower case."""
     manifest = vercel()
-    names: set[str] = set()
-    if schema in {name.casefold() for name in manifest.service_names}:
-        for resource in manifest.service(schema).resources.values():
-            names |= {resource.name, *resource.methods}
-    for defining in manifest.provider.views.get(schema, []):
-        names.update(manifest.service(defining).views[schema])
-    return {name.casefold() for name in names}
+    names = [(r.service, name) for r in manifest.resources() for name in (r.name, *r.methods)]
+    for schema, services in manifest.provider.views.items():
+        for service in services:
+            names += [(schema, view) for view in manifest.service(service).views[schema]]
+    return frozenset((schema.casefold(), name.casefold()) for schema, name in names)
 
 
 def _secret_definition(lexemes: Sequence[Lexeme]) -> list[_Edit] | None:
@@ -351,41 +355,34 @@ def _secret_definition(lexemes: Sequence[Lexeme]) -> list[_Edit] | None:
 def _gives_secret(call: Exec) -> bool:
     """Whether an EXEC gives anything to a secret parameter, or to nobody knows what."""
     methods = _methods(call.name.parts)
+    takes_secrets = any(parameter.secret for method in methods for parameter in method.given)
     names = [argument.name for argument in call.arguments if argument.value.sole is None]
-    tree = call.json.tree if call.json is not None else None
-    if isinstance(tree, dict):
-        names += [name for name, value in tree.items() if not isinstance(value, Slot)]
-        nested = any(isinstance(value, dict | list) for value in tree.values())
-        takes_secrets = any(each.secret for method in methods for each in method.given)
-        if nested and (
-            takes_secrets or sensitive().mentioned(_words_of(json.dumps(tree, default=str)))
-        ):
-            return True
-    return not methods or not all(
-        _is_plain_argument(method, name) for method in methods for name in names
+    if call.json is not None and isinstance(tree := call.json.tree, dict):
+        names += [name for name, value in tree.items() if not isinstance(value, Need)]
+        if any(isinstance(value, dict | list) for value in tree.values()):
+            words = _words_of(json.dumps(tree, default=str))
+            if takes_secrets or sensitive().mentioned(words):
+                return True
+    given = [method.parameter(name) for method in methods for name in names]
+    unknown = [name for method in methods for name in names if method.parameter(name) is None]
+    return (
+        not methods
+        or any(parameter.secret for parameter in given if parameter is not None)
+        or (bool(unknown) and takes_secrets)
+        or sensitive().mentioned(name.casefold() for name in unknown)
     )
 
 
 def _methods(name: Sequence[str]) -> list[Method]:
     """The methods that a name may mean, qualified or not."""
-    given = [part.casefold() for part in reversed(name[-3:])]
+    given = [part.casefold() for part in name[-3:]]
     return [
         method
         for resource in vercel().resources()
         for method in resource.methods.values()
-        if given
-        == [
-            part.casefold() for part in (method.name, resource.name, resource.service)[: len(given)]
-        ]
+        if [*resource.full_name.casefold().split("."), method.name.casefold()][-len(given) :]
+        == given
     ]
-
-
-def _is_plain_argument(method: Method, name: str) -> bool:
-    parameter = method.parameter(name)
-    if parameter is not None:
-        return not parameter.secret
-    takes_secrets = any(parameter.secret for parameter in method.given)
-    return not takes_secrets and not sensitive().mentioned([name.casefold()])
 
 
 def _arguments(call: Exec) -> Iterator[_Edit]:
@@ -395,7 +392,7 @@ def _arguments(call: Exec) -> Iterator[_Edit]:
             yield _Edit(argument.value.start, argument.value.end, _TEXT)
     if call.json is not None and isinstance(call.json.tree, dict):
         members = {
-            name: value.written if isinstance(value, Slot) else MASK
+            name: value.written if isinstance(value, Need) else MASK
             for name, value in call.json.tree.items()
         }
         text = json.dumps(members, ensure_ascii=False).replace("'", "''")
@@ -407,6 +404,28 @@ def mask_cited(text: str, statement: str, parameters: Parameters = NO_PARAMETERS
     hidden = _hidden(statement, parameters)
     # What is cut first: a secret that another begins with would take a part of that away.
     return mask_shapes(mask_known(_redactor(hidden).mask(_mask_cut(text, hidden))))
+
+
+def dialect_hint(statement: str) -> str:
+    """What to write in place of a query in another database's dialect; empty if it isn't one.
+
+    sqlglot is loaded for it, so only once DuckDB's own parser has refused a statement.
+    """
+    opening = _WORD.search(statement)
+    is_query = opening is not None and opening[0].upper() in _TRANSLATED
+    if not is_query or len(statement) > _LONGEST_HINT or secret_values(statement):
+        return ""
+    from sqlglot import ErrorLevel, transpile
+    from sqlglot.errors import SqlglotError
+
+    for dialect in _DIALECTS:
+        with suppress(SqlglotError, ValueError, RecursionError, duckdb.Error):
+            (found,) = transpile(
+                statement, read=dialect, write="duckdb", unsupported_level=ErrorLevel.RAISE
+            )
+            (_,) = duckdb.extract_statements(found)
+            return f"\n\nDuckDB writes it so: {found}"
+    return ""
 
 
 def mask_plan(text: str, statement: str, parameters: Parameters = NO_PARAMETERS) -> str:
@@ -458,20 +477,14 @@ def _mask_cut(text: str, hidden: Iterable[str]) -> str:
     values = set(hidden)
     for cut in _CUT.finditer(text):
         head, tail = text[done : cut.start()], text[cut.end() :]
-        left = max((_kept_head(head, value) for value in values), default=0)
-        right = max((_kept_tail(tail, value) for value in values), default=0)
+        left = max((_overlap(head, each, len(each) - 1) for each in values), default=0)
+        right = max((_overlap(each, tail, len(each) - 1) for each in values), default=0)
         pieces += [head[: len(head) - left], MASK if left else "", "...", MASK if right else ""]
         done = cut.end() + right
     return "".join([*pieces, text[done:]])
 
 
-def _kept_head(text: str, value: str) -> int:
-    """How many characters at the end of a text a value begins with."""
-    most = min(len(text), len(value) - 1)
-    return next((n for n in range(most, _REMAINDER - 1, -1) if text.endswith(value[:n])), 0)
-
-
-def _kept_tail(text: str, value: str) -> int:
-    """How many characters at the beginning of a text a value ends with."""
-    most = min(len(text), len(value) - 1)
-    return next((n for n in range(most, _REMAINDER - 1, -1) if text.startswith(value[-n:])), 0)
+def _overlap(before: str, after: str, most: int) -> int:
+    """How many characters the end of one text has in common with the beginning of the other."""
+    longest = min(len(before), len(after), most)
+    return next((n for n in range(longest, _REMAINDER - 1, -1) if before.endswith(after[:n])), 0)

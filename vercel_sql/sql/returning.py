@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -12,8 +11,9 @@ import pyarrow as pa
 from vercel_sql.catalog.ddl import quoted
 from vercel_sql.errors import ParameterError
 from vercel_sql.sql.fragments import Fragment
-from vercel_sql.sql.parameters import Parameters
+from vercel_sql.sql.plan import Context
 from vercel_sql.sql.queries import registered, table_of
+from vercel_sql.sql.statements import Write
 from vercel_sql.sql.syntax_tree import Node, select_list, selected, walk
 
 _REGISTERED = "__vercel_sql_written"
@@ -23,26 +23,22 @@ _ALL = frozenset(["POSITIONAL_REFERENCE", "STAR"])
 class Returning:
     """A RETURNING clause over rows of a known schema."""
 
-    def __init__(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        clause: Fragment,
-        parameters: Parameters,
-        alias: str,
-    ) -> None:
-        self._con = con
-        self._text, self._values = clause.bind(parameters)
+    def __init__(self, context: Context, statement: Write, clause: Fragment) -> None:
+        self._con = context.con
+        self._text, self._values = clause.bind(context.parameters)
         self._items = selected(self._text)
-        self._qualifier = alias
-        self._alias = quoted(alias)
+        self._alias = statement.alias or statement.target.parts[-1]
+        self._qualifier = self._alias.casefold()
 
     def columns_needed(self, schema: pa.Schema) -> list[str]:
         """The columns of the rows that the clause is evaluated for: those that it names, or all."""
         names: list[str] = schema.names
         mentioned = set[str]()
         for node in walk(self._items):
-            mentioned.update(each.casefold() for each in node.get("column_names", ()))
-            if node.get("class") in _ALL or _is_row(node, self._qualifier):
+            columns = [each.casefold() for each in node.get("column_names", ())]
+            mentioned.update(columns)
+            # A row's own name is the whole row.
+            if node.get("class") in _ALL or columns == [self._qualifier]:
                 return names
         needed = [name for name in names if name.casefold() in mentioned]
         try:
@@ -52,7 +48,6 @@ class Returning:
         return needed
 
     def evaluate(self, rows: pa.Table) -> pa.Table:
-        """The clause's result for some rows."""
         return self._select(self._text, rows, self._values)
 
     def kept(self, rows: pa.Table) -> pa.Table:
@@ -67,7 +62,7 @@ class Returning:
         return result if result.num_rows == rows.num_rows else rows
 
     def _select(self, text: str, rows: pa.Table, values: dict[str, object]) -> pa.Table:
-        query = f"SELECT {text}\nFROM {_REGISTERED} AS {self._alias}"
+        query = f"SELECT {text}\nFROM {_REGISTERED} AS {quoted(self._alias)}"
         with registered(self._con, _REGISTERED, rows):
             return table_of(self._con, query, values)
 
@@ -84,10 +79,6 @@ class Returning:
                 "aggregates, no DISTINCT and no unnest"
             )
 
-    def secret_columns(self, result: pa.Table, names: Collection[str]) -> frozenset[str]:
-        """The columns of a result that are secret, or are made from what is."""
-        return secret_columns(self._items, self._qualifier, result.column_names, names)
-
     def require_secrets(self, schema: pa.Schema, names: Collection[str], where: str) -> None:
         """Finds out before the first request whether the clause gives every secret as a column.
 
@@ -95,13 +86,18 @@ class Returning:
         row with a made-up secret is sent through them, since ``*`` and COLUMNS take some or all.
         """
         made_up = {name: secrets.token_hex(16) for name in names}
-        row = pa.Table.from_arrays([_probe_column(f, made_up) for f in schema], schema=schema)
+        probe = [
+            pa.array([made_up[f.name]], f.type) if f.name in made_up else pa.nulls(1, f.type)
+            for f in schema
+        ]
+        row = pa.Table.from_arrays(probe, schema=schema)
         folded = {name.casefold() for name in names}
-        columns = [item for item in self._items or () if _is_column(item, self._qualifier, folded)]
-        shown: set[Any] = set()
+        columns = [item for item in self._items or () if self._is_column(item, folded)]
+        shown: list[object] = []
         if columns:
-            for column in self._select(select_list(columns), row, {}).columns:
-                shown.update(_texts(column))
+            found = self._select(select_list(columns), row, {}).columns
+            texts = [each.to_pylist() for each in found if pa.types.is_string(each.type)]
+            shown = [text for column in texts for text in column]
         lost = [name for name, value in made_up.items() if value not in shown]
         if lost:
             raise ParameterError(
@@ -110,31 +106,17 @@ class Returning:
                 "(--save-secrets, secrets_file=)"
             )
 
+    def _is_column(self, item: Node, secret: Collection[str]) -> bool:
+        """Whether an item is a secret column, ``*`` or COLUMNS(…), with an alias or without."""
+        if item["class"] == "STAR":
+            return not any(_mentions(each, secret, "") for each in item["replace_list"])
+        if item["class"] != "COLUMN_REF":
+            return False
+        *before, name = (each.casefold() for each in item["column_names"])
+        return name in secret and before in ([], [self._qualifier])
 
-def _is_row(node: Node, qualifier: str) -> bool:
-    """Whether a part of a tree is the whole row by its name."""
-    names = node.get("column_names", ())
-    return len(names) == 1 and names[0].casefold() == qualifier.casefold()
-
-
-def _is_column(item: Node, qualifier: str, secret: Collection[str]) -> bool:
-    """Whether an item is a secret column, ``*`` or COLUMNS(…), with an alias or without."""
-    if item["class"] == "STAR":
-        return not any(_mentions(each, secret, "") for each in item["replace_list"])
-    if item["class"] != "COLUMN_REF":
-        return False
-    *before, name = (each.casefold() for each in item["column_names"])
-    return name in secret and before in ([], [qualifier.casefold()])
-
-
-def _probe_column(field: pa.Field, made_up: dict[str, str]) -> pa.Array:
-    if field.name in made_up:
-        return pa.array([made_up[field.name]], field.type)
-    return pa.nulls(1, field.type)
-
-
-def _texts(column: pa.ChunkedArray) -> list[Any]:
-    return column.to_pylist() if pa.types.is_string(column.type) else []
+    def secret_columns(self, result: pa.Table, names: Collection[str]) -> frozenset[str]:
+        return secret_columns(self._items, self._qualifier, result.column_names, names)
 
 
 def secret_columns(
@@ -147,7 +129,7 @@ def secret_columns(
 
     Args:
         items: what stands after RETURNING; None where it can't be read.
-        qualifier: what it may call the row.
+        qualifier: what it may call the row, in lower case.
         names: the columns of its result.
         secrets: the columns of the row that are secret.
     """
@@ -155,17 +137,17 @@ def secret_columns(
     if not items or (not stars and len(items) != len(names)):
         return frozenset(names)
     # A row by its own name is all of its columns.
-    known = {name.casefold() for name in (*secrets, qualifier)}
+    secret = {name.casefold() for name in secrets}
+    known = {*secret, qualifier}
     made: list[bool] = []
     for item in items:
         # COLUMNS(…) under an alias has new names.
         unknown = _may_be_several(item) and (item["class"] != "STAR" or bool(item["alias"]))
-        is_made = unknown or _mentions(item, known, qualifier)
-        if is_made and item["alias"]:
+        made.append(unknown or _mentions(item, known, qualifier))
+        if made[-1] and item["alias"]:
             # The items that follow may use it by that name.
             known.add(item["alias"].casefold())
-        made.append(is_made)
-    return _placed(names, made, stars, {name.casefold() for name in secrets})
+    return _placed(names, made, stars, secret)
 
 
 def _may_be_several(item: Node) -> bool:
@@ -182,7 +164,7 @@ def _mentions(item: Node, known: Collection[str], qualifier: str) -> bool:
         columns = node.get("column_names", ())
         # DuckDB 1.5 reads `name.upper()` as a function in a schema, until it binds it.
         chained = [node.get(place) or "" for place in ("catalog", "schema")]
-        if len(columns) > 1 and columns[0].casefold() == qualifier.casefold():
+        if len(columns) > 1 and columns[0].casefold() == qualifier:
             columns = columns[1:]
         if any(name.casefold() in known for name in (*columns, *renamed, *chained)):
             return True
@@ -193,13 +175,11 @@ def _placed(
     names: Sequence[str], made: Sequence[bool], stars: Sequence[int], secrets: Collection[str]
 ) -> frozenset[str]:
     """The names of the columns that items stand for; between two stars, nobody knows which."""
-    if not stars:
-        return frozenset(name for name, is_made in zip(names, made, strict=True) if is_made)
-    first, last = stars[0], stars[-1]
+    first, last = (stars[0], stars[-1]) if stars else (len(made), len(made) - 1)
     after = len(names) - (len(made) - 1 - last)
     plain = [*zip(names, made[:first], strict=False)]
     plain += zip(names[after:], made[last + 1 :], strict=True)
     found = [name for name, is_made in plain if is_made]
-    between = names[first:after]
     all_made = any(made[first : last + 1])
+    between = names[first:after]
     return frozenset([*found, *(n for n in between if all_made or n.casefold() in secrets)])

@@ -1,34 +1,21 @@
-"""The statements that a script is made of, read but not run."""
+"""The statements that a script is made of, read but not run, and held against its parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 from vercel_sql.errors import ParameterError, SQLSyntaxError
 from vercel_sql.sql import syntax_tree
-from vercel_sql.sql.fragments import Fragment, Name
-from vercel_sql.sql.json_arguments import JSONArgument
-from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters
-from vercel_sql.sql.placeholders import Template
+from vercel_sql.sql.fragments import Fragment, Name, Need, Template
+from vercel_sql.sql.parameters import NO_PARAMETERS, JSONArgument, Parameters
 from vercel_sql.sql.syntax_tree import ConstantMatch, LiteralNulls
 from vercel_sql.sql.tokens import Kind
 
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What a statement asks of the parameters in one place.
-
-    Attributes:
-        name: the parameter's name, in lower case; digits for a positional one.
-        written: the placeholder as the script has it; a bare ``?`` with its number.
-        optional: whether the statement can run, as far as the parser can tell, without a value.
-    """
-
-    name: str
-    written: str
-    optional: bool = False
+_NAMED = 8
+"""How many placeholders a message names at most."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -46,16 +33,25 @@ class Statement:
 
     @property
     def text(self) -> str:
-        """The statement exactly as it is written, without the semicolon."""
         return self.fragment.text
 
-    def needs(self) -> Iterator[Need]:
-        """What it asks of the parameters."""
-        yield from _needs(self.fragment)
+    @property
+    def unreadable(self) -> bool:
+        """Whether its text was not, or could not be, read into tokens."""
+        return self.fragment.first == self.fragment.stop
 
-    def templates(self) -> Sequence[Template]:
-        """What looks like a placeholder in it but isn't one."""
-        return self.fragment.templates
+    def needs(self) -> Iterator[Need]:
+        return self.fragment.needs()
+
+    def unfilled(self, parameters: Parameters) -> Iterator[Template]:
+        """The templates that must not stay in it as they are written.
+
+        Any text may hold ``{{ name }}`` as long as no value is given for it, but for those that are
+        sent to the API.
+        """
+        for template in self.fragment.templates:
+            if not template.is_ours or template.name in parameters:
+                yield template
 
     def not_filled_in(self, template: Template) -> ParameterError:
         """The error about a template that would be taken as it is written."""
@@ -84,11 +80,6 @@ class Native(Statement):
 
     first_keyword: str
 
-    @property
-    def unreadable(self) -> bool:
-        """Whether the text could not be read into tokens."""
-        return self.fragment.first == self.fragment.stop
-
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Write(Statement):
@@ -98,17 +89,32 @@ class Write(Statement):
         target: the table.
         malformed: the error in it, which counts only if the target is an API resource: DuckDB
             understands more of such statements than this parser.
+        alias: the target's alias.
+        with_clause: ``WITH …`` before the statement.
+        returning: what stands after RETURNING.
     """
 
     target: Name
     malformed: str | None = None
+    alias: str | None = None
+    with_clause: Fragment | None = None
+    returning: Fragment | None = None
 
     def require_well_formed(self) -> None:
         """Refuse what this parser could not read; for a target that is an API resource."""
         if self.malformed is not None:
             raise SQLSyntaxError(self.malformed)
-        for template in self.templates():
+        for template in self.fragment.templates:
             raise self.not_filled_in(template)
+
+    def with_bound(
+        self, query: str, values: Mapping[str, object], parameters: Parameters
+    ) -> tuple[str, dict[str, object]]:
+        """A query after the statement's WITH, and the values of the parameters of both."""
+        if self.with_clause is None:
+            return query, dict(values)
+        clause, more = self.with_clause.bind(parameters)
+        return f"{clause}\n{query}", {**more, **values}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -116,26 +122,18 @@ class Insert(Write):
     """INSERT.
 
     Attributes:
-        alias: the target's alias.
         columns: the columns in their order, without quotes; None if none are given.
         by_name: whether the source's columns are matched BY NAME.
         source: the query whose rows are inserted; None for DEFAULT VALUES.
-        with_clause: ``WITH …`` before the INSERT, which the source may refer to.
-        returning: what stands after RETURNING.
         or_action: ``REPLACE`` or ``IGNORE`` for INSERT OR ….
         on_conflict: whether there is an ON CONFLICT clause.
-        default_values: whether it is INSERT … DEFAULT VALUES.
     """
 
-    alias: str | None = None
     columns: tuple[str, ...] | None = None
     by_name: bool = False
     source: Fragment | None = None
-    with_clause: Fragment | None = None
-    returning: Fragment | None = None
     or_action: Literal["REPLACE", "IGNORE"] | None = None
     on_conflict: bool = False
-    default_values: bool = False
 
     def literal_nulls(self, parameters: Parameters = NO_PARAMETERS) -> LiteralNulls | None:
         """Which columns of the source are written as NULL; None if its text doesn't tell."""
@@ -149,18 +147,12 @@ class Delete(Write):
     """DELETE.
 
     Attributes:
-        alias: the target's alias.
         using: what stands after USING.
         where: the predicate; None if there is no WHERE.
-        with_clause: ``WITH …`` before the DELETE.
-        returning: what stands after RETURNING.
     """
 
-    alias: str | None = None
     using: Fragment | None = None
     where: Fragment | None = None
-    with_clause: Fragment | None = None
-    returning: Fragment | None = None
 
     def constant_match(self, parameters: Parameters = NO_PARAMETERS) -> ConstantMatch | None:
         """The column and strings, if WHERE is just ``column = 'a'`` or ``column IN ('a')``."""
@@ -226,25 +218,19 @@ class Exec(Statement):
     arguments: tuple[Argument, ...] = ()
     json: JSONArgument | None = None
 
-    def json_value(
-        self, parameters: Parameters = NO_PARAMETERS
-    ) -> tuple[dict[str, object], dict[str, str]]:
-        """What `JSONArgument.resolve` gives; without ``@@json``, nothing."""
-        return self.json.resolve(parameters) if self.json else ({}, {})
-
     def needs(self) -> Iterator[Need]:
         """What it asks of the parameters: an argument that is all placeholder may be left out."""
         for argument in self.arguments:
             if sole := argument.value.sole:
                 yield Need(sole.name, sole.label, optional=True)
             else:
-                yield from _needs(argument.value)
+                yield from argument.value.needs()
         if self.json:
-            yield from (Need(s.name, s.written, s.optional) for s in self.json.slots)
+            yield from self.json.needs()
 
-    def templates(self) -> Sequence[Template]:
-        """As for any statement, but in JSON a placeholder may stand beside other text."""
-        return () if self.json else self.fragment.templates
+    def unfilled(self, parameters: Parameters) -> Iterator[Template]:  # noqa: ARG002
+        """All of them; but in JSON a placeholder may stand beside other text."""
+        return iter(() if self.json else self.fragment.templates)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -293,14 +279,67 @@ class Explain(Statement):
 
     def needs(self) -> Iterator[Need]:
         """What the options and the explained statement ask of the parameters."""
-        inner = self.inner.fragment
-        yield from _needs(self.fragment.slice(self.fragment.first, inner.first))
+        yield from self.fragment.slice(self.fragment.first, self.inner.fragment.first).needs()
         yield from self.inner.needs()
 
-    def templates(self) -> Sequence[Template]:
-        """Those of the explained statement."""
-        return self.inner.templates()
+    def unfilled(self, parameters: Parameters) -> Iterator[Template]:
+        return self.inner.unfilled(parameters)
 
 
-def _needs(fragment: Fragment) -> Iterator[Need]:
-    return (Need(each.name, each.label) for each in fragment.placeholders)
+def check(statements: Sequence[Statement], parameters: Parameters) -> None:
+    """Refuse a script whose placeholders and parameters do not fit together.
+
+    An argument of EXEC, or a member of ``@@json``, that is all placeholder needs no value here:
+    whether it may be left out is for the method to say.
+    """
+    if any(statement.unreadable for statement in statements):
+        # DuckDB refuses the script, and its error comes before any about parameters.
+        return
+    needs = [need for statement in statements for need in statement.needs()]
+    _refuse_mixture(needs)
+    for statement in statements:
+        for template in statement.unfilled(parameters):
+            raise statement.not_filled_in(template)
+    _refuse_missing(needs, parameters)
+    _refuse_unused(needs, parameters)
+
+
+def _refuse_mixture(needs: Sequence[Need]) -> None:
+    by_position = next((need for need in needs if need.name.isdecimal()), None)
+    by_name = next((need for need in needs if not need.name.isdecimal()), None)
+    if by_position and by_name:
+        raise ParameterError(
+            f"A script takes its parameters by position or by name, not both: it has "
+            f"{by_position.written} and {by_name.written}."
+        )
+
+
+def _refuse_missing(needs: Sequence[Need], parameters: Parameters) -> None:
+    found = (need for need in needs if not need.optional and need.name not in parameters)
+    missing = list(dict.fromkeys(need.written for need in found))
+    if not missing:
+        return
+    if parameters.positional:
+        raise ParameterError(
+            f"The script asks for more values by position than the {len(parameters)} that "
+            "were given."
+        )
+    what = "placeholder {} has" if len(missing) == 1 else "placeholders {} have"
+    named = ", ".join(missing[:_NAMED])
+    if len(missing) > _NAMED:
+        named += f" and {len(missing) - _NAMED} more"
+    raise ParameterError(f"The {what.format(named)} no value.")
+
+
+def _refuse_unused(needs: Sequence[Need], parameters: Parameters) -> None:
+    used = {need.name: need.written for need in needs}
+    unused = next((each for each in parameters if each.lower() not in used), None)
+    if unused is None:
+        return
+    if parameters.positional:
+        raise ParameterError(
+            f"Value {unused} of the {len(parameters)} that were given is used by no placeholder."
+        )
+    near = get_close_matches(unused.lower(), used, n=1)
+    hint = f" Did you mean {used[near[0]]}?" if near else ""
+    raise ParameterError(f"No placeholder uses the parameter {unused}.{hint}")

@@ -81,7 +81,6 @@ def parsed(query: str) -> Node | None:
 
 
 def written(node: Node) -> str:
-    """A query's tree as SQL."""
     tree = json.dumps({"error": False, "statements": [{"node": node}]}).replace("'", "''")
     with _reader().cursor() as con:
         return str(con.execute(f"SELECT json_deserialize_sql('{tree}')").fetchall()[0][0])
@@ -94,7 +93,6 @@ def selected(items: str) -> list[Node] | None:
 
 
 def select_list(items: Sequence[Node]) -> str:
-    """Items of a SELECT as SQL."""
     query = written({**_empty_query(), "select_list": items})
     return query.removeprefix("SELECT ")
 
@@ -110,7 +108,6 @@ def expression(text: str) -> Node | None:
 
 
 def walk(node: Any, *, into_subqueries: bool = True) -> Iterator[Node]:
-    """A part of a tree and all that is in it."""
     left = [node]
     while left:
         part = left.pop()

@@ -168,5 +168,5 @@ def _is_blank(sql: str) -> bool:
     """Whether there are only blanks and comments."""
     if not sql.strip():
         return True
-    quoting = scan(sql)
-    return quoting.unfinished is None and not quoting.masked.strip()
+    found = scan(sql)
+    return found.unfinished is None and not found.lexemes

@@ -18,8 +18,8 @@ import duckdb
 from vercel_sql.catalog.ddl import LIVE, quoted
 from vercel_sql.catalog.results import result_columns
 from vercel_sql.manifest import Method, Resource, vercel
+from vercel_sql.sql.engine import path_entries
 from vercel_sql.sql.queries import rows_of
-from vercel_sql.sql.resolver import path_entries
 
 _FRESH_SECONDS = 1.0
 _PLAIN = re.compile(r"(?a)[A-Za-z_]\w*")
