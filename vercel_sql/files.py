@@ -1,4 +1,4 @@
-"""Files that only their user can read, change or swap for others, on each operating system.
+"""Files that only their user can read, change or swap for others, and where our own are.
 
 Whoever may write to a folder decides what is in it, so a path is walked from the root, each folder
 opened through the one before: nothing can be swapped between check and use.
@@ -30,7 +30,8 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
-from vercel_sql.messages import SAID_AFTER
+from vercel_sql.errors import JournalError, OperationalError
+from vercel_sql.text import SAID_AFTER
 
 if sys.platform != "win32":
     import fcntl
@@ -47,6 +48,8 @@ _PAUSE = 0.01
 _LOCKED_BYTE = 2**30
 # How long to wait for another process: whoever holds a lock for longer is not writing a line.
 _TURN_SECONDS = 1.0
+
+STATE_DIR_VARIABLE = "VERCEL_SQL_STATE_DIR"
 
 READABLE = 0o022
 """A value of ``forbidden``: others may not write the file, but may read it."""
@@ -448,3 +451,68 @@ def _lock_byte(handle: int, *, shared: bool) -> bool | None:
         else:
             return True
         time.sleep(_PAUSE)
+
+
+def named_path(path: str | os.PathLike[str]) -> Path:
+    """The path that the user named, with ``~`` expanded; else `OSError`."""
+    if "\0" in os.fspath(path):
+        raise OSError(errno.EINVAL, "that is not the name of a file")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise OSError(errno.ENOENT, "there is no such home directory") from None
+
+
+def own_folder(variable: str, xdg: str, find: Callable[..., Path]) -> Path:
+    """A folder of this package, which may not exist yet.
+
+    The environment ``variable`` names it; else platformdirs' ``find``, which follows ``xdg``.
+    Raises `OSError`, with what must be changed, if neither works.
+    """
+    given = os.environ.get(variable, "").strip()
+    try:
+        if given:
+            return named_path(given).absolute()
+        reason = why_unusable(xdg)
+    except OSError as error:  # the working directory is gone, for one
+        reason = f"{variable} is {given}: {error.strerror}"
+    if reason is None:
+        return find("vercel-sql", appauthor=False)
+    raise OSError(errno.ENOENT, f"{reason} ({variable} names one by its full path)")
+
+
+def why_unusable(xdg: str) -> str | None:
+    """Why the platform's folder for this user's files is unknown, or None."""
+    named = os.environ.get(xdg, "").strip()
+    if named:
+        return None if os.path.isabs(named) else f"{xdg} is {named}, which is not a full path"
+    if os.environ.get("HOME") == "":  # it would be the root of all files
+        return "HOME is empty"
+    home = os.path.expanduser("~")
+    if home == "~":
+        return "there is no home directory, and HOME is not set"
+    return None if os.path.isabs(home) else f"HOME is {home}, which is not a full path"
+
+
+def state_dir() -> Path:
+    """The folder of what this package remembers between runs, which may not exist yet."""
+    import platformdirs
+
+    try:
+        return own_folder(STATE_DIR_VARIABLE, "XDG_STATE_HOME", platformdirs.user_state_path)
+    except OSError as error:
+        raise JournalError(f"there is no state directory: {error.strerror}") from None
+
+
+def made_state_dir() -> Path:
+    """The same folder, created if it is missing, for its user alone."""
+    folder = state_dir()
+    try:
+        make_private(folder)
+    except OSError as error:
+        failed = "used" if folder.exists() else "made"
+        raise OperationalError(
+            f"the state directory {folder} can't be {failed}: {error.strerror or 'unknown error'} "
+            f"({STATE_DIR_VARIABLE} names another)"
+        ) from None
+    return folder

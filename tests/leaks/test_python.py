@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 import vercel_sql
-from vercel_sql.logs import LogFile, heard_by
+from vercel_sql.progress import LogFile, heard_by
 
 from .conftest import NAMES, PLANTED, REFUSED, Machine, T, cited
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vercel_sql.cli import FAILED, WRONG_USE
 from vercel_sql.errors import DataWarning, Error, OperationalError, ParameterError
-from vercel_sql.messages import complain
+from vercel_sql.text import complain
 
 if TYPE_CHECKING:
     from vercel_sql import Connection
@@ -102,7 +102,7 @@ def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
     import logging
     import warnings
 
-    from vercel_sql.logs import LogFile, heard_by, on_standard_error
+    from vercel_sql.progress import LogFile, heard_by, on_standard_error
 
     with ExitStack() as stack:
         if arguments.log_file is not None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TextIO
 from vercel_sql.cli.terminal import DEFAULT_WIDTH, OutputError, terminal_width
 from vercel_sql.errors import Error
 from vercel_sql.ledger.journal import CreateResults
-from vercel_sql.messages import complain
 from vercel_sql.plain_rows import PlainRows
 from vercel_sql.render import SEPARATORS, Options, render
 from vercel_sql.render.terminal import for_log
+from vercel_sql.text import complain
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -27,9 +27,8 @@ from vercel_sql.errors import (
     TooManyWritesError,
     WaitTooLongError,
 )
+from vercel_sql.files import named_path
 from vercel_sql.logger import also_masking
-from vercel_sql.messages import complain
-from vercel_sql.paths import named_path
 from vercel_sql.plain_rows import PlainRows
 from vercel_sql.progress import Progress, progress
 from vercel_sql.redaction import Redactor
@@ -37,6 +36,7 @@ from vercel_sql.runtime.signals import Interrupts
 from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.plan import Plan
 from vercel_sql.sql.prepared import what_is_left
+from vercel_sql.text import complain
 
 if TYPE_CHECKING:
     import pyarrow as pa
