@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from vercel_sql.errors import NotSupportedError, PartialWriteError
 from vercel_sql.http.doubts import refused
 from vercel_sql.http.events import caused_by
-from vercel_sql.manifest import Method
 from vercel_sql.sql.copy_to import copies, read_first
 from vercel_sql.sql.fragments import Fragment
-from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.plan import Limits, Outcome
 from vercel_sql.sql.prepared import Context, Prepared
 from vercel_sql.sql.resolver import Catalog, Resolver, Target, any_made
@@ -34,6 +32,10 @@ from vercel_sql.sql.statements import (
     Update,
     Write,
 )
+
+if TYPE_CHECKING:
+    from vercel_sql.manifest import Method
+    from vercel_sql.sql.parameters import Parameters
 
 _INSTEAD: dict[type[Write], tuple[str, str]] = {
     Update: ("UPDATE", "What exists can't be changed: make a new one and delete the old"),

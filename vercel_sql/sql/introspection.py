@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from vercel_sql.catalog.results import result_columns
 from vercel_sql.errors import ProgrammingError
 from vercel_sql.http.arguments import nearest
-from vercel_sql.manifest import Method, Parameter, Resource, Service, Step
-from vercel_sql.sql.fragments import Name
 from vercel_sql.sql.plan import Outcome
-from vercel_sql.sql.resolver import Catalog, Resolver, Target
-from vercel_sql.sql.statements import Describe, Show
+
+if TYPE_CHECKING:
+    from vercel_sql.manifest import Method, Parameter, Resource, Service, Step
+    from vercel_sql.sql.fragments import Name
+    from vercel_sql.sql.resolver import Catalog, Resolver, Target
+    from vercel_sql.sql.statements import Describe, Show
 
 _TEXT = pa.string()
 

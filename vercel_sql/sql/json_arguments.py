@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from vercel_sql.errors import ParameterError, SQLSyntaxError
-from vercel_sql.sql.fragments import Fragment
-from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.placeholders import braces, other_template
 from vercel_sql.sql.tokens import Kind
+
+if TYPE_CHECKING:
+    from vercel_sql.sql.fragments import Fragment
+    from vercel_sql.sql.parameters import Parameters
 
 _DEPTH_LIMIT = 100
 

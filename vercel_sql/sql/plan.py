@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from vercel_sql.errors import Error, NotApprovedError, ProgrammingError
-from vercel_sql.http.client import Client
-from vercel_sql.http.requests import Request
-from vercel_sql.ledger.secrets_file import SecretsFile
-from vercel_sql.manifest import Caution, Method
 from vercel_sql.redaction.hidden import NotPicklable
 from vercel_sql.writes.budget import Pace, WriteBudget
 from vercel_sql.writes.policy import WritePolicy
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from vercel_sql.http.client import Client
+    from vercel_sql.http.requests import Request
+    from vercel_sql.ledger.secrets_file import SecretsFile
+    from vercel_sql.manifest import Caution, Method
 
 
 @dataclass(frozen=True)

@@ -18,20 +18,21 @@ from vercel_sql.errors import (
     StatementCancelledError,
     UnknownOutcomeError,
 )
-from vercel_sql.http.client import Client
-from vercel_sql.http.requests import Request
-from vercel_sql.manifest import Resource
 from vercel_sql.redaction.hidden import NotPicklable
 from vercel_sql.runtime.scope import GRACE, AbandonedError
 from vercel_sql.runtime.side_by_side import Ended, SideBySide
-from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.plan import Limits, Match, Outcome, Plan, in_words, warning
-from vercel_sql.sql.resolver import Target
 from vercel_sql.writes.budget import Pace
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+    from vercel_sql.http.client import Client
+    from vercel_sql.http.requests import Request
+    from vercel_sql.manifest import Resource
+    from vercel_sql.sql.parameters import Parameters
+    from vercel_sql.sql.resolver import Target
 
 _Ended: TypeAlias = "tuple[list[Ended[pa.Table | None] | None], BaseException | None]"
 """How each request ended, None where it was not sent; and what stopped the statement, if known."""
