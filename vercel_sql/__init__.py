@@ -7,6 +7,8 @@ Everything else is imported on first use, so that ``vercel-sql --help`` and the 
 at once, and the command can obey Ctrl-C from its first import on.
 """
 
+# ruff: noqa: F405 - type checkers see the errors, and everybody else imports them by name
+
 from __future__ import annotations
 
 import datetime as _datetime
@@ -19,35 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vercel_sql.connection import Attachment, Connection, Cursor, attach, connect, detach
-    from vercel_sql.errors import (
-        AnswerError,
-        AnswerMismatchError,
-        APIError,
-        DatabaseError,
-        DataError,
-        DataWarning,
-        Error,
-        IntegrityError,
-        InterfaceError,
-        InternalError,
-        MissingTokenError,
-        NotApprovedError,
-        NotSupportedError,
-        OperationalError,
-        ParameterError,
-        PartialWriteError,
-        ProgrammingError,
-        RateLimitedError,
-        ReadOnlyError,
-        RotationError,
-        RowCountError,
-        SQLSyntaxError,
-        TooManyWritesError,
-        TransportError,
-        UnknownOutcomeError,
-        WaitTooLongError,
-        Warning,  # noqa: A004 - the name is PEP 249's
-    )
+    from vercel_sql.errors import *  # noqa: F403
 
 __all__ = [
     "BINARY",

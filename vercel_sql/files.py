@@ -189,28 +189,19 @@ def write_line(handle: int, line: str) -> None:
 
     An unfinished line before it, left by a crash or a full disk, is ended first.
     """
-    content = f"{'' if _ends_whole(handle) else chr(10)}{line}{chr(10)}".encode()
-    written = 0
+    size = os.lseek(handle, 0, os.SEEK_END)
+    os.lseek(handle, max(0, size - 1), os.SEEK_SET)
+    start = b"" if size == 0 or os.read(handle, 1) == b"\n" else b"\n"
+    content, written = start + f"{line}\n".encode(), 0
     while written < len(content):
         written += os.write(handle, content[written:])
 
 
 def _take_turn(handle: int) -> None:
-    """Locks a file until it is closed, once no other process writes to it.
-
-    Otherwise others could see part of a line, and take it for an unfinished one.
-    """
+    """Locks a file until it is closed, so that no other process sees part of a line."""
     end = time.monotonic() + _TURN_SECONDS
     while lock(handle, shared=False) is False and time.monotonic() < end:
         time.sleep(0.001)
-
-
-def _ends_whole(handle: int) -> bool:
-    """Whether a file is empty, or its last line is finished."""
-    if os.lseek(handle, 0, os.SEEK_END) == 0:
-        return True
-    os.lseek(handle, -1, os.SEEK_END)
-    return os.read(handle, 1) == b"\n"
 
 
 @contextmanager
@@ -262,14 +253,12 @@ def _entry(at: int, name: str, *, make: bool) -> os.stat_result:
 
 
 def _stepped(at: int, name: str) -> int:
-    """A handle of a folder in another, whose handle is closed."""
     following = os.open(name, _FOLDER, dir_fd=at)
     os.close(at)
     return following
 
 
 def _link(at: int, place: Path, found: os.stat_result, links: int) -> str:
-    """The target of a link in a folder."""
     if links > _MOST_LINKS:
         raise OSError(errno.ELOOP, f"too many links lead to {place}")
     if found.st_uid not in _trusted() or _is_open(os.fstat(at)):
@@ -355,7 +344,6 @@ def _trusted() -> tuple[int, ...]:
 
 
 def _owner(uid: int) -> str:
-    """A user in words."""
     if sys.platform != "win32":
         with suppress(KeyError):
             return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
@@ -403,18 +391,14 @@ def _again(act: Callable[[], None]) -> None:
         time.sleep(_PAUSE)
 
 
-def sync_file(path: Path) -> None:
-    """Syncs a file that others have written."""
-    _sync(path, os.O_RDWR)
-
-
 def sync_folder(folder: Path) -> None:
     """Syncs the names in a folder, such as that of a new file."""
     if not IS_WINDOWS:
-        _sync(folder, os.O_RDONLY)
+        sync_file(folder, os.O_RDONLY)
 
 
-def _sync(path: Path, flags: int) -> None:
+def sync_file(path: Path, flags: int = os.O_RDWR) -> None:
+    """Syncs a file that others have written."""
     handle = os.open(path, flags)
     try:
         os.fsync(handle)
@@ -464,11 +448,7 @@ def named_path(path: str | os.PathLike[str]) -> Path:
 
 
 def own_folder(variable: str, xdg: str, find: Callable[..., Path]) -> Path:
-    """A folder of this package, which may not exist yet.
-
-    The environment ``variable`` names it; else platformdirs' ``find``, which follows ``xdg``.
-    Raises `OSError`, with what must be changed, if neither works.
-    """
+    """A folder of this package, by its environment variable or by platformdirs' ``find``."""
     given = os.environ.get(variable, "").strip()
     try:
         if given:
@@ -495,7 +475,7 @@ def why_unusable(xdg: str) -> str | None:
 
 
 def state_dir() -> Path:
-    """The folder of what this package remembers between runs, which may not exist yet."""
+    """The folder of what this package remembers between runs; it may not exist yet."""
     import platformdirs
 
     try:

@@ -38,20 +38,18 @@ def make_client(
     max_wait: float | None = None,
 ) -> Client:
     """The client that the options ask for."""
-    from vercel_sql.connection.account import Account
-    from vercel_sql.ledger.audit_log import chosen_log
+    from vercel_sql.connection import opening
 
-    account = Account(
+    return opening.make_client(
         token,
         _urls(arguments),
-        chosen_log(arguments.audit_log),
-        read_only,
-        max_wait,
-        arguments.request_timeout,
-        arguments.strict,
-        arguments.token_file,
+        token_file=arguments.token_file,
+        audit_log=arguments.audit_log,
+        request_timeout=arguments.request_timeout,
+        max_wait=max_wait,
+        strict=arguments.strict,
+        read_only=read_only,
     )
-    return account.client()
 
 
 def anonymous_client(arguments: argparse.Namespace, max_wait: float | None = None) -> Client:

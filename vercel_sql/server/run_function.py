@@ -350,8 +350,8 @@ class DryRun:
     def explain(self, statement: Explain, limits: Limits) -> Outcome:
         """The requests that a write or an EXEC would send."""
         settle(self._con)
-        name, manifest = self._original.name, self._original.manifest
-        attachment = make_attachment(self._con, name, self._client, manifest, WritePolicy())
+        name = self._original.name
+        attachment = make_attachment(self._con, name, self._client)
         self._con.execute(f"USE {quoted(name)}")
         # All at once, since making a table changes a setting, and settings are locked then.
         attachment.add(attachment.missing)

@@ -221,7 +221,7 @@ class Server(NotPicklable):
 
     def _attach(self, keeping: WritePolicy) -> Attachment:
         attachment = attach_in_place(
-            self._con, _CATALOG, self._client, vercel(), keeping, self._memo, self._allowances
+            self._con, _CATALOG, self._client, keeping, self._memo, self._allowances
         )
         # At once: a database in a file waits for the disk at the end of each transaction.
         self._con.execute("BEGIN")

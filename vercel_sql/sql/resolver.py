@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import duckdb
 
-from vercel_sql.catalog.sources import Failures
 from vercel_sql.errors import ProgrammingError
-from vercel_sql.http.arguments import nearest
-from vercel_sql.http.client import Client
-from vercel_sql.manifest import Manifest, Method, Resource
 from vercel_sql.sql.fragments import Fragment, Name
 from vercel_sql.sql.queries import rows_of
 from vercel_sql.sql.tokens import STRINGS, Kind, Lexeme, tokenize, word_set
+
+if TYPE_CHECKING:
+    from vercel_sql.catalog.sources import Failures
+    from vercel_sql.http.client import Client
+    from vercel_sql.manifest import Manifest, Method, Resource
 
 
 class Catalog(Protocol):
@@ -39,6 +40,10 @@ class Catalog(Protocol):
         """The originals of errors that went through DuckDB."""
 
     @property
+    def made(self) -> Collection[str]:
+        """The services whose tables have been made."""
+
+    @property
     def missing(self) -> list[str]:
         """The services whose tables have not been made yet."""
 
@@ -48,7 +53,13 @@ class Catalog(Protocol):
 
 def any_made(catalogs: Iterable[Catalog]) -> bool:
     """Whether there are live tables by now, which a statement may be about."""
-    return any(len(each.missing) < len(each.manifest.service_names) for each in catalogs)
+    return any(each.made for each in catalogs)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    from vercel_sql.http.arguments import nearest  # for an error only
+
+    return nearest(name, known)
 
 
 class Target:
@@ -83,7 +94,7 @@ class Target:
         if method is None:
             known = list(self.resource.methods)
             raise ProgrammingError(
-                f"{self.full_name} has no method {name!r}{nearest(name, known)}; "
+                f"{self.full_name} has no method {name!r}{_nearest(name, known)}; "
                 f"it has {', '.join(known)}"
             )
         return method
@@ -112,8 +123,10 @@ class Resolver:
         opening = fragment.lexemes[0].upper if fragment.lexemes else ""
         self._is_begun = opening in _BEGINS or (self._is_begun and opening not in _ENDS)
         for catalog in self._catalogs:
-            missing, views = catalog.missing, catalog.manifest.provider.views
             named = Mentions(fragment.lexemes, catalog.name, self._has_moved)
+            if named.nothing and opening not in _BEGINS:
+                continue
+            missing, views = catalog.missing, catalog.manifest.provider.views
             needed = missing if named.everything else named.services(missing, views)
             if self._is_begun and (needed or opening in _BEGINS):
                 catalog.add(missing if needed else [])
@@ -172,7 +185,7 @@ class Resolver:
                 for resource in resources
             ]
             raise ProgrammingError(
-                f"unknown resource {name.text}{nearest('.'.join(name.parts), known)}; "
+                f"unknown resource {name.text}{_nearest('.'.join(name.parts), known)}; "
                 f"there are {', '.join(known)}"
             )
         return found
@@ -194,7 +207,7 @@ class Resolver:
                 return catalog
         known = [catalog.name for catalog in self._catalogs]
         raise ProgrammingError(
-            f"unknown catalog {name!r}{nearest(name, known)}; there is {', '.join(known)}"
+            f"unknown catalog {name!r}{_nearest(name, known)}; there is {', '.join(known)}"
         )
 
     def _may_be_ours(self, name: Name) -> bool:
@@ -298,6 +311,11 @@ class Mentions:
         """Whether names may lead into the catalog from now on without naming it."""
         opening = self._lexemes[0].upper if self._lexemes else ""
         return opening in _MOVES and bool(self._words or self._catalog in self._names)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it has nothing to do with the catalog; for this no manifest is read."""
+        return not self._words and self._catalog not in self._names and not self.everything
 
     @property
     def everything(self) -> bool:
