@@ -1,4 +1,4 @@
-"""Who hears the package's log, and for how long: standard error, a file, a line of progress."""
+"""Where the package's log goes: standard error, a file, the line of progress."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class LogFile(logging.StreamHandler):  # type: ignore[type-arg]
         super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's
-        """Says once that the file can't be written, and lets the work go on without it."""
+        """Reports once that the file can't be written; the work goes on without it."""
         if not self._is_broken:
             self._is_broken = True
             error = sys.exc_info()[1]
@@ -121,7 +121,7 @@ class Progress:
         self._lock = threading.RLock()
 
     def expect(self, plan: Plan) -> None:
-        """From now on counts the requests of a plan that change something."""
+        """Counts only the writes of a plan from now on."""
         if self._bar is None:
             return
         self.clear()
@@ -135,7 +135,7 @@ class Progress:
         self.begin()
 
     def begin(self) -> None:
-        """Shows the line after a while, whether or not there is anything to tell by then."""
+        """Shows the line after a while, even if there is nothing to tell by then."""
         self._show_in(SAID_AFTER)
 
     def _show_in(self, seconds: float) -> None:
@@ -152,7 +152,7 @@ class Progress:
                 self._timer = None
 
     def clear(self) -> None:
-        """Takes the line off the screen until there is more to tell, so that others can write."""
+        """Hides the line until there is more to tell, so that others can write."""
         self.stop()
         with self._lock:
             bar = self._bar
@@ -178,7 +178,7 @@ class Progress:
                 self._advance(event.api_method)
 
     def say(self, text: str) -> None:
-        """Says on the line what the statement waits for, at once."""
+        """Shows at once what the statement waits for."""
         with self._lock:
             self._bar.delay = 0  # else the line is not cleared at the end
             self._bar.set_description_str(text)
@@ -208,10 +208,7 @@ def _counted(number: int, noun: str) -> str:
 
 @contextmanager
 def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
-    """Counts what is done while the context lasts; shown where it takes more than two seconds.
-
-    The line is gone when the context ends, so results must be written after it.
-    """
+    """Shows what is done meanwhile, after two seconds; the line is gone when the context ends."""
     tqdm = None if out is None else _tqdm()
     if tqdm is None:
         yield Progress()
@@ -239,7 +236,7 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
 
 
 def _tqdm() -> Any:
-    """What draws the line; None where the environment's ``TQDM_…`` makes it unusable."""
+    """tqdm; None if a ``TQDM_…`` variable makes it unusable."""
     try:
         # Imported here: a pipe or a scheduled job does not pay for it.
         from tqdm import tqdm

@@ -390,10 +390,9 @@ class Cursor(NotPicklable):
         return self._whole(lambda native: native.to_arrow_table())
 
     def plain_rows(self) -> PlainRows | None:
-        """The rows that are left, where DuckDB has computed them and their types are plain.
+        """The rows that are left, if their types are plain: showing them needs no Arrow.
 
-        It is for who shows them: nothing is lost, and nothing of Arrow is needed. None stands for
-        all other rows, of which none was taken.
+        None, and nothing is taken, for all other rows.
         """
         if self._held.counts:
             return PlainRows(["Count"], ["BIGINT"], [(self._held.rowcount,)])

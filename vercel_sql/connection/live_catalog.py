@@ -41,14 +41,7 @@ if TYPE_CHECKING:
 
 
 class LiveCatalog:
-    """A catalog in a database, under its name. Its manifest is read when something is made in it.
-
-    Attributes:
-        key: what stands in the database, to know the catalog again.
-        sources: whom the tables ask, for each connection that shares them.
-        kept: the connection, if it must stay open.
-        made: the services whose tables have been made.
-    """
+    """A catalog in a database; its manifest is read when something is made in it."""
 
     def __init__(
         self,
@@ -60,13 +53,13 @@ class LiveCatalog:
         idempotency: Idempotency | None = None,
         caller: str | None = None,
     ) -> None:
-        self.key = key
+        self.key = key  # stands in the database, to recognize the catalog
         self._con = weakref.ref(con)
-        self.kept: duckdb.DuckDBPyConnection | None = None
+        self.kept: duckdb.DuckDBPyConnection | None = None  # if it must stay open
         self.name = name
         self.sources = Sources()
         self._function_options = policy, idempotency, budgets, caller
-        self.made: set[str] = set()
+        self.made: set[str] = set()  # services
         self._described: set[str] = set()
         self._lock = threading.Lock()
         self._is_shared = False

@@ -1,4 +1,4 @@
-"""DuckDB's errors as this package's: the original where it was ours, else with masked text."""
+"""Turns DuckDB's errors into this package's: the original if it was ours, else with masked text."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
         return (errors.DatabaseError if kind is errors.Error else kind)(*error.args)
 
     def _masked(self, argument: object) -> object:
-        """What an error of ours says; its makers mask what they cite, so this is a second look."""
+        """Masks an error of ours once more; whoever made it has masked what it cites."""
         return mask_shapes(mask_known(argument)) if isinstance(argument, str) else argument
 
 
@@ -186,7 +186,7 @@ _FRAMES_OF = sys.stdlib_module_names | {"vercel_sql", *_USED}
 
 
 def bare(error: BaseException) -> None:
-    """Makes an error, and all that led to it, begin their tracebacks where they are raised next."""
+    """Drops the tracebacks of an error and of all that led to it."""
     for each in _chain(error):
         each.__traceback__ = None
     if error.__suppress_context__:
