@@ -15,12 +15,12 @@ from pathlib import Path
 import vercel_sql
 
 LAYERS = (
-    {"_version", "dbapi", "errors", "messages", "own_duckdb", "plain_rows", "text"},
+    {"_version", "errors", "own_duckdb", "plain_rows", "text"},
     {"manifest"},
     {"redaction"},
     {"logger"},
     {"files"},
-    {"paths", "runtime"},
+    {"runtime"},
     {"http"},
     {"auth"},
     {"catalog"},
@@ -28,7 +28,6 @@ LAYERS = (
     {"sql"},
     {"connection", "render"},
     {""},  # the package itself: what its users import
-    {"logs"},
     {"progress"},
     {"notebook", "server"},
     {"cli"},
@@ -44,7 +43,7 @@ UPWARDS = {
 """Imports in the other direction."""
 CIRCLES = {
     frozenset(
-        {"", "progress"}  # %load_ext vercel_sql
+        {""}  # %load_ext vercel_sql
         | {f"notebook{each}" for each in ("", ".magics", ".session")}
     ),
 }

@@ -45,7 +45,7 @@ def _restored(kind: type[Error], args: tuple[Any, ...], state: dict[str, Any]) -
 
 
 class InterfaceError(Error):
-    """The package was used in a way that it does not offer: a closed cursor, a wrong argument."""
+    """The package was misused: a closed cursor, a wrong argument."""
 
 
 class DatabaseError(Error):
@@ -57,7 +57,7 @@ class DataError(DatabaseError):
 
 
 class OperationalError(DatabaseError):
-    """The world did not cooperate: network, credentials, limits, files."""
+    """Something outside the statement failed: network, credentials, limits, files."""
 
 
 class IntegrityError(DatabaseError):
@@ -65,7 +65,7 @@ class IntegrityError(DatabaseError):
 
 
 class InternalError(DatabaseError):
-    """DuckDB or this package is in a state that it should not be in."""
+    """DuckDB or this package is in an invalid state."""
 
 
 class ProgrammingError(DatabaseError):
@@ -73,7 +73,7 @@ class ProgrammingError(DatabaseError):
 
 
 class NotSupportedError(DatabaseError):
-    """The statement asks for what can't be done here."""
+    """The statement asks for something that isn't supported."""
 
 
 class SQLSyntaxError(ProgrammingError):
@@ -89,7 +89,7 @@ class ManifestError(InternalError):
 
 
 class MissingTokenError(OperationalError):
-    """A method needs a Vercel token and none was found; the message lists where it was sought."""
+    """A method needs a Vercel token, and none was found; the message lists the places searched."""
 
 
 class ReadOnlyError(NotSupportedError):
@@ -101,11 +101,11 @@ class AuditLogError(OperationalError):
 
 
 class JournalError(OperationalError):
-    """What would be lost in a crash can't be noted beforehand, so nothing was sent."""
+    """The journal can't be written, so nothing was sent: a crash could have lost the secret."""
 
 
 class NotApprovedError(ProgrammingError):
-    """A write was not approved by whoever was asked, and nothing of it was sent."""
+    """A write was not approved, and nothing of it was sent."""
 
 
 class TooManyWritesError(ProgrammingError):
@@ -191,7 +191,7 @@ class UnknownOutcomeError(OperationalError):
         outcome_unknown: True, as for a `RequestError`.
         cause: how the answer was lost.
         orphans: the keys of the rows that it may have made. Others may have made them.
-        is_proven: whether these are surely its own: by their marks, or by the answer itself.
+        is_proven: whether their marks or the answer prove that they are its own.
         revoked: the key of the one that was revoked at once, or None.
     """
 
@@ -329,7 +329,7 @@ class FailedWrite:
 
 
 class PartialWriteError(OperationalError):
-    """A statement with several requests failed after some of them had been carried out.
+    """A statement failed after some of its requests had been carried out.
 
     Rows are told apart by their keys where they have some, as in a DELETE, else by their numbers
     (``row 7``).
@@ -392,7 +392,7 @@ class PartialWriteError(OperationalError):
 
 
 class RotationError(PartialWriteError):
-    """A rotation that came to no end: the old row is as it was, unless the message says otherwise.
+    """A rotation that was not completed: the old row is unchanged unless the message says so.
 
     Attributes are those of `PartialWriteError`, whose ``rows`` has the new row where there is
     one, and:

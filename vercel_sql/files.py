@@ -1,4 +1,4 @@
-"""Files that only their user can read, change or swap for others, on each operating system.
+"""Files that only their user can read, change or swap for others, and where our own are.
 
 Whoever may write to a folder decides what is in it, so a path is walked from the root, each folder
 opened through the one before: nothing can be swapped between check and use.
@@ -30,7 +30,8 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
-from vercel_sql.messages import SAID_AFTER
+from vercel_sql.errors import JournalError, OperationalError
+from vercel_sql.text import SAID_AFTER
 
 if sys.platform != "win32":
     import fcntl
@@ -47,6 +48,8 @@ _PAUSE = 0.01
 _LOCKED_BYTE = 2**30
 # How long to wait for another process: whoever holds a lock for longer is not writing a line.
 _TURN_SECONDS = 1.0
+
+STATE_DIR_VARIABLE = "VERCEL_SQL_STATE_DIR"
 
 READABLE = 0o022
 """A value of ``forbidden``: others may not write the file, but may read it."""
@@ -186,28 +189,19 @@ def write_line(handle: int, line: str) -> None:
 
     An unfinished line before it, left by a crash or a full disk, is ended first.
     """
-    content = f"{'' if _ends_whole(handle) else chr(10)}{line}{chr(10)}".encode()
-    written = 0
+    size = os.lseek(handle, 0, os.SEEK_END)
+    os.lseek(handle, max(0, size - 1), os.SEEK_SET)
+    start = b"" if size == 0 or os.read(handle, 1) == b"\n" else b"\n"
+    content, written = start + f"{line}\n".encode(), 0
     while written < len(content):
         written += os.write(handle, content[written:])
 
 
 def _take_turn(handle: int) -> None:
-    """Locks a file until it is closed, once no other process writes to it.
-
-    Otherwise others could see part of a line, and take it for an unfinished one.
-    """
+    """Locks a file until it is closed, so that no other process sees part of a line."""
     end = time.monotonic() + _TURN_SECONDS
     while lock(handle, shared=False) is False and time.monotonic() < end:
         time.sleep(0.001)
-
-
-def _ends_whole(handle: int) -> bool:
-    """Whether a file is empty, or its last line is finished."""
-    if os.lseek(handle, 0, os.SEEK_END) == 0:
-        return True
-    os.lseek(handle, -1, os.SEEK_END)
-    return os.read(handle, 1) == b"\n"
 
 
 @contextmanager
@@ -259,14 +253,12 @@ def _entry(at: int, name: str, *, make: bool) -> os.stat_result:
 
 
 def _stepped(at: int, name: str) -> int:
-    """A handle of a folder in another, whose handle is closed."""
     following = os.open(name, _FOLDER, dir_fd=at)
     os.close(at)
     return following
 
 
 def _link(at: int, place: Path, found: os.stat_result, links: int) -> str:
-    """The target of a link in a folder."""
     if links > _MOST_LINKS:
         raise OSError(errno.ELOOP, f"too many links lead to {place}")
     if found.st_uid not in _trusted() or _is_open(os.fstat(at)):
@@ -352,7 +344,6 @@ def _trusted() -> tuple[int, ...]:
 
 
 def _owner(uid: int) -> str:
-    """A user in words."""
     if sys.platform != "win32":
         with suppress(KeyError):
             return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
@@ -400,18 +391,14 @@ def _again(act: Callable[[], None]) -> None:
         time.sleep(_PAUSE)
 
 
-def sync_file(path: Path) -> None:
-    """Syncs a file that others have written."""
-    _sync(path, os.O_RDWR)
-
-
 def sync_folder(folder: Path) -> None:
     """Syncs the names in a folder, such as that of a new file."""
     if not IS_WINDOWS:
-        _sync(folder, os.O_RDONLY)
+        sync_file(folder, os.O_RDONLY)
 
 
-def _sync(path: Path, flags: int) -> None:
+def sync_file(path: Path, flags: int = os.O_RDWR) -> None:
+    """Syncs a file that others have written."""
     handle = os.open(path, flags)
     try:
         os.fsync(handle)
@@ -448,3 +435,64 @@ def _lock_byte(handle: int, *, shared: bool) -> bool | None:
         else:
             return True
         time.sleep(_PAUSE)
+
+
+def named_path(path: str | os.PathLike[str]) -> Path:
+    """The path that the user named, with ``~`` expanded; else `OSError`."""
+    if "\0" in os.fspath(path):
+        raise OSError(errno.EINVAL, "that is not the name of a file")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise OSError(errno.ENOENT, "there is no such home directory") from None
+
+
+def own_folder(variable: str, xdg: str, find: Callable[..., Path]) -> Path:
+    """A folder of this package, by its environment variable or by platformdirs' ``find``."""
+    given = os.environ.get(variable, "").strip()
+    try:
+        if given:
+            return named_path(given).absolute()
+        reason = why_unusable(xdg)
+    except OSError as error:  # the working directory is gone, for one
+        reason = f"{variable} is {given}: {error.strerror}"
+    if reason is None:
+        return find("vercel-sql", appauthor=False)
+    raise OSError(errno.ENOENT, f"{reason} ({variable} names one by its full path)")
+
+
+def why_unusable(xdg: str) -> str | None:
+    """Why the platform's folder for this user's files is unknown, or None."""
+    named = os.environ.get(xdg, "").strip()
+    if named:
+        return None if os.path.isabs(named) else f"{xdg} is {named}, which is not a full path"
+    if os.environ.get("HOME") == "":  # it would be the root of all files
+        return "HOME is empty"
+    home = os.path.expanduser("~")
+    if home == "~":
+        return "there is no home directory, and HOME is not set"
+    return None if os.path.isabs(home) else f"HOME is {home}, which is not a full path"
+
+
+def state_dir() -> Path:
+    """The folder of what this package remembers between runs; it may not exist yet."""
+    import platformdirs
+
+    try:
+        return own_folder(STATE_DIR_VARIABLE, "XDG_STATE_HOME", platformdirs.user_state_path)
+    except OSError as error:
+        raise JournalError(f"there is no state directory: {error.strerror}") from None
+
+
+def made_state_dir() -> Path:
+    """The same folder, created if it is missing, for its user alone."""
+    folder = state_dir()
+    try:
+        make_private(folder)
+    except OSError as error:
+        failed = "used" if folder.exists() else "made"
+        raise OperationalError(
+            f"the state directory {folder} can't be {failed}: {error.strerror or 'unknown error'} "
+            f"({STATE_DIR_VARIABLE} names another)"
+        ) from None
+    return folder

@@ -29,10 +29,7 @@ Mask = Callable[[str], str]
 
 
 def logger(room: str = "") -> logging.Logger:
-    """The logger of a room of the package, or the one above all of them.
-
-    Loggers are had from here alone: a filter does not hold for the loggers below its own.
-    """
+    """The logger of a room, or the one above all: filters aren't inherited by loggers below."""
     found = logging.getLogger(f"{NAME}.{room}" if room else NAME)
     found.addFilter(_masking)
     return found
@@ -40,7 +37,7 @@ def logger(room: str = "") -> logging.Logger:
 
 @contextmanager
 def warning_of(log: logging.Logger, *kinds: type[Error]) -> Iterator[None]:
-    """Logs errors that leave somebody with something to do, and raises them all the same."""
+    """Logs errors that somebody must act on, and raises them all the same."""
     try:
         yield
     except kinds as error:
@@ -86,7 +83,7 @@ class _Masking(logging.Filter):
         return mask_shapes(mask_known(text))
 
     def _lines(self, text: str) -> str:
-        """Several lines, each of which is plainly none of the log's own."""
+        """Indents lines, so that none passes for the log's own."""
         lines = self._mask(text).rstrip("\n").split("\n")
         return "\n".join(f"{_INDENT}{visible(line)}" for line in lines)
 
@@ -97,5 +94,5 @@ logger().addHandler(logging.NullHandler())
 
 
 def also_masking(mask: Mask) -> AbstractContextManager[None]:
-    """Keeps more out of the log while the context lasts, such as values that came from files."""
+    """Masks more in the log while the context lasts, such as values from files."""
     return _masking.with_more(mask)

@@ -1,4 +1,4 @@
-"""Rows of DuckDB's plain types, as texts: what is to be shown of them needs no Arrow."""
+"""Rows of plain types, as texts: showing them needs no Arrow."""
 
 from __future__ import annotations
 

@@ -1,23 +1,111 @@
-"""A line that says how far a long statement is, for a person who watches."""
+"""Where the package's log goes: standard error, a file, the line of progress."""
 
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TextIO
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
-from vercel_sql import Connection
-from vercel_sql.http.events import PageEvent, RequestEvent
-from vercel_sql.logs import heard_by
-from vercel_sql.messages import SAID_AFTER
-from vercel_sql.sql.plan import Plan
-from vercel_sql.text import visible
+from vercel_sql.errors import OperationalError
+from vercel_sql.files import READABLE, named_path, open_for_appending
+from vercel_sql.logger import IS_RAISED, logger
+from vercel_sql.text import SAID_AFTER, complain, visible
+
+if TYPE_CHECKING:
+    from vercel_sql import Connection
+    from vercel_sql.http.events import PageEvent, RequestEvent
+    from vercel_sql.sql.plan import Plan
 
 _LINE = "{desc}, {elapsed}"
 _LINE_WITH_TOTAL = "{desc}: {n_fmt} of {total_fmt} |{bar}| {elapsed}"
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@contextmanager
+def heard_by(
+    handler: logging.Handler, level: int | None = None, *, first: bool = False
+) -> Iterator[None]:
+    """Gives the log to a handler while the context lasts."""
+    log = logger()
+    before = log.level
+    log.addHandler(handler)
+    if first:
+        log.handlers.insert(0, log.handlers.pop())
+    if level is not None and log.getEffectiveLevel() > level:
+        log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        if level is not None:
+            log.setLevel(before)
+
+
+def on_standard_error(*, verbose: bool) -> logging.Handler:
+    """A handler that writes to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    handler.setFormatter(_InUTC() if verbose else logging.Formatter("vercel-sql: %(message)s"))
+    if not verbose:
+        # What an error says too is said by whoever shows that.
+        handler.addFilter(lambda record: not getattr(record, IS_RAISED, False))
+    return handler
+
+
+class LogFile(logging.StreamHandler):  # type: ignore[type-arg]
+    """A file that everything is appended to, each record as a line, with its time in UTC."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._is_broken = False
+        try:
+            self.path = named_path(path)
+            handle = open_for_appending(self.path, forbidden=READABLE)
+        except OSError as error:
+            raise self._unusable(error.strerror) from None
+        # What is written at once is in the file at once: other processes may append to it too.
+        super().__init__(os.fdopen(handle, "a", 2**16, "utf-8", "backslashreplace"))
+        self.setFormatter(_InUTC())
+
+    def __repr__(self) -> str:
+        return f"<LogFile {self.path}>"
+
+    def close(self) -> None:
+        """Closes the file."""
+        with suppress(OSError):
+            self.stream.close()
+        super().close()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's
+        """Reports once that the file can't be written; the work goes on without it."""
+        if not self._is_broken:
+            self._is_broken = True
+            error = sys.exc_info()[1]
+            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+            with suppress(OSError):
+                complain(str(self._unusable(reason)))
+
+    def _unusable(self, reason: str | None) -> OperationalError:
+        return OperationalError(
+            f"the log file {self.path} can't be written: {reason or 'unknown error'}"
+        )
+
+
+class _InUTC(logging.Formatter):
+    """Lines that begin with the time in UTC, to the millisecond."""
+
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self) -> None:
+        super().__init__(_FORMAT)
+        self.converter = time.gmtime
 
 
 class Progress:
@@ -33,7 +121,7 @@ class Progress:
         self._lock = threading.RLock()
 
     def expect(self, plan: Plan) -> None:
-        """From now on counts the requests of a plan that change something."""
+        """Counts only the writes of a plan from now on."""
         if self._bar is None:
             return
         self.clear()
@@ -47,7 +135,7 @@ class Progress:
         self.begin()
 
     def begin(self) -> None:
-        """Shows the line after a while, whether or not there is anything to tell by then."""
+        """Shows the line after a while, even if there is nothing to tell by then."""
         self._show_in(SAID_AFTER)
 
     def _show_in(self, seconds: float) -> None:
@@ -64,7 +152,7 @@ class Progress:
                 self._timer = None
 
     def clear(self) -> None:
-        """Takes the line off the screen until there is more to tell, so that others can write."""
+        """Hides the line until there is more to tell, so that others can write."""
         self.stop()
         with self._lock:
             bar = self._bar
@@ -90,7 +178,7 @@ class Progress:
                 self._advance(event.api_method)
 
     def say(self, text: str) -> None:
-        """Says on the line what the statement waits for, at once."""
+        """Shows at once what the statement waits for."""
         with self._lock:
             self._bar.delay = 0  # else the line is not cleared at the end
             self._bar.set_description_str(text)
@@ -120,10 +208,7 @@ def _counted(number: int, noun: str) -> str:
 
 @contextmanager
 def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
-    """Counts what is done while the context lasts; shown where it takes more than two seconds.
-
-    The line is gone when the context ends, so results must be written after it.
-    """
+    """Shows what is done meanwhile, after two seconds; the line is gone when the context ends."""
     tqdm = None if out is None else _tqdm()
     if tqdm is None:
         yield Progress()
@@ -151,7 +236,7 @@ def progress(connection: Connection, out: TextIO | None) -> Iterator[Progress]:
 
 
 def _tqdm() -> Any:
-    """What draws the line; None where the environment's ``TQDM_…`` makes it unusable."""
+    """tqdm; None if a ``TQDM_…`` variable makes it unusable."""
     try:
         # Imported here: a pipe or a scheduled job does not pay for it.
         from tqdm import tqdm

@@ -1,11 +1,17 @@
-"""Text that is safe to show, and lengths of time in words."""
+"""Text that is safe to show, the one printer of messages, and lengths of time in words."""
 
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
+from typing import TextIO
+
+SAID_AFTER = 2.0
+"""After how many seconds a person is told what is waited for."""
 
 # Emoji, Persian and Indic scripts cannot be written without these; elsewhere they are invisible,
 # and at the end of a cell they would swallow what stands next to it.
@@ -102,3 +108,18 @@ def moment_in(seconds: float) -> str:
     except OverflowError:
         return "the end of time"
     return f"{then:%H:%M:%S}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M:%S}"
+
+
+def complain(text: str, prefix: str = "vercel-sql: ") -> None:
+    """Says on standard error what went wrong; further lines of it are indented."""
+    with suppress(OSError):  # nobody is there to be told
+        sys.stderr.write(f"{message(prefix + text)}\n")
+        sys.stderr.flush()
+
+
+def say(*lines: str, out: TextIO | None = None) -> None:
+    """Says something line by line, whatever is cited in them."""
+    with suppress(OSError) if out is None else nullcontext():  # nobody is there to be told
+        out = out or sys.stderr
+        out.write("".join(f"{visible(line)}\n" for line in lines))
+        out.flush()

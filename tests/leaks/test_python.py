@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 import vercel_sql
-from vercel_sql.logs import LogFile, heard_by
+from vercel_sql.progress import LogFile, heard_by
 
 from .conftest import NAMES, PLANTED, REFUSED, Machine, T, cited
 
@@ -182,7 +182,7 @@ def test_native_connections(at_home, sim, attached, fault):
                 con.execute(call, {"t": PLANTED} if "$t" in call else None).fetchall()
             except duckdb.Error as error:
                 at_home.show("errors of DuckDB", str(error))
-        at_home.show("what is written of it", repr([vercel_sql.connection.attachment._attached]))
+        at_home.show("what is written of it", repr([vercel_sql.connection.opening._attached]))
     at_home.search()
 
 

@@ -9,7 +9,6 @@ import duckdb
 import pytest
 
 from vercel_sql.connection.live_catalog import attach_in_place
-from vercel_sql.manifest import vercel
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock
 from vercel_sql.writes.budget import WriteBudgets
@@ -33,7 +32,6 @@ def test_every_connection_stands_in_the_catalog_and_reads_the_tables(
             database.con,
             "vercel",
             make_client(sim),
-            vercel(),
             WritePolicy(),
             Idempotency(),
             WriteBudgets(None),

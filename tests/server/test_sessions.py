@@ -15,7 +15,6 @@ import duckdb
 import pytest
 
 from vercel_sql.connection.live_catalog import attach_in_place
-from vercel_sql.manifest import vercel
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock, results_database
 from vercel_sql.server.sessions import Sessions
@@ -39,7 +38,6 @@ def make(sim: Any, make_client: Any) -> Iterator[Callable[..., Any]]:
             database.con,
             "vercel",
             make_client(sim),
-            vercel(),
             keeping,
             Idempotency(),
             WriteBudgets(None),

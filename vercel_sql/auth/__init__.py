@@ -16,12 +16,11 @@ from pathlib import Path
 
 from vercel_sql.auth.credentials import Credential, checked_token, given_credential
 from vercel_sql.errors import OperationalError, ParameterError
-from vercel_sql.files import read_trusted
+from vercel_sql.files import named_path, read_trusted, why_unusable
 from vercel_sql.http.transport import base_url
 from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.logger import logger
 from vercel_sql.manifest import Provider
-from vercel_sql.paths import named_path, why_unusable
 
 __all__ = ["Credential", "find_credential", "given_credential", "official_login"]
 

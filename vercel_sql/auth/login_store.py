@@ -26,6 +26,7 @@ from vercel_sql.files import (
     make_private,
     open_for_appending,
     open_private,
+    own_folder,
     permissions,
     read_trusted,
     remove,
@@ -36,9 +37,8 @@ from vercel_sql.http.client import Client
 from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.logger import logger
 from vercel_sql.manifest import Provider, vercel
-from vercel_sql.messages import SAID_AFTER
-from vercel_sql.paths import own_folder
 from vercel_sql.runtime.scope import workers
+from vercel_sql.text import SAID_AFTER
 
 if TYPE_CHECKING:
     from filelock import FileLock

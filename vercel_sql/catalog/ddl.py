@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import duckdb
 
-from vercel_sql.catalog.sources import Sources
-from vercel_sql.manifest import Column, Resource, Service, View
+if TYPE_CHECKING:
+    from vercel_sql.catalog.sources import Sources
+    from vercel_sql.manifest import Column, Resource, Service, View
 
 LIVE = "live"
 EXACTLY = ' COLLATE "binary"'

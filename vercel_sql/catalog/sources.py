@@ -7,9 +7,10 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from vercel_sql.http.client import Client
+if TYPE_CHECKING:
+    from vercel_sql.http.client import Client
 
 
 class ScanFailed(OSError):  # noqa: N818 - nobody sees this name
@@ -57,17 +58,15 @@ class Failures:
         return None
 
 
-@dataclass(frozen=True)
-class Source:
-    """The account that a connection's live tables and functions ask.
+class Source(Protocol):
+    """The account that a connection's live tables and functions ask."""
 
-    Attributes:
-        client: the HTTP client.
-        failures: where the originals of errors are kept.
-    """
+    @property
+    def client(self) -> Client:
+        """The HTTP client."""
 
-    client: Client
     failures: Failures
+    """The originals of errors that went through DuckDB."""
 
 
 class Sources:

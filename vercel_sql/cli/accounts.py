@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vercel_sql.cli import FAILED, WRONG_USE
 from vercel_sql.errors import DataWarning, Error, OperationalError, ParameterError
-from vercel_sql.messages import complain
+from vercel_sql.text import complain
 
 if TYPE_CHECKING:
     from vercel_sql import Connection
@@ -38,20 +38,18 @@ def make_client(
     max_wait: float | None = None,
 ) -> Client:
     """The client that the options ask for."""
-    from vercel_sql.connection.account import Account
-    from vercel_sql.ledger.audit_log import chosen_log
+    from vercel_sql.connection import opening
 
-    account = Account(
+    return opening.make_client(
         token,
         _urls(arguments),
-        chosen_log(arguments.audit_log),
-        read_only,
-        max_wait,
-        arguments.request_timeout,
-        arguments.strict,
-        arguments.token_file,
+        token_file=arguments.token_file,
+        audit_log=arguments.audit_log,
+        request_timeout=arguments.request_timeout,
+        max_wait=max_wait,
+        strict=arguments.strict,
+        read_only=read_only,
     )
-    return account.client()
 
 
 def anonymous_client(arguments: argparse.Namespace, max_wait: float | None = None) -> Client:
@@ -102,7 +100,7 @@ def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
     import logging
     import warnings
 
-    from vercel_sql.logs import LogFile, heard_by, on_standard_error
+    from vercel_sql.progress import LogFile, heard_by, on_standard_error
 
     with ExitStack() as stack:
         if arguments.log_file is not None:

@@ -17,8 +17,8 @@ from vercel_sql import Connection, connect
 from vercel_sql.cli import FINE
 from vercel_sql.cli.accounts import guarded
 from vercel_sql.errors import Error, OperationalError
+from vercel_sql.files import STATE_DIR_VARIABLE
 from vercel_sql.ledger.journal import release_all
-from vercel_sql.paths import STATE_DIR_VARIABLE
 from vercel_sql.render import render
 from vercel_sql.simulator import Simulator
 

@@ -22,13 +22,13 @@ from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.output import rescued
 from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
+from vercel_sql.files import named_path
 from vercel_sql.http.account import ask_account
 from vercel_sql.http.client import Client
 from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.journal_files import value_at
 from vercel_sql.manifest import Provider, vercel
-from vercel_sql.messages import complain, say
-from vercel_sql.paths import named_path
+from vercel_sql.text import complain, say
 
 _MAX_WAIT = 120.0  # seconds that one request may wait for a rate limit
 _SECRETS = frozenset(["access_token", "refresh_token"])

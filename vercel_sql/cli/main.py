@@ -86,7 +86,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 def _unwritable(error: OSError) -> int:
     """Report which file or stream failed, and return the exit code."""
-    from vercel_sql.messages import complain
+    from vercel_sql.text import complain
 
     if not isinstance(error, BrokenPipeError):  # the reader has read enough
         where = f"{error.filename} can't be used: " if error.filename else ""
@@ -99,7 +99,7 @@ def main(argv: Sequence[str], ready: Callable[[], None] = lambda: None) -> int:
     from vercel_sql.cli import FAILED, INTERRUPTED
     from vercel_sql.cli.commands import prepared
     from vercel_sql.cli.terminal import OutputError
-    from vercel_sql.messages import complain
+    from vercel_sql.text import complain
 
     try:
         run = prepared(argv)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, TextIO
 
 from vercel_sql.cli.terminal import DEFAULT_WIDTH, OutputError, terminal_width
 from vercel_sql.errors import Error
-from vercel_sql.ledger.journal import CreateResults
-from vercel_sql.messages import complain
 from vercel_sql.plain_rows import PlainRows
 from vercel_sql.render import SEPARATORS, Options, render
 from vercel_sql.render.terminal import for_log
+from vercel_sql.text import complain
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from vercel_sql.ledger.journal import CreateResults
 
 LOSSLESS = "SET arrow_lossless_conversion = true"
 """The renderers write every type exactly, and for that need it exactly."""
@@ -73,7 +74,7 @@ def rehearse(write: Callable[[TextIO], object]) -> None:
 
 @contextmanager
 def rescued(
-    table: pa.Table | PlainRows, secrets: frozenset[str], results: CreateResults
+    table: pa.Table | PlainRows, secrets: frozenset[str], results: CreateResults | None
 ) -> Iterator[None]:
     """Lose no secret if rows can't be written.
 
@@ -84,7 +85,7 @@ def rescued(
         yield
     except (Exception, KeyboardInterrupt) as error:
         at_stake = bool(secrets) and table.num_rows > 0
-        told = _rescue(table, results) if at_stake else ""
+        told = _rescue(table, results) if at_stake and results is not None else ""
         if isinstance(error, OSError):
             reason = f"the result can't be written: {error.strerror or error}{told}"
             left = isinstance(error, BrokenPipeError) and not at_stake

@@ -20,10 +20,9 @@ from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.journal import journal, tidy
 from vercel_sql.ledger.journal_files import journal_folder
 from vercel_sql.manifest import Resource, vercel
-from vercel_sql.messages import complain, say
 from vercel_sql.render import Options, render_mode
 from vercel_sql.sql.plan import Plan
-from vercel_sql.text import visible
+from vercel_sql.text import complain, say, visible
 from vercel_sql.writes.budget import Pace
 from vercel_sql.writes.orphans import deletion, in_words, revoke
 from vercel_sql.writes.recovery import (

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from vercel_sql import Connection, Cursor
 from vercel_sql.cli import FAILED, FINE, WRONG_USE
 from vercel_sql.cli.accounts import opened
 from vercel_sql.cli.output import LOSSLESS, Printer, rescued
@@ -27,18 +26,21 @@ from vercel_sql.errors import (
     TooManyWritesError,
     WaitTooLongError,
 )
+from vercel_sql.files import named_path
 from vercel_sql.logger import also_masking
-from vercel_sql.messages import complain
-from vercel_sql.paths import named_path
-from vercel_sql.plain_rows import PlainRows
 from vercel_sql.progress import Progress, progress
 from vercel_sql.redaction import Redactor
 from vercel_sql.runtime.signals import Interrupts
 from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.plan import Plan, what_is_left
+from vercel_sql.text import complain
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from vercel_sql import Connection, Cursor
+    from vercel_sql.plain_rows import PlainRows
+    from vercel_sql.sql.plan import Plan
 
 _UTF8 = "utf-8-sig"  # a byte order mark is not part of the text
 
@@ -208,7 +210,7 @@ def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
         parser.error("standard output is closed, and results would be lost; nothing was run")
     inputs = read_inputs(arguments, parser)
     try:
-        connection = opened(arguments)
+        connection = opened(arguments, _client_later=_needs_no_client(arguments, inputs))
     except Error as error:
         # No statement has run: an option names something unusable.
         complain(str(error))
@@ -218,6 +220,13 @@ def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
         runner = Runner(connection, Printer(arguments.format), options, inputs.hidden)
         with also_masking(runner.mask):
             return runner.run(inputs.scripts, inputs.parameters)
+
+
+def _needs_no_client(arguments: argparse.Namespace, inputs: Inputs) -> bool:
+    """Whether nothing of Vercel is named, and no option for it that has to be checked."""
+    account = (arguments.token_file, arguments.audit_log, arguments.api_url, arguments.oauth_url)
+    texts = (script.text.casefold() for script in inputs.scripts)
+    return not any((*account, arguments.marketplace_url)) and all("vercel" not in t for t in texts)
 
 
 class Runner:
@@ -254,7 +263,7 @@ class Runner:
 
     def mask(self, text: str) -> str:
         """The text without anything that is secret."""
-        return self._hidden.mask(self._connection.client.redactor.mask(text))
+        return self._hidden.mask(self._connection.mask(text))
 
     def complain(self, text: str) -> None:
         """Report what went wrong."""
@@ -355,7 +364,8 @@ class Runner:
         self, table: pa.Table | PlainRows, secrets: frozenset[str], *, whole: bool = False
     ) -> None:
         """Write rows; secrets that can't be written are saved elsewhere."""
-        with rescued(table, secrets, self._connection.client.create_results):
+        results = self._connection.client.create_results if secrets else None
+        with rescued(table, secrets, results):
             self._writer.write(table, secrets, whole=whole)
 
     def _approve(self, plan: Plan) -> bool:
@@ -391,7 +401,7 @@ class Runner:
         """The columns with a known secret, or all; none for DELETE, whose secrets are void."""
         if self._running and isinstance(self._running[1], Delete):
             return frozenset()
-        mask = self._connection.client.redactor.mask
+        mask = self._connection.mask
         found = [
             name
             for name, column in zip(table.column_names, table.columns, strict=True)

@@ -16,9 +16,9 @@ from vercel_sql.cli import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.accounts import logged, make_client, simulated
 from vercel_sql.cli.options import BOUNDS
 from vercel_sql.errors import Error, ParameterError
-from vercel_sql.messages import complain, say
-from vercel_sql.paths import named_path
+from vercel_sql.files import named_path
 from vercel_sql.server.bounds import Bounds, Settings, acceptable_token, lines_to_paste
+from vercel_sql.text import complain, say
 
 if TYPE_CHECKING:
     from vercel_sql.server.server import Link, Server

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from vercel_sql.messages import SAID_AFTER
 from vercel_sql.runtime.signals import leave
-from vercel_sql.text import visible
+from vercel_sql.text import SAID_AFTER, visible
 
 if TYPE_CHECKING:
     from vercel_sql.sql.plan import Plan

@@ -15,8 +15,7 @@ from vercel_sql.cli.accounts import guarded, opened
 from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, ForbiddenError, NotFoundError
 from vercel_sql.manifest import TokenKind, vercel
-from vercel_sql.messages import complain, say
-from vercel_sql.text import json_without_commands, visible
+from vercel_sql.text import complain, json_without_commands, say, visible
 
 # The codes for what the token may not ask; others are errors.
 _NOT_ALLOWED = ("forbidden", "not_found")

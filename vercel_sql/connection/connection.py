@@ -13,21 +13,15 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from vercel_sql import errors
-from vercel_sql.auth import given_credential
-from vercel_sql.connection.cursor import Cursor, Values, counted, wrapped
+from vercel_sql.connection.cursor import Cursor, Result, ResultView, Values, abort, counted, wrapped
 from vercel_sql.connection.live_catalog import Attachment, closed_at_its_end
-from vercel_sql.connection.result import Result, ResultView, abort
-from vercel_sql.connection.scripts import Batch, Scripts
-from vercel_sql.connection.statement_run import StatementRun
+from vercel_sql.connection.statement_run import Batch, Scripts, StatementRun
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError, PartialWriteError
-from vercel_sql.http.client import Client
-from vercel_sql.http.events import RequestEvent
 from vercel_sql.redaction.hidden import NotPicklable, SecretText
 from vercel_sql.runtime.scope import CancelScope, LimitWaits, checked_seconds
 from vercel_sql.sql import NO_PARAMETERS, Explain, Parameters, Statement, check, parse
 from vercel_sql.sql.engine import Engine, NativeQuery
-from vercel_sql.sql.masking import mask_plan
 from vercel_sql.sql.plan import Limits, Outcome, Plan
 from vercel_sql.sql.queries import Copies, as_caller, for_caller
 from vercel_sql.writes.budget import Pace, WriteBudget
@@ -37,6 +31,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+
+    from vercel_sql.http.client import Client
+    from vercel_sql.http.events import RequestEvent
 
 _DROPPED = "a script drops the rows of all its statements but the last"
 
@@ -81,7 +78,7 @@ class Connection(NotPicklable):
         parallel_deletes: int,
         timeout: float | None,
         max_wait: float | None,
-        keeping: WritePolicy,
+        policy: WritePolicy,
     ) -> None:
         self.native = native
         self.expect_rows = expect_rows
@@ -90,15 +87,17 @@ class Connection(NotPicklable):
         self.timeout = timeout
         self.max_wait = max_wait
         self.approve: Callable[[Plan], bool] | None = None
+        self._attachment = attachment
         self._catalogs = [attachment]
+        self._is_complete = False
         self._engine = Engine(native, self._catalogs)
-        self._scripts = Scripts(native, self._catalogs)
-        self._keeping = keeping
+        self._scripts = Scripts(native, attachment)
+        self._policy = policy
         self._active: weakref.ref[Result] | None = None
         self._lock = threading.RLock()
         self._closed = False
         self._view = ResultView(native)
-        self._current = StatementRun(CancelScope(), attachment.client, native)
+        self._current = StatementRun(CancelScope(), attachment, native)
         self._statement = SecretText("")
         self._parameters = NO_PARAMETERS
         self._own = Result()
@@ -106,7 +105,7 @@ class Connection(NotPicklable):
         self._dropped = closed_at_its_end(self, native)
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else repr(self._catalogs[0].client)
+        state = "closed" if self._closed else repr(self._attachment.client)
         return f"<vercel_sql.Connection: {state}>"
 
     def __enter__(self) -> Connection:
@@ -118,7 +117,12 @@ class Connection(NotPicklable):
     @property
     def client(self) -> Client:
         """The HTTP client that makes the calls."""
-        return self._catalogs[0].client
+        return self._attachment.client
+
+    def mask(self, text: str) -> str:
+        """The text without the secrets that the calls have shown so far."""
+        client = self._attachment.used_client
+        return text if client is None else client.redactor.mask(text)
 
     @property
     def timeout(self) -> float | None:
@@ -138,9 +142,10 @@ class Connection(NotPicklable):
         """
         self._dropped.detach()  # whoever has it may use it when this is gone
         with self._lock, translated(self._catalogs):
-            self.client.leave_scope()
-            if not self._closed and not all(each.is_complete for each in self._catalogs):
+            self._attachment.end()
+            if not self._closed and not self._is_complete:
                 self._free_for(Result())
+                self._is_complete = True
                 self._engine.load_all()
         return self.native
 
@@ -169,14 +174,13 @@ class Connection(NotPicklable):
         return self._new_own()._executemany(hidden, each, sets)
 
     def _new_own(self) -> Cursor:
-        """A new cursor, whose result is the connection's own from now on."""
         cursor = self.cursor()
         self._own = cursor._held
         return cursor
 
     @property
     def _own_cursor(self) -> Cursor:
-        """A cursor on the result of the last `execute`; kept, it would keep the connection."""
+        # Not kept: it would keep the connection.
         return Cursor(self, self._own)
 
     def fetchone(self) -> tuple[Any, ...] | None:
@@ -264,6 +268,8 @@ class Connection(NotPicklable):
         Raises:
             ParameterError: the token has characters that no token has.
         """
+        from vercel_sql.auth import given_credential
+
         self.client.adopt(given_credential(access_token, "adopted token", team_id))
 
     def observed(self, observer: Callable[[RequestEvent], None]) -> AbstractContextManager[None]:
@@ -279,8 +285,7 @@ class Connection(NotPicklable):
             self._dropped.detach()
             self._view.close()
             self.native.close()
-            for catalog in self._catalogs:
-                catalog.leave()
+            self._attachment.leave()
 
     def _run_script(
         self,
@@ -301,15 +306,7 @@ class Connection(NotPicklable):
 
     @contextmanager
     def _batch(self, operation: SecretText, sets: int | None) -> Iterator[Batch]:
-        """What many runs of a script share; where one fails, the error has what the others wrote.
-
-        Args:
-            operation: the script.
-            sets: how many sets of parameters there are, where that is known.
-
-        Raises:
-            TooManyWritesError, WaitTooLongError: there are too many sets of parameters.
-        """
+        """What many runs of a script share; if one fails, its error has what the others wrote."""
         self._check_open()
         batch = Batch(self.max_writes, self.max_wait)
         if sets is not None:
@@ -332,49 +329,41 @@ class Connection(NotPicklable):
     ) -> None:
         # The time of the statement runs until its last row was read.
         scope = CancelScope(self.timeout, LimitWaits(self.max_wait))
-        self._current = run = StatementRun(scope, self.client, self.native)
-        self.client.create_results.settle()
+        self._current = run = StatementRun(scope, self._attachment, self.native)
         self._statement, self._parameters = SecretText(statement.text), parameters
-        with run.running(), self._translated(), self._catalogs[0].acting():
+        with run.running(), self._translated(), self._attachment.acting():
             with run.stoppable():
-                limits = self._limits(statement, run, batch, is_last)
+                limits = self._limits(statement, batch, is_last)
                 ran = self._engine.run(statement, parameters, limits)
                 if isinstance(ran, NativeQuery):
                     self._run_native(ran, statement, parameters)
-                    self._take(result, statement, parameters)
+                    if isinstance(statement, Explain):
+                        result.take_rows(self._masked_plan(statement.text, parameters))
+                    else:
+                        result.take(self.native, statement)
             if isinstance(ran, Outcome):
                 if batch is not None:
                     batch.note(ran)
                 self._give(result, ran)
 
-    def _limits(
-        self, statement: Statement, run: StatementRun, batch: Batch | None, is_last: bool
-    ) -> Limits:
+    def _limits(self, statement: Statement, batch: Batch | None, is_last: bool) -> Limits:
         dropped = None if is_last or isinstance(statement, Explain) else _DROPPED
         return Limits(
             self.expect_rows,
-            self._keeping,
+            self._policy,
             rows_dropped=dropped if batch is None else batch.DROPPED,
-            approve=run.asked(self.approve),
+            approve=None if self.approve is None else self._approved,
             allowance=WriteBudget(self.max_writes) if batch is None else batch.allowance,
             parallel_deletes=self.parallel_deletes,
             max_wait=self.max_wait,
         )
 
-    def _take(self, result: Result, statement: Statement, parameters: Parameters) -> None:
-        """Takes over what DuckDB gave for a statement."""
-        if isinstance(statement, Explain):
-            result.take_rows(self._masked_plan(statement.text, parameters))
-        else:
-            result.take(self.native, statement)
+    def _approved(self, plan: Plan) -> bool:
+        with self._current.asking():  # a Ctrl-C answers the question
+            return self.approve is None or self.approve(plan)
 
     def _give(self, result: Result, outcome: Outcome) -> None:
-        """Puts a result of ours into DuckDB, so that it is fetched like any other.
-
-        Raises:
-            PartialWriteError: DuckDB did not take the rows of a write, or a Ctrl-C came meanwhile;
-                the error has them.
-        """
+        """Puts a result of ours into DuckDB, so that it is fetched like any other."""
         try:
             lent = self._lend(outcome.table)
             self._current.check()
@@ -413,6 +402,8 @@ class Connection(NotPicklable):
     def _masked_plan(self, statement: str, parameters: Parameters) -> DuckDBPyConnection:
         """Takes secrets out of DuckDB's plan, which repeats literals and values."""
         import pyarrow as pa
+
+        from vercel_sql.sql.masking import mask_plan
 
         described = self.native.description or []
         rows = self.native.fetchall()
@@ -465,10 +456,6 @@ class Connection(NotPicklable):
         self._active = weakref.ref(result)
         abort(self.native)
         self._view.unregister()
-
-    def _forget(self, result: Result) -> None:
-        if self._active is not None and self._active() is result:
-            self._active = None
 
     def _end_transaction(self, word: str) -> None:
         self._check_open()

@@ -9,9 +9,8 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
-from itertools import chain
-from typing import Any, Protocol
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
@@ -26,45 +25,69 @@ from vercel_sql.catalog.ddl import (
     run_script,
     view_statements,
 )
-from vercel_sql.catalog.sources import Failures, Source, Sources
+from vercel_sql.catalog.sources import Failures, Sources
 from vercel_sql.errors import InterfaceError, ParameterError
-from vercel_sql.http.client import Client
-from vercel_sql.manifest import Manifest, Service
 from vercel_sql.redaction.hidden import NotPicklable
 from vercel_sql.runtime.shutdown import leave
-from vercel_sql.writes.budget import WriteBudgets
-from vercel_sql.writes.functions import Functions
-from vercel_sql.writes.idempotency import Idempotency
-from vercel_sql.writes.policy import WritePolicy
+
+if TYPE_CHECKING:
+    from vercel_sql.http.client import Client
+    from vercel_sql.manifest import Manifest
+    from vercel_sql.runtime.scope import CancelScope
+    from vercel_sql.writes.budget import WriteBudgets
+    from vercel_sql.writes.functions import Functions
+    from vercel_sql.writes.idempotency import Idempotency
+    from vercel_sql.writes.policy import WritePolicy
 
 
 class LiveCatalog:
-    """A catalog in a database, under its name.
-
-    Attributes:
-        sources: whom the tables ask, for each connection that shares them.
-        kept: the connection, where it is to stay open.
-    """
+    """A catalog in a database; its manifest is read when something is made in it."""
 
     def __init__(
         self,
         con: duckdb.DuckDBPyConnection,
         name: str,
-        manifest: Manifest,
-        functions: Callable[[duckdb.DuckDBPyConnection, str, Sources], Functions],
         key: str = "",
+        policy: WritePolicy | None = None,
+        budgets: WriteBudgets | None = None,
+        idempotency: Idempotency | None = None,
+        caller: str | None = None,
     ) -> None:
-        self.key = key
+        self.key = key  # stands in the database, to recognize the catalog
         self._con = weakref.ref(con)
-        self.kept: duckdb.DuckDBPyConnection | None = None
+        self.kept: duckdb.DuckDBPyConnection | None = None  # if it must stay open
         self.name = name
-        self.manifest = manifest
         self.sources = Sources()
-        self._functions = functions(con, name, self.sources)
-        self._services: set[str] = set()
+        self._function_options = policy, idempotency, budgets, caller
+        self.made: set[str] = set()  # services
         self._described: set[str] = set()
         self._lock = threading.Lock()
         self._is_shared = False
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the catalog contains."""
+        from vercel_sql.manifest import vercel
+
+        return vercel()
+
+    @cached_property
+    def _functions(self) -> Functions:
+        from vercel_sql.writes.budget import WriteBudgets
+        from vercel_sql.writes.functions import Functions
+        from vercel_sql.writes.idempotency import Idempotency
+        from vercel_sql.writes.policy import WritePolicy
+
+        policy, idempotency, budgets, caller = self._function_options
+        return Functions(
+            self.con,
+            self.name,
+            self.sources,
+            policy=policy or WritePolicy(),
+            idempotency=idempotency or Idempotency(),
+            budgets=budgets or WriteBudgets(None),
+            caller=caller,
+        )
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
@@ -74,149 +97,126 @@ class LiveCatalog:
             raise InterfaceError("the connection that Vercel's tables were made on is closed")
         return con
 
-    @property
-    def missing(self) -> list[str]:
-        """The services whose tables have not been made yet."""
-        return [name for name in self.manifest.service_names if name not in self._services]
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all tables and all comments have been made."""
-        return len(self._described) == len(self.manifest.service_names)
-
     def add(self, services: Iterable[str], *, described: bool = True) -> None:
-        """Makes the tables, views and functions of services, where they are not there yet."""
+        """Makes the tables, views and functions of services that don't exist yet."""
         with self._lock:
-            script: list[str] = []
-            new = {self.manifest.service(name).name for name in services} - self._services
+            new = {self.manifest.service(name).name for name in services} - self.made
             added = [self.manifest.service(name) for name in sorted(new)]
             create_tables(self.con, self.name, added, self.sources)
+            script = [*self._views(new)]
             for service in added:
-                script += [*self._views(service), *self._functions.create(service)]
-            bare = (self._services | new) - self._described if described else set()
+                script += self._functions.create(service)
+            bare = (self.made | new) - self._described if described else set()
             run_script(self.con, [*script, *self._comments(bare)])
-            self._services |= new
+            self.made |= new
             self._described |= bare
 
     def share(self) -> None:
-        """Makes each query name the connection that it is of, from now on."""
+        """Makes each query name its connection from now on."""
         with self._lock:
             if not self._is_shared:
                 self._is_shared = True
-                made = map(self.manifest.service, sorted(self._services))
-                views = chain.from_iterable(map(self._views, made))
+                views = self._views(self.made)
                 run_script(self.con, [*views, *self._comments(self._described)])
 
     def come_to(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Makes the tables anew on another connection, where their own was closed."""
+        """Makes the tables again on another connection if their own was closed."""
         with self._lock:
             if not _is_closed(self._con()):
                 return
             self._con = weakref.ref(con)
             self._functions.come_to(con)
-            made = [self.manifest.service(name) for name in sorted(self._services)]
+            made = [self.manifest.service(name) for name in sorted(self.made)]
             create_tables(con, self.name, made, self.sources)
 
-    def _views(self, service: Service) -> Iterator[str]:
-        session = self._functions.session if self._is_shared else None
-        return view_statements(self.name, service, session)
+    def _views(self, services: Iterable[str]) -> Iterator[str]:
+        for name in sorted(services):
+            session = self._functions.session if self._is_shared else None
+            yield from view_statements(self.name, self.manifest.service(name), session)
 
     def _comments(self, services: Iterable[str]) -> Iterator[str]:
         for name in sorted(services):
             yield from comment_statements(self.name, self.manifest.service(name))
 
     def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
-        """Takes everything out of the database again."""
-        self._functions.remove()
+        """Removes everything from the database."""
+        if "_functions" in vars(self):
+            self._functions.remove()
         (con or self.con).execute(f"DETACH {quoted(self.name)}")
 
+    def leave(self, session: str) -> None:
+        """Ends a connection's use of the catalog; after the last one, nothing is left of it."""
+        with joining:
+            self.sources.remove(session)
+            if len(self.sources) or _shared.pop(self.key, None) is None:
+                return
+            with suppress(duckdb.Error):
+                self.remove()
+            self.con.close()
 
-# Literals, since DuckDB 1.5 imports pandas where it is given values.
-_TAKEN = {
-    "database": "SELECT 1 FROM duckdb_databases() WHERE lower(database_name) = lower({name})",
-    # With a catalog of that name beside it, DuckDB would call its tables ambiguous.
-    "schema": (
-        "SELECT 1 FROM duckdb_schemas() "
-        "WHERE database_name = current_database() AND lower(schema_name) = lower({name})"
-    ),
-}
-_OURS = (
-    f"FROM duckdb_schemas() WHERE lower(database_name) = lower({{name}}) AND schema_name = '{LIVE}'"
-)
+
 _shared: dict[str, LiveCatalog] = {}
 """The catalogs of `connect`, by the key that stands in each."""
 joining = threading.RLock()
 """Held while a connection joins or leaves a catalog of `connect`."""
+# Literals, since DuckDB 1.5 imports pandas if it is given values. With a schema of the catalog's
+# name beside it, DuckDB would call its tables ambiguous.
+_TAKEN = """
+SELECT 'database', bool_or(schema_name = '{live}') FROM duckdb_databases()
+LEFT JOIN duckdb_schemas() USING (database_name)
+WHERE lower(database_name) = lower({name}) HAVING count(*) > 0
+UNION ALL SELECT 'schema', false FROM duckdb_schemas()
+WHERE database_name = current_database() AND lower(schema_name) = lower({name})
+"""
 
 
-def joined(con: duckdb.DuckDBPyConnection, name: str, manifest: Manifest) -> LiveCatalog:
-    """The catalog of that name in a database, made where no connection of ours has done so yet.
-
-    It is made on this connection, which is then the catalog's: nothing of a user's session changes.
-    """
-    live = _shared.get(key_of(con, name) or "")
-    if live is None:
-        key = begin_catalog(con, name)
-        functions = partial(
-            Functions, policy=WritePolicy(), idempotency=Idempotency(), budgets=WriteBudgets(None)
-        )
-        live = _shared[key] = LiveCatalog(con, name, manifest, functions, key)
-        live.kept = con
-    return live
+_BUILT_IN = frozenset(["information_schema", "main", "memory", "pg_catalog", "system", "temp"])
+"""The databases and schemas of an empty DuckDB."""
 
 
-def begin_catalog(con: duckdb.DuckDBPyConnection, name: str) -> str:
-    """Makes a catalog with nothing in it but its key, which it gives."""
-    if not name:
-        raise ParameterError("name= is empty: it is what the catalog is called in SQL")
-    _refuse_taken(con, name)
-    key = str(uuid.uuid4())
-    create_catalog(con, name, f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
-    return key
-
-
-def left(live: LiveCatalog, session: str) -> None:
-    """A connection does not use a catalog any more; after the last one, nothing is left of it."""
-    with joining:
-        live.sources.remove(session)
-        if len(live.sources) or _shared.pop(live.key, None) is None:
-            return
-        with suppress(duckdb.Error):
-            live.remove()
-        live.con.close()
-
-
-def _refuse_taken(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Stops what would hide a database or a schema that is there."""
-    if key_of(con, name) is not None:
-        raise InterfaceError(
-            f"this database has Vercel's tables already, under the name {name}, and they work on "
-            "each of its connections: use those, or choose another name with name="
-        )
-    for kind, query in _TAKEN.items():
-        if con.execute(query.format(name=literal(name))).fetchall():
-            raise InterfaceError(
-                f"the connection has a {kind} called {name} already: rename it, or choose another "
-                "name for Vercel's tables with name="
-            )
+def key_and_taken(con: duckdb.DuckDBPyConnection, name: str) -> tuple[str | None, list[str]]:
+    """The key of our catalog of that name, and which things have that name already."""
+    try:
+        query = _TAKEN.format(name=literal(name), live=LIVE)
+        found: list[tuple[str, bool]] = con.execute(query).fetchall()
+    except duckdb.ConnectionException:
+        raise InterfaceError("the connection is closed") from None
+    except duckdb.Error:  # a transaction failed, and waits for its ROLLBACK
+        return None, []
+    kinds = [kind for kind, _ in found]
+    if not any(is_live for _, is_live in found):
+        # An error in the macro would end the transaction that the connection may be in.
+        return None, kinds
+    try:
+        ((key,),) = con.execute(f"SELECT {_key_macro(name)}()").fetchall()
+    except duckdb.Error:
+        return None, kinds
+    return str(key), kinds
 
 
 def _key_macro(name: str) -> str:
     return f"{quoted(name)}.{quoted(LIVE)}.catalog_key"
 
 
-def key_of(con: duckdb.DuckDBPyConnection, name: str) -> str | None:
-    """The key of the catalog of that name, if the database has one of ours."""
-    try:
-        # An error of the macro's would end the transaction that the connection may be in.
-        if not con.execute(_OURS.format(name=literal(name))).fetchall():
-            return None
-        ((key,),) = con.execute(f"SELECT {_key_macro(name)}()").fetchall()
-    except duckdb.ConnectionException:
-        raise InterfaceError("the connection is closed") from None
-    except duckdb.Error:
-        return None
-    return str(key)
+def _begin_catalog(
+    con: duckdb.DuckDBPyConnection, name: str, key: str | None, taken: list[str]
+) -> str:
+    """Makes a catalog that contains nothing but its key, and returns that."""
+    if not name:
+        raise ParameterError("name= must not be empty: it is the name of the catalog in SQL")
+    if key is not None:
+        raise InterfaceError(
+            f"this database has Vercel's tables already, under the name {name}, and they work on "
+            "each of its connections: use those, or choose another name with name="
+        )
+    if taken:
+        raise InterfaceError(
+            f"the connection already has a {taken[0]} called {name}: rename it, or choose another "
+            "name for Vercel's tables with name="
+        )
+    key = str(uuid.uuid4())
+    create_catalog(con, name, f"CREATE MACRO {_key_macro(name)}() AS {literal(key)}")
+    return key
 
 
 def _is_closed(con: duckdb.DuckDBPyConnection | None) -> bool:
@@ -235,30 +235,58 @@ class Attachment(NotPicklable):
 
     Attributes:
         live: the catalog, which other connections of the database may share.
-        client: the HTTP client that this one's tables and functions use.
+        name: its name.
+        made: the services whose tables have been made.
+        add: makes the tables, views and functions of more services.
         failures: the originals of errors that went through DuckDB.
         session: the key of this one among those that share the catalog.
         dropped: leaves the catalog when nobody holds the DuckDB connection any more.
     """
 
-    def __init__(self, live: LiveCatalog, client: Client) -> None:
+    def __init__(self, live: LiveCatalog, client: Client | Callable[[], Client]) -> None:
         self.live = live
-        self.client = client
+        self.name, self.made, self.add = live.name, live.made, live.add
+        self._client = client
+        self._client_lock = threading.Lock()
+        self._scope: CancelScope | None = None
         self.failures = Failures()
-        self.session = live.sources.add(Source(client, self.failures))
+        self.session = live.sources.add(self)
         self.dropped: weakref.finalize[..., Any] | None = None
 
     def __repr__(self) -> str:
         return f"<Attachment {self.name} of {self.client!r}>"
 
     @property
-    def name(self) -> str:
-        """The name of the catalog."""
-        return self.live.name
+    def client(self) -> Client:
+        """The HTTP client that this one's tables and functions use, made when it is needed."""
+        with self._client_lock:
+            if callable(self._client):
+                self._client = self._client()
+                if self._scope is not None:
+                    self._client.scope = self._scope
+            return self._client
+
+    @property
+    def used_client(self) -> Client | None:
+        """The client, unless nothing has needed it yet."""
+        return None if callable(self._client) else self._client
+
+    def begin(self, scope: CancelScope) -> None:
+        """Runs a statement: its scope limits the client's calls until `end`."""
+        self._scope = scope
+        if (client := self.used_client) is not None:
+            client.create_results.settle()
+            client.scope = scope
+
+    def end(self) -> None:
+        """No statement runs from now on."""
+        self._scope = None
+        if (client := self.used_client) is not None:
+            client.leave_scope()
 
     @property
     def manifest(self) -> Manifest:
-        """What the catalog has."""
+        """What the catalog contains."""
         return self.live.manifest
 
     @property
@@ -269,19 +297,10 @@ class Attachment(NotPicklable):
     @property
     def missing(self) -> list[str]:
         """The services whose tables have not been made yet."""
-        return self.live.missing
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all tables and all comments have been made."""
-        return self.live.is_complete
-
-    def add(self, services: Iterable[str], *, described: bool = True) -> None:
-        """Makes the tables, views and functions of services, as `LiveCatalog.add` does."""
-        self.live.add(services, described=described)
+        return [name for name in self.manifest.service_names if name not in self.made]
 
     def acting(self) -> AbstractContextManager[None]:
-        """What this thread has DuckDB plan meanwhile is for this one."""
+        """Has DuckDB plan what this thread runs meanwhile for this account."""
         sources = self.live.sources
         return sources.acting(self.session) if len(sources) > 1 else nullcontext()
 
@@ -289,52 +308,63 @@ class Attachment(NotPicklable):
         """Leaves the catalog to the other connections that share it, if any."""
         if self.dropped is not None:
             self.dropped.detach()
-        left(self.live, self.session)
-        self.client.close()
+        self.live.leave(self.session)
+        self._close_client()
 
     def remove(self, con: duckdb.DuckDBPyConnection | None = None) -> None:
-        """Takes everything out of the database again, and closes the client."""
+        """Removes everything from the database, and closes the client."""
         found = (con or self.con).execute("SELECT current_database()").fetchall()
         if found[0][0] == self.name:
             raise InterfaceError(
-                f"the connection stands in {self.name}: USE another database before you detach it"
+                f"{self.name} is the current database: USE another one before you detach it"
             )
         self.live.remove(con)
-        self.client.close()
+        self._close_client()
+
+    def _close_client(self) -> None:
+        if (client := self.used_client) is not None:
+            client.close()
 
 
 def make_attachment(
     con: duckdb.DuckDBPyConnection,
     name: str,
     client: Client,
-    manifest: Manifest,
-    keeping: WritePolicy,
-    allowances: WriteBudgets | None = None,
+    policy: WritePolicy | None = None,
+    budgets: WriteBudgets | None = None,
 ) -> Attachment:
     """An attachment without tables yet."""
-    key = begin_catalog(con, name)
-    functions = partial(
-        Functions,
-        policy=keeping,
-        idempotency=Idempotency(),
-        budgets=allowances or WriteBudgets(None),
-    )
-    return Attachment(LiveCatalog(con, name, manifest, functions, key), client)
+    key = _begin_catalog(con, name, *key_and_taken(con, name))
+    return Attachment(LiveCatalog(con, name, key, policy, budgets), client)
 
 
 def shared_attachment(
-    con: duckdb.DuckDBPyConnection, name: str, client: Client, manifest: Manifest
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    client: Client | Callable[[], Client],
+    *,
+    is_new: bool,
 ) -> tuple[duckdb.DuckDBPyConnection, Attachment]:
-    """The user's connection, and an attachment to the catalog that all of a database share."""
+    """The user's connection, and an attachment to the catalog that all of a database share.
+
+    The first connection of a database becomes the catalog's: nothing of a user's session changes.
+    ``is_new`` says that the database is empty.
+    """
     with joining:
-        attachment = Attachment(joined(con, name, manifest), client)
+        is_free = is_new and name.casefold() not in _BUILT_IN
+        key, taken = (None, []) if is_free else key_and_taken(con, name)
+        live = _shared.get(key or "")
+        if live is None:
+            key = _begin_catalog(con, name, key, taken)
+            live = _shared[key] = LiveCatalog(con, name, key)
+            live.kept = con
+        attachment = Attachment(live, client)
         # DuckDB closes the cursors of a connection with it, and the catalog's has to stay open.
-        native = con.cursor() if attachment.con is con else con
-        if len(attachment.live.sources) > 1:
-            attachment.live.share()
+        native = con.cursor() if live.con is con else con
+        if len(live.sources) > 1:
+            live.share()
         # Whoever was given the DuckDB connection may use it when ours is gone.
-        gone = partial(left, attachment.live, attachment.session)
-        attachment.dropped = when_dropped(native, gone)
+        attachment.dropped = when_dropped(native, partial(live.leave, attachment.session))
     return native, attachment
 
 
@@ -342,10 +372,9 @@ def attach_in_place(
     con: duckdb.DuckDBPyConnection,
     name: str,
     client: Client,
-    manifest: Manifest,
-    keeping: WritePolicy,
-    memo: Idempotency,
-    allowances: WriteBudgets,
+    policy: WritePolicy,
+    idempotency: Idempotency,
+    budgets: WriteBudgets,
 ) -> Attachment:
     """An attachment without tables yet, in a connection's own empty database of that name.
 
@@ -353,14 +382,8 @@ def attach_in_place(
     """
     con.execute(live_schema(name))
     # A function that makes a secret may be called by many; each is given only its own.
-    functions = partial(
-        Functions,
-        policy=keeping,
-        idempotency=memo,
-        budgets=allowances,
-        caller="current_connection_id()",
-    )
-    return Attachment(LiveCatalog(con, name, manifest, functions), client)
+    caller = "current_connection_id()"
+    return Attachment(LiveCatalog(con, name, "", policy, budgets, idempotency, caller), client)
 
 
 class _Closes(Protocol):
@@ -374,7 +397,7 @@ _open: weakref.WeakSet[_Closes] = weakref.WeakSet()
 def closed_at_its_end(
     connection: _Closes, native: duckdb.DuckDBPyConnection
 ) -> weakref.finalize[..., Any]:
-    """Has a connection closed that nobody closes; gives what does so when it is dropped.
+    """Closes a connection that nobody closes; returns what does so when it is dropped.
 
     DuckDB holds our functions, and these hold DuckDB: Python alone never clears them away.
     """
@@ -383,7 +406,7 @@ def closed_at_its_end(
 
 
 def when_dropped(held: object, act: Callable[[], None]) -> weakref.finalize[..., Any]:
-    """Has something done once nobody holds an object any more, but not at the process's end."""
+    """Calls a function once nobody holds an object any more, but not when the process ends."""
     dropped = weakref.finalize(held, _act, act, os.getpid())
     dropped.atexit = False
     return dropped

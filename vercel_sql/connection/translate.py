@@ -1,4 +1,4 @@
-"""DuckDB's errors as this package's: the original where it was ours, else with masked text."""
+"""Turns DuckDB's errors into this package's: the original if it was ours, else with masked text."""
 
 from __future__ import annotations
 
@@ -7,30 +7,23 @@ import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from vercel_sql import errors
 from vercel_sql.errors import PartialWriteError
-from vercel_sql.manifest import Column, Resource
 from vercel_sql.redaction import mask_known, mask_shapes
 from vercel_sql.redaction.hidden import SecretText
 from vercel_sql.sql import NO_PARAMETERS, Parameters
 from vercel_sql.sql.engine import Catalog
 from vercel_sql.sql.masking import dialect_hint, mask_cited
 
+if TYPE_CHECKING:
+    from vercel_sql.manifest import Column, Resource
+
 # Characters of an error: masking the megabytes that a statement may give it takes seconds.
 _LONGEST = 20_000
-
-_BY_BASE: list[tuple[type[BaseException], type[errors.Error]]] = [
-    (duckdb.NotSupportedError, errors.NotSupportedError),
-    (duckdb.ProgrammingError, errors.ProgrammingError),
-    (duckdb.IntegrityError, errors.IntegrityError),
-    (duckdb.DataError, errors.DataError),
-    (duckdb.OperationalError, errors.OperationalError),
-    (duckdb.InternalError, errors.InternalError),
-    (duckdb.DatabaseError, errors.DatabaseError),
-]
 
 
 class translated:  # noqa: N801 - used like a function, as in contextlib
@@ -74,19 +67,22 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
                 return original
         if isinstance(error, duckdb.InterruptException):
             return _stopped(self._catalogs, text)
-        kind = next((ours for base, ours in _BY_BASE if isinstance(error, base)), None)
+        # Both have PEP 249's names.
+        names = [base.__name__ for base in type(error).__mro__ if issubclass(base, duckdb.Error)]
+        kind = next(filter(None, (getattr(errors, name, None) for name in names)), errors.Error)
         if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
             text = named_ours(text, self._statement.value, self._catalogs)
         elif isinstance(error, duckdb.ParserException):
             text += dialect_hint(self._statement.value)
+
         # It stays with the new error as its context.
         shown = mask_cited(text[:_LONGEST], self._statement.value, self._parameters)
         # What is cut in the middle of a secret is cut again, before the secret.
         error.args = (shown if len(text) <= _LONGEST else shown[: _LONGEST // 2],)
-        return (kind or errors.DatabaseError)(*error.args)
+        return (errors.DatabaseError if kind is errors.Error else kind)(*error.args)
 
     def _masked(self, argument: object) -> object:
-        """What an error of ours says; its makers mask what they cite, so this is a second look."""
+        """Masks an error of ours once more; whoever made it has masked what it cites."""
         return mask_shapes(mask_known(argument)) if isinstance(argument, str) else argument
 
 
@@ -192,7 +188,7 @@ _FRAMES_OF = sys.stdlib_module_names | {"vercel_sql", *_USED}
 
 
 def bare(error: BaseException) -> None:
-    """Makes an error, and all that led to it, begin their tracebacks where they are raised next."""
+    """Drops the tracebacks of an error and of all that led to it."""
     for each in _chain(error):
         each.__traceback__ = None
     if error.__suppress_context__:

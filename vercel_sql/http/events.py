@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from vercel_sql.http.rate_limits import RateLimitHeaders
-from vercel_sql.http.requests import Request
 from vercel_sql.redaction.known import masked_values
+
+if TYPE_CHECKING:
+    from vercel_sql.http.rate_limits import RateLimitHeaders
+    from vercel_sql.http.requests import Request
 
 Event = TypeVar("Event")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vercel_sql.errors import APIError, AuditLogError, Error, StatementCancelledError
-from vercel_sql.files import READABLE, append_line, require_appendable
+from vercel_sql.files import READABLE, append_line, named_path, require_appendable
 from vercel_sql.http.account import ask_account
 from vercel_sql.http.answers import Answer
 from vercel_sql.http.decode import decode_json, encode_any_json
@@ -22,7 +22,6 @@ from vercel_sql.ledger.journal import fingerprint, is_unsent
 from vercel_sql.ledger.journal_files import value_at
 from vercel_sql.logger import logger
 from vercel_sql.manifest import Method
-from vercel_sql.paths import named_path
 from vercel_sql.redaction import MASK
 
 if TYPE_CHECKING:

@@ -21,9 +21,16 @@ from typing import Any, Literal, TypeAlias, cast
 import msgspec
 
 from vercel_sql import files
-from vercel_sql.files import lock, make_private, open_for_appending, remove, replace, write_line
+from vercel_sql.files import (
+    lock,
+    make_private,
+    open_for_appending,
+    remove,
+    replace,
+    state_dir,
+    write_line,
+)
 from vercel_sql.http.decode import decode_json, encode_any_json
-from vercel_sql.paths import state_dir
 
 State: TypeAlias = Literal["answered", "unsent", "given up", "unknown", "settled"]
 

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from vercel_sql.errors import JournalError, OperationalError
-from vercel_sql.files import append_line, read_private, require_appendable
+from vercel_sql.files import append_line, named_path, read_private, require_appendable
 from vercel_sql.http.decode import decode_json, encode_json
 from vercel_sql.ledger.journal_files import note_length
 from vercel_sql.logger import logger
-from vercel_sql.paths import named_path
 
 log = logger("api")
 

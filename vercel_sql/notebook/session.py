@@ -15,7 +15,6 @@ from IPython.display import display
 from vercel_sql import Connection, Cursor, connect
 from vercel_sql.connection.cursor import require_library
 from vercel_sql.errors import Error, InterfaceError, ParameterError, PartialWriteError
-from vercel_sql.messages import say
 from vercel_sql.notebook.rows import Rows, relation, secrets_in
 from vercel_sql.redaction import Redactor
 from vercel_sql.redaction.known import texts_in
@@ -23,6 +22,7 @@ from vercel_sql.runtime.signals import Interrupts
 from vercel_sql.sql import Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.parameters import is_table
 from vercel_sql.sql.tokens import Kind
+from vercel_sql.text import say
 
 _USER = "SELECT username, email FROM vercel.user.user"
 # Does a name mean a table already, by DuckDB's search path? A local one wins.

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
-from vercel_sql.manifest import Manifest, Resource, vercel
+if TYPE_CHECKING:
+    from vercel_sql.manifest import Manifest, Resource
 
 _COMMON = frozenset(["code", "nonce", "state"])
 """Secret parameters that are ordinary words: secret only where the API is what is spoken to."""
@@ -87,6 +89,8 @@ def _resembles(word: str, targets: Iterable[str]) -> bool:
 @cache
 def sensitive() -> Sensitive:
     """What the package's own manifest says."""
+    from vercel_sql.manifest import vercel
+
     return _read(vercel())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from vercel_sql.manifest import vercel
 from vercel_sql.redaction.known import MASK
 from vercel_sql.redaction.names import NAME_ENDINGS
 
@@ -19,6 +18,8 @@ _OPTION = re.compile(rf"(?i)((?<!\S)-{_NAMED}\s+){_VALUE}")
 @cache
 def _everywhere() -> list[tuple[re.Pattern[str], str]]:
     """What is replaced wherever it stands, and by what."""
+    from vercel_sql.manifest import vercel
+
     prefixes = "|".join(map(re.escape, vercel().provider.token_prefixes))
     return [
         (re.compile(rf"(?i)(?<![a-z0-9])(?:{prefixes})[a-z0-9_-]{{6,}}"), MASK),

@@ -8,8 +8,8 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from weakref import WeakSet
 
-from vercel_sql.messages import SAID_AFTER, say
 from vercel_sql.runtime.scope import AbandonedError, CancelScope, current_task
+from vercel_sql.text import SAID_AFTER, say
 
 # How many seconds the renewal of a login is waited for: without its end, one has to log in again.
 _RENEWAL_SECONDS = 5.0

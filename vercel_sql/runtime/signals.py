@@ -27,7 +27,7 @@ from vercel_sql.errors import (
     ProgrammingError,
     StatementCancelledError,
 )
-from vercel_sql.messages import complain
+from vercel_sql.text import complain
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs

@@ -188,7 +188,7 @@ class StatementRunner:
         others would be refused meanwhile, and their requests shown.
         """
         original = self._attachment
-        name, manifest = original.name, original.manifest
+        name = original.name
         with own_duckdb() as con, closing(original.client.clone()) as client:
 
             def cancel() -> None:
@@ -197,7 +197,7 @@ class StatementRunner:
 
             with self._cancelled_by(cancel, caller):
                 settle(con)
-                attachment = make_attachment(con, name, client, manifest, WritePolicy())
+                attachment = make_attachment(con, name, client)
                 con.execute(f"USE {quoted(name)}")
                 # All at once, as making a table changes a setting, and settings are locked then.
                 attachment.add(attachment.missing)

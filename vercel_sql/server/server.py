@@ -216,9 +216,7 @@ class Server(NotPicklable):
 
     def _start(self, keeping: WritePolicy, listener: socket.socket) -> None:
         memo, allowances = self._memo, self._allowances
-        attachment = attach_in_place(
-            self._con, _CATALOG, self._client, vercel(), keeping, memo, allowances
-        )
+        attachment = attach_in_place(self._con, _CATALOG, self._client, keeping, memo, allowances)
         # At once: a database in a file waits for the disk at the end of each transaction.
         self._con.execute("BEGIN")
         attachment.add(attachment.missing)

@@ -6,12 +6,15 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vercel_sql.errors import TooManyWritesError, WaitTooLongError
-from vercel_sql.http.client import Client
-from vercel_sql.http.rate_limits import Forecast
-from vercel_sql.manifest import Method
 from vercel_sql.text import about, spelled
+
+if TYPE_CHECKING:
+    from vercel_sql.http.client import Client
+    from vercel_sql.http.rate_limits import Forecast
+    from vercel_sql.manifest import Method
 
 # DuckDB statements that are remembered; far fewer run at the same time.
 _REMEMBERED = 1024

@@ -21,6 +21,7 @@ from vercel_sql.errors import (
     PartialWriteError,
     UnknownOutcomeError,
 )
+from vercel_sql.files import made_state_dir
 from vercel_sql.http.answers import Answer
 from vercel_sql.http.client import Client
 from vercel_sql.http.requests import Request
@@ -29,7 +30,6 @@ from vercel_sql.ledger.journal_files import value_at
 from vercel_sql.ledger.secrets_file import UNCLAIMED, SecretsFile
 from vercel_sql.logger import logger, warning_of
 from vercel_sql.manifest import Method, Resource
-from vercel_sql.paths import made_state_dir
 from vercel_sql.runtime.scope import GRACE, AbandonedError
 from vercel_sql.writes.orphans import SEARCH_SECONDS, Row, explained, marked, secretless
 from vercel_sql.writes.policy import WritePolicy

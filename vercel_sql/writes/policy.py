@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from vercel_sql.errors import ParameterError
-from vercel_sql.ledger.secrets_file import SecretsFile
-from vercel_sql.manifest import Method
+
+if TYPE_CHECKING:
+    from vercel_sql.ledger.secrets_file import SecretsFile
+    from vercel_sql.manifest import Method
 
 OnOrphan: TypeAlias = Literal["report", "revoke"]
 

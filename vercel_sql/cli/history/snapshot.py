@@ -22,9 +22,9 @@ from vercel_sql.cli.history.target import CATALOG, Target, in_turn
 from vercel_sql.cli.terminal import counted, watched
 from vercel_sql.errors import DataError, Error, OperationalError
 from vercel_sql.manifest import vercel
-from vercel_sql.messages import complain, say
 from vercel_sql.progress import progress
 from vercel_sql.runtime.signals import Interrupts
+from vercel_sql.text import complain, say
 
 VERSION = 1
 """`runs.schema_version`: unchanged by new columns, raised if the meaning of one changes."""

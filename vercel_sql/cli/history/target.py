@@ -22,9 +22,8 @@ from vercel_sql.catalog.ddl import literal
 from vercel_sql.cli import FAILED
 from vercel_sql.cli.terminal import in_time
 from vercel_sql.errors import OperationalError, ParameterError
-from vercel_sql.files import READABLE, require_private, require_replaceable
-from vercel_sql.messages import SAID_AFTER, say
-from vercel_sql.paths import named_path
+from vercel_sql.files import READABLE, named_path, require_private, require_replaceable
+from vercel_sql.text import SAID_AFTER, say
 
 CATALOG = "history"
 """The name of the attached database, here and in reports."""

@@ -31,7 +31,7 @@ from vercel_sql import Connection
 from vercel_sql.catalog.ddl import quoted
 from vercel_sql.cli.terminal import waiting
 from vercel_sql.errors import Error, ParameterError
-from vercel_sql.paths import named_path
+from vercel_sql.files import named_path
 from vercel_sql.sql import NO_PARAMETERS, Native, Parameters, Statement, parse
 
 CHART_KINDS = ("bar", "line", "timeline")

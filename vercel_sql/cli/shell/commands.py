@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from vercel_sql.catalog.ddl import LIVE, quoted
 from vercel_sql.cli.terminal import counted, terminal_width, waiting
 from vercel_sql.cli.whoami import account, account_lines
+from vercel_sql.files import named_path
 from vercel_sql.http.events import RequestEvent
 from vercel_sql.manifest import vercel
-from vercel_sql.paths import named_path
 from vercel_sql.render import MODES
 
 if TYPE_CHECKING:

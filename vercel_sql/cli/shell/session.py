@@ -23,14 +23,12 @@ from vercel_sql.cli.shell.commands import CommandError, LeaveShell, run_command
 from vercel_sql.cli.shell.entries import split
 from vercel_sql.cli.terminal import OutputError, terminal_width
 from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError, WaitTooLongError
-from vercel_sql.files import READABLE, open_private, permissions
+from vercel_sql.files import READABLE, named_path, open_private, permissions
 from vercel_sql.http.events import RequestEvent
-from vercel_sql.messages import complain, say
-from vercel_sql.paths import named_path
 from vercel_sql.render import Options, render_mode
 from vercel_sql.sql import NO_PARAMETERS
 from vercel_sql.sql.plan import Plan
-from vercel_sql.text import visible
+from vercel_sql.text import complain, say, visible
 
 if TYPE_CHECKING:
     import pyarrow as pa

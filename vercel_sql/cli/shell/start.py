@@ -38,15 +38,13 @@ from vercel_sql.errors import (
     TransportError,
     UnauthorizedError,
 )
-from vercel_sql.files import READABLE, make_private, open_for_appending
+from vercel_sql.files import READABLE, make_private, open_for_appending, state_dir
 from vercel_sql.http.account import ask_account
 from vercel_sql.http.client import Client
 from vercel_sql.http.transport import is_loopback
 from vercel_sql.ledger.journal_files import damaged_files, journal_folder, unfinished
 from vercel_sql.manifest import vercel
-from vercel_sql.messages import complain, say
-from vercel_sql.paths import state_dir
-from vercel_sql.text import visible
+from vercel_sql.text import complain, say, visible
 
 _ACCOUNT = ("token_file", "api_url", "oauth_url", "marketplace_url")
 _FIRST_PROMPT_SECONDS = 0.3  # that it waits for the account's name
