@@ -23,7 +23,7 @@ from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError, PartialWriteError
 from vercel_sql.http.client import Client
 from vercel_sql.http.events import RequestEvent
-from vercel_sql.redaction.hidden import NotPicklable, SecretText
+from vercel_sql.redaction.known import NotPicklable, SecretText
 from vercel_sql.runtime.scope import CancelScope, LimitWaits, checked_seconds
 from vercel_sql.sql import NO_PARAMETERS, Explain, Parameters, Statement, check, parse
 from vercel_sql.sql.copy_to import Copies

@@ -19,7 +19,7 @@ from duckdb import DuckDBPyConnection
 from vercel_sql.connection.result import Description, Result, Rows
 from vercel_sql.errors import InterfaceError
 from vercel_sql.plain_rows import PlainRows, is_plain
-from vercel_sql.redaction.hidden import NotPicklable, SecretText
+from vercel_sql.redaction.known import NotPicklable, SecretText
 from vercel_sql.sql import Parameters
 
 if TYPE_CHECKING:

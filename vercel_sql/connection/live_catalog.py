@@ -30,8 +30,8 @@ from vercel_sql.catalog.sources import Failures, Source, Sources
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.http.client import Client
 from vercel_sql.manifest import Manifest, Service
-from vercel_sql.redaction.hidden import NotPicklable
-from vercel_sql.runtime.shutdown import leave
+from vercel_sql.redaction.known import NotPicklable
+from vercel_sql.runtime.process_state import leave
 from vercel_sql.writes.budget import WriteBudgets
 from vercel_sql.writes.functions import Functions
 from vercel_sql.writes.idempotency import Idempotency

@@ -15,7 +15,7 @@ from vercel_sql.errors import (
     PartialWriteError,
     ProgrammingError,
 )
-from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.redaction.known import NotPicklable
 from vercel_sql.sql import Native, Statement
 from vercel_sql.sql.plan import Outcome
 

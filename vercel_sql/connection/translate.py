@@ -14,7 +14,7 @@ from vercel_sql import errors
 from vercel_sql.errors import PartialWriteError
 from vercel_sql.manifest import Column, Resource
 from vercel_sql.redaction import mask_known, mask_shapes
-from vercel_sql.redaction.hidden import SecretText
+from vercel_sql.redaction.known import SecretText
 from vercel_sql.sql import NO_PARAMETERS, Parameters
 from vercel_sql.sql.masking import mask_cited
 from vercel_sql.sql.resolver import Catalog

@@ -13,21 +13,19 @@ from urllib.parse import urlsplit
 
 from vercel_sql.errors import ReadOnlyError
 from vercel_sql.http.answers import Answer, Origin
-from vercel_sql.http.connections import Connections, close_when_dropped
+from vercel_sql.http.connections import Connections, base_url, close_when_dropped
 from vercel_sql.http.discovery import Discovery, discoveries, located
-from vercel_sql.http.doubts import Doubts
-from vercel_sql.http.events import Observers, PageEvent, RequestEvent
+from vercel_sql.http.events import Doubts, Observers, PageEvent, RequestEvent
 from vercel_sql.http.handlers import Call, send
 from vercel_sql.http.proofs import Proofs
 from vercel_sql.http.rate_limits import RateBudgets, rate_budgets
 from vercel_sql.http.requests import Request
 from vercel_sql.http.server_clock import ServerClock, server_clocks
-from vercel_sql.http.transport import base_url
 from vercel_sql.ledger.audit_log import AuditLog, Auditor
 from vercel_sql.ledger.journal import CreateResults, JournalHandle, release_all
 from vercel_sql.manifest import Method, Provider
 from vercel_sql.redaction import KnownSecrets
-from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.redaction.known import NotPicklable
 from vercel_sql.runtime.scope import CancelScope, LimitWaits, checked_seconds, own_scope, scoped
 
 if TYPE_CHECKING:
@@ -58,10 +56,14 @@ class Servers:
         """What a server says of its endpoints."""
         return self._discoveries[name]
 
+    def host(self, name: str) -> str:
+        """A server's host."""
+        return urlsplit(self._urls[name]).netloc
+
     def origin(self, name: str) -> Origin:
         """What the errors that a server answers are measured by."""
-        clock, host = self._clocks[name], urlsplit(self._urls[name]).netloc
-        return Origin(host, clock.now_ms() / 1000, clock.note(host))
+        clock = self._clocks[name]
+        return Origin(clock.now_ms() / 1000, clock.note(self.host(name)))
 
     def budgets(self, method: Method, authorization: str | None) -> RateBudgets:
         """The rate budgets at a method's server of whoever sends that ``Authorization``."""

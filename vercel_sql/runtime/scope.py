@@ -38,8 +38,7 @@ class LimitWaits:
     """How long a statement waits for rate limits; threads that wait side by side count once."""
 
     def __init__(self, most: float | None = None, *, adds_up: bool = True) -> None:
-        self._most = most
-        self._adds_up = adds_up
+        self._most, self._adds_up = most, adds_up
         self._total = self._until = 0.0
         self._lock = threading.Lock()
 
@@ -169,14 +168,11 @@ class CancelScope:
     def run(self, act: Callable[[], T], most: float | None = None) -> T:
         """Does blocking work on another thread, and returns at once when the scope ends.
 
-        Args:
-            act: the work. It goes on where nobody waits for it any more.
-            most: how many seconds to wait at most.
+        The work goes on where nobody waits for it any more.
 
         Raises:
-            StatementCancelledError: the scope was cancelled.
-            StatementTimeoutError: its time is over.
-            TimeoutError: it took longer than `most`.
+            StatementCancelledError: the scope was cancelled, or its time is over.
+            TimeoutError: it took longer than `most` seconds.
         """
         self.check()
         return self.result(workers.submit(act), most)
@@ -192,17 +188,12 @@ class CancelScope:
     def run_to_end(self, act: Callable[[], T], grace: float, overtime: float = 0.0) -> T:
         """Does work that can't be repeated: it is waited for a little longer when the scope ends.
 
-        A Ctrl-C meanwhile cancels the scope and is not raised here; a second one is.
-
-        Args:
-            act: the work. It goes on where nobody waits for it any more.
-            grace: how many seconds longer to wait.
-            overtime: how many seconds longer where its time is over and nobody cancelled it,
-                should that be more.
+        That is `grace` in seconds, or `overtime` where its time is over, nobody cancelled it, and
+        that is more. A Ctrl-C meanwhile cancels the scope and is not raised here; a second one is.
 
         Raises:
             StatementCancelledError: the scope was over before.
-            AbandonedError: the scope ended, and so did the grace.
+            AbandonedError: the scope ended, and so did the grace. The work goes on.
             KeyboardInterrupt: the second Ctrl-C.
         """
         self.check()

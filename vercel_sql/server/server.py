@@ -18,7 +18,7 @@ from vercel_sql.errors import ParameterError
 from vercel_sql.http.client import Client
 from vercel_sql.logger import logger
 from vercel_sql.manifest import vercel
-from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.redaction.known import NotPicklable
 from vercel_sql.server.bounds import Settings
 from vercel_sql.server.client_setup import acceptable_token, lines_to_paste, uri_of
 from vercel_sql.server.database import (

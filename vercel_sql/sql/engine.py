@@ -10,8 +10,7 @@ from typing import Any
 import duckdb
 
 from vercel_sql.errors import NotSupportedError, PartialWriteError
-from vercel_sql.http.doubts import refused
-from vercel_sql.http.events import caused_by
+from vercel_sql.http.events import caused_by, refused
 from vercel_sql.manifest import Method
 from vercel_sql.sql.copy_to import copies, read_first
 from vercel_sql.sql.fragments import Fragment
