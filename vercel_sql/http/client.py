@@ -78,18 +78,7 @@ class Servers:
 
 
 class Client(NotPicklable):
-    """Calls the methods of one provider with one credential; threads may share it.
-
-    Attributes:
-        pages: who is told of each page of a listing.
-        requests: who is told of each request.
-        servers: what is known of the servers that it calls.
-        proofs: what its answers have shown, to tell whose answer the next one is.
-        connections: what the requests go out on.
-        doubts: tells of values that could not be decoded exactly.
-        create_results: answers that showed a secret, until whoever asked has surely had them.
-        auditor: notes every write in the audit log; None where there is none.
-    """
+    """Calls the methods of one provider with one credential; threads may share it."""
 
     def __init__(
         self,
@@ -172,7 +161,7 @@ class Client(NotPicklable):
         self._scope = None
 
     def interrupt_idle(self) -> None:
-        """Ends what is under way outside of statements, and nothing that begins later."""
+        """Cancels what runs outside of statements now, and nothing that begins later."""
         idle, self._idle = self._idle, self._idle.successor()
         idle.cancel()
 
@@ -183,7 +172,7 @@ class Client(NotPicklable):
 
     @property
     def current_scope(self) -> CancelScope:
-        """What limits the calls of this thread: the statement's scope, or one of their own."""
+        """The scope of this thread's calls: its own, else the statement's."""
         return own_scope() or self.scope
 
     def scoped(self, scope: CancelScope) -> AbstractContextManager[None]:
@@ -211,13 +200,16 @@ class Client(NotPicklable):
         return clone
 
     def close(self) -> None:
-        """Closes it for good; whatever secrets its answers showed count as taken from now on."""
+        """Closes the client; secrets that its answers showed count as received."""
         self.connections.close()
         self.create_results.settle()
         release_all()
 
     def refuse_if_read_only(self, method: Method) -> None:
-        """The guard that everything rests on that must not change anything."""
+        """Refuses a write where the client is read-only.
+
+        This is the guard below everything that must not change anything.
+        """
         if self.read_only and not method.reads:
             raise ReadOnlyError(
                 f"vercel.{method.resource}: {method.name} changes something, "

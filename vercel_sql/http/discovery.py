@@ -50,11 +50,7 @@ class Discovery:
         return known[1] if known is not None and is_known else self.read(client)
 
     def read(self, client: Client) -> Document | None:
-        """The document, requested now; None if it isn't available.
-
-        Raises:
-            AnswerError: it is the document of another issuer.
-        """
+        """The document, requested now; None if it isn't available, an error if it is another's."""
         # Another issuer must not look like another request's answer, which would be asked again.
         request = build_request(msgspec.structs.replace(_lister(), identity=[]), {})
         document = None
@@ -90,11 +86,7 @@ def located(client: Client, request: Request) -> Request:
 
 
 def endpoint(client: Client, method: Method) -> tuple[str, str]:
-    """The server and path of a method that has an endpoint.
-
-    Raises:
-        AnswerError: the document is another issuer's, or the address is on another server.
-    """
+    """The server and path of a method that has an endpoint; an error if they are elsewhere."""
     issuer = _lister().server
     document = client.servers.discovery(issuer).document(client)
     address = None if document is None else document.get(method.endpoint or "")

@@ -118,7 +118,7 @@ _cause: ContextVar[str] = ContextVar("vercel_sql_cause", default="call")
 
 
 def cause() -> str:
-    """What this thread sends something for, such as ``INSERT``."""
+    """What this thread sends its requests for, such as ``INSERT``."""
     return _cause.get()
 
 
@@ -182,9 +182,7 @@ def refused(doubts: Doubts, where: str) -> Iterator[None]:
 class Doubts:
     """Tells of the values in doubt that a client read; threads may share it.
 
-    Attributes:
-        strict: whether each is an error.
-        observers: who is told of each of them, however often it is read.
+    Where it is strict, each is an error.
     """
 
     def __init__(self, *, strict: bool = False) -> None:

@@ -120,12 +120,8 @@ class _Seen:
 class Proofs:
     """What the answers to one client have shown; threads may share it.
 
-    Only digests of secrets and credentials are kept.
-
-    Attributes:
-        pages: what the pages of listings have shown.
-        may_be_mixed_up: whether answers that show nothing of their request may be another's, since
-            one was.
+    Only digests of secrets and credentials are kept. Once answers `may_be_mixed_up`, those that
+    show nothing of their request are doubted.
     """
 
     def __init__(self, answer_id: str | None) -> None:

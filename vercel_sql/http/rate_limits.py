@@ -288,12 +288,7 @@ class RateBudgets:
             return budget.known(time.monotonic())
 
     def wait(self, method: Method, scope: CancelScope) -> Permit:
-        """Waits until a request may be sent; whoever has a permit gives it back by `end`.
-
-        Raises:
-            StatementCancelledError: the scope ended, or would end before.
-            WaitTooLongError: it may not wait that long for rate limits.
-        """
+        """Waits until a request may be sent; whoever has a permit gives it back by `end`."""
         what = f"the rate limit lets {method.name} go on"
         while True:
             news: Future[None] = Future()

@@ -115,7 +115,7 @@ class ServerClock:
         return max(known.most - likeliest, likeliest - known.least)
 
     def note(self, host: str) -> str:
-        """Word of how wrong this machine's clock is; empty where it is not, or not known."""
+        """A hint that this machine's clock is wrong; empty if it isn't, or if that isn't known."""
         skew = self.skew_seconds
         if skew is None or abs(skew) - (self.uncertainty or 0.0) < _TELLING:
             return ""

@@ -134,7 +134,7 @@ class CancelScope:
         )
 
     def wait(self, *futures: Future[Any], most: float | None = None) -> None:
-        """Until one of the futures is done, the scope is over, or so many seconds have passed."""
+        """Waits until a future is done, the scope is over, or `most` seconds have passed."""
         seconds = self.remaining() if most is None else self.within(most)
         wait([*futures, self._cancelled], seconds, FIRST_COMPLETED)
 
@@ -144,7 +144,7 @@ class CancelScope:
         until: Future[None] | None = None,
         what: str = "the next thing to do is",
     ) -> None:
-        """Waits so long, or until something happens; raises at once where there isn't the time."""
+        """Sleeps, or until `until` is done; raises at once where there isn't the time."""
         self._require_time(seconds, what)
         seconds = min(max(0.0, seconds), threading.TIMEOUT_MAX)
         wait([self._cancelled, *filter(None, [until])], seconds, FIRST_COMPLETED)
@@ -152,7 +152,7 @@ class CancelScope:
             self.check()
 
     def begin_limit_wait(self, seconds: float, what: str) -> None:
-        """Counts a wait for a rate limit, which begins now; raises where it may not be so long."""
+        """Counts a wait for a rate limit that begins now; raises if it is too long."""
         self._require_time(seconds, what)
         self._waits.begin(seconds, what)
 
@@ -168,11 +168,7 @@ class CancelScope:
     def run(self, act: Callable[[], T], most: float | None = None) -> T:
         """Does blocking work on another thread, and returns at once when the scope ends.
 
-        The work goes on where nobody waits for it any more.
-
-        Raises:
-            StatementCancelledError: the scope was cancelled, or its time is over.
-            TimeoutError: it took longer than `most` seconds.
+        The work itself goes on. Raises TimeoutError if it takes longer than `most` seconds.
         """
         self.check()
         return self.result(workers.submit(act), most)
@@ -236,11 +232,7 @@ def current_task() -> Future[Any] | None:
 
 
 def checked_seconds(name: str, seconds: float, *, zero: bool = False) -> float:
-    """A number of seconds above 0 (or 0, where that is allowed), from whoever isn't type-checked.
-
-    Raises:
-        ParameterError: it is not one, or more than can be waited for.
-    """
+    """A number of seconds above 0 (or of at least 0), else a `ParameterError`."""
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not is_number or not (0 < seconds <= threading.TIMEOUT_MAX or (zero and seconds == 0)):
         allowed = "of at least 0" if zero else "above 0"

@@ -81,12 +81,9 @@ class SideBySide(Generic[T]):
         return stop
 
     def run(self) -> list[Ended[T] | None]:
-        """Begins all of them, as far as it goes, and waits for what was begun.
+        """How each of them ended; None for those that were never begun.
 
         A Ctrl-C ends the scope, and is not raised here; a second one ends the waiting.
-
-        Returns:
-            how each ended; None for those that were never begun.
         """
         interrupted = False
         while True:
