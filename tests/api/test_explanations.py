@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from vercel_sql.http.answers import api_error
+from vercel_sql.http.answers import Answer, api_error
+from vercel_sql.http.requests import Request
 from vercel_sql.manifest import vercel
 
 ADVICE = vercel().provider.token_advice
@@ -30,9 +31,8 @@ def told(
     body = json.dumps({"error": content}).encode()
     headers = {"content-type": "application/json"}
     bearer = f"Bearer {marker}{SECRET}" if method.auth else None
-    error = api_error(
-        method, method.path, status, headers, body, lambda text: text, authorization=bearer
-    )
+    answer = Answer(Request(method, method.path), status, headers, body)
+    error = api_error(answer, authorization=bearer)
     assert SECRET not in str(error)
     assert (error.status, error.message) == (status, message)
     return str(error)
@@ -124,9 +124,8 @@ def test_the_end_of_email_logins(name, status):
 
 def test_a_proxys_page_is_not_what_the_token_may_do():
     method = vercel().service("user").resources["user"].methods["get_auth_user"]
-    error = api_error(
-        method, "/v2/user", 403, {"content-type": "text/html"}, b"<html>no</html>", str
-    )
+    headers = {"content-type": "text/html"}
+    error = api_error(Answer(Request(method, "/v2/user"), 403, headers, b"<html>no</html>"))
     assert ADVICE not in str(error)
 
 

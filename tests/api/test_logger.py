@@ -109,7 +109,7 @@ def test_all_loggers_of_the_package_are_had_from_one_place():
         if isinstance(node, ast.Attribute) and node.attr == "getLogger"
     ]
     # The other one is not ours: httpx's, which is kept from logging our URLs.
-    assert sorted(found) == ["http/transport.py", "logger.py"]
+    assert sorted(found) == ["http/connections.py", "logger.py"]
 
 
 def test_what_an_error_says_is_not_said_twice_in_plain_python(sim):

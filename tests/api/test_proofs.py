@@ -208,26 +208,28 @@ def test_an_answer_that_came_before_is_not_this_ones(db, sim, ids):
 # Connections
 
 
-def test_the_pages_of_a_listing_share_a_connection_and_nothing_else_does(simulate, make_client):
+def test_the_pages_of_a_listing_share_a_connection_and_nothing_else_does(
+    simulate, make_client, monkeypatch
+):
     from vercel_sql.catalog.pages import page_reader
     from vercel_sql.catalog.rows import TableShape
+    from vercel_sql.http import connections
     from vercel_sql.http.paging import walk
     from vercel_sql.http.requests import build_request
     from vercel_sql.manifest import vercel
 
     sim = simulate(1000)
     client = make_client(sim)
-    opened = []
-    make = client.connections._made
-    client.connections._made = lambda url, line: opened.append(line) or make(url, line)
+    kept = []
+    make = connections.make_http_client
+    monkeypatch.setattr(connections, "make_http_client", lambda *a: kept.append(a[2]) or make(*a))
     resource = vercel().service("authentication").resources["user_tokens"]
     reader = page_reader(TableShape(resource), resource.lister)
     assert sum(1 for _ in walk(client, resource.lister, {}, reader)) == 11
-    assert len(opened) == 1
+    assert kept == [1]
     for _ in range(3):
         client.send(build_request(resource.getter, {"tokenId": "current"}))
-    (single,) = opened[1:]
-    assert single.kept == 0
+    assert kept == [1, 0]
 
 
 @pytest.mark.parametrize("left_over", [b"", b"HTTP/1.1 200 OK\r\n", b"\0"], ids=repr)

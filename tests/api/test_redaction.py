@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vercel_sql.redaction import MASK, KnownSecrets, Redactor, mask_known, mask_shapes
-from vercel_sql.redaction.hidden import SecretText
-from vercel_sql.redaction.known import known_in
+from vercel_sql.redaction.known import SecretText, known_in
 
 
 def made_up(count: int, seed: int = 5) -> list[str]:

@@ -92,8 +92,8 @@ def error(data: bytes) -> None:
     else:
         body = data[1:]
     _, method = found("user_tokens", "list_auth_tokens")
-    mask = redactor().mask
-    made, _ = attempt(lambda: api_error(method, method.path, status, headers, body, mask), ())
+    answer = Answer(Request(method, method.path), status, headers, body, redactor())
+    made, _ = attempt(lambda: api_error(answer), ())
     for text in (str(made), repr(made), made.code, made.message, repr(made.extra)):
         require(SECRET not in text, "the secret is in an error of the API")
     require(len(str(made)) < 2_000, "an error without end")

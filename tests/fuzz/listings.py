@@ -11,7 +11,7 @@ from vercel_sql.catalog.pages import Page, exact_fields, field_reader, page_read
 from vercel_sql.catalog.results import answer_table, call
 from vercel_sql.catalog.rows import Fields, TableShape
 from vercel_sql.errors import AnswerError, DataError, Error
-from vercel_sql.http.doubts import STRICT
+from vercel_sql.http.events import STRICT
 from vercel_sql.http.paging import walk
 from vercel_sql.manifest import Method, Resource
 

@@ -12,7 +12,7 @@ from vercel_sql.catalog import pages
 from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import AnswerError, DataError
 from vercel_sql.http.answers import Answer
-from vercel_sql.http.doubts import STRICT
+from vercel_sql.http.events import STRICT
 from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import vercel
 

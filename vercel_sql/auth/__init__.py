@@ -17,7 +17,7 @@ from pathlib import Path
 from vercel_sql.auth.credentials import Credential, checked_token, given_credential
 from vercel_sql.errors import OperationalError, ParameterError
 from vercel_sql.files import named_path, read_trusted, why_unusable
-from vercel_sql.http.transport import base_url
+from vercel_sql.http.connections import base_url
 from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.logger import logger
 from vercel_sql.manifest import Provider

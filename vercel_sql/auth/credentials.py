@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from vercel_sql.errors import MissingTokenError, ParameterError
 from vercel_sql.manifest import vercel
-from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.redaction.known import NotPicklable
 
 # The characters of a bearer token (RFC 6750, section 2.1).
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")

@@ -34,8 +34,8 @@ from vercel_sql.http.discovery import endpoint
 from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.manifest import Provider
+from vercel_sql.runtime.process_state import renewals
 from vercel_sql.runtime.scope import CancelScope, LimitWaits
-from vercel_sql.runtime.shutdown import renewals
 
 # Seconds that a renewal may wait for a rate limit: others wait for the lock meanwhile.
 _MOST_WAIT = 120.0

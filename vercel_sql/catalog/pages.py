@@ -31,7 +31,7 @@ from vercel_sql.http.decode import (
     problem_in,
     text_problem,
 )
-from vercel_sql.http.doubts import REST, Doubt
+from vercel_sql.http.events import REST, Doubt
 from vercel_sql.http.paging import walk
 from vercel_sql.http.requests import Request
 from vercel_sql.manifest import Column, Method

@@ -29,7 +29,7 @@ from vercel_sql.errors import DataError
 from vercel_sql.http.answers import Answer
 from vercel_sql.http.client import Client
 from vercel_sql.http.decode import encode_json, escaped, problem_in, text_problem
-from vercel_sql.http.doubts import REST, STRICT, Doubts
+from vercel_sql.http.events import REST, STRICT, Doubts
 from vercel_sql.http.paging import walk
 from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import Column, Method, Resource

@@ -17,7 +17,7 @@ from pyarrow import types as kinds
 
 from vercel_sql.errors import ManifestError
 from vercel_sql.http.decode import Inexact, encode_json, problem_in, text_problem
-from vercel_sql.http.doubts import Doubt
+from vercel_sql.http.events import Doubt
 from vercel_sql.http.server_clock import ServerClock
 from vercel_sql.manifest import Column, Resource
 

@@ -18,7 +18,7 @@ from vercel_sql.connection.live_catalog import Attachment, closed_at_its_end
 from vercel_sql.connection.statement_run import Batch, Scripts, StatementRun
 from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError, PartialWriteError
-from vercel_sql.redaction.hidden import NotPicklable, SecretText
+from vercel_sql.redaction.known import NotPicklable, SecretText
 from vercel_sql.runtime.scope import CancelScope, LimitWaits, checked_seconds
 from vercel_sql.sql import NO_PARAMETERS, Explain, Parameters, Statement, check, parse
 from vercel_sql.sql.engine import Engine, NativeQuery

@@ -20,7 +20,7 @@ from duckdb import DuckDBPyConnection
 from vercel_sql.catalog.ddl import quoted
 from vercel_sql.errors import DataError, Error, InterfaceError, PartialWriteError, ProgrammingError
 from vercel_sql.plain_rows import PlainRows, is_plain
-from vercel_sql.redaction.hidden import NotPicklable, SecretText
+from vercel_sql.redaction.known import NotPicklable, SecretText
 from vercel_sql.sql import Native, Parameters, Statement
 from vercel_sql.sql.plan import Outcome
 

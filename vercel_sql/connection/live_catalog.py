@@ -27,8 +27,8 @@ from vercel_sql.catalog.ddl import (
 )
 from vercel_sql.catalog.sources import Failures, Sources
 from vercel_sql.errors import InterfaceError, ParameterError
-from vercel_sql.redaction.hidden import NotPicklable
-from vercel_sql.runtime.shutdown import leave
+from vercel_sql.redaction.known import NotPicklable
+from vercel_sql.runtime.process_state import leave
 
 if TYPE_CHECKING:
     from vercel_sql.http.client import Client

@@ -14,7 +14,7 @@ import duckdb
 from vercel_sql import errors
 from vercel_sql.errors import PartialWriteError
 from vercel_sql.redaction import mask_known, mask_shapes
-from vercel_sql.redaction.hidden import SecretText
+from vercel_sql.redaction.known import SecretText
 from vercel_sql.sql import NO_PARAMETERS, Parameters
 from vercel_sql.sql.engine import Catalog
 from vercel_sql.sql.masking import dialect_hint, mask_cited

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html import unescape
-from typing import Any
+from typing import Any, TypeVar
 
 from vercel_sql.errors import (
     AnswerError,
@@ -32,8 +32,7 @@ from vercel_sql.http.decode import DEEPEST, decode_json, decode_tolerantly
 from vercel_sql.http.requests import Request
 from vercel_sql.manifest import Explanation, Method, vercel
 from vercel_sql.redaction import Redactor
-from vercel_sql.redaction.hidden import NotPicklable
-from vercel_sql.redaction.known import masked_values
+from vercel_sql.redaction.known import NotPicklable, masked_values
 from vercel_sql.text import visible
 
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -44,6 +43,7 @@ _BY_STATUS: dict[int, type[APIError]] = {
     405: MethodNotAllowedError,
     429: RateLimitedError,
 }
+ErrorT = TypeVar("ErrorT", bound=AnswerError)
 _FOREIGN = "unknown_error"  # the code of what is not one of the API's errors
 _NAMELESS = "unnamed_error"  # the code of an error of the API that has a message alone
 # Codes that say no more than the status, or nothing at all.
@@ -116,34 +116,30 @@ class Answer(NotPicklable):
 
     def mismatched(self, reason: str) -> AnswerMismatchError:
         """The error for a body that belongs to another request."""
-        mask, method = self.redactor.mask, self.request.method
-        path = mask(self.request.path)
-        return AnswerMismatchError(
+        mask = self.redactor.mask
+        return self._error(
+            AnswerMismatchError,
             f"this is the answer to another request: {mask(reason)[:_LONGEST_MESSAGE]} "
-            f"({method.http} {path}) in vercel.{method.resource}. A proxy or a connection between "
-            "here and the API mixes answers up",
-            method=method.http,
-            path=path,
-            outcome_unknown=not method.reads,
+            f"{self.request.where(mask)}. A proxy or a connection between here and the API mixes "
+            "answers up",
         )
 
     def unusable(self, reason: str) -> AnswerError:
         """The error for a body that is not what was promised."""
-        mask, method = self.redactor.mask, self.request.method
-        path = mask(self.request.path)
+        mask, advice = self.redactor.mask, ""
         kind = mask(self.headers.get("content-type", "")).split(";")[0] or "no content type"
-        page, advice = page_of_others(self.status, self.headers, self.body), ""
+        kind = f", {kind[:_LONGEST_CODE]}"
+        page = page_of_others(self.status, self.headers, self.body)
         if page:
             reason, advice = f"it is {page}", advice_about(self.status, self.headers, self.host)
         told = mask(reason)[:_LONGEST_MESSAGE].rstrip(".")
-        where = f"({method.http} {path}, {kind[:_LONGEST_CODE]}) in vercel.{method.resource}"
-        text = f"the answer can't be used: {told} {where}"
-        return AnswerError(
-            ". ".join(filter(None, (text, mask(advice), _sign_in_hint(method)))),
-            method=method.http,
-            path=path,
-            outcome_unknown=not method.reads,
-        )
+        text = f"the answer can't be used: {told} {self.request.where(mask, kind)}"
+        hints = (text, mask(advice), _sign_in_hint(self.request.method))
+        return self._error(AnswerError, ". ".join(filter(None, hints)))
+
+    def _error(self, kind: type[ErrorT], text: str) -> ErrorT:
+        method, path = self.request.method, self.redactor.mask(self.request.path)
+        return kind(text, method=method.http, path=path, outcome_unknown=not method.reads)
 
 
 def _first_texts(members: list[tuple[str, Any]]) -> dict[str, str]:
@@ -168,15 +164,13 @@ def _is_text(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an answer should have come from.
+    """What the errors of a server are measured by.
 
     Attributes:
-        host: the server's host.
         now: the time there, in seconds since the epoch; None takes this machine's.
         clock_note: how wrong this machine's clock is, in words; empty where it is not.
     """
 
-    host: str = "Vercel"
     now: float | None = None
     clock_note: str = ""
 
@@ -185,18 +179,13 @@ _SOMEWHERE = Origin()
 
 
 def api_error(
-    method: Method,
-    path: str,
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    mask: Callable[[str], str],
-    origin: Origin = _SOMEWHERE,
-    authorization: str | None = None,
+    answer: Answer, origin: Origin = _SOMEWHERE, authorization: str | None = None
 ) -> APIError:
     """The error for an answer whose status is not 2xx."""
-    page = page_of_others(status, headers, body)
-    code, message, extra = _read_error(body)
+    request, status, headers = answer.request, answer.status, answer.headers
+    method, mask = request.method, answer.redactor.mask
+    page = page_of_others(status, headers, answer.body)
+    code, message, extra = _read_error(answer.body)
     is_foreign = not code and not message
     code = code or (_FOREIGN if is_foreign else _NAMELESS)
     if is_foreign:
@@ -204,22 +193,21 @@ def api_error(
         message = f"{page or f'the body is {kind}'}, not one of Vercel's errors"
     # Masked before they are cut: nobody would know half a secret.
     code, message = mask(code)[:_LONGEST_CODE], mask(message)[:_LONGEST_MESSAGE]
-    detail = APIErrorDetail(
-        status, code, message, method.http, mask(path), masked_values(extra, mask)
-    )
-    # Programs are given what was said; people are told it in one line, as is all of this.
-    said = visible(message).rstrip(" .:") or "no reason was given"
-    told = str(status) if code in _OBVIOUS else f"{status} {visible(code)}"
+    extra = masked_values(extra, mask)
+    detail = APIErrorDetail(status, code, message, method.http, mask(request.path), extra)
     pause = _retry_after_seconds(detail, headers, origin.now)
-    bearer = (authorization or "").removeprefix("Bearer ")
     if is_foreign:
-        hint = _hint_about_foreign(status, headers, origin.host, is_page=page is not None)
+        hint = _hint_about_foreign(status, headers, answer.host, is_page=page is not None)
     else:
+        bearer = (authorization or "").removeprefix("Bearer ")
         hint = _OAUTH_HINTS.get(code) or _explained(method, detail, bearer)
     if not hint and status == 429 and pause is not None:
         hint = f"The limit is free again in {pause:.0f} s"
+    # Programs are given what was said; people are told it in one line, as is all of this.
+    said = visible(message).rstrip(" .:") or "no reason was given"
+    told = f", {status}" if code in _OBVIOUS else f", {status} {visible(code)}"
     hints = (
-        f"{said} ({method.http} {detail.path}, {told}) in vercel.{method.resource}",
+        f"{said} {request.where(mask, told)}",
         hint,
         _clock_hint(method, detail, origin),
         _sign_in_hint(method) if status >= 500 else "",
@@ -237,43 +225,39 @@ def _class_for(status: int) -> type[APIError]:
 
 def _read_error(body: bytes) -> tuple[str, str, dict[str, Any]]:
     """Code, message and the rest, from Vercel's shape or OAuth's; empty where it is neither."""
-    try:
+    content: Any = None
+    with suppress(ValueError):
         content = decode_json(body, deepest=_DEEPEST)
-    except ValueError:
-        return "", "", {}
-    if not isinstance(content, dict):
-        return "", "", {}
-    error = content.get("error")
-    if isinstance(error, dict):
-        extra = {key: value for key, value in error.items() if key not in ("code", "message")}
-        return str(error.get("code") or ""), str(error.get("message") or ""), extra
+    error = content.get("error") if isinstance(content, dict) else None
+    code, message = "code", "message"
     if isinstance(error, str):
-        named = ("error", "error_description")
-        extra = {key: value for key, value in content.items() if key not in named}
-        return error, str(content.get("error_description") or ""), extra
-    return "", "", {}
+        code, message, error = "error", "error_description", content
+    if not isinstance(error, dict):
+        return "", "", {}
+    extra = {key: value for key, value in error.items() if key not in (code, message)}
+    return str(error.get(code) or ""), str(error.get(message) or ""), extra
 
 
 def _explained(method: Method, detail: APIErrorDetail, bearer: str) -> str:
     """What an error means and what to do about it; empty where the manifest says nothing."""
     provider = vercel().provider
-    for each in provider.explanations:
-        if _fits(each, method, detail, bearer):
-            return f"{each.text}. {provider.token_advice}" if each.advice else each.text
-    return ""
+    found = (each for each in provider.explanations if _fits(each, method, detail, bearer))
+    each = next(found, None)
+    if each is None:
+        return ""
+    return f"{each.text}. {provider.token_advice}" if each.advice else each.text
 
 
 def _fits(each: Explanation, method: Method, detail: APIErrorDetail, bearer: str) -> bool:
-    conditions = (
-        not each.status or detail.status in each.status,
-        each.code in (None, detail.code),
-        each.flag is None or detail.extra.get(each.flag) is True,
-        not each.messages or detail.message.startswith(tuple(each.messages)),
-        not each.markers or bearer.startswith(tuple(each.markers)),
-        not each.methods or f"{method.resource}.{method.name}" in each.methods,
-        each.auth in (None, method.auth),
+    return (
+        (not each.status or detail.status in each.status)
+        and each.code in (None, detail.code)
+        and (each.flag is None or detail.extra.get(each.flag) is True)
+        and (not each.messages or detail.message.startswith(tuple(each.messages)))
+        and (not each.markers or bearer.startswith(tuple(each.markers)))
+        and (not each.methods or f"{method.resource}.{method.name}" in each.methods)
+        and each.auth in (None, method.auth)
     )
-    return all(conditions)
 
 
 def _hint_about_foreign(
@@ -303,13 +287,9 @@ def _sign_in_hint(method: Method) -> str:
 
 
 def _clock_hint(method: Method, detail: APIErrorDetail, origin: Origin) -> str:
-    """Hint that the local clock is wrong, for errors it could cause: an expiry, a dead token.
-
-    An expiry that was counted from now, by a clock that is behind, may be over already.
-    """
+    """Hint that the local clock is wrong, for errors it could cause: an expiry, a dead token."""
     about_moment = detail.status == 400 and any(p.moment for p in method.parameters)
-    is_about_time = about_moment or detail.extra.get("invalidToken") is True
-    return origin.clock_note if is_about_time else ""
+    return origin.clock_note if about_moment or detail.extra.get("invalidToken") is True else ""
 
 
 def _retry_after_seconds(
@@ -322,39 +302,27 @@ def _retry_after_seconds(
     """
     now = datetime.now(UTC).timestamp() if now is None else now
     asked = headers.get("retry-after")
-    if asked is not None:
-        seconds = _retry_after_header(asked, now)
-        if seconds is not None:
-            return seconds
+    seconds = _finite(asked)
+    with suppress(ValueError, OverflowError, TypeError):
+        if asked is not None and seconds is None:
+            at = parsedate_to_datetime(asked)
+            seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now
     limit = detail.extra.get("limit")
-    if isinstance(limit, dict):
-        for key, scale in (("resetMs", 1000), ("reset", 1)):
-            moment = _finite(limit.get(key))
-            if moment is not None:
-                return max(0.0, moment / scale - now)
-    return None
-
-
-def _retry_after_header(value: str, now: float) -> float | None:
-    seconds = _finite(value)
-    if seconds is not None:
-        return max(0.0, seconds)
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)
+    limit = limit if isinstance(limit, dict) else {}
+    for key, scale in (("resetMs", 1000), ("reset", 1)):
+        moment = _finite(limit.get(key))
+        if seconds is None and moment is not None:
+            seconds = moment / scale - now
+    return None if seconds is None else max(0.0, seconds)
 
 
 def _finite(value: object) -> float | None:
     """A whole number, or a number's text, as a float; None where it is out of reach."""
     if not isinstance(value, int | str) or isinstance(value, bool):
         return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
+    with suppress(ValueError, OverflowError):
+        return float(value) if math.isfinite(float(value)) else None
+    return None
 
 
 def page_of_others(status: int, headers: Mapping[str, str], body: bytes) -> str | None:

@@ -13,21 +13,19 @@ from urllib.parse import urlsplit
 
 from vercel_sql.errors import ReadOnlyError
 from vercel_sql.http.answers import Answer, Origin
-from vercel_sql.http.connections import Connections, close_when_dropped
+from vercel_sql.http.connections import Connections, base_url, close_when_dropped
 from vercel_sql.http.discovery import Discovery, discoveries, located
-from vercel_sql.http.doubts import Doubts
-from vercel_sql.http.events import Observers, PageEvent, RequestEvent
+from vercel_sql.http.events import Doubts, Observers, PageEvent, RequestEvent
 from vercel_sql.http.handlers import Call, send
 from vercel_sql.http.proofs import Proofs
 from vercel_sql.http.rate_limits import RateBudgets, rate_budgets
 from vercel_sql.http.requests import Request
 from vercel_sql.http.server_clock import ServerClock, server_clocks
-from vercel_sql.http.transport import base_url
 from vercel_sql.ledger.audit_log import AuditLog, Auditor
 from vercel_sql.ledger.journal import CreateResults, JournalHandle, release_all
 from vercel_sql.manifest import Method, Provider
 from vercel_sql.redaction import KnownSecrets
-from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.redaction.known import NotPicklable
 from vercel_sql.runtime.scope import CancelScope, LimitWaits, checked_seconds, own_scope, scoped
 
 if TYPE_CHECKING:
@@ -58,10 +56,14 @@ class Servers:
         """What a server says of its endpoints."""
         return self._discoveries[name]
 
+    def host(self, name: str) -> str:
+        """A server's host."""
+        return urlsplit(self._urls[name]).netloc
+
     def origin(self, name: str) -> Origin:
         """What the errors that a server answers are measured by."""
-        clock, host = self._clocks[name], urlsplit(self._urls[name]).netloc
-        return Origin(host, clock.now_ms() / 1000, clock.note(host))
+        clock = self._clocks[name]
+        return Origin(clock.now_ms() / 1000, clock.note(self.host(name)))
 
     def budgets(self, method: Method, authorization: str | None) -> RateBudgets:
         """The rate budgets at a method's server of whoever sends that ``Authorization``."""
@@ -76,18 +78,7 @@ class Servers:
 
 
 class Client(NotPicklable):
-    """Calls the methods of one provider with one credential; threads may share it.
-
-    Attributes:
-        pages: who is told of each page of a listing.
-        requests: who is told of each request.
-        servers: what is known of the servers that it calls.
-        proofs: what its answers have shown, to tell whose answer the next one is.
-        connections: what the requests go out on.
-        doubts: tells of values that could not be decoded exactly.
-        create_results: answers that showed a secret, until whoever asked has surely had them.
-        auditor: notes every write in the audit log; None where there is none.
-    """
+    """Calls the methods of one provider with one credential; threads may share it."""
 
     def __init__(
         self,
@@ -170,7 +161,7 @@ class Client(NotPicklable):
         self._scope = None
 
     def interrupt_idle(self) -> None:
-        """Ends what is under way outside of statements, and nothing that begins later."""
+        """Cancels what runs outside of statements now, and nothing that begins later."""
         idle, self._idle = self._idle, self._idle.successor()
         idle.cancel()
 
@@ -181,7 +172,7 @@ class Client(NotPicklable):
 
     @property
     def current_scope(self) -> CancelScope:
-        """What limits the calls of this thread: the statement's scope, or one of their own."""
+        """The scope of this thread's calls: its own, else the statement's."""
         return own_scope() or self.scope
 
     def scoped(self, scope: CancelScope) -> AbstractContextManager[None]:
@@ -209,13 +200,16 @@ class Client(NotPicklable):
         return clone
 
     def close(self) -> None:
-        """Closes it for good; whatever secrets its answers showed count as taken from now on."""
+        """Closes the client; secrets that its answers showed count as received."""
         self.connections.close()
         self.create_results.settle()
         release_all()
 
     def refuse_if_read_only(self, method: Method) -> None:
-        """The guard that everything rests on that must not change anything."""
+        """Refuses a write where the client is read-only.
+
+        This is the guard below everything that must not change anything.
+        """
         if self.read_only and not method.reads:
             raise ReadOnlyError(
                 f"vercel.{method.resource}: {method.name} changes something, "

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, NoReturn
 
 import msgspec
@@ -44,18 +45,8 @@ class Inexact:
 def decode_json(body: bytes | str, *, deepest: int | None = None) -> Any:
     """Decodes JSON exactly: integers as they are, other numbers as `decimal.Decimal`."""
     text = body if isinstance(body, str) else body.decode("utf-8")
-    if text.count(",") > _MOST_VALUES:
-        raise ValueError(f"the JSON holds more than {_MOST_VALUES:,} values")
-    try:
-        value = json.loads(
-            text,
-            parse_int=_integer,
-            parse_float=_decimal,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_object,
-        )
-    except RecursionError:
-        raise ValueError(TOO_DEEP) from None
+    _check_size(text.count(","))
+    value = _loads(text, _integer, _decimal, _refuse_constant, _object)
     if deepest is not None and _is_deeper(value, deepest):
         raise ValueError(TOO_DEEP)
     return value
@@ -68,32 +59,44 @@ def decode_tolerantly(body: bytes, row_level: int) -> Any:
     JSON makes: `escaped` tells them apart.
     """
     text = body.decode("utf-8", "vercel_sql.halves")
-    if max(text.count(","), text.count("[") + text.count("{")) > _MOST_VALUES:
-        raise ValueError(f"the JSON holds more than {_MOST_VALUES:,} values")
+    _check_size(max(text.count(","), text.count("[") + text.count("{")))
     text, inexact = _without_inexact(text, row_level)
     found = iter(inexact)
+    integer, decimal = partial(_tolerated, _integer), partial(_tolerated, _decimal)
+    return _loads(text, integer, decimal, lambda _word: next(found), _tolerated_object)
+
+
+def _check_size(values: int) -> None:
+    if values > _MOST_VALUES:
+        raise ValueError(f"the JSON holds more than {_MOST_VALUES:,} values")
+
+
+def _loads(
+    text: str,
+    integer: Callable[[str], Any],
+    decimal: Callable[[str], Any],
+    constant: Callable[[str], Any],
+    members: Callable[[list[tuple[str, Any]]], Any],
+) -> Any:
     try:
         return json.loads(
             text,
-            parse_int=lambda digits: _tolerated(_integer, digits),
-            parse_float=lambda digits: _tolerated(_decimal, digits),
-            parse_constant=lambda _word: next(found),
-            object_pairs_hook=_tolerated_object,
+            parse_int=integer,
+            parse_float=decimal,
+            parse_constant=constant,
+            object_pairs_hook=members,
         )
-    except RecursionError:  # brackets that do not end
+    except RecursionError:  # such as brackets that do not end
         raise ValueError(TOO_DEEP) from None
 
 
 def text_problem(text: str) -> str | None:
     """What keeps a decoded text from being one, to stand after its name; None where it is one."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        half = _HALF.search(text)
-        if half is not None and half[1]:
-            return "holds bytes that are not UTF-8"
-        return "holds half a surrogate pair, so it is not text"
-    return None
+    if text.isascii() or (half := _HALF.search(text)) is None:
+        return None
+    if half[1]:
+        return "holds bytes that are not UTF-8"
+    return "holds half a surrogate pair, so it is not text"
 
 
 def escaped(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,8 @@ import httpx
 
 from vercel_sql.errors import TransportError
 from vercel_sql.http.answers import one_line
-from vercel_sql.http.connections import CONNECT_SECONDS, MOST_CONNECTIONS
+from vercel_sql.http.connections import CONNECT_SECONDS, MOST_CONNECTIONS, proxy_variable
 from vercel_sql.http.requests import Request
-from vercel_sql.http.transport import proxy_variable
 from vercel_sql.manifest import Method
 
 if TYPE_CHECKING:
@@ -77,20 +75,12 @@ def diagnose(
         case httpx.PoolTimeout():
             reason = f"all {MOST_CONNECTIONS} connections were in use for {timeout:g} s"
             return Diagnosis(reason, "Fewer statements at a time may help.")
-        case httpx.TimeoutException() if is_late:
-            return Diagnosis(
-                f"{place} had not answered when the statement's time was over",
-                "--timeout says how long a statement may take.",
-                unsent=False,
-                timed_out=True,
-            )
         case httpx.TimeoutException():
-            return Diagnosis(
-                _silence(error, place, timeout),
-                "--request-timeout says how long.",
-                unsent=False,
-                timed_out=True,
-            )
+            reason, advice = _silence(error, place, timeout), "--request-timeout says how long."
+            if is_late:
+                reason = f"{place} had not answered when the statement's time was over"
+                advice = "--timeout says how long a statement may take."
+            return Diagnosis(reason, advice, unsent=False, timed_out=True)
     return _in_the_middle(error, place)
 
 
@@ -98,24 +88,20 @@ def no_answer(client: Client, request: Request, error: httpx.HTTPError) -> Trans
     """The error for a request that got no answer."""
     method, mask, scope = request.method, client.redactor.mask, client.current_scope
     base = client.urls[method.server]
-    option = f"--{method.server}-url"
     is_late = scope.is_over and not scope.is_cancelled
+    option = f"--{method.server}-url"
     found = diagnose(error, base, client.request_timeout, option, is_late=is_late)
     unknown = not found.unsent and not method.reads
-    path = mask(request.path)
-    where = f"({method.http} {base}{path} got no answer) in vercel.{method.resource}"
+    where = request.where(mask, " got no answer", base)
     text = f"{mask(found.reason)} {where}."
     if unknown:
         text += " It may have been carried out all the same, and was not sent again"
         # Where its outcome can be looked up, somebody else says so.
         text += "." if method.trace else f": {_before_repeating(method)}."
-    if found.advice:
-        text += f" {found.advice}"
-    failure = TransportError(
-        text.removesuffix("."), method=method.http, path=path, outcome_unknown=unknown
-    )
-    failure.lasting = found.lasting
-    failure.timed_out = found.timed_out
+    text = f"{text} {found.advice}".strip().removesuffix(".")
+    path = mask(request.path)
+    failure = TransportError(text, method=method.http, path=path, outcome_unknown=unknown)
+    failure.lasting, failure.timed_out = found.lasting, found.timed_out
     return failure
 
 
@@ -130,35 +116,28 @@ def _before_repeating(method: Method) -> str:
 
 def _of_connecting(error: Exception, place: str, option: str, by_proxy: str) -> Diagnosis:
     """Why no connection came about."""
-    for cause in _causes(error):
+    cause: BaseException | None = error
+    while cause is not None:
         match cause:
             case ssl.SSLCertVerificationError():
-                return _of_certificate(cause, place)
+                # Trying again would not change that.
+                reason, advice = _CERTIFICATES.get(cause.verify_code, _UNTRUSTED)
+                reason = f"the certificate of {place} {reason}: {_short(cause)}"
+                return Diagnosis(reason, advice, lasting=True)
             case ssl.SSLError():
-                return Diagnosis(
-                    f"{place} and this machine could not agree on TLS: {_short(cause)}",
-                    f"Check {option}: does that port speak https?{by_proxy}",
-                )
+                reason = f"{place} and this machine could not agree on TLS: {_short(cause)}"
+                return Diagnosis(reason, f"Check {option}: does that port speak https?{by_proxy}")
             case socket.gaierror():
-                return Diagnosis(
-                    f"the name {place.partition(':')[0]} can't be resolved: {_short(cause)}",
-                    f"Check the network, its DNS and {option}.{by_proxy}",
-                )
+                reason = f"the name {place.partition(':')[0]} can't be resolved: {_short(cause)}"
+                return Diagnosis(reason, f"Check the network, its DNS and {option}.{by_proxy}")
             case ConnectionRefusedError():
-                return Diagnosis(
-                    f"{place} refused the connection: nothing listens there",
-                    f"Check {option}.{by_proxy}",
-                )
+                reason = f"{place} refused the connection: nothing listens there"
+                return Diagnosis(reason, f"Check {option}.{by_proxy}")
             case OSError(errno=number) if number in _OFFLINE:
                 reason = f"{place} is unreachable: {_short(cause)}"
                 return Diagnosis(reason, f"Is this machine online?{by_proxy}")
+        cause = cause.__cause__ or cause.__context__
     return Diagnosis(f"connecting to {place} failed: {_short(error)}", f"Check {option}.{by_proxy}")
-
-
-def _of_certificate(error: ssl.SSLCertVerificationError, place: str) -> Diagnosis:
-    """Why the server's certificate is not trusted; trying again would not change that."""
-    reason, advice = _CERTIFICATES.get(error.verify_code, _UNTRUSTED)
-    return Diagnosis(f"the certificate of {place} {reason}: {_short(error)}", advice, lasting=True)
 
 
 def _of_proxy(text: str, variable: str) -> Diagnosis:
@@ -166,7 +145,7 @@ def _of_proxy(text: str, variable: str) -> Diagnosis:
     advice = f"Check {variable}."
     if text.startswith("407"):
         advice = f"It wants credentials: {variable} takes them as http://USER:PASSWORD@HOST:PORT."
-    return Diagnosis(f"the proxy refused to connect: {_clean(text)}", advice)
+    return Diagnosis(f"the proxy refused to connect: {_short(text)}", advice)
 
 
 def _silence(error: httpx.TimeoutException, place: str, timeout: float) -> str:
@@ -188,16 +167,6 @@ def _in_the_middle(error: httpx.HTTPError, place: str) -> Diagnosis:
     return Diagnosis(f"{reason}: {text}" if text else reason, unsent=False)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _short(error: BaseException) -> str:
+def _short(error: BaseException | str) -> str:
     """What an error says, on one line and not at length: the server may have written it."""
-    return _clean(str(error) or type(error).__name__)
-
-
-def _clean(text: str) -> str:
-    return one_line(text)[:_LONGEST_REASON].rstrip(".")
+    return one_line(str(error) or type(error).__name__)[:_LONGEST_REASON].rstrip(".")

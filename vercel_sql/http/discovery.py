@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,26 +46,27 @@ class Discovery:
     def document(self, client: Client) -> Document | None:
         """The document, at most ten minutes old; None if it isn't available."""
         known = self._known
-        if known is not None and time.monotonic() < known[0]:
-            return known[1]
-        return self.read(client)
+        is_known = known is not None and time.monotonic() < known[0]
+        return known[1] if known is not None and is_known else self.read(client)
 
     def read(self, client: Client) -> Document | None:
-        """The document, requested now; None if it isn't available.
-
-        Raises:
-            AnswerError: it is the document of another issuer.
-        """
+        """The document, requested now; None if it isn't available, an error if it is another's."""
+        # Another issuer must not look like another request's answer, which would be asked again.
+        request = build_request(msgspec.structs.replace(_lister(), identity=[]), {})
+        document = None
         try:
-            document = client.current_scope.run(partial(_document, client), _PATIENCE)
+            answer = client.current_scope.run(lambda: client.send(request), _PATIENCE)
+            document = answer.json()
+            if not isinstance(document, dict):
+                document = None
+                raise answer.unusable("it is not an object")
         except (APIError, RequestError, TimeoutError) as error:
             reason = str(error) or f"the discovery document did not come within {_PATIENCE:.0f} s"
             log.warning("%s. The documented addresses are used instead", reason.rstrip("."))
-            document = None
-        lifetime = _LIFETIME_WITHOUT if document is None else _LIFETIME
         base = client.urls[_lister().server]
         if document is not None and document.get("issuer") != base:
             raise _refused(client, f"its issuer is not {base}")
+        lifetime = _LIFETIME_WITHOUT if document is None else _LIFETIME
         self._known = time.monotonic() + lifetime, document
         return document
 
@@ -86,11 +86,7 @@ def located(client: Client, request: Request) -> Request:
 
 
 def endpoint(client: Client, method: Method) -> tuple[str, str]:
-    """The server and path of a method that has an endpoint.
-
-    Raises:
-        AnswerError: the document is another issuer's, or the address is on another server.
-    """
+    """The server and path of a method that has an endpoint; an error if they are elsewhere."""
     issuer = _lister().server
     document = client.servers.discovery(issuer).document(client)
     address = None if document is None else document.get(method.endpoint or "")
@@ -109,16 +105,6 @@ def path_on(base: str, address: object) -> str | None:
         return None
     path = address.removeprefix(base)
     return path if _PATH.fullmatch(path) else None
-
-
-def _document(client: Client) -> Document:
-    # Another issuer must not look like another request's answer, which would be asked for again.
-    method = msgspec.structs.replace(_lister(), identity=[])
-    answer = client.send(build_request(method, {}))
-    content = answer.json()
-    if not isinstance(content, dict):
-        raise answer.unusable("it is not an object")
-    return content
 
 
 def _lister() -> Method:

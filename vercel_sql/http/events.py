@@ -1,20 +1,22 @@
-"""What a client tells its observers, and what made it send a request."""
+"""What a client tells: of requests, pages, and values that could not be decoded exactly."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from vercel_sql.errors import DataError, DataWarning, ProgrammingError
+from vercel_sql.http.rate_limits import RateLimitHeaders
+from vercel_sql.http.requests import Request
+from vercel_sql.logger import logger
 from vercel_sql.redaction.known import masked_values
 
-if TYPE_CHECKING:
-    from vercel_sql.http.rate_limits import RateLimitHeaders
-    from vercel_sql.http.requests import Request
-
+log = logger("api")
 Event = TypeVar("Event")
 
 
@@ -57,18 +59,10 @@ class RequestEvent:
     ) -> RequestEvent:
         """What may be told of a request: everything, with secrets masked."""
         method, body = request.method, request.shown_body
-        return cls(
-            method.http,
-            mask(request.path),
-            masked_values(request.shown_query, mask),
-            None if body is None else masked_values(body, mask),
-            method.resource,
-            method.name,
-            method.effect,
-            status,
-            milliseconds,
-            attempt,
-        )
+        query = masked_values(request.shown_query, mask)
+        body = None if body is None else masked_values(body, mask)
+        asked = (method.http, mask(request.path), query, body, method.resource, method.name)
+        return cls(*asked, method.effect, status, milliseconds, attempt)
 
     def in_words(self, left: RateLimitHeaders | None) -> str:
         """A line for the log."""
@@ -124,7 +118,7 @@ _cause: ContextVar[str] = ContextVar("vercel_sql_cause", default="call")
 
 
 def cause() -> str:
-    """What this thread sends something for, such as ``INSERT``."""
+    """What this thread sends its requests for, such as ``INSERT``."""
     return _cause.get()
 
 
@@ -136,3 +130,88 @@ def caused_by(what: str) -> Iterator[None]:
         yield
     finally:
         _cause.reset(token)
+
+
+REST = "additional_fields"
+"""The column for all that no other column holds."""
+
+# So many different warnings a client gives at most: a server can make any number of them.
+_MOST_WARNINGS = 10_000
+_MOST_NAMED = 50  # in one error
+_SYSTEM_FRAME = 1_000  # further out than any frame: the warning is about no line of code
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A value that could not be decoded exactly, and so is NULL.
+
+    Attributes:
+        row: the row, in words: its table and its key.
+        column: the column.
+        problem: the place in the row and what is wrong there; no secret is in it.
+    """
+
+    row: str
+    column: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.row}: {self.problem}"
+
+
+@contextmanager
+def refused(doubts: Doubts, where: str) -> Iterator[None]:
+    """Stops what is about to be written on the strength of values in doubt that it has read."""
+    found: list[Doubt] = []
+    with doubts.observers.subscribe(found.append):
+        try:
+            yield
+        except ProgrammingError:  # such as about a row that matched only because of them
+            if not found:
+                raise
+    told = list(dict.fromkeys(map(str, found)))
+    if told:
+        left = f"; and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""
+        raise DataError(
+            f"{where} goes by values that can't be read, and might be wrong about these rows. "
+            f"Nothing was sent. {'; '.join(told[:_MOST_NAMED])}{left}. Leave these columns or rows "
+            "out, or name what is meant by its key"
+        )
+
+
+class Doubts:
+    """Tells of the values in doubt that a client read; threads may share it.
+
+    Where it is strict, each is an error.
+    """
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
+        self.observers = Observers[Doubt]()
+        self._told: set[str] = set()
+        self._lock = threading.Lock()
+
+    def tell(self, doubts: Iterable[Doubt]) -> None:
+        """Tells of values in doubt."""
+        for doubt in doubts:
+            if self.strict:
+                raise DataError(str(doubt))
+            self.observers.notify(doubt)
+            is_rest = doubt.column == REST
+            kept = "It is NULL, and what was sent is in additional_fields"
+            self.warn(f"{doubt}. {'What was sent is spelled out there' if is_rest else kept}")
+
+    def warn(self, text: str, about: str = "") -> None:
+        """Warns of something once: in the log, and as Python does."""
+        with self._lock:
+            if (about or text) in self._told or len(self._told) > _MOST_WARNINGS:
+                return
+            self._told.add(about or text)
+            if len(self._told) > _MOST_WARNINGS:
+                text = f"there were {_MOST_WARNINGS:,} warnings, and the others are not given"
+        log.warning("%s", text)
+        warnings.warn(text, DataWarning, stacklevel=_SYSTEM_FRAME)
+
+
+STRICT = Doubts(strict=True)
+"""For what may have no value in doubt, whoever reads it."""

@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
 
 from vercel_sql.errors import (
+    AnswerError,
     AnswerMismatchError,
     APIError,
     Error,
@@ -23,19 +26,19 @@ from vercel_sql.errors import (
     TransportError,
     UnauthorizedError,
 )
-from vercel_sql.http.answers import Answer
+from vercel_sql.http.answers import Answer, api_error
 from vercel_sql.http.connections import Received, exchange, longest, not_whole
 from vercel_sql.http.events import RequestEvent
+from vercel_sql.http.proofs import found_at, is_about_itself, is_alike, resource_of
 from vercel_sql.http.rate_limits import RateLimitHeaders
-from vercel_sql.http.refusals import refused
-from vercel_sql.http.requests import Request
+from vercel_sql.http.requests import Request, build_request
 from vercel_sql.ledger.audit_log import count_request
 from vercel_sql.ledger.journal import JournalHandle, journaled
 from vercel_sql.logger import logger
 from vercel_sql.manifest import Method
-from vercel_sql.redaction.hidden import NotPicklable
-from vercel_sql.runtime.scope import GRACE
-from vercel_sql.runtime.shutdown import SentScope
+from vercel_sql.redaction.known import NotPicklable
+from vercel_sql.runtime.process_state import SentScope
+from vercel_sql.runtime.scope import GRACE, CancelScope
 
 if TYPE_CHECKING:
     import httpx
@@ -49,6 +52,10 @@ _PASSING = (408, 429, 500, 502, 503, 504)
 _LOGIN_FIRST = 511
 # How many seconds a request waits altogether for what may pass, but for rate limits.
 _MOST_WAIT = 120.0
+# How many seconds the read may take.
+_CONFIRM_SECONDS = 10.0
+# By how much the clocks of a server's machines may differ, in milliseconds.
+_SLACK_MS = 60_000
 _FIRST_BACKOFF, _MOST_BACKOFF = 0.2, 8.0
 
 
@@ -305,12 +312,12 @@ def _headers(call: Call) -> httpx.Headers:
 def _judged(call: Call, received: Received, began: float) -> Answer:
     """The answer, where its status is 2xx, it can be read, and it is the request's own."""
     client, request, status = call.client, call.request, received.status
-    origin = client.servers.origin(request.method.server)
-    answer = Answer(request, status, received.headers, received.body, client.redactor, origin.host)
+    host = client.servers.host(request.method.server)
+    answer = Answer(request, status, received.headers, received.body, client.redactor, host)
     if client.proofs.is_replayed(request, received.headers, received.body):
         raise answer.mismatched("the same answer came before")
     if not 200 <= status < 300:
-        raise refused(client, answer, origin, call.authorization, began)
+        raise refused(client, answer, call.authorization, began)
     if received.problem is not None:
         raise answer.unusable(received.problem)
     client.proofs.check(answer, call.authorization)
@@ -329,3 +336,111 @@ def _tell(call: Call, received: Received | None, milliseconds: float) -> None:
         left = RateLimitHeaders.read(received.headers) if received is not None else None
         log.debug("%s", event.in_words(left))
     client.requests.notify(event)
+
+
+def refused(client: Client, answer: Answer, authorization: str | None, began: float) -> APIError:
+    """The error for an answer whose status is not 2xx, confirmed as far as one read can do so."""
+    method = answer.request.method
+    error = api_error(answer, client.servers.origin(method.server), authorization)
+    is_refusal = 400 <= error.status < 500 and error.status != 408
+    if is_refusal and not method.reads and authorization is not None:
+        _confirm(client, answer, error, authorization, began)
+    return error
+
+
+def _confirm(
+    client: Client, answer: Answer, error: APIError, authorization: str, began: float
+) -> None:
+    """Confirms the refusal of a write, in which nothing shows which request it belongs to.
+
+    One that says that nothing was done is confirmed by one read on a connection of its own:
+
+    - A refused create is looked for among the newest rows. It is not sent again, and does not
+      count as refused, where one of them may be its own.
+    - Where a deletion is told that there is no such row, the row is got.
+    - Where the deletion of a credential's own row is told that it is dead, the credential is tried.
+
+    The read may be refused as well: then two answers say the same, and are believed. Other refusals
+    of a deletion say nothing of its row. What makes a secret but no row, such as the exchange of a
+    code, can't be looked up: its refusal is taken at its word.
+    """
+    request = answer.request
+    if request.method.trace is not None and client.proofs.may_be_mixed_up:
+        # The read might be answered with what was true before.
+        raise answer.mismatched(
+            f"an answer with status {error.status} shows nothing of its request"
+        )
+    question = _question(request, error)
+    if question is None:
+        return
+    try:
+        with client.scoped(CancelScope(_CONFIRM_SECONDS)):
+            question = replace(client.complete(question), authorization=authorization)
+            found = client.send(question)
+            rows = found_at(found.content(), question.method.rows)
+    except Error as failure:
+        is_refused = isinstance(failure, APIError) and 400 <= failure.status < 500
+        if is_refused or error.status == 429:
+            return
+        raise _unconfirmed(error, failure) from None
+    reason = _contradicted(client, request, error, rows, began)
+    if reason is not None:
+        raise answer.mismatched(reason)
+
+
+def _question(request: Request, error: APIError) -> Request | None:
+    """The read that would contradict a refusal; None where none would."""
+    method, resource = request.method, resource_of(request.method)
+    if resource is None:
+        return None
+    lister, getter = resource.lister, resource.getter
+    if method.trace is not None and lister is not None and lister.paging is not None:
+        size = {lister.paging.size_parameter: lister.paging.size}
+        return build_request(_sent_once(lister), {}, size)
+    says_gone = error.status == 404 and method.missing_is_empty
+    says_dead = error.is_dead and is_about_itself(request, resource)
+    if getter is None or not (says_gone or says_dead):
+        return None
+    key = request.given[method.required[0].name]
+    return build_request(_sent_once(getter), {getter.required[0].name: key})
+
+
+def _sent_once(method: Method) -> Method:
+    """The same, never sent again: what it says is the second answer already."""
+    return msgspec.structs.replace(method, retry="refused", missing_is_empty=False)
+
+
+def _contradicted(
+    client: Client, request: Request, error: APIError, rows: list[Any], began: float
+) -> str | None:
+    """What contradicts a refusal, in words; None where nothing does."""
+    trace, resource = request.method.trace, resource_of(request.method)
+    assert resource is not None  # noqa: S101 - it was asked
+    rows = [row for row in rows if isinstance(row, dict)]
+    there = [row for row in rows if not resource.is_gone(row)]
+    if trace is None:
+        if rows and not there:
+            return None
+        is_gone = error.status == 404
+        return f"it says that the row is {'gone' if is_gone else 'of a dead token'}, and it is not"
+    now = client.clock(request.method.server).earliest_ms()
+    elapsed = (time.monotonic() - began) * 1000
+    since = None if now is None else now - elapsed - _SLACK_MS
+    for row in there:
+        key, made_at = row.get(resource.key), row.get(trace.since)
+        is_new = since is None or not isinstance(made_at, int) or made_at >= since
+        values = [(request.argument(p), row.get(column)) for column, p in trace.matches.items()]
+        is_like = all(is_alike(str(asked), str(shown)) for asked, shown in values)
+        if is_new and is_like and not client.proofs.knows(resource, key):
+            return f"it says that nothing was made, and {key} may have been"
+    return None
+
+
+def _unconfirmed(error: APIError, failure: Error) -> AnswerError:
+    return AnswerError(
+        f"{str(error).rstrip('.')}. This may be the answer to another request, and could not be "
+        f"confirmed: {failure}",
+        method=error.detail.method,
+        path=error.detail.path,
+        outcome_unknown=True,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -60,24 +61,17 @@ def walk(
     """
     with client.connections.line() as line:
         listing = _Listing(client, line, method, arguments, read)
-        fetched = listing.fetch(None)
-        yield listing.told(fetched)
-        if fetched.cursor is not None:
-            fetched = listing.fetch(fetched.cursor)
-            while fetched.cursor is not None:
-                ahead = workers.submit(partial(listing.fetch, fetched.cursor))
-                yield listing.told(fetched)
-                fetched = listing.scope.result(ahead)
-            yield listing.told(fetched)
-
-
-class _Fetched:
-    """A page that was found to go on from the one before, and which of its rows are new."""
-
-    def __init__(self, page: Any, fresh: list[int] | None) -> None:
-        self.page = page
-        self.fresh = fresh
-        self.cursor: str | int | None = page.cursor
+        page, fresh = listing.fetch(None)
+        client.pages.notify(PageEvent(method.name, len(page.keys)))
+        yield page, fresh
+        ahead = None if page.cursor is None else partial(listing.fetch, page.cursor)
+        task: Future[tuple[Any, list[int] | None]] | None = None
+        while ahead is not None:
+            page, fresh = ahead() if task is None else listing.scope.result(task)
+            ahead = None if page.cursor is None else partial(listing.fetch, page.cursor)
+            task = None if ahead is None else workers.submit(ahead)
+            client.pages.notify(PageEvent(method.name, len(page.keys)))
+            yield page, fresh
 
 
 class _Listing:
@@ -95,25 +89,17 @@ class _Listing:
         read: Callable[[Answer], Any],
     ) -> None:
         assert method.paging is not None  # noqa: S101 - the caller asks only paged methods
-        self._client = client
-        self._line = line
         # Of the statement that asks: its end is the end of the listing, whatever runs by then.
         self.scope = client.current_scope
-        self._method = method
+        self._client, self._line, self._read = client, line, read
+        self._method, self._arguments = method, arguments
         self._paging: Paging = method.paging
-        self._arguments = arguments
-        self._read = read
         self._keys: set[str] = set()
         self._cursors: set[str | int] = set()
         self._last: Any = None
 
-    def told(self, fetched: _Fetched) -> tuple[Any, list[int] | None]:
-        """A page and its new rows, once the observers have been told of it."""
-        self._client.pages.notify(PageEvent(self._method.name, len(fetched.page.keys)))
-        return fetched.page, fetched.fresh
-
-    def fetch(self, cursor: str | int | None) -> _Fetched:
-        """The page of a cursor; asked for again where it is not that, or may be another."""
+    def fetch(self, cursor: str | int | None) -> tuple[Any, list[int] | None]:
+        """The page of a cursor and its new rows; asked for again where it may be another."""
         failure: AnswerError | None = None
         doubted: list[tuple[list[str], str | int | None]] = []
         for _ in range(_MOST_ASKS):
@@ -130,7 +116,7 @@ class _Listing:
             content = (page.keys, page.cursor)
             # What comes twice on two connections is what the server says.
             if content in doubted or not self._is_doubtful(page, cursor):
-                return self._accepted(page, cursor)
+                return page, self._accepted(page, cursor)
             doubted.append(content)
         raise failure or self._error("a page was different each time it was requested")
 
@@ -144,26 +130,20 @@ class _Listing:
 
     def _check(self, page: PageContent) -> None:
         """Makes sure that a page can be one of this listing, after those that were read."""
+        what, last = "", None if self._last is None else self._last.cursor
         if page.declared != len(page.keys):
-            raise self._error(
-                f"a page says that it has {page.declared} rows and has {len(page.keys)}"
-            )
-        if page.cursor is None:
+            what = f"a page says that it has {page.declared} rows and has {len(page.keys)}"
+        elif page.cursor is None:
             return
-        if page.cursor in self._cursors:
-            raise self._error("a cursor came a second time")
-        if self._keys.issuperset(page.keys):
-            raise self._error("a page brought no new row and still promised more")
-        if self._goes_back(page.cursor):
-            raise self._error("a cursor went back to pages that were read already")
-
-    def _goes_back(self, cursor: str | int) -> bool:
-        """Whether a moment is later than the last: listings go from the newest row to the oldest.
-
-        A cursor that is text says nothing of its order.
-        """
-        last = None if self._last is None else self._last.cursor
-        return isinstance(cursor, int) and isinstance(last, int) and cursor > last
+        elif page.cursor in self._cursors:
+            what = "a cursor came a second time"
+        elif self._keys.issuperset(page.keys):
+            what = "a page brought no new row and still promised more"
+        # From the newest row to the oldest; a cursor that is text says nothing of its order.
+        elif isinstance(page.cursor, int) and isinstance(last, int) and page.cursor > last:
+            what = "a cursor went back to pages that were read already"
+        if what:
+            raise self._error(what)
 
     def _is_doubtful(self, page: PageContent, cursor: str | int | None) -> bool:
         """Whether a page may be that of another request, as far as the rows themselves tell."""
@@ -182,27 +162,22 @@ class _Listing:
             self._method.path, overlaps, is_unsure=unsure
         )
 
-    def _accepted(self, page: PageContent, cursor: str | int | None) -> _Fetched:
+    def _accepted(self, page: PageContent, cursor: str | int | None) -> list[int] | None:
+        """Remembers a page; the positions of its new rows, or None, as a rule, if all are."""
         seen = self._client.proofs.pages
         seen.note(self._method.path, cursor, page.keys, page.cursor)
         if self._last is None:
             seen.note_first(self._method.path, page.moments)
         elif isinstance(cursor, int):
             seen.note_overlap(self._method.path, self._last.keys[-1] in page.keys)
-        fresh = self._fresh(page.keys)
         if page.cursor is not None:
             self._cursors.add(page.cursor)
-        self._last = page
-        return _Fetched(page, fresh)
-
-    def _fresh(self, keys: list[str]) -> list[int] | None:
-        """The positions of the rows that are new; None, the usual case, where all are."""
-        distinct = set(keys)
-        if len(distinct) == len(keys) > 0 and self._keys.isdisjoint(distinct):
+        self._last, distinct = page, set(page.keys)
+        if len(distinct) == len(page.keys) > 0 and self._keys.isdisjoint(distinct):
             self._keys |= distinct
             return None
         fresh = []
-        for position, key in enumerate(keys):
+        for position, key in enumerate(page.keys):
             if key not in self._keys:
                 self._keys.add(key)
                 fresh.append(position)

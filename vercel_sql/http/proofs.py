@@ -18,7 +18,7 @@ import unicodedata
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -28,6 +28,11 @@ from vercel_sql.http.decode import Inexact, decode_json
 from vercel_sql.http.requests import Request
 from vercel_sql.manifest import Method, Parameter, Resource, vercel
 
+K = TypeVar("K")
+V = TypeVar("V")
+Row: TypeAlias = dict[str, Any]
+Rows: TypeAlias = list[Row]
+_lock = threading.Lock()
 # How many answers are remembered; each takes some hundred bytes.
 _MOST_ANSWERS = 20_000
 # How often in a row a proxy may answer the same question with the same old answer.
@@ -42,7 +47,6 @@ class PageProofs:
     """What the pages of listings have shown; threads may share it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._asked: dict[int, str | int | None] = {}
         self._overlaps: dict[str, bool] = {}
         self._newest: dict[str, int] = {}
@@ -51,17 +55,13 @@ class PageProofs:
         self, path: str, asked: str | int | None, keys: list[str], cursor: str | int | None
     ) -> bool:
         """Whether a page with these rows was the answer to another cursor before."""
-        with self._lock:
-            return bool(keys) and self._asked.get(_page(path, keys, cursor), asked) != asked
+        return bool(keys) and self._asked.get(hash((path, *keys, cursor)), asked) != asked
 
     def note(
         self, path: str, asked: str | int | None, keys: list[str], cursor: str | int | None
     ) -> None:
         """Remembers which cursor a page was the answer to."""
-        with self._lock:
-            self._asked[_page(path, keys, cursor)] = asked
-            if len(self._asked) > _MOST_ANSWERS:
-                del self._asked[next(iter(self._asked))]
+        _remember(self._asked, hash((path, *keys, cursor)), asked)
 
     def is_late(self, path: str, moments: list[int], *, unless_known: bool) -> bool:
         """Whether a first page begins later than one did before, as later pages do."""
@@ -86,16 +86,22 @@ class PageProofs:
         self._overlaps[path] = overlaps or self._overlaps.get(path, False)
 
 
+def _remember(found: dict[K, V], key: K, value: V) -> V | None:
+    """Takes the place of what was remembered, and gives that; the oldest ones are forgotten."""
+    with _lock:
+        before = found.pop(key, None)
+        found[key] = value
+        if len(found) > _MOST_ANSWERS:
+            del found[next(iter(found))]
+    return before
+
+
 def _is_json(body: bytes) -> bool:
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError, ValueError):  # it may nest too deeply
         return False
     return True
-
-
-def _page(path: str, keys: list[str], cursor: str | int | None) -> int:
-    return hash((path, *keys, cursor))
 
 
 @dataclass
@@ -114,12 +120,8 @@ class _Seen:
 class Proofs:
     """What the answers to one client have shown; threads may share it.
 
-    Only digests of secrets and credentials are kept.
-
-    Attributes:
-        pages: what the pages of listings have shown.
-        may_be_mixed_up: whether answers that show nothing of their request may be another's, since
-            one was.
+    Only digests of secrets and credentials are kept. Once answers `may_be_mixed_up`, those that
+    show nothing of their request are doubted.
     """
 
     def __init__(self, answer_id: str | None) -> None:
@@ -146,11 +148,7 @@ class Proofs:
             return False
         asked = _digest(request.method.name, request.target, request.content)
         seen = _Seen(_digest(body), asked, _is_json(body))
-        with self._lock:
-            before = self._answers.get(told)
-            self._answers[told] = seen
-            if len(self._answers) > _MOST_ANSWERS:
-                del self._answers[next(iter(self._answers))]
+        before = _remember(self._answers, told, seen)
         if before is None:
             return False
         self.may_be_mixed_up = True
@@ -167,19 +165,20 @@ class Proofs:
         Nothing in an answer that there is nothing shows which request it belongs to: it has to come
         twice, and a third time where answers are known to be mixed up.
         """
-        asked = 0
+        asked = 1
         while True:
-            asked += 1
-            is_enough = asked > (2 if self.may_be_mixed_up else 1)
             try:
                 answer = ask()
-            except NotFoundError:
-                if is_enough or not (method.reads and method.missing_is_empty):
-                    raise
-            else:
                 content = _content(answer) if method.nothing else None
-                if is_enough or False not in found_at(content, method.nothing):
+                if False not in found_at(content, method.nothing) or self._suffices(asked):
                     return answer
+            except NotFoundError:
+                if self._suffices(asked) or not (method.reads and method.missing_is_empty):
+                    raise
+            asked += 1
+
+    def _suffices(self, asked: int) -> bool:
+        return asked > (2 if self.may_be_mixed_up else 1)
 
     def knows(self, resource: Resource, key: Any) -> bool:
         """Whether a row was got or made before."""
@@ -216,26 +215,21 @@ class Proofs:
         resource = resource_of(method)
         rows = [row for row in found_at(content, method.rows) if isinstance(row, dict)]
         if content is not None:
-            _check_echoes(answer, content, resource)
-            _check_fields(answer, content, rows, resource)
+            _check_echoes(answer, content)
+            _check_fields(answer, content, rows)
             if is_about_itself(answer.request, resource):
-                self._check_hints(answer, rows, resource, authorization)
-                self._check_identity(answer, content, resource, authorization)
+                self._check_hints(answer, rows, authorization)
+                self._check_identity(answer, content, authorization)
         if method.makes_secret:
-            self._check_made(answer, content, resource, authorization)
+            self._check_made(answer, content, authorization)
         if resource is not None and (method.trace is not None or not method.makes_secret):
             keys = {str(row[resource.key]) for row in rows if resource.key in row}
             with self._lock:
                 self._rows |= {(resource.full_name, key) for key in keys}
 
-    def _check_hints(
-        self,
-        answer: Answer,
-        rows: list[dict[str, Any]],
-        resource: Resource | None,
-        authorization: str | None,
-    ) -> None:
+    def _check_hints(self, answer: Answer, rows: Rows, authorization: str | None) -> None:
         """The row of a credential shows the ends of its secret; what is told twice is believed."""
+        resource = resource_of(answer.request.method)
         hints = None if resource is None else resource.hints
         if hints is None or authorization is None or not answer.request.method.reads:
             return
@@ -247,15 +241,10 @@ class Proofs:
                 self._told.add(told)
                 raise answer.mismatched("it is about the row of another credential")
 
-    def _check_identity(
-        self,
-        answer: Answer,
-        content: dict[str, Any],
-        resource: Resource | None,
-        authorization: str | None,
-    ) -> None:
+    def _check_identity(self, answer: Answer, content: Row, authorization: str | None) -> None:
         """What a credential stands for never changes; one that is asked about is told by it."""
         method, about = answer.request.method, authorization
+        resource = resource_of(method)
         is_asked_about = resource is not None and not resource.key_is_field
         if resource is not None and is_asked_about:
             about = answer.request.given.get(resource.key)
@@ -273,15 +262,10 @@ class Proofs:
         with self._lock:
             return self._identities.setdefault((method.resource, _digest(about)), told)
 
-    def _check_made(
-        self,
-        answer: Answer,
-        content: dict[str, Any] | None,
-        resource: Resource | None,
-        authorization: str | None,
-    ) -> None:
+    def _check_made(self, answer: Answer, content: Row | None, authorization: str | None) -> None:
         """A secret that is shown once was not shown before, and its row was not there."""
         method = answer.request.method
+        resource = resource_of(method)
         # An ID token is no credential, and one of the same second may be the same.
         needed = {c.name for c in method.returns if c.secret and c.stored and not c.optional}
         secrets = [value for name, value in answer.secrets().items() if name in needed]
@@ -321,9 +305,10 @@ class Proofs:
                     raise error
 
 
-def _check_echoes(answer: Answer, content: dict[str, Any], resource: Resource | None) -> None:
+def _check_echoes(answer: Answer, content: Row) -> None:
     """What an answer repeats of its request is the same there."""
     request = answer.request
+    resource = resource_of(request.method)
     for name, echo in request.method.echoes.items():
         parameter, asked = request.method.parameter(name), request.argument(name)
         if parameter is None or asked is None or not str(asked).startswith(echo.begins):
@@ -337,14 +322,10 @@ def _check_echoes(answer: Answer, content: dict[str, Any], resource: Resource | 
             raise answer.mismatched(f"its {name} is {told}, and {asked} was asked for")
 
 
-def _check_fields(
-    answer: Answer,
-    content: dict[str, Any],
-    rows: list[dict[str, Any]],
-    resource: Resource | None,
-) -> None:
+def _check_fields(answer: Answer, content: Row, rows: Rows) -> None:
     """An answer has what tells it from those of other methods."""
     method = answer.request.method
+    resource = resource_of(method)
     if not method.reads and not method.returns and content.keys() & _names(method):
         raise answer.mismatched("it says something, where nothing was asked for")
     columns = method.returns or (resource.fields if resource is not None else ())

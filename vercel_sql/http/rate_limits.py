@@ -7,10 +7,9 @@ import math
 import random
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -115,6 +114,9 @@ class EndpointBudget:
     """
 
     def __init__(self, documented: Limit | None = None) -> None:
+        # Those who wait to ask again, and until when people were told that somebody waits.
+        self.in_line: set[Future[None]] = set()
+        self.told = 0.0
         self._documented = documented
         self._window: _Window | None = None
         self._in_flight = 0
@@ -138,36 +140,31 @@ class EndpointBudget:
 
     def ask(self, now: float) -> Permit | float:
         """A permit, or how many seconds to wait before asking again."""
-        if now < self._closed:
-            return self._closed - now
         self._end_window(now)
-        window = self._window
-        if window is None:
-            return self._ask_blindly(now)
-        if window.left < 1:
-            return window.end - now
-        window.left -= 1
-        return self._permit(now)
-
-    def _permit(self, now: float) -> Permit:
+        window, wait = self._window, self._closed - now
+        if wait <= 0:
+            wait = self._wait_blindly(now) if window is None else 0.0
+            if window is not None and window.left < 1:
+                wait = window.end - now
+        if wait > 0:
+            return wait
         self._in_flight += 1
         self._began = self._began if self._sent else now
         self._sent += 1
-        return Permit(now, self._over)
+        permit = Permit(now, self._over)
+        if window is not None:
+            window.left -= 1
+        elif not self._is_unlimited:
+            self._first = self._first or permit
+        return permit
 
-    def _ask_blindly(self, now: float) -> Permit | float:
+    def _wait_blindly(self, now: float) -> float:
         """One goes first where nothing is known of the window; its answer tells."""
-        if self._is_unlimited:
-            return self._permit(now)
-        if self._first is None:
-            self._first = self._permit(now)
-            return self._first
+        if self._is_unlimited or self._first is None:
+            return 0.0
         wait = self._first.asked + FIRST_RESPONSE_WAIT_S - now
-        if wait > 0:
-            return wait
-        if self._limit is not None and self._in_flight >= self._limit:
-            return FIRST_RESPONSE_WAIT_S
-        return self._permit(now)
+        is_full = self._limit is not None and self._in_flight >= self._limit
+        return FIRST_RESPONSE_WAIT_S if wait <= 0 and is_full else wait
 
     def _end_window(self, now: float) -> None:
         if self._window is not None and now >= self._window.end:
@@ -276,55 +273,49 @@ class RateBudgets:
 
     def __init__(self) -> None:
         self._all: dict[str, EndpointBudget] = {}
-        self._in_line: defaultdict[str, set[Future[None]]] = defaultdict(set)
-        self._told: dict[str, float] = {}
         self._lock = threading.Lock()
+
+    @contextmanager
+    def _of(self, method: Method) -> Iterator[EndpointBudget]:
+        """The budget of what has a limit of its own, for this thread alone."""
+        with self._lock:
+            endpoint = f"{method.http} {method.path}"
+            yield self._all.setdefault(endpoint, EndpointBudget(method.limit))
 
     def get(self, method: Method) -> RateLimitHeaders | None:
         """What is left of a method's limit, as far as that is known."""
-        with self._lock:
-            return self._of(method).known(time.monotonic())
+        with self._of(method) as budget:
+            return budget.known(time.monotonic())
 
     def wait(self, method: Method, scope: CancelScope) -> Permit:
-        """Waits until a request may be sent; whoever has a permit gives it back by `end`.
-
-        Raises:
-            StatementCancelledError: the scope ended, or would end before.
-            WaitTooLongError: it may not wait that long for rate limits.
-        """
-        endpoint, what = _endpoint(method), f"the rate limit lets {method.name} go on"
+        """Waits until a request may be sent; whoever has a permit gives it back by `end`."""
+        what = f"the rate limit lets {method.name} go on"
         while True:
             news: Future[None] = Future()
-            permit = self._ask(method, news)
-            if isinstance(permit, Permit):
-                return permit
+            with self._of(method) as budget:
+                permit = budget.ask(time.monotonic())
+                if isinstance(permit, Permit):
+                    return permit
+                budget.in_line.add(news)
             try:
                 if permit > FIRST_RESPONSE_WAIT_S:
                     scope.begin_limit_wait(permit, what)
                     self._tell(method, permit)
-                    scope.sleep(permit, news, what)
                 else:
                     # What is this near may be known sooner, from another request's answer.
-                    scope.sleep(scope.within(permit), news, what)
+                    permit = scope.within(permit)
+                scope.sleep(permit, news, what)
             finally:
                 with self._lock:
-                    self._in_line[endpoint].discard(news)
-
-    def _ask(self, method: Method, news: Future[None]) -> Permit | float:
-        """A permit, or how long to wait for news then."""
-        with self._lock:
-            permit = self._of(method).ask(time.monotonic())
-            if isinstance(permit, float):
-                self._in_line[_endpoint(method)].add(news)
-            return permit
+                    budget.in_line.discard(news)
 
     def _tell(self, method: Method, seconds: float) -> None:
         """Says what is waited for and until when; once, however many threads wait."""
-        endpoint, end = _endpoint(method), time.monotonic() + seconds
-        with self._lock:
-            if end < self._told.get(endpoint, 0.0) + FIRST_RESPONSE_WAIT_S:
+        end = time.monotonic() + seconds
+        with self._of(method) as budget:
+            if end < budget.told + FIRST_RESPONSE_WAIT_S:
                 return
-            self._told[endpoint] = end
+            budget.told = end
         log.log(
             logging.WARNING if seconds >= _WORTH_TELLING else logging.INFO,
             "%s is waiting for the rate limit until %s (%s)",
@@ -336,37 +327,25 @@ class RateBudgets:
     def end(self, method: Method, permit: Permit, received: Received | None) -> None:
         """Gives a permit back, with the answer, if there was one."""
         told = None if received is None else RateLimitHeaders.read(received.headers)
-        with self._lock:
-            budget = self._of(method)
+        with self._of(method) as budget:
             if received is not None and received.status != 429:
                 budget.accepted()
             if budget.end(permit, told, time.monotonic(), answered=received is not None):
-                line = self._in_line[_endpoint(method)]
-                while line:
-                    line.pop().set_result(None)
+                while budget.in_line:
+                    budget.in_line.pop().set_result(None)
 
     def refused(self, method: Method, pause: float | None) -> None:
         """Has all requests of a method wait, since one was over the limit.
 
-        Args:
-            method: the method that is called.
-            pause: for how many seconds the server says; None where it does not say.
+        `pause` is for how many seconds the server says; None where it does not say.
         """
-        with self._lock:
-            self._of(method).refused(time.monotonic(), pause)
+        with self._of(method) as budget:
+            budget.refused(time.monotonic(), pause)
 
     def forecast(self, method: Method, count: int) -> Forecast | None:
         """What the limit does to so many requests; None where it does nothing, or is not known."""
-        with self._lock:
-            return self._of(method).forecast(count, time.monotonic())
-
-    def _of(self, method: Method) -> EndpointBudget:
-        return self._all.setdefault(_endpoint(method), EndpointBudget(method.limit))
-
-
-def _endpoint(method: Method) -> str:
-    """What has a limit of its own."""
-    return f"{method.http} {method.path}"
+        with self._of(method) as budget:
+            return budget.forecast(count, time.monotonic())
 
 
 rate_budgets = Shared(RateBudgets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,7 +13,7 @@ from vercel_sql.http.connections import Line
 from vercel_sql.http.decode import encode_json
 from vercel_sql.manifest import Method, Parameter
 from vercel_sql.redaction import MASK
-from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.redaction.known import NotPicklable
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Request(NotPicklable):
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
     line: Line | None = field(default=None, repr=False, compare=False)
 
+    def where(self, mask: Callable[[str], str], detail: str = "", base: str = "") -> str:
+        """What stands behind a message: which request it is about, and of which resource."""
+        method = self.method
+        return f"({method.http} {base}{mask(self.path)}{detail}) in vercel.{method.resource}"
+
     @property
     def target(self) -> str:
         """Path and query as they stand in the request line; it may hold secrets."""
@@ -57,8 +62,7 @@ class Request(NotPicklable):
     @property
     def content_type(self) -> str:
         """The media type of the body."""
-        form = self.method.body == "form"
-        return "application/x-www-form-urlencoded" if form else "application/json"
+        return f"application/{'x-www-form-urlencoded' if self.method.body == 'form' else 'json'}"
 
     def argument(self, name: str) -> Any:
         """What goes out for a parameter of path, query or body; None where it has no value."""
@@ -73,16 +77,16 @@ class Request(NotPicklable):
     @property
     def shown_query(self) -> dict[str, str]:
         """The query for people, secrets masked."""
-        secret = _secret_keys(self.method)
-        return {name: MASK if name in secret else value for name, value in self.query}
+        return self._masked(dict(self.query))
 
     @property
     def shown_body(self) -> dict[str, Any] | None:
         """The body for people, secrets masked."""
-        if self.body is None:
-            return None
-        secret = _secret_keys(self.method)
-        return {name: MASK if name in secret else value for name, value in self.body.items()}
+        return None if self.body is None else self._masked(self.body)
+
+    def _masked(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        secret = {p.key for p in self.method.parameters if p.secret}
+        return {name: MASK if name in secret else value for name, value in values.items()}
 
 
 def build_request(
@@ -97,12 +101,13 @@ def build_request(
     query = [(p.key, _query_text(value)) for p, value in given if p.location == "query"]
     query += [(name, _query_text(value)) for name, value in (extra_query or {}).items()]
     credentials: dict[str, str] = {p.location: str(value) for p, value in given}
+    basic = _basic(credentials)
     return Request(
         method,
         path,
         tuple(query),
-        _body(method, arguments, is_basic=_is_basic(credentials)),
-        _authorization(credentials),
+        _body(method, arguments, is_basic=basic is not None),
+        basic or (f"Bearer {credentials['bearer']}" if "bearer" in credentials else None),
         tuple(str(value) for p, value in given if p.secret),
         {parameter.name: value for parameter, value in given},
     )
@@ -115,46 +120,35 @@ def fits_path(value: str) -> bool:
 
 
 def _segment(method: Method, parameter: Parameter, value: Any) -> str:
-    text = str(value)
-    if not fits_path(text):
-        raise DataError(
-            f"vercel.{method.resource}: {method.name}: {parameter.name} {text!r} can't stand in a "
-            "path, since it would lead elsewhere"
-        )
-    return quote(text, safe="")
+    if fits_path(str(value)):
+        return quote(str(value), safe="")
+    raise DataError(
+        f"vercel.{method.resource}: {method.name}: {parameter.name} {str(value)!r} can't stand in "
+        "a path, since it would lead elsewhere"
+    )
 
 
 def _body(method: Method, arguments: Mapping[str, Any], *, is_basic: bool) -> dict[str, Any] | None:
     """The fields of the body, in the manifest's order; None where the method has no body."""
-    places = {"body"} if is_basic else {"body", "basic_user"}
-    fields = [p for p in method.parameters if p.location in places]
-    if not any(p.location in ("body", "basic_user") for p in method.parameters):
+    fields = [p for p in method.parameters if p.location in ("body", "basic_user")]
+    if not fields:
         return None
-    sent = [p for p in fields if p.beside is None or arguments.get(p.beside) is not None]
+    sent = [p for p in fields if p.location == "body" or not is_basic]
+    sent = [p for p in sent if p.beside is None or arguments.get(p.beside) is not None]
     values = {p.key: arguments.get(p.name, p.constant) for p in sent}
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _is_basic(credentials: Mapping[str, str]) -> bool:
-    return "basic_user" in credentials and "basic_password" in credentials
-
-
-def _authorization(credentials: Mapping[str, str]) -> str | None:
-    if _is_basic(credentials):
-        pair = f"{credentials['basic_user']}:{credentials['basic_password']}"
-        return f"Basic {b64encode(pair.encode()).decode()}"
-    return f"Bearer {credentials['bearer']}" if "bearer" in credentials else None
+def _basic(credentials: Mapping[str, str]) -> str | None:
+    if not {"basic_user", "basic_password"} <= credentials.keys():
+        return None
+    pair = f"{credentials['basic_user']}:{credentials['basic_password']}"
+    return f"Basic {b64encode(pair.encode()).decode()}"
 
 
 def _query_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _encode(pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> str:
     return urlencode(pairs, quote_via=quote, safe="")
-
-
-def _secret_keys(method: Method) -> set[str]:
-    return {p.key for p in method.parameters if p.secret}

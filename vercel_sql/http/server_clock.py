@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from vercel_sql.runtime.process_state import Shared
 from vercel_sql.text import spelled
@@ -46,8 +46,7 @@ def boot_id() -> str | None:
         return None
 
 
-@dataclass(frozen=True)
-class _Range:
+class _Range(NamedTuple):
     """By how many seconds the server's clock is ahead of our steady one, at least and at most."""
 
     least: float
@@ -72,13 +71,10 @@ class ServerClock:
         wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = steady_seconds,
     ) -> None:
-        self._wall = wall
-        self._steady = steady
+        self._wall, self._steady = wall, steady
         self._lock = threading.Lock()
-        self._known: _Range | None = None
-        self._learned = 0.0
-        self._dissent: _Range | None = None
-        self._dissenters = 0
+        self._learned: tuple[float, _Range] | None = None
+        self._dissent: list[_Range] = []
 
     def __repr__(self) -> str:
         skew = self.skew_seconds
@@ -96,13 +92,13 @@ class ServerClock:
 
     def earliest_ms(self) -> int | None:
         """The time that the server's clock has reached at least; None where it is not known."""
-        known = self._now_known()
+        known = self._known()
         return None if known is None else int((self._steady() + known.least) * 1000)
 
     @property
     def skew_seconds(self) -> float | None:
         """By how much the server's clock is ahead of the local one; None where it is not known."""
-        known = self._now_known()
+        known = self._known()
         if known is None:
             return None
         local = self._wall() - self._steady()
@@ -112,14 +108,14 @@ class ServerClock:
     @property
     def uncertainty(self) -> float | None:
         """By how many seconds `now_ms` may be wrong; None where nothing is known."""
-        known, skew = self._now_known(), self.skew_seconds
+        known, skew = self._known(), self.skew_seconds
         if known is None or skew is None:
             return None
         likeliest = skew + self._wall() - self._steady()
         return max(known.most - likeliest, likeliest - known.least)
 
     def note(self, host: str) -> str:
-        """Word of how wrong this machine's clock is; empty where it is not, or not known."""
+        """A hint that this machine's clock is wrong; empty if it isn't, or if that isn't known."""
         skew = self.skew_seconds
         if skew is None or abs(skew) - (self.uncertainty or 0.0) < _TELLING:
             return ""
@@ -138,34 +134,24 @@ class ServerClock:
         now = self._steady()
         told = _Range(stamp - now, stamp + 1 - (now - elapsed))
         with self._lock:
-            self._take(told, self._still_known())
-
-    def _take(self, told: _Range, known: _Range | None) -> None:
-        agreed = told if known is None else known.overlap(told)
-        if agreed is None:
-            agreed = self._overruled(told)
-            if agreed is None:
-                return
-        self._known, self._dissent, self._dissenters = agreed, None, 0
-        self._learned = self._steady()
+            known = self._known()
+            agreed = told if known is None else known.overlap(told) or self._overruled(told)
+            if agreed is not None:
+                self._learned, self._dissent = (self._steady(), agreed), []
 
     def _overruled(self, told: _Range) -> _Range | None:
         """What the last few answers say, where they agree that what was known is wrong."""
-        common = None if self._dissent is None else self._dissent.overlap(told)
-        self._dissenters = self._dissenters + 1 if common is not None else 1
-        self._dissent = common or told
-        return self._dissent if self._dissenters >= _DISSENTERS else None
+        common = self._dissent[-1].overlap(told) if self._dissent else None
+        self._dissent = [*self._dissent, common] if common is not None else [told]
+        return self._dissent[-1] if len(self._dissent) >= _DISSENTERS else None
 
-    def _now_known(self) -> _Range | None:
-        with self._lock:
-            return self._still_known()
-
-    def _still_known(self) -> _Range | None:
+    def _known(self) -> _Range | None:
         """What is known, a little less precisely the longer ago it was learned."""
-        if self._known is None:
+        if self._learned is None:
             return None
-        drift = (self._steady() - self._learned) * _DRIFT
-        return _Range(self._known.least - drift, self._known.most + drift)
+        at, known = self._learned
+        drift = (self._steady() - at) * _DRIFT
+        return _Range(known.least - drift, known.most + drift)
 
 
 server_clocks = Shared(ServerClock)

@@ -5,6 +5,6 @@ through here: errors, logs, plans, notebooks, the shell's history and its own.
 """
 
 from vercel_sql.redaction.known import MASK, KnownSecrets, Redactor, mask_known
-from vercel_sql.redaction.shapes import mask_shapes
+from vercel_sql.redaction.names import mask_shapes
 
 __all__ = ["MASK", "KnownSecrets", "Redactor", "mask_known", "mask_shapes"]

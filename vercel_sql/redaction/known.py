@@ -10,13 +10,35 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 from weakref import WeakSet
 
-from vercel_sql.redaction.hidden import NotPicklable
-
 MASK = "[secret]"
 """What stands where a secret stood."""
 
 SHORTEST = 6
 """Characters: shorter values would mask ordinary words wherever they occur."""
+
+
+class NotPicklable:
+    """The base of what holds a secret, or leads to one, in its attributes."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError(f"a {type(self).__name__} holds secrets and is not pickled")
+
+
+class SecretText(NotPicklable):
+    """Holds a text that may be or hold a secret.
+
+    It is no string: what shortens strings for display would show a part of it.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"<{len(self.value)} characters, not shown>"
 
 
 def secret_forms(value: str) -> list[str]:
@@ -25,21 +47,13 @@ def secret_forms(value: str) -> list[str]:
     forms = [value, quote(raw, safe=""), quote_plus(raw), value.replace("'", "''")]
     forms += [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]]
     forms += [repr(value)[1:-1]]
-    forms += _base64_forms(raw)
-    return [form for form in dict.fromkeys(forms) if len(form) >= SHORTEST]
-
-
-def _base64_forms(raw: bytes) -> list[str]:
-    """The part of the base64 text that depends on the secret alone, at each alignment."""
-    forms = []
-    for offset in range(3):
-        padded = base64.b64encode(b"\0" * offset + raw).decode()
-        start = (0, 2, 3)[offset]
+    for offset, start in enumerate((0, 2, 3)):
+        # The part of the base64 text that depends on the secret alone, at each alignment.
         whole = (offset + len(raw)) // 3 * 4
-        core = padded[start:whole] if offset else padded[:whole]
+        core = base64.b64encode(b"\0" * offset + raw).decode()[start:whole]
         if len(core) >= SHORTEST + 2:
             forms += [core, core.replace("+", "-").replace("/", "_")]
-    return forms
+    return [form for form in dict.fromkeys(forms) if len(form) >= SHORTEST]
 
 
 # Where few forms are known, to look for each with `in` is fastest; beyond, an index is.
@@ -76,13 +90,12 @@ class Redactor(NotPicklable):
             self._values.add(value)
             forms = secret_forms(value)
             for form in forms:
-                by_length = self._index.setdefault(form[:SHORTEST], {})
-                # A copy takes the old one's place: another thread may be looking through that.
-                known = by_length.get(len(form))
-                if known is None:
-                    self._index[form[:SHORTEST]] = {**by_length, len(form): {form}}
+                by_length = self._index.get(form[:SHORTEST], {})
+                if len(form) in by_length:
+                    by_length[len(form)].add(form)
                 else:
-                    known.add(form)
+                    # A copy takes the old one's place: another thread may be looking through that.
+                    self._index[form[:SHORTEST]] = {**by_length, len(form): {form}}
             self._count += len(forms)
             if self._count <= _MANY:
                 self._few = (*self._few, *forms)
@@ -92,13 +105,6 @@ class Redactor(NotPicklable):
         few = self._count <= min(max(_FEW, len(text)), _MANY)
         if few and not any(form in text for form in self._few):
             return text
-        return self._mask_by_index(text)
-
-    def found(self, text: str) -> list[str]:
-        """The forms of known secrets that stand in a text."""
-        return [text[start:end] for start, end in self._places(text)]
-
-    def _mask_by_index(self, text: str) -> str:
         pieces: list[str] = []
         done = 0
         for start, end in self._places(text):
@@ -107,6 +113,10 @@ class Redactor(NotPicklable):
                 pieces += [text[done:start], MASK]
             done = max(done, end)
         return "".join([*pieces, text[done:]])
+
+    def found(self, text: str) -> list[str]:
+        """The forms of known secrets that stand in a text."""
+        return [text[start:end] for start, end in self._places(text)]
 
     def _places(self, text: str) -> Iterator[tuple[int, int]]:
         """Where a secret begins, and where the longest that begins there ends."""

@@ -1,4 +1,4 @@
-"""The names of what is secret: those that the manifest marks, and those that look like it."""
+"""The names and shapes of secrets: as the manifest marks them, and as they look."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from vercel_sql.redaction.known import MASK
+
 if TYPE_CHECKING:
-    from vercel_sql.manifest import Manifest, Resource
+    from vercel_sql.manifest import Resource
 
 _COMMON = frozenset(["code", "nonce", "state"])
 """Secret parameters that are ordinary words: secret only where the API is what is spoken to."""
@@ -50,20 +52,13 @@ class Sensitive:
 
     def is_secret(self, name: str) -> bool:
         """Whether a name is that of a secret, where the API is what is spoken to."""
-        folded = name.casefold().removeprefix("data__")
-        return folded in self.names or self.looks_secret(folded)
+        return _folded(name) in self.names or self.looks_secret(name)
 
     def looks_secret(self, name: str) -> bool:
         """Whether a name is that of a secret, wherever it stands."""
-        folded = name.casefold().removeprefix("data__")
-        if folded in self.plain:
-            return False
-        distinct = folded in self.names and folded not in _COMMON
-        return distinct or _SHAPED.fullmatch(folded) is not None
-
-    def is_plain(self, name: str) -> bool:
-        """Whether a name is that of a parameter or column that is secret nowhere."""
-        return name.casefold().removeprefix("data__") in self.plain
+        folded = _folded(name)
+        is_known = folded in self.names - _COMMON
+        return folded not in self.plain and (is_known or _SHAPED.fullmatch(folded) is not None)
 
     def touched(self, words: Iterable[str]) -> bool:
         """Whether a statement with these words, in lower case, may hold a secret argument."""
@@ -76,14 +71,17 @@ class Sensitive:
         return any(
             word in targets
             or self.looks_secret(word)
-            or (word not in self.known and _resembles(word, targets))
+            or (len(word) >= 4 and word not in self.known and _resembles(word, targets))
             for word in words
         )
 
 
+def _folded(name: str) -> str:
+    return name.casefold().removeprefix("data__")
+
+
 def _resembles(word: str, targets: Iterable[str]) -> bool:
-    long_enough = len(word) >= 4
-    return long_enough and bool(difflib.get_close_matches(word, targets, n=1, cutoff=0.8))
+    return bool(difflib.get_close_matches(word, targets, n=1, cutoff=0.8))
 
 
 @cache
@@ -91,19 +89,13 @@ def sensitive() -> Sensitive:
     """What the package's own manifest says."""
     from vercel_sql.manifest import vercel
 
-    return _read(vercel())
-
-
-def _read(manifest: Manifest) -> Sensitive:
-    secret: set[str] = set()
-    every: set[str] = set()
-    always: set[str] = set()
-    written: set[str] = set()
-    known: set[str] = {manifest.provider.name, *manifest.provider.views}
+    manifest = vercel()
+    secret, every, always, written = set[str](), set[str](), set[str](), set[str]()
+    known = {manifest.provider.name, *manifest.provider.views}
     for resource in manifest.resources():
-        for part in _parts(resource):
-            every.add(part[0].casefold())
-            secret.update([part[0].casefold()] if part[1] else [])
+        for name, is_secret in _parts(resource):
+            every.add(name.casefold())
+            secret.update([name.casefold()] if is_secret else [])
         known |= {resource.service.casefold(), resource.name.casefold()}
         if any(column.secret for column in resource.columns):
             always.add(resource.name.casefold())
@@ -113,14 +105,8 @@ def _read(manifest: Manifest) -> Sensitive:
                 always.add(method.name.casefold())
                 if method.verb in _WRITES:
                     written.add(resource.name.casefold())
-    plain = frozenset(every - secret)
-    return Sensitive(
-        names=frozenset(secret),
-        plain=plain,
-        always=frozenset(always),
-        written=frozenset(written),
-        known=frozenset(known | every),
-    )
+    sets = (secret, every - secret, always, written, known | every)
+    return Sensitive(*map(frozenset, sets))
 
 
 def _parts(resource: Resource) -> Iterable[tuple[str, bool]]:
@@ -129,3 +115,46 @@ def _parts(resource: Resource) -> Iterable[tuple[str, bool]]:
     for method in resource.methods.values():
         yield from ((parameter.name, parameter.secret) for parameter in method.given)
         yield from ((column.name, column.secret) for column in method.returns)
+
+
+# A bounded beginning: a megabyte of letters is no name, and must not take forever.
+_NAMED = rf"[\w-]{{0,60}}(?:{NAME_ENDINGS}|code_verifier|device_code)\d*"
+_VALUE = r"""(?!["'\\]*(?:\{\{|\[secret\]))('(?:[^']|'')*'|"[^"]*"|[^\s,;)}&]+)"""
+_ASSIGNED = re.compile(rf"(?i)((?<![\w-]){_NAMED}[\\\"']*\s*(?:=>|:=|==?|:)\s*){_VALUE}")
+_OPTION = re.compile(rf"(?i)((?<!\S)-{_NAMED}\s+){_VALUE}")
+
+
+@cache
+def _everywhere() -> list[tuple[re.Pattern[str], str]]:
+    """What is replaced wherever it stands, and by what."""
+    from vercel_sql.manifest import vercel
+
+    prefixes = "|".join(map(re.escape, vercel().provider.token_prefixes))
+    return [
+        (re.compile(rf"(?i)(?<![a-z0-9])(?:{prefixes})[a-z0-9_-]{{6,}}"), MASK),
+        # What is signed: an ID token, which begins with {" in base64.
+        (re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]+)*"), MASK),
+        (re.compile(r"(?i)(\bbearer\s+)(?=\S{20}|\S*\d)[\w.~+/=-]{6,}"), rf"\1{MASK}"),
+        (re.compile(r"""(://[^\s/:@'"]*:)[^\s/@'"]+(?=@)"""), rf"\1{MASK}"),
+        (
+            re.compile(rf"""(?i)([?&](?:{_NAMED}|code|nonce|state)=)(?!\{{\{{)[^&\s'"#]+"""),
+            rf"\1{MASK}",
+        ),
+    ]
+
+
+def assigns_secret(text: str) -> bool:
+    """Whether a text holds ``password=…``, ``"token": …`` or the like."""
+    return _ASSIGNED.search(text) is not None
+
+
+def masked_line(line: str) -> str:
+    """A line that is no SQL, such as a dot command, with what it calls secret masked."""
+    return _OPTION.sub(rf"\1{MASK}", _ASSIGNED.sub(rf"\1{MASK}", line))
+
+
+def mask_shapes(text: str) -> str:
+    """A text with what looks like a token masked, whatever it stands in."""
+    for pattern, replacement in _everywhere():
+        text = pattern.sub(replacement, text)
+    return text

@@ -38,8 +38,7 @@ class LimitWaits:
     """How long a statement waits for rate limits; threads that wait side by side count once."""
 
     def __init__(self, most: float | None = None, *, adds_up: bool = True) -> None:
-        self._most = most
-        self._adds_up = adds_up
+        self._most, self._adds_up = most, adds_up
         self._total = self._until = 0.0
         self._lock = threading.Lock()
 
@@ -135,7 +134,7 @@ class CancelScope:
         )
 
     def wait(self, *futures: Future[Any], most: float | None = None) -> None:
-        """Until one of the futures is done, the scope is over, or so many seconds have passed."""
+        """Waits until a future is done, the scope is over, or `most` seconds have passed."""
         seconds = self.remaining() if most is None else self.within(most)
         wait([*futures, self._cancelled], seconds, FIRST_COMPLETED)
 
@@ -145,7 +144,7 @@ class CancelScope:
         until: Future[None] | None = None,
         what: str = "the next thing to do is",
     ) -> None:
-        """Waits so long, or until something happens; raises at once where there isn't the time."""
+        """Sleeps, or until `until` is done; raises at once where there isn't the time."""
         self._require_time(seconds, what)
         seconds = min(max(0.0, seconds), threading.TIMEOUT_MAX)
         wait([self._cancelled, *filter(None, [until])], seconds, FIRST_COMPLETED)
@@ -153,7 +152,7 @@ class CancelScope:
             self.check()
 
     def begin_limit_wait(self, seconds: float, what: str) -> None:
-        """Counts a wait for a rate limit, which begins now; raises where it may not be so long."""
+        """Counts a wait for a rate limit that begins now; raises if it is too long."""
         self._require_time(seconds, what)
         self._waits.begin(seconds, what)
 
@@ -169,14 +168,7 @@ class CancelScope:
     def run(self, act: Callable[[], T], most: float | None = None) -> T:
         """Does blocking work on another thread, and returns at once when the scope ends.
 
-        Args:
-            act: the work. It goes on where nobody waits for it any more.
-            most: how many seconds to wait at most.
-
-        Raises:
-            StatementCancelledError: the scope was cancelled.
-            StatementTimeoutError: its time is over.
-            TimeoutError: it took longer than `most`.
+        The work itself goes on. Raises TimeoutError if it takes longer than `most` seconds.
         """
         self.check()
         return self.result(workers.submit(act), most)
@@ -192,17 +184,12 @@ class CancelScope:
     def run_to_end(self, act: Callable[[], T], grace: float, overtime: float = 0.0) -> T:
         """Does work that can't be repeated: it is waited for a little longer when the scope ends.
 
-        A Ctrl-C meanwhile cancels the scope and is not raised here; a second one is.
-
-        Args:
-            act: the work. It goes on where nobody waits for it any more.
-            grace: how many seconds longer to wait.
-            overtime: how many seconds longer where its time is over and nobody cancelled it,
-                should that be more.
+        That is `grace` in seconds, or `overtime` where its time is over, nobody cancelled it, and
+        that is more. A Ctrl-C meanwhile cancels the scope and is not raised here; a second one is.
 
         Raises:
             StatementCancelledError: the scope was over before.
-            AbandonedError: the scope ended, and so did the grace.
+            AbandonedError: the scope ended, and so did the grace. The work goes on.
             KeyboardInterrupt: the second Ctrl-C.
         """
         self.check()
@@ -245,11 +232,7 @@ def current_task() -> Future[Any] | None:
 
 
 def checked_seconds(name: str, seconds: float, *, zero: bool = False) -> float:
-    """A number of seconds above 0 (or 0, where that is allowed), from whoever isn't type-checked.
-
-    Raises:
-        ParameterError: it is not one, or more than can be waited for.
-    """
+    """A number of seconds above 0 (or of at least 0), else a `ParameterError`."""
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not is_number or not (0 < seconds <= threading.TIMEOUT_MAX or (zero and seconds == 0)):
         allowed = "of at least 0" if zero else "above 0"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -58,17 +57,14 @@ class SideBySide(Generic[T]):
         grace: float,
         settle: Callable[[int, BaseException], T] | None = None,
     ) -> None:
-        self._act = act
-        self._settle = settle
-        self._count = count
-        self._most = most
-        self._grace = grace
-        self._scope = scope
+        self._act, self._settle = act, settle
+        self._count, self._most = count, most
+        self._scope, self._grace = scope, grace
         # Ends with the first failure, which the statement's own scope does not.
-        self._brake = self._scope.child()
+        self._brake = scope.child()
         self._begun: list[Future[T]] = []
         self._started: set[int] = set()
-        self._settling = 0
+        self._settling: set[int] = set()
         self._deadline: float | None = None
         self._lock = threading.Lock()
         self._first_error: BaseException | None = None
@@ -85,12 +81,9 @@ class SideBySide(Generic[T]):
         return stop
 
     def run(self) -> list[Ended[T] | None]:
-        """Begins all of them, as far as it goes, and waits for what was begun.
+        """How each of them ended; None for those that were never begun.
 
         A Ctrl-C ends the scope, and is not raised here; a second one ends the waiting.
-
-        Returns:
-            how each ended; None for those that were never begun.
         """
         interrupted = False
         while True:
@@ -140,18 +133,11 @@ class SideBySide(Generic[T]):
         except Exception as error:
             if self._settle is None:
                 raise
-            with self._settling_one():
+            self._settling.add(number)
+            try:
                 return self._settle(number, error)
-
-    @contextmanager
-    def _settling_one(self) -> Iterator[None]:
-        with self._lock:
-            self._settling += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._settling -= 1
+            finally:
+                self._settling.discard(number)
 
     def _wait(self) -> bool:
         """Waits until something happens; False where nothing is left, or it is too late."""

@@ -173,10 +173,9 @@ class Interrupts:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handles the signals while the context lasts; does nothing outside the main thread.
+        """Handles the signals meanwhile; does nothing outside the main thread.
 
-        Raises:
-            KeyboardInterrupt: one came, and what ran has ended.
+        Raises KeyboardInterrupt where one came, once what ran has ended.
         """
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -29,7 +29,7 @@ from vercel_sql.errors import Error, InterfaceError, ParameterError
 from vercel_sql.http.client import Client
 from vercel_sql.logger import logger
 from vercel_sql.manifest import vercel
-from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.redaction.known import NotPicklable
 from vercel_sql.server.bounds import (
     Bounds,
     Settings,

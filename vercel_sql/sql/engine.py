@@ -18,8 +18,7 @@ from vercel_sql.catalog.sources import Failures
 from vercel_sql.errors import NotSupportedError, PartialWriteError, ProgrammingError
 from vercel_sql.http.arguments import nearest
 from vercel_sql.http.client import Client
-from vercel_sql.http.doubts import refused
-from vercel_sql.http.events import caused_by
+from vercel_sql.http.events import caused_by, refused
 from vercel_sql.manifest import Manifest, Method, Resource
 from vercel_sql.sql.fragments import Fragment, Name, Script
 from vercel_sql.sql.parameters import Parameters, half_character

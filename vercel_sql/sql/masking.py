@@ -20,8 +20,7 @@ from vercel_sql.errors import Error
 from vercel_sql.manifest import Method, vercel
 from vercel_sql.redaction import MASK, Redactor, mask_known, mask_shapes
 from vercel_sql.redaction.known import SHORTEST, known_in, texts_in
-from vercel_sql.redaction.names import sensitive, word_set
-from vercel_sql.redaction.shapes import assigns_secret, masked_line
+from vercel_sql.redaction.names import assigns_secret, masked_line, sensitive, word_set
 from vercel_sql.sql.fragments import Need, sole_name
 from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters
 from vercel_sql.sql.parser import parse

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from vercel_sql.errors import ParameterError, SQLSyntaxError
-from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.redaction.known import NotPicklable
 from vercel_sql.sql.fragments import Fragment, Need, Placeholder, other_template
 from vercel_sql.sql.tokens import Kind
 

@@ -24,7 +24,7 @@ from vercel_sql.errors import (
 from vercel_sql.http.client import Client
 from vercel_sql.http.requests import Request
 from vercel_sql.manifest import Caution, Method, Resource
-from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.redaction.known import NotPicklable
 from vercel_sql.runtime.scope import GRACE, AbandonedError
 from vercel_sql.runtime.side_by_side import Ended, SideBySide
 from vercel_sql.sql.parameters import Parameters

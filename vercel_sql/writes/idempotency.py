@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from vercel_sql.errors import InterfaceError, ParameterError, TooManyWritesError
-from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.redaction.known import NotPicklable
 
 _LONGEST_ID = 200  # characters
 

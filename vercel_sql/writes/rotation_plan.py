@@ -23,7 +23,7 @@ from vercel_sql.errors import (
 )
 from vercel_sql.http.arguments import check_arguments
 from vercel_sql.http.client import Client
-from vercel_sql.http.doubts import refused
+from vercel_sql.http.events import refused
 from vercel_sql.http.requests import Request, build_request
 from vercel_sql.manifest import Method, Resource, TokenScopeRule
 from vercel_sql.writes.deletes import KeyedRow, keyed_row, own_request, own_row

@@ -32,8 +32,7 @@ from vercel_sql.cli.runner import read_inputs
 from vercel_sql.cli.terminal import OutputError, counted, in_time, is_closed, watched
 from vercel_sql.errors import Error, ParameterError, ProgrammingError
 from vercel_sql.files import make_private, named_path, replace, require_replaceable, sync_file
-from vercel_sql.http.doubts import Doubt
-from vercel_sql.http.events import RequestEvent
+from vercel_sql.http.events import Doubt, RequestEvent
 from vercel_sql.logger import also_masking
 from vercel_sql.progress import progress
 from vercel_sql.redaction import Redactor

@@ -41,7 +41,7 @@ from vercel_sql.errors import (
 from vercel_sql.files import READABLE, make_private, open_for_appending, state_dir
 from vercel_sql.http.account import ask_account
 from vercel_sql.http.client import Client
-from vercel_sql.http.transport import is_loopback
+from vercel_sql.http.connections import is_loopback
 from vercel_sql.ledger.journal_files import damaged_files, journal_folder, unfinished
 from vercel_sql.manifest import vercel
 from vercel_sql.text import complain, say, visible
