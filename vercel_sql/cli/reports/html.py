@@ -17,8 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vercel_sql.cli.reports import chart
-from vercel_sql.cli.reports.facts import MADE_BY, MONTHS, RunFacts, count_text, moment_text
-from vercel_sql.cli.reports.report import Report
+from vercel_sql.cli.reports.report import MADE_BY, MONTHS, Report, RunFacts, count_text, moment_text
 from vercel_sql.cli.reports.rows import Column, Kind, Row, Rows
 from vercel_sql.text import visible
 

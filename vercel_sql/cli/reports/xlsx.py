@@ -12,8 +12,7 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from vercel_sql.cli.reports.facts import MADE_BY, RunFacts, moment_text
-from vercel_sql.cli.reports.report import Report
+from vercel_sql.cli.reports.report import MADE_BY, Report, RunFacts, moment_text
 from vercel_sql.cli.reports.rows import Kind, Rows, is_risky
 from vercel_sql.errors import DataError
 from vercel_sql.render.terminal import display_width
