@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from vercel_sql.cli import FAILED, WRONG_USE
+from vercel_sql.cli.terminal import complain
 from vercel_sql.errors import DataWarning, Error, OperationalError, ParameterError
-from vercel_sql.messages import complain
 
 if TYPE_CHECKING:
     from vercel_sql import Connection

@@ -26,14 +26,14 @@ from vercel_sql.auth.sign_in import (
 from vercel_sql.cli import FAILED, FINE
 from vercel_sql.cli.accounts import anonymous_client, guarded
 from vercel_sql.cli.output import rescued
-from vercel_sql.cli.terminal import waiting
+from vercel_sql.cli.terminal import complain, waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.http.account import ask_account
 from vercel_sql.http.client import Client
 from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.journal_files import value_at
 from vercel_sql.manifest import Provider, vercel
-from vercel_sql.messages import complain, say
+from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 
 _MAX_WAIT = 120.0  # seconds that one request may wait for a rate limit

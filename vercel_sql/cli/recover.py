@@ -12,15 +12,15 @@ import pyarrow as pa
 
 from vercel_sql.cli import FAILED, FINE, ORPHANS
 from vercel_sql.cli.accounts import guarded, make_client
-from vercel_sql.cli.output import Printer
-from vercel_sql.cli.terminal import STANDARD_OUTPUT, ask, terminal_width, waiting
+from vercel_sql.cli.output import Output
+from vercel_sql.cli.terminal import STANDARD_OUTPUT, ask, complain, terminal_width, waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.http.client import Client
 from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.journal import journal, tidy
 from vercel_sql.ledger.journal_files import journal_folder
 from vercel_sql.manifest import Resource, vercel
-from vercel_sql.messages import complain, say
+from vercel_sql.messages import say
 from vercel_sql.render import Options, render_mode
 from vercel_sql.sql.plan import Plan
 from vercel_sql.text import visible
@@ -179,7 +179,7 @@ def _report_damage(damage: Damage) -> None:
 def _write(table: pa.Table, form: str) -> None:
     """Write the findings; as a table, one line per value, since all of it has to be read."""
     if form != "table":
-        Printer(form).write(table, frozenset())
+        Output.in_format(form).write(table, frozenset())
     elif table.num_rows:
         # Line breaks in a value are made visible: each line is one value.
         shown = table.from_pylist(

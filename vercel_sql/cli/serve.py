@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from vercel_sql.cli import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.accounts import logged, make_client, simulated
-from vercel_sql.cli.options import BOUNDS
+from vercel_sql.cli.commands import BOUNDS
+from vercel_sql.cli.terminal import complain
 from vercel_sql.errors import Error, ParameterError
-from vercel_sql.messages import complain, say
+from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 from vercel_sql.server.bounds import Bounds, Settings
 from vercel_sql.server.client_setup import acceptable_token, lines_to_paste

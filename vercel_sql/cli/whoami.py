@@ -12,10 +12,10 @@ from typing import Any, Literal
 from vercel_sql import Connection
 from vercel_sql.cli import FINE
 from vercel_sql.cli.accounts import guarded, opened
-from vercel_sql.cli.terminal import waiting
+from vercel_sql.cli.terminal import complain, waiting
 from vercel_sql.errors import Error, ForbiddenError, NotFoundError
 from vercel_sql.manifest import TokenKind, vercel
-from vercel_sql.messages import complain, say
+from vercel_sql.messages import say
 from vercel_sql.text import json_without_commands, visible
 
 # The codes for what the token may not ask; others are errors.

@@ -22,19 +22,19 @@ from vercel_sql import Connection
 from vercel_sql.catalog.ddl import literal, quoted
 from vercel_sql.cli import FAILED, FINE, ROWS, WRONG_USE
 from vercel_sql.cli.accounts import opened
-from vercel_sql.cli.history.target import BusyError, Target, holder, in_turn
-from vercel_sql.cli.output import LOSSLESS, Printer
+from vercel_sql.cli.history import BusyError, Target, holder, in_turn
+from vercel_sql.cli.output import LOSSLESS, Output
 from vercel_sql.cli.reports import BINARY, SUFFIXES, WITH_FACTS
 from vercel_sql.cli.reports.report import Report, ReportError, RunFacts, read_report, value_of
 from vercel_sql.cli.reports.rows import without_formulas
 from vercel_sql.cli.runner import read_inputs
-from vercel_sql.cli.terminal import OutputError, counted, in_time, is_closed, watched
+from vercel_sql.cli.terminal import OutputError, complain, counted, in_time, is_closed, watched
 from vercel_sql.errors import Error, ParameterError, ProgrammingError
 from vercel_sql.files import make_private, replace, require_replaceable, sync_file
 from vercel_sql.http.doubts import Doubt
 from vercel_sql.http.events import RequestEvent
 from vercel_sql.logger import also_masking
-from vercel_sql.messages import complain, say
+from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 from vercel_sql.progress import progress
 from vercel_sql.redaction import Redactor
@@ -385,7 +385,7 @@ class ReportWriter:
                 if self._titled:
                     mark = "## " if self._format == "markdown" else ""
                     say(f"{mark}{result.report.title}", "", out=sys.stdout)
-                Printer(self._format).write(self._safe(result.table), frozenset())
+                Output.in_format(self._format).write(self._safe(result.table), frozenset())
             sys.stdout.flush()
         except OSError as error:
             left = isinstance(error, BrokenPipeError)

@@ -179,12 +179,12 @@ def _set_mode(session: Session, mode: str | None = None) -> None:
 
 def _redirect(session: Session, path: str = "stdout", *, once: bool = False) -> None:
     if path == "stdout" and not once:
-        session.destination.reset()
+        session.output.reset()
         return
     if path.startswith("|"):
         raise CommandError("results can't be piped to a command; name a file")
     try:
-        session.destination.redirect(path, once=once)
+        session.output.redirect(path, once=once)
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or "that is not a file name"
         raise CommandError(f"{path} can't be written: {reason}") from None
@@ -307,7 +307,7 @@ class _Relation(NamedTuple):
 
 def _list_tables(session: Session, pattern: str | None = None) -> None:
     found = _matching(session, pattern)
-    session.destination.write_lines(*(relation.written for relation in found))
+    session.output.write_lines(*(relation.written for relation in found))
 
 
 def _show_schema(session: Session, pattern: str | None = None) -> None:
@@ -315,7 +315,7 @@ def _show_schema(session: Session, pattern: str | None = None) -> None:
     for relation in _matching(session, pattern):
         is_live = relation.database == ours
         text = _described(session, relation) if is_live else f"{(relation.sql or '').rstrip(';')};"
-        session.destination.write_lines(*text.split("\n"))
+        session.output.write_lines(*text.split("\n"))
 
 
 def _matching(session: Session, pattern: str | None) -> list[_Relation]:

@@ -29,7 +29,7 @@ from vercel_sql.cli.shell.prompt import (
     unechoed_controls,
 )
 from vercel_sql.cli.shell.session import Session
-from vercel_sql.cli.terminal import ask
+from vercel_sql.cli.terminal import ask, complain
 from vercel_sql.errors import (
     Error,
     ForbiddenError,
@@ -44,7 +44,7 @@ from vercel_sql.http.client import Client
 from vercel_sql.http.transport import is_loopback
 from vercel_sql.ledger.journal_files import damaged_files, journal_folder, unfinished
 from vercel_sql.manifest import vercel
-from vercel_sql.messages import complain, say
+from vercel_sql.messages import say
 from vercel_sql.paths import state_dir
 from vercel_sql.text import visible
 
