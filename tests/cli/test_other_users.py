@@ -255,7 +255,7 @@ def test_output_of_the_shell_spares_what_was_planted(tmp_path, shared, plant, ki
 @as_root
 @pytest.mark.parametrize("kind", ["file", "link", "pipe"])
 def test_the_history_of_the_shell_is_neither_read_nor_written(tmp_path, plant, kind):
-    from vercel_sql.cli.shell.entries import MaskedHistory
+    from vercel_sql.cli.shell.prompt import MaskedHistory
 
     (tmp_path / "state").mkdir(mode=0o700)
     planted = plant(kind, tmp_path / "state" / "history")

@@ -263,12 +263,12 @@ def test_links_are_refused(machine, tmp_path):
 def test_the_shells_history_and_output(machine, tmp_path):
     out = machine.program(
         """
-        from vercel_sql.cli.shell import entries
-        entries._ENTRIES = 2
-        kept = entries.MaskedHistory("history", str)
+        from vercel_sql.cli.shell import prompt
+        prompt._ENTRIES = 2
+        kept = prompt.MaskedHistory("history", str)
         for text in ("SELECT 1", "SELECT 2", "SELECT 3"):
             kept.store_string(text)
-        print(list(entries.MaskedHistory("history", str).load_history_strings()))
+        print(list(prompt.MaskedHistory("history", str).load_history_strings()))
         import pyarrow as pa
         from vercel_sql.cli.output import Output, Settings
         destination = Output(Settings(), on_terminal=False)

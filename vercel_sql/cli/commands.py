@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from vercel_sql._version import __version__
 from vercel_sql.cli import WRONG_USE
-from vercel_sql.cli.accounts import logged
+from vercel_sql.cli.accounts import guarded, logged
 from vercel_sql.cli.reports import BINARY, SUFFIXES
 from vercel_sql.cli.terminal import wrapped
 from vercel_sql.server.bounds import Bounds
@@ -27,11 +27,11 @@ _CALLBACK_PORT = 8743
 _SERVE_PORT = 9494
 BOUNDS = {
     "statement_seconds": ("--statement-timeout", "how long a client's statement may run"),
-    "memory": ("--memory-limit", "MiB of memory that DuckDB's process may take"),
+    "memory": ("--memory-limit", "MiB of memory that DuckDB's process may use"),
     "temp": ("--temp-limit", "MiB of temporary files"),
-    "threads": ("--threads", "threads that compute, besides one per statement"),
+    "threads": ("--threads", "worker threads, besides one per statement"),
     "rows": ("--max-rows", "rows that a statement may return"),
-    "statements": ("--max-statements", "statements at the same time"),
+    "statements": ("--max-statements", "concurrent statements"),
     "connections": ("--max-connections", "connections that have not sent a request yet"),
 }
 """The fields of the server's `Bounds`, with their options and help."""
@@ -80,8 +80,8 @@ def _format(choices: Sequence[str], text: str = "the output format (table)") -> 
 
 def _parameters(what: str) -> _Keywords:
     text = (
-        f"{what}; NAME=@FILE reads it from a file, so that a secret need not stand in the process "
-        "list; NAME=@@VALUE is a value that begins with @"
+        f"{what}; NAME=@FILE reads it from a file, so that a secret doesn't appear in the "
+        "process list; NAME=@@VALUE is a value that begins with @"
     )
     return _value("NAME=VALUE", text, dest="parameters", action="append", default=[])
 
@@ -176,7 +176,7 @@ _OPTIONS: Mapping[str, _Keywords | Callable[[], _Keywords]] = {
     "shell --yes": _flag("don't ask before a write (as .confirm off)"),
     # Reports
     "files": _value("FILE", "a report: an SQL file with one SELECT", nargs="+"),
-    "run --param": _parameters("the value of a parameter, for each report that has it"),
+    "run --param": _parameters("the value of a parameter, for every report that has it"),
     "run -o": _format(tuple(SUFFIXES)),
     "--out": _value(
         "DIR",
@@ -207,12 +207,12 @@ _OPTIONS: Mapping[str, _Keywords | Callable[[], _Keywords]] = {
         nargs="*",
     ),
     "--yes": _flag("with --revoke: don't ask"),
-    "--any-token": _flag("look up creates with other tokens too: this one is of the same account"),
+    "--any-token": _flag(
+        "also look up creates made with other tokens: this one is for the same account"
+    ),
     "--forget": _flag("report everything once more, then never again; nothing is revoked"),
     # Logins
-    "--email": _value(
-        "ADDRESS", "log in by email to this address, which Vercel retired in February 2026"
-    ),
+    "--email": _value("ADDRESS", "log in by email; Vercel retired this in February 2026"),
     "--token-name": _value("NAME", "with --email: the name of the new token"),
     "--oauth": _flag("sign in with a browser, as an app (--client-id)"),
     "--device": _flag("sign in with a browser on another device"),
@@ -231,13 +231,13 @@ _OPTIONS: Mapping[str, _Keywords | Callable[[], _Keywords]] = {
     ),
     "--prompt": _value(
         "WHAT",
-        "with --oauth: ask for the consent or the login again (consent or login)",
+        "with --oauth: ask for consent, or for the login, again (consent or login)",
         choices=("consent", "login"),
     ),
     "--no-browser": _flag("show the address instead of opening a browser"),
     "login --timeout": _value(
         "SECONDS",
-        "how long to wait for you (600)",
+        "how long to wait for the sign-in to be completed (600)",
         type=partial(_seconds, most=86_400),
         default=600.0,
     ),
@@ -306,7 +306,7 @@ COMMANDS: Mapping[str, _Command] = MappingProxyType(
         "shell": _Command(
             ("shell --demo", "shell --yes", *_CONNECTION, *_GUARDS, *_LOG),
             "an interactive shell, as vercel-sql alone is in a terminal; --demo needs no account",
-            "vercel_sql.cli.shell.start:run",
+            "vercel_sql.cli.shell.session:run",
         ),
         "serve": _Command(
             (
@@ -456,8 +456,8 @@ def _command(name: str, argv: Sequence[str]) -> Callable[[], int]:
     arguments, unknown = parser.parse_known_intermixed_args(argv)
     if unknown:
         option, is_option = unknown[0].partition("=")[0], unknown[0].startswith("-")
-        parser.error(f"unknown option {option}" if is_option else "it takes options only")
-    run = partial(resolve_name(command.function), arguments, parser)
+        parser.error(f"unknown option {option}" if is_option else "this command takes options only")
+    run = partial(guarded, partial(resolve_name(command.function), arguments, parser))
     return run if name == "demo" else lambda: logged(arguments, run)
 
 

@@ -17,10 +17,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -29,7 +28,7 @@ from vercel_sql import Connection
 from vercel_sql._version import __version__
 from vercel_sql.catalog.ddl import literal, quoted
 from vercel_sql.cli import FAILED, FINE
-from vercel_sql.cli.accounts import guarded, opened
+from vercel_sql.cli.accounts import opened
 from vercel_sql.cli.terminal import complain, counted, in_time, watched
 from vercel_sql.errors import DataError, Error, OperationalError, ParameterError
 from vercel_sql.files import READABLE, require_private, require_replaceable
@@ -82,27 +81,7 @@ _LOCKED = re.compile(r"(?:Could not set lock|used by another process)(?:.*?\(PID
 _BUSY_SECONDS = 60.0
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Listing:
-    """All tokens of an account at one time.
-
-    Attributes:
-        taken_at: when reading began, in UTC, by the server's clock if this one is wrong.
-        account_id: the id of the tokens' owner.
-        account: the owner's name.
-        api_url: the base URL of the API.
-        request_count: the number of requests, repeated ones included.
-        tokens: a row per token, with `_stored_columns` and `_IS_CURRENT`.
-    """
-
-    taken_at: datetime
-    account_id: str
-    account: str
-    api_url: str
-    request_count: int
-    tokens: pa.Table
+Run = dict[str, Any]  # a row of the table runs
 
 
 def _stored_columns() -> dict[str, tuple[str, str]]:
@@ -129,7 +108,7 @@ def _check_target(target: Target) -> None:
                 con.execute(whole).fetchall()
 
 
-def _append(target: Target, listing: Listing) -> int:
+def _append(target: Target, run: Run, tokens: pa.Table) -> int:
     """Append a run, and return its number; after an error the history is as it was."""
     unknown = "it is not known whether a snapshot was added to"
     with (
@@ -140,8 +119,8 @@ def _append(target: Target, listing: Listing) -> int:
         prepare(con)
         next_id = f"SELECT coalesce(max(run_id), 0) + 1 FROM {_CATALOG}.runs"
         ((run_id,),) = con.execute(next_id).fetchall()
-        _insert_run(con, run_id, listing)
-        _insert_tokens(con, run_id, listing)
+        _insert_run(con, {"run_id": run_id, **run})
+        _insert_tokens(con, run_id, tokens)
     return int(run_id)
 
 
@@ -169,7 +148,7 @@ def _check(con: duckdb.DuckDBPyConnection) -> None:
         missing = [column for column in columns if column not in names[table]]
         if missing:
             raise OperationalError(
-                f"it is not a history: it has other tables called runs or tokens ({table} has no "
+                f"this is not a history: it has other tables called runs or tokens ({table} has no "
                 f"{missing[0]}); choose another file"
             )
     ((newest,),) = con.execute(f"SELECT max(schema_version) FROM {_CATALOG}.runs").fetchall()
@@ -186,23 +165,13 @@ def _names(con: duckdb.DuckDBPyConnection, table: str) -> set[str]:
     return {name for (name,) in con.execute(query, [_CATALOG, table]).fetchall()}
 
 
-def _insert_run(con: duckdb.DuckDBPyConnection, run_id: int, listing: Listing) -> None:
-    names = ("taken_at", "account_id", "account", "api_url")
-    values = {
-        "run_id": run_id,
-        **{name: getattr(listing, name) for name in names},
-        "column_names": json.dumps(listing.tokens.column_names),
-        "token_count": listing.tokens.num_rows,
-        "request_count": listing.request_count,
-        "tool_version": __version__,
-        "schema_version": _VERSION,
-    }
-    columns = ", ".join(f"${name} AS {name}" for name in values)
-    con.execute(f"INSERT INTO {_CATALOG}.runs BY NAME SELECT {columns}", values)
+def _insert_run(con: duckdb.DuckDBPyConnection, run: Run) -> None:
+    columns = ", ".join(f"${name} AS {name}" for name in run)
+    con.execute(f"INSERT INTO {_CATALOG}.runs BY NAME SELECT {columns}", run)
 
 
-def _insert_tokens(con: duckdb.DuckDBPyConnection, run_id: int, listing: Listing) -> None:
-    con.register("__listing", listing.tokens)
+def _insert_tokens(con: duckdb.DuckDBPyConnection, run_id: int, tokens: pa.Table) -> None:
+    con.register("__listing", tokens)
     insert = f"INSERT INTO {_CATALOG}.tokens BY NAME SELECT $1 AS run_id, * FROM __listing"
     con.execute(insert, [run_id])
 
@@ -224,10 +193,6 @@ def _commit(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def run(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
-    return guarded(lambda: _snapshot(arguments))
-
-
-def _snapshot(arguments: argparse.Namespace) -> int:
     target = Target(arguments.to)
     with Interrupts(lambda: None, [signal.SIGINT], leaves=1).listening():
         in_turn(lambda: _check_target(target))
@@ -239,14 +204,14 @@ def _snapshot(arguments: argparse.Namespace) -> int:
                 raise KeyboardInterrupt
             # Whatever is written is also reported.
             with interrupts.held_back():
-                run_id = _append(target, listing)
+                run_id = _append(target, taken, tokens)
                 if not arguments.quiet:
-                    say(_summary(run_id, listing))
+                    say(_summary(run_id, taken))
 
         try:
             with interrupts.listening():
                 with progress(connection, None if arguments.verbose else watched()):
-                    listing = _read_listing(connection)
+                    taken, tokens = _read_listing(connection)
                 in_turn(write)
         except (KeyboardInterrupt, Error):
             # DuckDB has its own message for being stopped.
@@ -257,8 +222,11 @@ def _snapshot(arguments: argparse.Namespace) -> int:
     return FINE
 
 
-def _read_listing(connection: Connection) -> Listing:
-    """Request the user and all tokens; part of a listing is never returned."""
+def _read_listing(connection: Connection) -> tuple[Run, pa.Table]:
+    """Request the user and all tokens; part of a listing is never returned.
+
+    The time is that before the listing, by the server's clock if this one is wrong.
+    """
     requests: list[str] = []
     provider, resource = vercel().provider, vercel().tokens()
     table, own = f"{provider.name}.{resource.full_name}", resource.self_reference
@@ -277,19 +245,26 @@ def _read_listing(connection: Connection) -> Listing:
         tokens = connection.execute(f"SELECT {columns} FROM {table}").arrow()
     ids = tokens.column(resource.key).to_pylist()
     is_current = pa.array([None if i is None else i in current for i in ids], pa.bool_())
-    return Listing(
-        taken_at,
-        user["id"],
-        user["username"] or user["email"] or user["name"] or user["id"],
-        connection.client.urls["api"],
-        len(requests),
-        tokens.append_column(_IS_CURRENT, is_current),
+    tokens = tokens.append_column(_IS_CURRENT, is_current)
+    return {
+        "taken_at": taken_at,
+        "account_id": user["id"],
+        "account": user["username"] or user["email"] or user["name"] or user["id"],
+        "api_url": connection.client.urls["api"],
+        "column_names": json.dumps(tokens.column_names),
+        "token_count": tokens.num_rows,
+        "request_count": len(requests),  # repeated ones included
+        "tool_version": __version__,
+        "schema_version": _VERSION,
+    }, tokens
+
+
+def _summary(run_id: int, run: Run) -> str:
+    tokens, requests = (
+        counted(run["token_count"], "token"),
+        counted(run["request_count"], "request"),
     )
-
-
-def _summary(run_id: int, listing: Listing) -> str:
-    tokens, requests = listing.tokens.num_rows, counted(listing.request_count, "request")
-    return f"run {run_id}: {counted(tokens, 'token')} of {listing.account}, {requests}"
+    return f"run {run_id}: {tokens} of {run['account']}, {requests}"
 
 
 class BusyError(OperationalError):
@@ -317,7 +292,7 @@ def in_turn(act: Callable[[], T]) -> T:
                 raise OperationalError(f"{error}, still after {_BUSY_SECONDS:.0f} s") from None
             if waited > SAID_AFTER and not is_told:
                 is_told = True
-                say(f"Waiting, {_BUSY_SECONDS:.0f} s at most: {error}")
+                say(f"Waiting up to {_BUSY_SECONDS:.0f} s: {error}")
         time.sleep(random.uniform(0.02, 0.2))  # noqa: S311 - so that not all come at once
 
 

@@ -31,7 +31,6 @@ class _Unneeded:
 
 
 def entry_point() -> None:
-    """Run the installed command."""
     import gc
     import signal
 

@@ -18,7 +18,7 @@ from vercel_sql.messages import say
 from vercel_sql.paths import named_path
 from vercel_sql.plain_rows import PlainRows
 from vercel_sql.render import MODE_OF, SEPARATORS, Options, render, render_mode
-from vercel_sql.render.terminal import for_log
+from vercel_sql.render.result import for_log
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,7 +78,6 @@ class Output:
         self._file, self._is_for_one = file, once
 
     def reset(self) -> None:
-        """Send what follows to standard output."""
         file, self._file = self._file, None
         if file is not None:
             file.close()
@@ -119,7 +118,6 @@ class Output:
                 self.reset()
 
     def write_lines(self, *lines: str) -> None:
-        """Write lines that are not a result, such as the names of tables."""
         say(*lines, out=self._file or sys.stdout)
         if self._is_for_one:
             self.reset()

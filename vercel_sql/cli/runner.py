@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -248,10 +249,11 @@ class Runner:
     @contextmanager
     def stoppable(self) -> Iterator[None]:
         """Let a signal stop DuckDB too, and raise KeyboardInterrupt."""
+        settle = partial(self._connection.execute, "SELECT 1")
         self._interrupts = interrupts = Interrupts(
             self._connection.interrupt,
             leaves=2 if self._options.is_shell else 1,
-            settle=self._settle if self._options.is_shell else None,
+            settle=settle if self._options.is_shell else None,
         )
         try:
             with interrupts.listening():
@@ -259,9 +261,6 @@ class Runner:
         finally:
             if interrupts.came:  # of nested ones, any will do
                 self._interrupts = interrupts
-
-    def _settle(self) -> None:
-        self._connection.execute("SELECT 1")
 
     @property
     def stop_code(self) -> int:
@@ -329,7 +328,6 @@ class Runner:
     def _put(
         self, table: pa.Table | PlainRows, secrets: frozenset[str], *, whole: bool = False
     ) -> None:
-        """Write rows; secrets that can't be written are saved elsewhere."""
         with rescued(table, secrets, self._connection.client.create_results):
             self._writer.write(table, secrets, whole=whole)
 

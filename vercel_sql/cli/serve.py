@@ -40,7 +40,9 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from vercel_sql import files
 
     if files.IS_WINDOWS:
-        parser.error("it does not run on Windows; in WSL it does, on ports that Windows can reach")
+        parser.error(
+            "serve does not run on Windows, but it does in WSL, on ports that Windows can reach"
+        )
     try:
         with ExitStack() as stack:
             if arguments.demo:
@@ -94,7 +96,6 @@ def _bounds(arguments: argparse.Namespace) -> Bounds:
 
 
 def database_process() -> NoReturn:
-    """Run DuckDB's process."""
     from vercel_sql.server.child import Link, leave, live
 
     link = Link()
@@ -192,7 +193,6 @@ class _Ending:
             signal.signal(number, handler)
 
     def wait(self) -> None:
-        """Return when the signal arrives."""
         self._came.wait()
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:

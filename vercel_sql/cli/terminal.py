@@ -26,7 +26,6 @@ DEFAULT_WIDTH = 80
 
 
 def watched() -> TextIO | None:
-    """Standard error, if it is a terminal."""
     return sys.stderr if sys.stderr.isatty() else None
 
 
@@ -63,7 +62,7 @@ def wrapped(text: str) -> str:
         return text
     width = terminal_width(sys.stderr)
     first, *more = text.split("\n")
-    if not any(line.strip() == "^" for line in more):
+    if not any(set(line.strip()) == {"^"} for line in more):
         more = [_wrapped_line(line, width) for line in more]
     return "\n".join([_wrapped_line(first, width), *more])
 
@@ -120,7 +119,6 @@ def in_time(what: str, code: int, failure: str, seconds: float) -> Iterator[None
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: `1 row`, `5 rows`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
-from vercel_sql.render import duckbox, modes, text_formats
-from vercel_sql.render.result import Options, Result
-from vercel_sql.render.terminal import for_terminal
+from vercel_sql.render import modes, text_formats
+from vercel_sql.render.result import Options, Result, for_terminal
 
 if TYPE_CHECKING:
     from vercel_sql.render.result import Rows
@@ -89,7 +88,7 @@ def render_mode(
         if not rows.names:
             return rows.drain()
         if mode == "duckbox":
-            return duckbox.write(
+            return modes.write_duckbox(
                 rows, out, width=width, secret_columns=secret_columns, options=options
             )
         if mode == "trash":

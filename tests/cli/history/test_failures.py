@@ -88,7 +88,7 @@ def test_no_request_is_sent_where_nothing_could_be_kept(sim, here, file, tmp_pat
 def test_tables_of_somebody_else_are_left_alone(sim, here, file):
     altered(file, "CREATE TABLE history.tokens AS SELECT 1 AS number")
     before = content(file)
-    assert "it is not a history" in failed(here, sim, file)
+    assert "this is not a history" in failed(here, sim, file)
     assert content(file) == before
 
 

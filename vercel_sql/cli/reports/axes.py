@@ -11,7 +11,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from vercel_sql.cli.reports.report import MONTHS, moment_text
-from vercel_sql.render.terminal import display_width
+from vercel_sql.render.result import display_width
 
 FONT_SIZE = 13  # in the page's pixels
 AXIS_HEIGHT = FONT_SIZE + 14.0  # of the labels below a plot

@@ -109,8 +109,8 @@ class _Data:
         totals: dict[str, float] = {}
         for row in rows:
             time = _seconds(row[x]) if self.is_timed else None
-            value = 1.0 if is_timeline else _finite(row[y])
-            if value is None or (self.is_timed and time is None):
+            value = 1.0 if is_timeline else float(row[y] or "nan")
+            if not math.isfinite(value) or (self.is_timed and time is None):
                 self.left_out += 1
                 continue
             series = "" if part is None else _name(row[part])
@@ -174,7 +174,9 @@ def draw(
         missing = chart.x if data.is_timed else chart.y
         verb = "is" if data.left_out == 1 else "are"
         notes.append(f"{count_text(data.left_out, 'row')} without {missing} {verb} not drawn.")
-    title = _title(chart)
+    x, y = chart.x.replace("_", " "), chart.y.replace("_", " ")
+    title = f"{x}, by {y}" if chart.kind == "timeline" else f"{y} by {x}"
+    title = title[:1].upper() + title[1:]
     drawings = {name: _svg(name, w, plot, title, description) for name, w in _WIDTHS.items()}
     legend = [
         (_swatch(colour, chart.kind), name)
@@ -198,23 +200,12 @@ def _name(text: str | None) -> str:
     return visible(text) if text and text.strip() else "(none)"
 
 
-def _finite(text: str | None) -> float | None:
-    value = math.nan if text is None else float(text)
-    return value if math.isfinite(value) else None
-
-
 def _seconds(text: str | None) -> float | None:
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:  # NULL, infinity, and years outside Python's range
         return None
     return seconds_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-
-
-def _title(chart: Chart) -> str:
-    x, y = chart.x.replace("_", " "), chart.y.replace("_", " ")
-    title = f"{x}, by {y}" if chart.kind == "timeline" else f"{y} by {x}"
-    return title[:1].upper() + title[1:]
 
 
 def _svg(name: str, width: float, plot: _Plot, title: str, description: str) -> Markup:
@@ -380,7 +371,6 @@ def _timeline(data: _Data, now: float) -> tuple[_Plot, str, list[str]]:
 def _draw_timeline(
     data: _Data, points: Mapping[str, Sequence[_Point]], now: float, width: float
 ) -> _Drawing:
-    """A lane per name, a mark per moment, and a line for the time of this run."""
     lanes = Lanes(list(points), width, top=FONT_SIZE + 10.0)
     times = [now, *(point.time or 0.0 for lane in points.values() for point in lane)]
     margin = max((max(times) - min(times)) * 0.02, 3600.0)

@@ -66,18 +66,12 @@ def write_page(report: Report, table: pa.Table, facts: RunFacts, out: TextIO) ->
             maker=MADE_BY,
             style=style,
             script=script,
-            policy=_policy(style, script),
+            policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+            "base-uri 'none'; form-action 'none'",
         )
     )
     page.enable_buffering(500)
     out.writelines(page)
-
-
-def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _hash(text: str) -> str:

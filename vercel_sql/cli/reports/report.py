@@ -178,7 +178,6 @@ def _read_field(line: str, fields: dict[str, Any]) -> None:
 
 
 def _field(line: str) -> tuple[str, str]:
-    """A field's name and content."""
     match = _FIELD.fullmatch(line)
     if match is None:
         raise ValueError("a field is 'Name: …', and its further lines are indented")
@@ -313,7 +312,6 @@ class RunFacts:
 
     @property
     def cost(self) -> str:
-        """Requests and duration."""
         seconds = f"{self.seconds:.1f} s" if self.seconds >= 0.1 else "less than 0.1 s"
         return f"{count_text(self.requests, 'request')} to the API in {seconds}"
 
@@ -323,7 +321,6 @@ class RunFacts:
         return re.sub(r"`(\w+)`", lambda found: values.get(found[1], found[1]), text)
 
     def parameter_lines(self, report: Report) -> list[tuple[str, str, str]]:
-        """Each parameter's name, value and meaning."""
         meanings = {parameter.name: parameter.meaning for parameter in report.parameters}
         return [
             (name, _value_text(value), meanings.get(name, ""))
@@ -338,7 +335,6 @@ def moment_text(moment: datetime) -> str:
 
 
 def count_text(number: int, noun: str) -> str:
-    """A number of things: `1 row`, `5,000 rows`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 

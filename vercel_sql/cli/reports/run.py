@@ -101,7 +101,7 @@ def _writer(
         directory = named_path(arguments.out)
         make_private(directory, sticky=True)
     except OSError as error:
-        parser.error(f"--out {arguments.out}: {error.strerror or 'it can not be used'}")
+        parser.error(f"--out {arguments.out}: {error.strerror or 'the system refuses it'}")
     return ReportWriter(arguments.format, directory, raw=arguments.raw, titled=False)
 
 
@@ -146,7 +146,6 @@ class ReportRunner:
         return self._code
 
     def _attach_history(self, text: str) -> None:
-        """Attach the database of a history as ``history``, read-only."""
         target = Target(text, "--history")
         try:
             in_turn(lambda: self._attach(text))
@@ -180,7 +179,9 @@ class ReportRunner:
         except Error as error:
             if self._interrupts.came:
                 raise KeyboardInterrupt from None
-            self._fail(path, _in_one_line(error))
+            # For wrong SQL, DuckDB shows the place on lines of its own.
+            is_sql = isinstance(error, ProgrammingError)
+            self._fail(path, str(error) if is_sql else " ".join(str(error).split()))
             return
         if broken and self._code == FINE:
             self._code = ROWS
@@ -188,7 +189,6 @@ class ReportRunner:
             complain(", ".join(filter(None, [f"{path}: {counted(rows, 'row')}", where, broken])))
 
     def _result(self, checked: CheckedReport) -> ReportResult:
-        """Run a report to its last row."""
         account = self._account_name() if self._arguments.format in WITH_FACTS else ""
         client = self._connection.client
         requests, doubts = list[RequestEvent](), list[Doubt]()
@@ -223,9 +223,9 @@ class ReportRunner:
 
     def _broken_rule(self, rows: int) -> str:
         if rows and self._arguments.fail_if_rows:
-            return "which --fail-if-rows makes a failure"
+            return "not allowed by --fail-if-rows"
         if not rows and self._arguments.fail_if_empty:
-            return "which --fail-if-empty makes a failure"
+            return "not allowed by --fail-if-empty"
         return ""
 
     def _fail(self, path: Path, reason: str) -> None:
@@ -234,12 +234,6 @@ class ReportRunner:
 
     def _complain(self, text: str) -> None:
         complain(self._hidden.mask(self._connection.client.redactor.mask(text)))
-
-
-def _in_one_line(error: Error) -> str:
-    """The message; for wrong SQL, DuckDB shows the place on lines of its own."""
-    text = str(error)
-    return text if isinstance(error, ProgrammingError) else " ".join(text.split())
 
 
 class CheckedReport(NamedTuple):
