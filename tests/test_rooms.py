@@ -44,7 +44,7 @@ UPWARDS = {
 CIRCLES = {
     frozenset(
         {""}  # %load_ext vercel_sql
-        | {f"notebook{each}" for each in ("", ".magics", ".session")}
+        | {f"notebook{each}" for each in ("", ".magics")}
     ),
 }
 """Modules that import each other, directly or not."""

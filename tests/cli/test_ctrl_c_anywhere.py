@@ -74,7 +74,7 @@ def test_while_a_statement_imports_a_module(module):
         ("vercel_sql.cli.whoami", ("whoami",)),
         ("vercel_sql.cli.recover", ("recover",)),
         ("vercel_sql.cli.reports.run", ("run", "x.sql")),
-        ("vercel_sql.cli.history.snapshot", ("snapshot", "--to", "x.duckdb")),
+        ("vercel_sql.cli.history", ("snapshot", "--to", "x.duckdb")),
         ("vercel_sql.cli.serve", ("serve", "--demo")),
         ("vercel_sql.cli.shell", ("shell", "--demo")),
         ("joserfc", ("simulate",)),

@@ -244,18 +244,18 @@ def test_reports_are_not_written_into_what_is_another_s(here, sim, tmp_path, sha
 @as_root
 @pytest.mark.parametrize("kind", FILES)
 def test_output_of_the_shell_spares_what_was_planted(tmp_path, shared, plant, kind):
-    from vercel_sql.cli.shell.session import Destination, Settings
+    from vercel_sql.cli.output import Output, Settings
 
     planted = plant(kind, shared / "out")
     with pytest.raises(OSError, match=r"uid 65534|hard link"):
-        Destination(Settings()).redirect(str(shared / "out"))
+        Output(Settings(), on_terminal=False).redirect(str(shared / "out"))
     untouched(planted, tmp_path)
 
 
 @as_root
 @pytest.mark.parametrize("kind", ["file", "link", "pipe"])
 def test_the_history_of_the_shell_is_neither_read_nor_written(tmp_path, plant, kind):
-    from vercel_sql.cli.shell.entries import MaskedHistory
+    from vercel_sql.cli.shell.prompt import MaskedHistory
 
     (tmp_path / "state").mkdir(mode=0o700)
     planted = plant(kind, tmp_path / "state" / "history")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 import wcwidth
 
-from vercel_sql.cli.output import Printer
+from vercel_sql.cli.output import Output
 
 from .conftest import PATIENCE, environment, popen
 
@@ -112,7 +112,7 @@ def test_data_can_not_steer_the_terminal_either(monkeypatch, capsys):
     names = ["\x1b[31mred", "a\rb", "\u202egnp", "c\x9b2Jd\x7f", "\U000e0041", "é\u00a0ü"]
     table = pa.table({"name": names})
     for fmt in ("csv", "json", "ndjson", "markdown"):
-        Printer(fmt).write(table, frozenset())
+        Output.in_format(fmt).write(table, frozenset())
         text = capsys.readouterr().out
         assert not CONTROLS.findall(text)
         assert "[31mred" in text

@@ -239,10 +239,10 @@ CHANGES = str(Path(__file__).parents[2] / "queries" / "changes.sql")
 # The command, where it waits for less.
 SHORT = """
 import sys
-from vercel_sql.cli.history import snapshot
+from vercel_sql.cli import history
 from vercel_sql.cli.main import entry_point
 from vercel_sql.cli.reports import run
-snapshot._CHECK_SECONDS = run._ATTACH_SECONDS = 0.3
+history._CHECK_SECONDS = run._ATTACH_SECONDS = 0.3
 entry_point()
 """
 

@@ -65,7 +65,7 @@ def test_the_kinds_agree(run):
     assert rows.arrow().num_rows == len(rows) == 1
     assert run("%vercel --as polars SELECT 1 AS a, [2] AS b").value.rows() == [(1, [2])]
     ran = run("%vercel --as polars SELECT 1 AS a, 2 AS a")
-    assert "can't be given as polars" in ran.out
+    assert "can't be converted to polars" in ran.out
     assert len(ran.out.splitlines()) == 1
 
 
@@ -139,7 +139,7 @@ def test_another_connection_is_used_from_now_on(run, simulate):
     con = vercel_sql.connect(other.token, api_url=other.url)
     assert run("%vercel --connection con", con=con).error is None
     assert run(f"%vercel SELECT count(*) FROM {TABLE}").value.fetchall() == [(4,)]
-    for text, value in (("is not there", None), ("is a DuckDBPyConnection", con.duckdb)):
+    for text, value in (("doesn't exist", None), ("is a DuckDBPyConnection", con.duckdb)):
         variables = {} if value is None else {"nope": value}
         ran = run("%vercel --connection nope SELECT 1", **variables)
         assert isinstance(ran.error, vercel_sql.InterfaceError)

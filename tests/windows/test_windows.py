@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vercel_sql.cli.history.target import holder
+from vercel_sql.cli.history import holder
 
 TABLE = "vercel.authentication.user_tokens"
 CREATE = f"INSERT INTO {TABLE} (name) SELECT 'made' RETURNING bearerToken, id"
@@ -263,15 +263,15 @@ def test_links_are_refused(machine, tmp_path):
 def test_the_shells_history_and_output(machine, tmp_path):
     out = machine.program(
         """
-        from vercel_sql.cli.shell import entries
-        entries._ENTRIES = 2
-        kept = entries.MaskedHistory("history", str)
+        from vercel_sql.cli.shell import prompt
+        prompt._ENTRIES = 2
+        kept = prompt.MaskedHistory("history", str)
         for text in ("SELECT 1", "SELECT 2", "SELECT 3"):
             kept.store_string(text)
-        print(list(entries.MaskedHistory("history", str).load_history_strings()))
+        print(list(prompt.MaskedHistory("history", str).load_history_strings()))
         import pyarrow as pa
-        from vercel_sql.cli.shell.session import Destination, Settings
-        destination = Destination(Settings())
+        from vercel_sql.cli.output import Output, Settings
+        destination = Output(Settings(), on_terminal=False)
         destination.redirect("out.txt")
         destination.require_ready(has_secrets=True)
         destination.write(pa.table({"s": ["vcp_secret"]}), frozenset(["s"]))

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from vercel_sql.cli import FAILED, WRONG_USE
+from vercel_sql.cli.terminal import complain, wrapped
 from vercel_sql.errors import DataWarning, Error, OperationalError, ParameterError
-from vercel_sql.text import complain
 
 if TYPE_CHECKING:
     from vercel_sql import Connection
@@ -53,7 +53,6 @@ def make_client(
 
 
 def anonymous_client(arguments: argparse.Namespace, max_wait: float | None = None) -> Client:
-    """A client without a token, for the servers of the options."""
     from vercel_sql.auth import Credential
     from vercel_sql.http.client import Client
     from vercel_sql.ledger.audit_log import chosen_log
@@ -102,6 +101,10 @@ def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
 
     from vercel_sql.progress import LogFile, heard_by, on_standard_error
 
+    class Warnings(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return wrapped(super().format(record))
+
     with ExitStack() as stack:
         if arguments.log_file is not None:
             try:
@@ -116,5 +119,7 @@ def logged(arguments: argparse.Namespace, run: Callable[[], int]) -> int:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", DataWarning)
         handler = on_standard_error(verbose=arguments.verbose)
+        if not arguments.verbose:
+            handler.setFormatter(Warnings("vercel-sql: %(message)s"))
         stack.enter_context(heard_by(handler, level))
         return run()

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import TextIO
+from typing import NamedTuple
 
 from vercel_sql import Connection, connect
 from vercel_sql.cli import FINE
-from vercel_sql.cli.accounts import guarded
+from vercel_sql.cli.terminal import terminal_width
 from vercel_sql.errors import Error, OperationalError
 from vercel_sql.files import STATE_DIR_VARIABLE
 from vercel_sql.ledger.journal import release_all
@@ -27,15 +25,8 @@ _NARROWEST = 80
 _PIPED = 120  # columns if not on a terminal: people read the demo all the same
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of the walk.
-
-    Attributes:
-        text: what it shows.
-        sql: the statement.
-        fails: whether the statement is meant to be refused.
-    """
+class Step(NamedTuple):
+    """One step of the walk: what it shows, the statement, and whether that is to be refused."""
 
     text: str
     sql: str
@@ -51,11 +42,6 @@ def _step(block: str) -> Step:
 
 
 STEPS = [_step(block) for block in _SQL.read_text("utf-8").split("\n\n")]
-
-
-def run(_arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
-    """Run the walk, and return the exit code."""
-    return guarded(lambda: _walk(sys.stdout))
 
 
 @contextmanager
@@ -81,16 +67,17 @@ def _state_dir_of_its_own() -> Iterator[None]:
                 os.environ[STATE_DIR_VARIABLE] = before
 
 
-def _walk(out: TextIO) -> int:
-    columns = shutil.get_terminal_size().columns if out.isatty() else _PIPED
-    width = max(columns, _NARROWEST)
+def run(_arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
+    out = sys.stdout
+    width = max(terminal_width(), _NARROWEST) if out.isatty() else _PIPED
     out.write("A simulated Vercel account with 250 tokens; nothing leaves this machine.\n")
     with _state_dir_of_its_own(), Simulator(tokens=250, seed=7) as simulator:
         parameters: dict[str, object] = {}
         with connect(simulator.token, api_url=simulator.url) as connection:
             for number, step in enumerate(STEPS, start=1):
-                out.write(f"\n{number}. {step.text}\n\n{_indented(step.sql)}\n\n")
-                _show(connection, step, parameters, out, width)
+                sql = "\n".join(f"    {line}" for line in step.sql.splitlines())
+                out.write(f"\n{number}. {step.text}\n\n{sql}\n\n")
+                _show(connection, step, parameters, width)
     out.write(
         "\nThat was the demo. To continue on your own, leave this running in one terminal:\n"
         "\n    vercel-sql simulate\n"
@@ -100,13 +87,7 @@ def _walk(out: TextIO) -> int:
     return FINE
 
 
-def _show(
-    connection: Connection,
-    step: Step,
-    parameters: dict[str, object],
-    out: TextIO,
-    width: int,
-) -> None:
+def _show(connection: Connection, step: Step, parameters: dict[str, object], width: int) -> None:
     used = {name: value for name, value in parameters.items() if f"${name}" in step.sql}
     try:
         cursor = connection.execute(step.sql, used)
@@ -114,12 +95,8 @@ def _show(
     except Error as error:
         if not step.fails:
             raise
-        out.write(f"refused: {error}\n")
+        sys.stdout.write(f"refused: {error}\n")
         return
-    render(table, "table", out, width=width, secret_columns=secrets)
+    render(table, "table", sys.stdout, width=width, secret_columns=secrets)
     if "bearerToken" in table.column_names:  # the new token, which is revoked later
         parameters["made"] = table.column("id")[0].as_py()
-
-
-def _indented(sql: str) -> str:
-    return "\n".join(f"    {line}" for line in sql.splitlines())

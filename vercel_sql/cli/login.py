@@ -18,28 +18,57 @@ from vercel_sql.auth.login_store import App, LoginStore, SavedLogin, login_clien
 from vercel_sql.auth.saved_credential import sign_out
 from vercel_sql.auth.sign_in import DevicePrompt, by_browser, by_device, by_email
 from vercel_sql.cli import FAILED, FINE
-from vercel_sql.cli.accounts import anonymous_client, guarded
+from vercel_sql.cli.accounts import anonymous_client
 from vercel_sql.cli.output import rescued
-from vercel_sql.cli.terminal import waiting
+from vercel_sql.cli.terminal import complain, waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.files import named_path
 from vercel_sql.http.account import ask_account
 from vercel_sql.http.client import Client
 from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.journal_files import value_at
-from vercel_sql.manifest import Provider, vercel
-from vercel_sql.text import complain, say
+from vercel_sql.manifest import vercel
+from vercel_sql.text import say
 
 _MAX_WAIT = 120.0  # seconds that one request may wait for a rate limit
 _SECRETS = frozenset(["access_token", "refresh_token"])
 
 
 def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Log in, and return the exit code."""
     problem = _problem(arguments)
     if problem:
         parser.error(problem)
-    return guarded(lambda: _login(arguments))
+    client = anonymous_client(arguments, _MAX_WAIT)
+    if not arguments.email:
+        _refuse_mixed(client, arguments)
+    made = client.provider.token_kinds["email" if arguments.email else "app"]
+    say(f"You will get a {made.title}.", f"{made.limits}.", f"{client.provider.token_advice}.")
+    try:
+        store = LoginStore(client.urls["api"])
+        with store.locked():  # fails now rather than with a login in hand
+            before = _before(store)
+            store.require_writable()
+        with caused_by("login"):
+            login = _signed_in(client, arguments)
+        names = ("api_url", *sorted(_SECRETS))
+        table = pa.table({name: [getattr(login, name)] for name in names})
+        with rescued(table, _SECRETS, client.create_results), store.locked():
+            place = store.write(login)
+        client.create_results.release(f"saved in {place}")
+    finally:
+        client.close()
+    who = _who(store, login, arguments.request_timeout)
+    say(f"Logged in{f' as {who}' if who else ''}; saved in {place}.")
+    if before is not None and before.access_token != login.access_token:
+        say(
+            "This replaces an earlier login, which was not revoked: to revoke one, log out first "
+            "or delete its token."
+        )
+    environment = client.provider.token_environment
+    if os.environ.get(environment, "").strip():
+        say(f"{environment} is set, and takes precedence over this login.")
+    is_behind = client.auditor is not None and client.auditor.log.problem is not None
+    return FAILED if is_behind else FINE
 
 
 def _problem(arguments: argparse.Namespace) -> str | None:
@@ -53,43 +82,6 @@ def _problem(arguments: argparse.Namespace) -> str | None:
     if is_app and "openid" not in arguments.scope.split():
         return "--scope must include openid: without it, the user can't be verified"
     return None
-
-
-def _login(arguments: argparse.Namespace) -> int:
-    client = anonymous_client(arguments, _MAX_WAIT)
-    if not arguments.email:
-        _refuse_mixed(client, arguments)
-    _announce(client.provider, "email" if arguments.email else "app")
-    try:
-        store = LoginStore(client.urls["api"])
-        with store.locked():  # fails now rather than with a login in hand
-            before = _before(store)
-            store.require_writable()
-        with caused_by("login"):
-            login = _signed_in(client, arguments)
-        with rescued(_secrets(login), _SECRETS, client.create_results), store.locked():
-            place = store.write(login)
-        client.create_results.release(f"saved in {place}")
-    finally:
-        client.close()
-    who = _who(store, login, arguments.request_timeout)
-    say(f"{'Logged in' if who is None else f'Logged in as {who}'}; saved in {place}.")
-    if before is not None and before.access_token != login.access_token:
-        say(
-            "This replaces an earlier login, which was not revoked: to revoke one, log out first "
-            "or delete its token."
-        )
-    environment = client.provider.token_environment
-    if os.environ.get(environment, "").strip():
-        say(f"{environment} is set, and takes precedence over this login.")
-    is_behind = client.auditor is not None and client.auditor.log.problem is not None
-    return FAILED if is_behind else FINE
-
-
-def _announce(provider: Provider, kind: str) -> None:
-    """Say what the login will be able to do, before anybody goes through it."""
-    made = provider.token_kinds[kind]
-    say(f"You will get a {made.title}.", f"{made.limits}.", f"{provider.token_advice}.")
 
 
 def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:
@@ -109,14 +101,10 @@ def _refuse_mixed(client: Client, arguments: argparse.Namespace) -> None:
         )
 
 
-def _secrets(login: SavedLogin) -> pa.Table:
-    return pa.table({name: [getattr(login, name)] for name in ("api_url", *sorted(_SECRETS))})
-
-
 def _tell(*lines: str) -> None:
     """Say what to do; fail if nobody would see it."""
     try:
-        say(*lines)
+        say(*lines, out=sys.stderr)
     except OSError as error:
         raise OperationalError(
             f"instructions can't be shown on standard error: {error.strerror}. Nothing was saved"
@@ -142,16 +130,11 @@ def _signed_in(client: Client, arguments: argparse.Namespace) -> SavedLogin:
                 show_code=partial(_show_code, answered, arguments.email),
                 seconds=seconds,
             )
-    app = App(
-        arguments.client_id,
-        _absolute(arguments.client_secret_file),
-        arguments.scope,
-        arguments.client_signing,
-    )
-    if arguments.device:
-        with waiting(client.urls["oauth"]) as answered:
-            return by_device(client, app, show=partial(_show_device, answered), seconds=seconds)
+    secret_file = _absolute(arguments.client_secret_file)
+    app = App(arguments.client_id, secret_file, arguments.scope, arguments.client_signing)
     with waiting(client.urls["oauth"]) as answered:
+        if arguments.device:
+            return by_device(client, app, show=partial(_show_device, answered), seconds=seconds)
         show = partial(_show_address, answered, no_browser=arguments.no_browser)
         return by_browser(
             client, app, port=arguments.port, show=show, seconds=seconds, prompt=arguments.prompt
@@ -168,11 +151,11 @@ def _show_code(answered: Callable[[], None], email: str, code: str) -> None:
 
 def _show_device(answered: Callable[[], None], prompt: DevicePrompt) -> None:
     answered()
-    _tell("On any device, open", "", f"    {prompt.address}", "")
-    _tell("and enter the code", "", f"    {prompt.user_code}", "")
+    lines = ["On any device, open", "", f"    {prompt.address}", ""]
+    lines += ["and enter the code", "", f"    {prompt.user_code}", ""]
     if prompt.complete_address is not None:
-        _tell(f"(or open {prompt.complete_address} and compare the code)")
-    _tell("Waiting for you to allow it …")
+        lines.append(f"(or open {prompt.complete_address} and compare the code)")
+    _tell(*lines, "Waiting for your approval …")
 
 
 def _show_address(
@@ -180,14 +163,14 @@ def _show_address(
 ) -> None:
     answered()
     # The address contains no secret, and is useless without the verifier, which stays here.
-    _tell("Open this address in a browser on this machine:", "", f"    {address}", "")
     _tell(
+        *("Open this address in a browser on this machine:", "", f"    {address}", ""),
         "The app's Authorization Callback URLs (team settings, Apps, Manage) must include:",
         *("", f"    {callback}", ""),
     )
     if not no_browser:
         _open_browser(address)
-        say("(It should open by itself; if not, copy the address.)")
+        say("(It should open on its own; if it doesn't, copy the address.)")
     say("Waiting for the sign-in …")
 
 
@@ -252,26 +235,21 @@ def _absolute(path: str | None) -> str | None:
 
 def log_out(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
     """Log out; the exit code is 1 if the login could not be revoked."""
-    return guarded(lambda: _logout(arguments))
-
-
-def _logout(arguments: argparse.Namespace) -> int:
     client = anonymous_client(arguments)
     client.close()
     provider = vercel().provider
     audit_log = client.auditor.log if client.auditor is not None else None
+    store = LoginStore(client.urls["api"])
     with caused_by("logout"), waiting("the server that revokes the login"):
-        ended = sign_out(
-            provider, LoginStore(client.urls["api"]), arguments.request_timeout, audit_log
-        )
+        ended = sign_out(provider, store, arguments.request_timeout, audit_log)
     if os.environ.get(provider.token_environment, "").strip():
-        say(f"{provider.token_environment} is set, and is still used.")
+        say(f"{provider.token_environment} is set, and still in use.")
     if ended.place is None:
-        say("Nobody was logged in: nothing to do.")
+        say("You are not logged in; nothing to do.")
         return FINE
     if ended.failure is not None:
         complain(
-            f"the login could not be revoked, and may still work for whoever has it: "
+            "the login could not be revoked, and may still work for whoever has it: "
             f"{ended.failure}. It is forgotten here ({ended.place})"
         )
         return FAILED

@@ -31,7 +31,6 @@ class _Unneeded:
 
 
 def entry_point() -> None:
-    """Run the installed command."""
     import gc
     import signal
 
@@ -86,7 +85,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 def _unwritable(error: OSError) -> int:
     """Report which file or stream failed, and return the exit code."""
-    from vercel_sql.text import complain
+    from vercel_sql.cli.terminal import complain
 
     if not isinstance(error, BrokenPipeError):  # the reader has read enough
         where = f"{error.filename} can't be used: " if error.filename else ""
@@ -98,8 +97,7 @@ def main(argv: Sequence[str], ready: Callable[[], None] = lambda: None) -> int:
     """Run the command, and return its exit code; call `ready` when everything is imported."""
     from vercel_sql.cli import FAILED, INTERRUPTED
     from vercel_sql.cli.commands import prepared
-    from vercel_sql.cli.terminal import OutputError
-    from vercel_sql.text import complain
+    from vercel_sql.cli.terminal import OutputError, complain
 
     try:
         run = prepared(argv)

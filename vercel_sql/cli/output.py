@@ -1,20 +1,23 @@
-"""Writes results to standard output; rows with secrets that can't be written are saved."""
+"""Writes results to standard output or a file; if it can't, saves rows with secrets."""
 
 from __future__ import annotations
 
 import io
-import shutil
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TextIO
 
-from vercel_sql.cli.terminal import DEFAULT_WIDTH, OutputError, terminal_width
+from vercel_sql.cli.terminal import OutputError, complain, terminal_width
 from vercel_sql.errors import Error
+from vercel_sql.files import READABLE, named_path, open_private, permissions
+from vercel_sql.ledger.journal import CreateResults
 from vercel_sql.plain_rows import PlainRows
-from vercel_sql.render import SEPARATORS, Options, render
-from vercel_sql.render.terminal import for_log
-from vercel_sql.text import complain
+from vercel_sql.render import MODE_OF, SEPARATORS, Options, render, render_mode
+from vercel_sql.render.result import for_log
+from vercel_sql.text import say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,53 +26,127 @@ if TYPE_CHECKING:
 
 LOSSLESS = "SET arrow_lossless_conversion = true"
 """The renderers write every type exactly, and for that need it exactly."""
-SAMPLE = PlainRows(["name", "count", "secret"], ["VARCHAR", "BIGINT", "VARCHAR"], [("é", 1, "s")])
-"""A result like any other: a text, a number, and a secret."""
+# A result like any other: a text, a number, and a secret.
+_SAMPLE = PlainRows(["name", "count", "secret"], ["VARCHAR", "BIGINT", "VARCHAR"], [("é", 1, "s")])
 
 
-class Printer:
-    """Writes results to standard output, one after the other, in one of the formats."""
+@dataclass
+class Settings:
+    """How results look, and what the shell's dot commands change besides.
 
-    def __init__(self, fmt: str) -> None:
-        self._format = fmt
-        self._first = True
+    Attributes:
+        mode: one of the renderers' modes.
+        headers, max_rows, widths: see `Options`.
+        timer: whether to show how long each statement took.
+        confirm: whether to ask before a write is sent.
+    """
 
-    def require_ready(self, *, has_secrets: bool) -> None:  # noqa: ARG002 - all are tried alike
-        """Raise `OutputError` if a result can't be shown, before anything makes one."""
-        rehearse(lambda out: self._render(SAMPLE, out, DEFAULT_WIDTH, frozenset(["secret"])))
+    mode: str = "duckbox"
+    headers: bool = True
+    max_rows: int | None = 40
+    widths: tuple[int, ...] = ()
+    timer: bool = False
+    confirm: bool = True
+
+
+class Output:
+    """Writes results, one after the other, to standard output or to the file of ``.output``."""
+
+    def __init__(self, settings: Settings, *, separator: str = "", on_terminal: bool) -> None:
+        self._settings = settings
+        self._separator = separator
+        self._on_terminal = on_terminal
+        self._is_first = True
+        self._file: TextIO | None = None
+        self._is_for_one = False
+
+    @classmethod
+    def in_format(cls, fmt: str) -> Self:
+        """Output in one of the command line's formats."""
+        settings = Settings(mode=MODE_OF[fmt])
+        return cls(settings, separator=SEPARATORS[fmt], on_terminal=sys.stdout.isatty())
+
+    def redirect(self, path: str, *, once: bool = False) -> None:
+        """Send the next result, or all that follow, to a file, which is emptied first."""
+        if path == os.devnull:  # nobody's
+            handle = os.open(path, os.O_WRONLY)
+        else:
+            flags = os.O_WRONLY | os.O_CREAT
+            handle = open_private(named_path(path), flags, forbidden=READABLE)
+            os.ftruncate(handle, 0)
+        file = open(handle, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - stays open
+        self.reset()
+        self._file, self._is_for_one = file, once
+
+    def reset(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def require_ready(self, *, has_secrets: bool) -> None:
+        """Raise `OutputError` if a result can't be written, before anything makes one."""
+        if self._file is not None and not os.fstat(self._file.fileno()).st_nlink:
+            raise OutputError(
+                "the output file was deleted: choose another with .output. Nothing was sent",
+                reader_left=False,
+            )
+        if self._file is not None and has_secrets:
+            _require_own(self._file)
+        try:
+            self._render(_SAMPLE, io.StringIO(), frozenset(["secret"]))
+        except Exception as error:
+            raise OutputError(
+                f"results can't be shown here ({type(error).__name__}). Nothing was sent",
+                reader_left=False,
+            ) from None
 
     def write(
         self, table: pa.Table | PlainRows, secrets: frozenset[str], *, whole: bool = False
     ) -> None:
-        """Write rows; `whole` leaves out none on a terminal either."""
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        if not self._first:
-            sys.stdout.write(SEPARATORS[self._format])
-        self._first = False
-        options = Options(max_rows=None) if whole else None
-        self._render(table, for_log(sys.stdout), width, secrets, options)
-        sys.stdout.flush()
+        """Write rows, whose secret columns are shown only once; `whole` leaves out none."""
+        out, is_first = self._file or for_log(sys.stdout), self._is_first
+        self._is_first = False
+        try:
+            if self._file is not None and secrets:
+                _require_own(self._file)
+            out.write("" if is_first else self._separator)
+            self._render(table, out, secrets, whole=whole)
+            out.flush()
+            if self._file is not None and secrets:
+                os.fsync(self._file.fileno())
+        finally:
+            if self._is_for_one:
+                self.reset()
+
+    def write_lines(self, *lines: str) -> None:
+        say(*lines, out=self._file or sys.stdout)
+        if self._is_for_one:
+            self.reset()
 
     def _render(
         self,
         table: pa.Table | PlainRows,
         out: TextIO,
-        width: int | None,
         secrets: frozenset[str],
-        options: Options | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
-        render(table, self._format, out, width=width, secret_columns=secrets, options=options)
+        settings = self._settings
+        width = terminal_width() if self._on_terminal and self._file is None else None
+        max_rows = None if whole else settings.max_rows
+        options = Options(max_rows=max_rows, headers=settings.headers, widths=settings.widths)
+        render_mode(table, settings.mode, out, width=width, secret_columns=secrets, options=options)
 
 
-def rehearse(write: Callable[[TextIO], object]) -> None:
-    """Write a sample to nowhere, to find out whether everything that writing needs is there."""
-    try:
-        write(io.StringIO())
-    except Exception as error:
+def _require_own(file: TextIO) -> None:
+    """Refuse to write secrets to a file that others may read."""
+    mode = permissions(os.fstat(file.fileno()))
+    if mode & 0o077:
         raise OutputError(
-            f"results can't be shown here ({type(error).__name__}). Nothing was sent",
+            f"others can read the output file (mode {mode:04o}), and the rows contain secrets: "
+            "run chmod 600 on it",
             reader_left=False,
-        ) from None
+        )
 
 
 @contextmanager

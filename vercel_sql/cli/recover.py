@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from vercel_sql.cli import FAILED, FINE, ORPHANS
-from vercel_sql.cli.accounts import guarded, make_client
-from vercel_sql.cli.output import Printer
-from vercel_sql.cli.terminal import STANDARD_OUTPUT, ask, terminal_width, waiting
+from vercel_sql.cli.accounts import make_client
+from vercel_sql.cli.output import Output
+from vercel_sql.cli.terminal import STANDARD_OUTPUT, ask, complain, terminal_width, waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.http.client import Client
 from vercel_sql.http.events import caused_by
@@ -22,7 +22,7 @@ from vercel_sql.ledger.journal_files import journal_folder
 from vercel_sql.manifest import Resource, vercel
 from vercel_sql.render import Options, render_mode
 from vercel_sql.sql.plan import Plan
-from vercel_sql.text import complain, say, visible
+from vercel_sql.text import say, visible
 from vercel_sql.writes.budget import Pace
 from vercel_sql.writes.orphans import deletion, in_words, revoke
 from vercel_sql.writes.recovery import (
@@ -50,10 +50,6 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         parser.error("either --revoke or --forget")
     if revokes and not (arguments.yes or on_terminal):
         parser.error("--revoke asks first; without a terminal it needs --yes")
-    return guarded(lambda: _recover(arguments))
-
-
-def _recover(arguments: argparse.Namespace) -> int:
     client = make_client(arguments, read_only=arguments.revoke is None)
     try:
         with waiting(client.urls["api"]):
@@ -139,7 +135,9 @@ def _report(client: Client, arguments: argparse.Namespace, examined: Examination
     if revoked := {r.key for f in findings if f.fate is Fate.REVOKED for r in f.rows}:
         say(f"Revoked: {len(revoked)}.")
     if examined.urls:
-        say(f"Others were cut off at {', '.join(examined.urls)}: use --api-url URL to see them.")
+        say(
+            f"More creates were cut off at {', '.join(examined.urls)}: see them with --api-url URL."
+        )
     if examined.failure is not None:
         settled = "" if arguments.forget else ", so nothing is settled"
         complain(f"the account could not be read{settled}: {examined.failure}")
@@ -158,7 +156,6 @@ def _report(client: Client, arguments: argparse.Namespace, examined: Examination
 
 
 def _report_damage(damage: Damage) -> None:
-    """Say which files can't be read whole, and what that means."""
     for path in damage.files:
         complain(
             f"{path} was part of the journal and can't be read completely: it is damaged, or "
@@ -168,17 +165,17 @@ def _report_damage(damage: Damage) -> None:
         complain(f"the secrets file {path}: {problem}. Secrets may be lost; it stays as it is")
     if len(damage.rows) > _MAX_UNACCOUNTED:
         say(
-            f"Of {len(damage.rows)} tokens that nothing accounts for, the newest "
-            f"{_MAX_UNACCOUNTED} are listed."
+            f"{len(damage.rows)} tokens are unaccounted for; the newest {_MAX_UNACCOUNTED} are "
+            "listed."
         )
     if damage:
-        say("When you have dealt with it, vercel-sql recover --forget ends these reports.")
+        say("Once you have dealt with this, end these reports with vercel-sql recover --forget.")
 
 
 def _write(table: pa.Table, form: str) -> None:
     """Write the findings; as a table, one line per value, since all of it has to be read."""
     if form != "table":
-        Printer(form).write(table, frozenset())
+        Output.in_format(form).write(table, frozenset())
     elif table.num_rows:
         # Line breaks in a value are made visible: each line is one value.
         shown = table.from_pylist(
@@ -247,15 +244,14 @@ def _unaccounted(client: Client, damage: Damage) -> list[dict[str, Any]]:
 
 
 def _next(client: Client, finding: Finding, key: str | None) -> str | None:
-    """What to do next, if anything."""
     resource = finding.create.resource
     run = "" if key is None or resource is None else deletion(client, resource, key)
     return {
         Fate.ORPHAN: run,
         Fate.POSSIBLE: f"only if nobody uses it: vercel-sql recover --revoke {key}",
-        Fate.SHOWN: f"if you do not have its secret: {run}" if run else "see whether you have it",
+        Fate.SHOWN: f"if you don't have its secret: {run}" if run else "check whether you have it",
         Fate.PENDING: "run vercel-sql recover again: the request may still arrive",
-        Fate.UNTRACEABLE: "see whether it has to be repeated",
+        Fate.UNTRACEABLE: "check whether it has to be repeated",
         Fate.ELSEWHERE: "run it with a token of that account, or --any-token if this is one",
         Fate.UNDECIDED: "run vercel-sql recover again",
     }.get(finding.fate)

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from vercel_sql.cli import FAILED, FINE, WRONG_USE
 from vercel_sql.cli.accounts import opened
-from vercel_sql.cli.output import LOSSLESS, Printer, rescued
-from vercel_sql.cli.terminal import OutputError, is_closed, waiting, watched
+from vercel_sql.cli.output import LOSSLESS, Output, rescued
+from vercel_sql.cli.terminal import OutputError, complain, is_closed, waiting, watched
 from vercel_sql.errors import (
     APIError,
     Error,
@@ -28,12 +29,12 @@ from vercel_sql.errors import (
 )
 from vercel_sql.files import named_path
 from vercel_sql.logger import also_masking
+from vercel_sql.plain_rows import PlainRows
 from vercel_sql.progress import Progress, progress
 from vercel_sql.redaction import Redactor
 from vercel_sql.runtime.signals import Interrupts
 from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.plan import Plan, what_is_left
-from vercel_sql.text import complain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,19 +48,13 @@ _UTF8 = "utf-8-sig"  # a byte order mark is not part of the text
 
 @dataclass(frozen=True)
 class ScriptText:
-    """A script, and its name in an error.
-
-    Attributes:
-        source: where it came from; empty if it is the only script.
-        text: the statements.
-    """
+    """A script, and where it came from, for errors; that is empty if it is the only script."""
 
     source: str
     text: str = field(repr=False)
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(NamedTuple):
     """All that is read before the first statement runs.
 
     Attributes:
@@ -70,91 +65,92 @@ class Inputs:
 
     scripts: Sequence[ScriptText]
     parameters: Parameters
-    hidden: Sequence[str] = field(repr=False)
+    hidden: Sequence[str]
 
 
 def read_inputs(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> Inputs:
     """Read everything; what can't be read is a usage error."""
-    reader = _Reader(parser)
-    parameters, hidden = reader.parameters(arguments.parameters)
-    return Inputs(reader.scripts(arguments.scripts), parameters, hidden)
+    try:
+        parameters, hidden = _parameters(arguments.parameters)
+        return Inputs(_scripts(arguments.scripts), parameters, hidden)
+    except ParameterError as error:
+        parser.error(str(error))
 
 
-class _Reader:
-    """Reads what the options name; the parser's `error` ends the command."""
+def _scripts(given: Sequence[tuple[str, str]]) -> list[ScriptText]:
+    scripts: list[ScriptText] = []
+    several = sum(kind == "text" for kind, _ in given) > 1
+    for kind, text in given:
+        if kind == "text":
+            number = sum(script.source.startswith("-c") for script in scripts) + 1
+            source = "" if len(given) == 1 else f"-c no. {number}" if several else "-c"
+            scripts.append(ScriptText(source, _checked(text, "-c")))
+        elif text == "-":
+            scripts.append(ScriptText("standard input", _standard_input()))
+        else:
+            scripts.append(ScriptText(text, _file(text, "-f")))
+    for script in scripts:
+        if "\0" in script.text:  # DuckDB 1.5 ignores it; a power cut leaves such files
+            _refuse(f"{script.source or '-c'} is damaged, or not text: it contains NUL")
+    return scripts
 
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._fail = parser.error
 
-    def scripts(self, given: Sequence[tuple[str, str]]) -> list[ScriptText]:
-        scripts: list[ScriptText] = []
-        texts = [text for kind, text in given if kind == "text"]
-        for kind, text in given:
-            if kind == "text":
-                number = sum(script.source.startswith("-c") for script in scripts) + 1
-                source = "" if len(given) == 1 else "-c" if len(texts) == 1 else f"-c no. {number}"
-                scripts.append(ScriptText(source, self._checked(text, "-c")))
-            elif text == "-":
-                scripts.append(ScriptText("standard input", self._standard_input()))
-            else:
-                scripts.append(ScriptText(text, self._file(text, "-f")))
-        for script in scripts:
-            if "\0" in script.text:  # DuckDB 1.5 ignores it; a power cut leaves such files
-                self._fail(f"{script.source or '-c'} is damaged, or not text: it contains NUL")
-        return scripts
+def _parameters(given: Sequence[str]) -> tuple[Parameters, list[str]]:
+    values: dict[str, str] = {}
+    hidden: list[str] = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        option = f"--param {name}"
+        if not equals or not name:
+            _refuse("--param takes NAME=VALUE")
+        if name in values:
+            _refuse(f"{option} is given twice")
+        if value.startswith("@") and not value.startswith("@@"):
+            value = _file(value[1:], option).removesuffix("\n").removesuffix("\r")
+            hidden.append(value)
+        else:
+            value = _checked(value, option)
+            value = value[1:] if value.startswith("@@") else value
+        values[_checked(name, "--param")] = value
+    return Parameters(values, text=True), hidden
 
-    def parameters(self, given: Sequence[str]) -> tuple[Parameters, list[str]]:
-        values: dict[str, str] = {}
-        hidden: list[str] = []
-        for text in given:
-            name, equals, value = text.partition("=")
-            if not equals or not name:
-                self._fail("--param takes NAME=VALUE")
-            if name in values:
-                self._fail(f"--param {name} is given twice")
-            option = f"--param {name}"
-            if value.startswith("@") and not value.startswith("@@"):
-                value = self._file(value[1:], option).removesuffix("\n").removesuffix("\r")
-                hidden.append(value)
-            else:
-                value = self._checked(value, option)
-                value = value[1:] if value.startswith("@@") else value
-            values[self._checked(name, "--param")] = value
-        try:
-            return Parameters(values, text=True), hidden
-        except ParameterError as error:
-            self._fail(str(error))
 
-    def _checked(self, text: str, option: str) -> str:
-        """An argument, which Python decodes with surrogates if the locale is not UTF-8."""
-        try:
-            return text if text.isascii() else os.fsencode(text).decode("utf-8")
-        except UnicodeError:
-            pass
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            self._fail(f"{option} is not UTF-8 text")
-        return text
+def _checked(text: str, option: str) -> str:
+    """An argument, which Python decodes with surrogates if the locale is not UTF-8."""
+    try:
+        return text if text.isascii() else os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        pass
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        _refuse(f"{option} is not UTF-8 text")
+    return text
 
-    def _standard_input(self) -> str:
-        if sys.stdin is None:
-            self._fail("standard input is closed")
-        try:
-            # The bytes, since the locale's decoding accepts what is not text.
-            with waiting("statements on standard input"):
-                return sys.stdin.buffer.read().decode(_UTF8)
-        except OSError as error:
-            self._fail(f"standard input can't be read: {error.strerror or 'unknown error'}")
-        except UnicodeDecodeError:
-            self._fail("standard input is not UTF-8 text")
 
-    def _file(self, path: str, option: str) -> str:
-        try:
-            with waiting(path):  # it may be a named pipe
-                return named_path(path).read_text(_UTF8)
-        except OSError as error:
-            self._fail(f"{option}: {path} can't be read: {error.strerror or 'unknown error'}")
-        except UnicodeDecodeError:
-            self._fail(f"{option}: {path} is not UTF-8 text")
+def _standard_input() -> str:
+    if sys.stdin is None:
+        _refuse("standard input is closed")
+    try:
+        # The bytes, since the locale's decoding accepts what is not text.
+        with waiting("statements on standard input"):
+            return sys.stdin.buffer.read().decode(_UTF8)
+    except OSError as error:
+        _refuse(f"standard input can't be read: {error.strerror or 'unknown error'}")
+    except UnicodeDecodeError:
+        _refuse("standard input is not UTF-8 text")
+
+
+def _file(path: str, option: str) -> str:
+    try:
+        with waiting(path):  # it may be a named pipe
+            return named_path(path).read_text(_UTF8)
+    except OSError as error:
+        _refuse(f"{option}: {path} can't be read: {error.strerror or 'unknown error'}")
+    except UnicodeDecodeError:
+        _refuse(f"{option}: {path} is not UTF-8 text")
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ParameterError(text) from None
 
 
 _HINTS: Mapping[type[Error], str] = MappingProxyType(
@@ -167,45 +163,33 @@ _HINTS: Mapping[type[Error], str] = MappingProxyType(
 )
 
 
-class Writer(Protocol):
-    """Where results go."""
-
-    def require_ready(self, *, has_secrets: bool) -> None:
-        """Raise `OutputError` if rows can't be written, before anything is sent that makes them."""
-
-    def write(
-        self, table: pa.Table | PlainRows, secrets: frozenset[str], *, whole: bool = False
-    ) -> None:
-        """Write rows, whose secret columns are shown only once; `whole` leaves out none."""
-
-
 @dataclass(frozen=True)
 class RunnerOptions:
-    """How the command line or the shell runs statements.
+    """How the command line runs statements, and how the shell does.
 
     Attributes:
-        prefix: the beginning of each error message.
-        locate_sole: whether errors of a sole statement say where it is.
+        is_shell: whether the process goes on after the statements: then a second signal ends it
+            if DuckDB doesn't stop, and errors of a sole statement don't say where it is.
         watched: whether to show the progress of a long statement.
         hints: what to do about a kind of error; the first that fits is shown.
         unbound: what to do about placeholders without values, and the reverse.
         approve: asked before a write sends anything; None allows all.
         around: entered for each statement, and left when its result is written.
-        leaves: which signal ends the process if DuckDB doesn't stop; 0 for none.
     """
 
-    prefix: str = "vercel-sql: "
-    locate_sole: bool = True
+    is_shell: bool = False
     watched: bool = True
     hints: Mapping[type[Error], str] = field(default_factory=lambda: _HINTS)
     unbound: str = "Values are given as --param NAME=VALUE."
     approve: Callable[[Plan], bool] | None = None
     around: Callable[[], AbstractContextManager[object]] = nullcontext
-    leaves: int = 1
+
+    @property
+    def prefix(self) -> str:
+        return "" if self.is_shell else "vercel-sql: "
 
 
 def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Run the scripts of the command line, and return the exit code."""
     if is_closed(sys.stdout):
         parser.error("standard output is closed, and results would be lost; nothing was run")
     inputs = read_inputs(arguments, parser)
@@ -217,7 +201,7 @@ def run_query(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
         return WRONG_USE
     with connection:
         options = RunnerOptions(watched=not arguments.verbose)
-        runner = Runner(connection, Printer(arguments.format), options, inputs.hidden)
+        runner = Runner(connection, Output.in_format(arguments.format), options, inputs.hidden)
         with also_masking(runner.mask):
             return runner.run(inputs.scripts, inputs.parameters)
 
@@ -232,18 +216,14 @@ def _needs_no_client(arguments: argparse.Namespace, inputs: Inputs) -> bool:
 class Runner:
     """Runs scripts on one connection; a script stops at its first error, after its rows.
 
-    Args:
-        connection: the connection; the runner answers its `approve`.
-        writer: where results go.
-        options: how.
-        hidden: values that no message repeats. They come from files and may be secret, but results
-            and requests may show them.
+    No message repeats the hidden values. They come from files and may be secret, but results and
+    requests may show them.
     """
 
     def __init__(
         self,
         connection: Connection,
-        writer: Writer,
+        writer: Output,
         options: RunnerOptions,
         hidden: Sequence[str] = (),
     ) -> None:
@@ -262,15 +242,12 @@ class Runner:
         connection.execute(LOSSLESS)
 
     def mask(self, text: str) -> str:
-        """The text without anything that is secret."""
         return self._hidden.mask(self._connection.mask(text))
 
     def complain(self, text: str) -> None:
-        """Report what went wrong."""
         complain(self.mask(text), self._options.prefix)
 
     def run(self, scripts: Sequence[ScriptText], parameters: Parameters) -> int:
-        """Run all statements, and return the exit code."""
         self._running = None
         try:
             with self.stoppable():
@@ -281,10 +258,11 @@ class Runner:
     @contextmanager
     def stoppable(self) -> Iterator[None]:
         """Let a signal stop DuckDB too, and raise KeyboardInterrupt."""
+        settle = partial(self._connection.execute, "SELECT 1")
         self._interrupts = interrupts = Interrupts(
             self._connection.interrupt,
-            leaves=self._options.leaves,
-            settle=self._settle if self._options.leaves > 1 else None,
+            leaves=2 if self._options.is_shell else 1,
+            settle=settle if self._options.is_shell else None,
         )
         try:
             with interrupts.listening():
@@ -293,12 +271,8 @@ class Runner:
             if interrupts.came:  # of nested ones, any will do
                 self._interrupts = interrupts
 
-    def _settle(self) -> None:
-        self._connection.execute("SELECT 1")
-
     @property
     def stop_code(self) -> int:
-        """The exit code for the last signal."""
         return self._interrupts.exit_code
 
     def _run(self, scripts: Sequence[ScriptText], parameters: Parameters) -> int:
@@ -363,7 +337,6 @@ class Runner:
     def _put(
         self, table: pa.Table | PlainRows, secrets: frozenset[str], *, whole: bool = False
     ) -> None:
-        """Write rows; secrets that can't be written are saved elsewhere."""
         results = self._connection.client.create_results if secrets else None
         with rescued(table, secrets, results):
             self._writer.write(table, secrets, whole=whole)
@@ -426,8 +399,8 @@ class Runner:
         if not self._is_approved:
             return True
         # A KeyboardInterrupt replaces the statement's own error.
-        told = error.__context__ if isinstance(error, KeyboardInterrupt) else error
-        return isinstance(told, StatementCancelledError) and told.nothing_changed
+        own = error.__context__ if isinstance(error, KeyboardInterrupt) else error
+        return isinstance(own, StatementCancelledError) and own.nothing_changed
 
     def _in_doubt(self) -> str:
         """What to do if the outcome of the interrupted request is unknown."""
@@ -441,7 +414,7 @@ class Runner:
 
     def _failed(self, error: Exception, place: str) -> int:
         hints = [hint for kind, hint in self._options.hints.items() if isinstance(error, kind)]
-        if not place and not self._options.prefix and isinstance(error, APIError):
+        if not place and self._options.is_shell and isinstance(error, APIError):
             place = "Error: "  # the server's words never begin a line
         self.complain(" ".join([f"{place}{error}", *hints[:1]]))
         return FAILED
@@ -450,7 +423,7 @@ class Runner:
         if self._running is None:
             return ""
         script, statement = self._running
-        if self._is_sole and not script.source and not self._options.locate_sole:
+        if self._is_sole and not script.source and self._options.is_shell:
             return ""
         source = f" of {script.source}" if script.source else ""
         return f"in the statement at {statement.fragment.position}{source}: "

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from vercel_sql.cli import FAILED, FINE, INTERRUPTED
 from vercel_sql.cli.accounts import logged, make_client, simulated
-from vercel_sql.cli.options import BOUNDS
+from vercel_sql.cli.commands import BOUNDS
+from vercel_sql.cli.terminal import complain
 from vercel_sql.errors import Error, ParameterError
 from vercel_sql.files import named_path
 from vercel_sql.server.bounds import Bounds, Settings, acceptable_token, lines_to_paste
-from vercel_sql.text import complain, say
+from vercel_sql.text import say
 
 if TYPE_CHECKING:
     from vercel_sql.server.server import Link, Server
@@ -37,7 +38,9 @@ def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     from vercel_sql import files
 
     if files.IS_WINDOWS:
-        parser.error("it does not run on Windows; in WSL it does, on ports that Windows can reach")
+        parser.error(
+            "serve does not run on Windows, but it does in WSL, on ports that Windows can reach"
+        )
     try:
         with ExitStack() as stack:
             if arguments.demo:
@@ -189,7 +192,6 @@ class _Ending:
             signal.signal(number, handler)
 
     def wait(self) -> None:
-        """Return when the signal arrives."""
         self._came.wait()
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:

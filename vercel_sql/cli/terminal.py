@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import select
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from vercel_sql import text as messages
 from vercel_sql.runtime.signals import leave
-from vercel_sql.text import SAID_AFTER, visible
+from vercel_sql.text import SAID_AFTER, message, visible
 
 if TYPE_CHECKING:
     from vercel_sql.sql.plan import Plan
@@ -22,16 +25,66 @@ DEFAULT_WIDTH = 80
 
 
 def watched() -> TextIO | None:
-    """Standard error, if it is a terminal."""
     return sys.stderr if sys.stderr.isatty() else None
 
 
-def terminal_width() -> int:
+def terminal_width(stream: TextIO | None = None) -> int:
     """The terminal's columns now: it may have been resized."""
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or DEFAULT_WIDTH
+        return os.get_terminal_size((stream or sys.stdout).fileno()).columns or DEFAULT_WIDTH
     except (OSError, ValueError):  # not a terminal
         return DEFAULT_WIDTH
+
+
+# What is copied from a message, and so never broken: quoted texts, commands, options, SQL.
+_COPIED = re.compile(
+    r"""
+    %?vercel-sql(?:[ ](?:[a-z]+\b|--?[a-z][\w-]*(?:[ ](?:[A-Z]+\b|"[^"]*"|\w*_\w+))?))*
+    | --[a-z][\w-]*[ ][A-Z]+\b
+    | DELETE[ ]FROM[ ]\S+(?:[ ]WHERE[ ]\S+[ ]=[ ]\S+)?
+    | EXEC[ ]\S+(?:[ ]@\S+[ ]=[ ]\S+)*
+    | (?:SHOW|DESCRIBE|INSTALL|SET|USE)(?:[ ][A-Z]+)*[ ][a-z][\w.]*
+    | (?<!\w)'[^'\n]*' | "[^"\n]*"
+    """,
+    re.VERBOSE,
+)
+_GLUE = "\0"  # a message has no such character, and textwrap breaks no line at it
+
+
+def wrapped(text: str) -> str:
+    """A message, wrapped at the width of standard error if that is a terminal.
+
+    Words such as ids and URLs, and what is copied, are never broken. Where DuckDB points at a
+    place in SQL, only the first line is wrapped.
+    """
+    if not sys.stderr.isatty():
+        return text
+    width = terminal_width(sys.stderr)
+    first, *more = text.split("\n")
+    if not any(set(line.strip()) == {"^"} for line in more):
+        more = [_wrapped_line(line, width) for line in more]
+    return "\n".join([_wrapped_line(first, width), *more])
+
+
+def _wrapped_line(line: str, width: int) -> str:
+    if len(line) <= width:
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    glued = _COPIED.sub(lambda found: found[0].replace(" ", _GLUE), line.strip())
+    lines = textwrap.wrap(
+        glued,
+        max(width, 20),
+        initial_indent=indent,
+        subsequent_indent=indent or "    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace(_GLUE, " ")
+
+
+def complain(text: str, prefix: str = "vercel-sql: ") -> None:
+    """Report on standard error what went wrong."""
+    messages.complain(wrapped(message(prefix + text)), "")
 
 
 @contextmanager
@@ -65,7 +118,6 @@ def in_time(what: str, code: int, failure: str, seconds: float) -> Iterator[None
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: `1 row`, `5 rows`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

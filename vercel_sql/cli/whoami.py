@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from vercel_sql import Connection
 from vercel_sql.cli import FINE
-from vercel_sql.cli.accounts import guarded, opened
-from vercel_sql.cli.terminal import waiting
+from vercel_sql.cli.accounts import opened
+from vercel_sql.cli.terminal import complain, waiting
 from vercel_sql.errors import Error, ForbiddenError, NotFoundError
 from vercel_sql.manifest import TokenKind, vercel
-from vercel_sql.text import complain, json_without_commands, say, visible
+from vercel_sql.text import json_without_commands, say, visible
 
 # The codes for what the token may not ask; others are errors.
 _NOT_ALLOWED = ("forbidden", "not_found")
@@ -25,11 +25,6 @@ Row = dict[str, Any]
 
 
 def run(arguments: argparse.Namespace, _parser: argparse.ArgumentParser) -> int:
-    """Run the command, and return its exit code."""
-    return guarded(lambda: _whoami(arguments))
-
-
-def _whoami(arguments: argparse.Namespace) -> int:
     with (
         opened(arguments, read_only=True) as connection,
         waiting(connection.client.urls["api"]),
@@ -112,7 +107,6 @@ def _allowed(
 
 
 def _user_info(connection: Connection) -> list[Row] | None:
-    """The user of an app's session; None if the token is none."""
     bearer = connection.client.credential.token or ""
     markers = [m for rules in vercel().provider.accounts for m in rules.markers]
     if not bearer.startswith(tuple(markers)):
@@ -123,7 +117,6 @@ def _user_info(connection: Connection) -> list[Row] | None:
 
 
 def _kind(connection: Connection, user: Row | None, token: Row | None) -> TokenKind | None:
-    """The kind of the connection's token, if it can be determined."""
     found = _kind_of_bearer(connection)
     if found is not None:
         return found
@@ -136,7 +129,6 @@ def _kind(connection: Connection, user: Row | None, token: Row | None) -> TokenK
 
 
 def _kind_of_bearer(connection: Connection) -> TokenKind | None:
-    """The kind by the token's origin or prefix."""
     credential, kinds = connection.client.credential, vercel().provider.token_kinds
     if credential.origin is not None:
         return kinds[credential.origin]

@@ -56,7 +56,6 @@ class Rows:
 
     @property
     def notes(self) -> list[str]:
-        """The lines below the rows."""
         if self._mask is None:
             return []
         variable = self._variable
@@ -73,7 +72,6 @@ class Rows:
 
     @property
     def is_masked(self) -> bool:
-        """Whether secrets are masked."""
         return self._mask is not None
 
     def __len__(self) -> int:

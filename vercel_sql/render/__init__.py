@@ -10,16 +10,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
-from vercel_sql.render import duckbox, modes, text_formats
-from vercel_sql.render.result import Options, Result
-from vercel_sql.render.terminal import for_terminal
+from vercel_sql.render import modes, text_formats
+from vercel_sql.render.result import Options, Result, for_terminal
 
 if TYPE_CHECKING:
     from vercel_sql.render.result import Rows
 
-__all__ = ["FORMATS", "MODES", "SEPARATORS", "Options", "render", "render_mode"]
+__all__ = ["FORMATS", "MODES", "MODE_OF", "SEPARATORS", "Options", "render", "render_mode"]
 
-_MODE_OF = {
+MODE_OF = {
     "table": "duckbox",
     "csv": "csv",
     "json": "json",
@@ -27,7 +26,7 @@ _MODE_OF = {
     "markdown": "markdown",
 }
 
-FORMATS = tuple(_MODE_OF)
+FORMATS = tuple(MODE_OF)
 """The command line's. Its `table` is the shell's mode `duckbox`, its `ndjson` is `jsonlines`."""
 
 _WRITERS = {
@@ -56,9 +55,9 @@ def render(
     options: Options | None = None,
 ) -> int:
     """Write a result in one of `FORMATS`, as `render_mode` does; return the number of its rows."""
-    if fmt not in _MODE_OF:
+    if fmt not in MODE_OF:
         raise ValueError(f"{fmt!r} is not an output format; there are {', '.join(FORMATS)}.")
-    mode = _MODE_OF[fmt]
+    mode = MODE_OF[fmt]
     return render_mode(
         result, mode, out, width=width, secret_columns=secret_columns, options=options
     )
@@ -89,7 +88,7 @@ def render_mode(
         if not rows.names:
             return rows.drain()
         if mode == "duckbox":
-            return duckbox.write(
+            return modes.write_duckbox(
                 rows, out, width=width, secret_columns=secret_columns, options=options
             )
         if mode == "trash":

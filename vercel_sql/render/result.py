@@ -1,22 +1,112 @@
-"""A result as lines of text, made by DuckDB: nobody casts DuckDB's values more exactly."""
+"""A result as lines of text, made by DuckDB: nobody casts DuckDB's values more exactly.
+
+What reaches a terminal or a log is free of what one acts on.
+"""
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TextIO, TypeAlias, cast
 
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
 from vercel_sql.own_duckdb import own_duckdb
 from vercel_sql.plain_rows import PlainRows
+from vercel_sql.text import visible, without_commands
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     Batch: TypeAlias = pa.Table | PlainRows
     Rows: TypeAlias = pa.RecordBatchReader | Batch
+
+_KEPT = {"tabs": "\t"}  # what parts the fields of a mode
+_CI = ("CI", "GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
+
+
+# wcwidth is imported where text is not ASCII: a script that pipes JSON should start fast.
+
+
+def display_width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    import wcwidth
+
+    return max(wcwidth.wcswidth(text), 0)
+
+
+def padded(text: str, columns: int, side: str) -> str:
+    """The text in at least so many terminal columns, on a side as in format strings: `<^>`."""
+    spare = max(columns - display_width(text), 0)
+    left = {"<": 0, "^": spare // 2, ">": spare}[side]
+    return " " * left + text + " " * (spare - left)
+
+
+class _LineByLine:
+    """A stream that is given each line in another spelling, while line ends stay what they are."""
+
+    def __init__(self, out: TextIO, spell: Callable[[str], str]) -> None:
+        self._out = out
+        self._spell = spell
+
+    def write(self, text: str) -> int:
+        """Write text, of which each line begins at its start."""
+        return self._out.write("\n".join(map(self._spell, text.split("\n"))))
+
+    def flush(self) -> None:
+        self._out.flush()
+
+
+def for_terminal(out: TextIO, mode: str) -> TextIO:
+    """A terminal that no data can steer; JSON has a spelling of its own for control characters."""
+    kept = _KEPT.get(mode)
+
+    def line(text: str) -> str:
+        if mode in ("json", "jsonlines"):
+            return _spelt_in_json(text)
+        if kept:
+            return kept.join(map(visible, text.split(kept)))
+        return visible(text)
+
+    return cast("TextIO", _LineByLine(out, line))
+
+
+def for_log(out: TextIO) -> TextIO:
+    """The stream as it is, unless it may be the log of a CI service, which looks for commands.
+
+    There a mark is spelt out of what it would take for one, in any line that a value begins. A
+    file gets what is written.
+    """
+    if not any(os.environ.get(name) for name in _CI) or _is_file(out):
+        return out
+
+    def line(text: str) -> str:
+        return "\r".join(map(without_commands, text.split("\r")))
+
+    return cast("TextIO", _LineByLine(out, line))
+
+
+def _is_file(out: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(out.fileno()).st_mode)
+    except (OSError, ValueError):  # a stream of Python's own
+        return False
+
+
+def _spelt_in_json(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
 
 Row: TypeAlias = tuple[str | None, ...]
 
@@ -145,7 +235,6 @@ class Result:
     def relation(
         self, names: Sequence[str], texts: Mapping[int, Sequence[str | None]]
     ) -> duckdb.DuckDBPyRelation:
-        """The rows that `keep` kept, under other names and with texts in place of some columns."""
         (batch,) = self._batches()
         self._load(_with_texts(batch, texts))
         columns = zip(self._columns, names, strict=True)
@@ -165,7 +254,6 @@ class Result:
         return frozenset(name for (name,) in found)
 
     def drain(self) -> int:
-        """Read what is left, and return the number of rows."""
         return sum(table.num_rows for table in self._batches())
 
     def __enter__(self) -> Self:
@@ -197,10 +285,8 @@ def is_number(dtype: DuckDBPyType) -> bool:
 
 
 def text_literal(text: str) -> str:
-    """A string as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

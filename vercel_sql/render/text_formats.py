@@ -32,7 +32,6 @@ NESTED = frozenset(("list", "array", "struct", "map", "union", "variant"))
 
 
 def write_objects(result: Result, out: TextIO, _: Options) -> int:
-    """Write one object a line; give the number of rows."""
     rows = 0
     for lines in result.lines(json_object(result.names, result.columns())):
         out.write(json_without_commands("\n".join(lines)) + "\n")
@@ -42,7 +41,6 @@ def write_objects(result: Result, out: TextIO, _: Options) -> int:
 
 
 def write_array(result: Result, out: TextIO, _: Options) -> int:
-    """Write one array, with each object on a line of its own; give the number of rows."""
     rows = 0
     for lines in result.lines(json_object(result.names, result.columns())):
         # The bracket waits for the first row: an error before it leaves nothing behind.
@@ -190,7 +188,6 @@ _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def write_csv(result: Result, out: TextIO, options: Options) -> int:
-    """Write the header and the rows; give the number of rows."""
     rows = 0
     header = ",".join(map(_field, result.names)) + "\n" if options.headers else ""
     missing = text_literal(_field(options.null) if options.null else "")
@@ -220,7 +217,6 @@ def _field(name: str) -> str:
 
 
 def write_markdown(result: Result, out: TextIO, options: Options) -> int:
-    """Write the header and the rows; give the number of rows."""
     null = "NULL" if options.null is None else _cell(options.null)
     out.write(_row(map(_cell, result.names)))
     out.write(_row("---:" if is_number(dtype) else "---" for dtype in result.types))

@@ -12,8 +12,7 @@ from contextlib import ExitStack
 import duckdb
 import pytest
 
-from vercel_sql.cli.history import snapshot as snapshot_module
-from vercel_sql.cli.history import target
+from vercel_sql.cli import history
 
 from ..conftest import environment, started
 from .conftest import CHANGES, altered, rows
@@ -25,7 +24,7 @@ SIGNALS = {"INT": signal.SIGINT, "TERM": signal.SIGTERM, "KILL": signal.SIGKILL}
 # Runs the command, and kills itself when a function of the store has run.
 KILLED = """
 import os, signal, sys
-from vercel_sql.cli.history import snapshot as module
+from vercel_sql.cli import history as module
 from vercel_sql.cli.main import main
 real = module.{function}
 def dying(*arguments, **options):
@@ -89,7 +88,7 @@ def test_no_request_is_sent_where_nothing_could_be_kept(sim, here, file, tmp_pat
 def test_tables_of_somebody_else_are_left_alone(sim, here, file):
     altered(file, "CREATE TABLE history.tokens AS SELECT 1 AS number")
     before = content(file)
-    assert "it is not a history" in failed(here, sim, file)
+    assert "this is not a history" in failed(here, sim, file)
     assert content(file) == before
 
 
@@ -124,8 +123,8 @@ def held(sim, snapshot, file):
 
 
 def test_a_history_that_is_open_elsewhere_for_long(sim, here, file, held, monkeypatch):
-    monkeypatch.setattr(target, "_BUSY_SECONDS", 0.3)
-    monkeypatch.setattr(target, "SAID_AFTER", 0.1)
+    monkeypatch.setattr(history, "_BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(history, "SAID_AFTER", 0.1)
     requests = len(sim.requests())
     here_said = here("snapshot", "--to", str(file), sim=sim)
     told, failure = here_said.err.splitlines()
@@ -177,13 +176,13 @@ def test_a_file_that_another_made_meanwhile_is_kept(sim, here, file, monkeypatch
     if not has_links:
         monkeypatch.setattr(os, "link", refused)
 
-    real = snapshot_module.prepare
+    real = history.prepare
 
     def slow(con):
         real(con)
         file.write_text("made meanwhile")
 
-    monkeypatch.setattr(snapshot_module, "prepare", slow)
+    monkeypatch.setattr(history, "prepare", slow)
     assert "not a valid DuckDB database file" in failed(here, sim, file)
     assert content(file) == {file.name: b"made meanwhile"}
     assert len(list(file.parent.iterdir())) == 1
@@ -299,6 +298,6 @@ def test_errors_of_duckdb_are_told_without_traceback(sim, here, snapshot, file, 
     def full(con, run_id, listing):
         raise duckdb.IOException("IO Error: Could not write file: No space left on device")
 
-    monkeypatch.setattr(snapshot_module, "_insert_tokens", full)
+    monkeypatch.setattr(history, "_insert_tokens", full)
     assert "No space left" in failed(here, sim, file)
     assert content(file) == before

@@ -12,8 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from vercel_sql.cli.reports import html
-from vercel_sql.cli.reports.facts import RunFacts
-from vercel_sql.cli.reports.report import Chart, Parameter, Report
+from vercel_sql.cli.reports.report import Chart, Parameter, Report, RunFacts
 
 NOW = datetime(2026, 11, 22, 11, 47, 3, tzinfo=UTC)
 EVIL = "<script>alert(1)</script>"

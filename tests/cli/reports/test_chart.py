@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vercel_sql.cli.reports import chart
-from vercel_sql.cli.reports.chart.axes import (
+from vercel_sql.cli.reports.axes import (
     fitted,
     number_ticks,
     seconds_of,

@@ -177,7 +177,7 @@ def test_rules_and_quiet(run, report_file, rows, options, code, printed):
     assert bool(ended.out) == printed
     counted = "1 row" if rows else "0 rows"
     rule = options[-1] if options else ""
-    expected = f"vercel-sql: {path}: {counted}, which {rule} makes a failure\n" if code else ""
+    expected = f"vercel-sql: {path}: {counted}, not allowed by {rule}\n" if code else ""
     assert ended.err == expected
 
 

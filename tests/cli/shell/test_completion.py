@@ -13,8 +13,7 @@ from prompt_toolkit.completion import CompleteEvent, Completion
 from prompt_toolkit.document import Document
 
 import vercel_sql
-from vercel_sql.cli.shell.completion import ShellCompleter
-from vercel_sql.cli.shell.context import read_context
+from vercel_sql.cli.shell.completion import ShellCompleter, read_context
 from vercel_sql.manifest import vercel
 
 TOKENS = "vercel.authentication.user_tokens"

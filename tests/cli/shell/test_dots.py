@@ -65,7 +65,7 @@ def test_tables(shell):
     screen = shell.enter(".tab mine;").rsplit(".tab mine;", 1)[1]
     assert screen.splitlines()[1:2] == ["mine"]
     assert TABLE not in screen
-    assert "no table is like zebra" in shell.enter(".tables zebra")
+    assert "no table matches zebra" in shell.enter(".tables zebra")
 
 
 def test_schema(shell):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vercel_sql.cli.shell.entries import MaskedHistory
+from vercel_sql.cli.shell.prompt import MaskedHistory
 from vercel_sql.manifest import Method, Parameter, vercel
 from vercel_sql.redaction import Redactor
 from vercel_sql.sql.masking import masked_statement
@@ -398,7 +398,7 @@ def test_a_huge_paste_is_not_kept(history: MaskedHistory, path: Path) -> None:
 
 APPENDING = """
 import sys
-from vercel_sql.cli.shell.entries import MaskedHistory
+from vercel_sql.cli.shell.prompt import MaskedHistory
 
 path, name = sys.argv[1:]
 history = MaskedHistory(path, str)

@@ -63,6 +63,18 @@ def test_errors_are_short_and_say_where(shell):
     assert "vercel-sql:" not in screen
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_errors_are_wrapped(open_terminal, sim, width):
+    shell = open_terminal("shell", "--max-writes", "0", sim=sim, columns=width)
+    shell.wait_for("simulated ada-example>")
+    shell.enter(f"INSERT INTO {TABLE} (name) SELECT 'a';")
+    (error,) = re.findall(r"INSERT INTO \S+: it would.*?\)\r\n", shell.raw, re.DOTALL)
+    first, *more = error.removesuffix("\r\n").split("\r\n")
+    assert more
+    assert all(line.startswith("    ") for line in more)
+    assert max(map(len, (first, *more))) <= width
+
+
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_pasted_statements(shell, end):
     shell.paste(f"CREATE TEMP TABLE t AS\n  SELECT 41 AS n;\nUPDATE t\nSET n = 42;\nFROM t;{end}")

@@ -17,8 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vercel_sql.cli.reports import chart
-from vercel_sql.cli.reports.facts import MADE_BY, MONTHS, RunFacts, count_text, moment_text
-from vercel_sql.cli.reports.report import Report
+from vercel_sql.cli.reports.report import MADE_BY, MONTHS, Report, RunFacts, count_text, moment_text
 from vercel_sql.cli.reports.rows import Column, Kind, Row, Rows
 from vercel_sql.text import visible
 
@@ -67,18 +66,12 @@ def write_page(report: Report, table: pa.Table, facts: RunFacts, out: TextIO) ->
             maker=MADE_BY,
             style=style,
             script=script,
-            policy=_policy(style, script),
+            policy=f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+            "base-uri 'none'; form-action 'none'",
         )
     )
     page.enable_buffering(500)
     out.writelines(page)
-
-
-def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _hash(text: str) -> str:

@@ -18,25 +18,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import duckdb
-
-from vercel_sql import Connection
-from vercel_sql.catalog.ddl import quoted
+from vercel_sql._version import __version__
 from vercel_sql.cli.terminal import waiting
-from vercel_sql.errors import Error, ParameterError
+from vercel_sql.errors import Error
 from vercel_sql.files import named_path
-from vercel_sql.sql import NO_PARAMETERS, Native, Parameters, Statement, parse
+from vercel_sql.text import visible
 
-CHART_KINDS = ("bar", "line", "timeline")
-TYPES = ("INTEGER", "BIGINT", "DOUBLE", "BOOLEAN", "VARCHAR", "DATE", "TIMESTAMPTZ")
+# Python's own names of months follow the process's locale.
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MADE_BY = f"vercel-sql {__version__}"
 
+_CHART_KINDS = ("bar", "line", "timeline")
 _FIELDS = {name.lower(): name for name in ("Answers", "Parameter", "On a hit", "Chart")}
 _FIELD = re.compile(r"([A-Za-z][A-Za-z ]{2,15}):(?:\s+(.*))?")
 _PARAMETER = re.compile(r"([A-Za-z_]\w*)\s+(\w+)\s*=\s*('(?:[^']|'')*'|.+?)\s+--\s+(\S.*)")
@@ -111,100 +111,34 @@ class Report:
 def read_report(path: str | Path) -> Report:
     """Read a report; `ReportError` if the file can't be read or its header is malformed."""
     path = Path(path)
+    text = _text(path)
+    lines = list(_comment_lines(text))
+    if not any(_begins_field(line) for _, line in lines):
+        return Report(path.stem, path, path.stem, "", "", (), None, text)
+    fields: dict[str, Any] = {"Parameter": []}
+    (first, title), *more = lines
+    if not title.strip() or _begins_field(title):
+        raise ReportError(f"{path}:{first}: the header begins with a title, before its fields")
+    for number, line in _whole_lines(more):
+        try:
+            _read_field(line, fields)
+        except ValueError as error:
+            raise ReportError(f"{path}:{number}: {error}") from None
+    if "Answers" not in fields:
+        raise ReportError(f"{path}:{first}: the header has no line 'Answers: …'")
+    answers, on_hit, chart = fields["Answers"], fields.get("On a hit", ""), fields.get("Chart")
+    parameters = tuple(fields["Parameter"])
+    return Report(path.stem, path, title.strip(), answers, on_hit, parameters, chart, text)
+
+
+def _text(path: Path) -> str:
     try:
         with waiting(str(path)):  # it may be a named pipe
-            text = named_path(path).read_text("utf-8-sig")
+            return named_path(path).read_text("utf-8-sig")
     except OSError as error:
         raise ReportError(f"{path} can't be read: {error.strerror or 'unknown error'}") from None
     except UnicodeDecodeError:
         raise ReportError(f"{path} is not UTF-8 text") from None
-    return _Header(path).read(text)
-
-
-class _Header:
-    """Reads the first comment of a file, line by line."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self, text: str) -> Report:
-        lines = list(_comment_lines(text))
-        name = self._path.stem
-        if not any(_begins_field(line) for _, line in lines):
-            return Report(name, self._path, name, "", "", (), None, text)
-        number, title = lines[0]
-        if not title.strip() or _begins_field(title):
-            self._fail(number, "the header begins with a title, before its fields")
-        once = {}
-        parameters: list[Parameter] = []
-        for line, field_name, content in self._fields(lines[1:]):
-            if field_name == "Parameter":
-                parameters.append(self._parameter(line, content, parameters))
-            elif field_name in once:
-                self._fail(line, f"{field_name} is given twice")
-            else:
-                once[field_name] = (line, content)
-        if "Answers" not in once:
-            self._fail(number, "the header has no line 'Answers: …'")
-        chart = self._chart(*once["Chart"]) if "Chart" in once else None
-        answers, on_hit = once["Answers"][1], once.get("On a hit", (0, ""))[1]
-        known = tuple(parameters)
-        return Report(name, self._path, title.strip(), answers, on_hit, known, chart, text)
-
-    def _fields(self, lines: Sequence[tuple[int, str]]) -> list[tuple[int, str, str]]:
-        """Each field's line number, name and whole content."""
-        found: list[tuple[int, str, str]] = []
-        for number, line in lines:
-            if not line.strip():
-                continue
-            if line.startswith("  ") and found:
-                start, name, content = found[-1]
-                found[-1] = (start, name, f"{content} {line.strip()}")
-                continue
-            match = _FIELD.fullmatch(line.strip())
-            if match is None:
-                self._fail(number, "a field is 'Name: …', and its further lines are indented")
-            found.append((number, self._field_name(number, match[1]), (match[2] or "").strip()))
-        for number, name, content in found:
-            if not content:
-                self._fail(number, f"{name} is empty")
-        return found
-
-    def _field_name(self, number: int, written: str) -> str:
-        name = _FIELDS.get(written.lower())
-        if name is None:
-            near = get_close_matches(written.lower(), _FIELDS, n=1)
-            fields = f"the fields are {', '.join(_FIELDS.values())}"
-            hint = f"did you mean {_FIELDS[near[0]]}?" if near else fields
-            self._fail(number, f"unknown field {written}; {hint}")
-        return name
-
-    def _parameter(self, number: int, content: str, others: Sequence[Parameter]) -> Parameter:
-        match = _PARAMETER.fullmatch(content)
-        if match is None:
-            self._fail(number, "a parameter is 'name TYPE = default -- what it means'")
-        name, kind, default, meaning = match[1], match[2].upper(), match[3], match[4]
-        if kind not in TYPES:
-            self._fail(number, f"unknown type {match[2]}; the types are {', '.join(TYPES)}")
-        if any(other.name.lower() == name.lower() for other in others):
-            self._fail(number, f"the parameter {name} is given twice")
-        try:
-            value = _literal_value(default, kind)
-        except ValueError as error:
-            self._fail(number, f"the default of {name}: {error}")
-        return Parameter(name, kind, value, meaning)
-
-    def _chart(self, number: int, content: str) -> Chart:
-        kind, _, rest = content.partition(" ")
-        columns = [column.strip() for column in rest.split(",")]
-        if kind not in CHART_KINDS:
-            self._fail(number, f"unknown chart {kind}; the charts are {', '.join(CHART_KINDS)}")
-        if len(columns) not in (2, 3) or not all(map(_NAME.fullmatch, columns)):
-            self._fail(number, f"a chart is '{kind} x, y' or '{kind} x, y, series', of columns")
-        return Chart(kind, *columns)
-
-    def _fail(self, number: int, text: str) -> NoReturn:
-        raise ReportError(f"{self._path}:{number}: {text}")
 
 
 def _comment_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -221,14 +155,76 @@ def _begins_field(line: str) -> bool:
     return match is not None and bool(get_close_matches(match[1].lower(), _FIELDS, n=1, cutoff=0.8))
 
 
-def _literal_value(text: str, kind: str) -> Value | None:
-    if text.upper() == "NULL":
-        return None
-    if kind == "VARCHAR":
-        if not re.fullmatch("'(?:[^']|'')*'", text):
-            raise ValueError(f"{text} is not a text in single quotes")
-        text = text[1:-1].replace("''", "'")
-    return value_of(text, kind)
+def _whole_lines(lines: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """The lines that are not blank, each with the indented ones that continue it."""
+    whole: list[tuple[int, str]] = []
+    for number, line in lines:
+        if line.startswith("  ") and whole:
+            number, start = whole.pop()
+            whole.append((number, f"{start} {line.strip()}"))
+        elif line.strip():
+            whole.append((number, line.strip()))
+    return whole
+
+
+def _read_field(line: str, fields: dict[str, Any]) -> None:
+    name, content = _field(line)
+    if name == "Parameter":
+        fields[name].append(_parameter(content, fields[name]))
+    elif name in fields:
+        raise ValueError(f"{name} is given twice")
+    else:
+        fields[name] = _chart(content) if name == "Chart" else content
+
+
+def _field(line: str) -> tuple[str, str]:
+    match = _FIELD.fullmatch(line)
+    if match is None:
+        raise ValueError("a field is 'Name: …', and its further lines are indented")
+    written, content = match[1], (match[2] or "").strip()
+    name = _FIELDS.get(written.lower())
+    if name is None:
+        near = get_close_matches(written.lower(), _FIELDS, n=1)
+        fields = f"the fields are {', '.join(_FIELDS.values())}"
+        hint = f"did you mean {_FIELDS[near[0]]}?" if near else fields
+        raise ValueError(f"unknown field {written}; {hint}")
+    if not content:
+        raise ValueError(f"{name} is empty")
+    return name, content
+
+
+def _parameter(content: str, others: Sequence[Parameter]) -> Parameter:
+    match = _PARAMETER.fullmatch(content)
+    if match is None:
+        raise ValueError("a parameter is 'name TYPE = default -- what it means'")
+    name, kind, default, meaning = match[1], match[2].upper(), match[3], match[4]
+    if kind not in TYPES:
+        raise ValueError(f"unknown type {match[2]}; the types are {', '.join(TYPES)}")
+    if any(other.name.lower() == name.lower() for other in others):
+        raise ValueError(f"the parameter {name} is given twice")
+    try:
+        value = None if default.upper() == "NULL" else value_of(_unquoted(default, kind), kind)
+    except ValueError as error:
+        raise ValueError(f"the default of {name}: {error}") from None
+    return Parameter(name, kind, value, meaning)
+
+
+def _unquoted(text: str, kind: str) -> str:
+    if kind != "VARCHAR":
+        return text
+    if not re.fullmatch("'(?:[^']|'')*'", text):
+        raise ValueError(f"{text} is not a text in single quotes")
+    return text[1:-1].replace("''", "'")
+
+
+def _chart(content: str) -> Chart:
+    kind, _, rest = content.partition(" ")
+    columns = [column.strip() for column in rest.split(",")]
+    if kind not in _CHART_KINDS:
+        raise ValueError(f"unknown chart {kind}; the charts are {', '.join(_CHART_KINDS)}")
+    if len(columns) not in (2, 3) or not all(map(_NAME.fullmatch, columns)):
+        raise ValueError(f"a chart is '{kind} x, y' or '{kind} x, y, series', of columns")
+    return Chart(kind, *columns)
 
 
 def value_of(text: str, kind: str) -> Value:
@@ -236,26 +232,15 @@ def value_of(text: str, kind: str) -> Value:
 
     DuckDB's casts are too lenient for this: they round 1.5 to the INTEGER 2.
     """
-    if kind in ("INTEGER", "BIGINT"):
-        return _integer(text, 32 if kind == "INTEGER" else 64)
-    if kind == "DOUBLE":
-        return _double(text)
-    if kind == "BOOLEAN":
-        if text.lower() not in ("true", "false"):
-            raise ValueError(f"{text!r} is neither true nor false")
-        return text.lower() == "true"
-    if kind == "DATE":
-        return _date(text)
-    return _timestamp(text) if kind == "TIMESTAMPTZ" else text
+    return _READERS[kind](text)
 
 
 def _integer(text: str, bits: int) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
         raise ValueError(f"{text!r} is not an integer")
-    value = int(text)
-    if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+    if not -(2 ** (bits - 1)) <= int(text) < 2 ** (bits - 1):
         raise ValueError(f"{text} is out of range")
-    return value
+    return int(text)
 
 
 def _double(text: str) -> float:
@@ -266,6 +251,12 @@ def _double(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is not a number")
     return value
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
 
 
 def _date(text: str) -> date:
@@ -285,122 +276,71 @@ def _timestamp(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # as everywhere here
 
 
+_READERS: Mapping[str, Callable[[str], Value]] = {
+    "INTEGER": partial(_integer, bits=32),
+    "BIGINT": partial(_integer, bits=64),
+    "DOUBLE": _double,
+    "BOOLEAN": _boolean,
+    "VARCHAR": str,
+    "DATE": _date,
+    "TIMESTAMPTZ": _timestamp,
+}
+TYPES = tuple(_READERS)
+
+
 @dataclass(frozen=True)
-class CheckedReport:
-    """A report that can be run.
+class RunFacts:
+    """How the rows of a report were read.
 
     Attributes:
-        report: the report.
-        values: the value of each parameter.
-        statements: its statements; the last one returns the rows.
+        at: when it ran, in UTC.
+        account: whose tokens they are.
+        api: the base URL of the API.
+        parameters: the value of each parameter, defaults included.
+        requests: the number of requests.
+        seconds: the duration.
+        warnings: values that could not be read, a wrong clock.
     """
 
-    report: Report
-    values: Mapping[str, Any]
-    statements: Sequence[Statement]
+    at: datetime
+    account: str
+    api: str
+    parameters: Mapping[str, Any]
+    requests: int
+    seconds: float
+    warnings: Sequence[str] = ()
 
-    def prepare(self, connection: Connection) -> Statement:
-        """Set the variables, run all statements but the last, and return that one."""
-        native = connection.duckdb
-        for (name,) in native.execute("SELECT name FROM duckdb_variables()").fetchall():
-            native.execute(f"RESET VARIABLE {quoted(name)}")  # of another report
-        for each in self.report.parameters:
-            variable = f"SET VARIABLE {quoted(each.name)} = CAST($1 AS {each.type})"
-            native.execute(variable, [self.values[each.name]])
-        *before, query = self.statements
-        for _ in connection.run(before, NO_PARAMETERS):
-            pass
-        return query
+    @property
+    def cost(self) -> str:
+        seconds = f"{self.seconds:.1f} s" if self.seconds >= 0.1 else "less than 0.1 s"
+        return f"{count_text(self.requests, 'request')} to the API in {seconds}"
 
+    def filled_in(self, text: str) -> str:
+        """A text of the report with the value of each parameter in place of `` `name` ``."""
+        values = {name: _value_text(value) for name, value in self.parameters.items()}
+        return re.sub(r"`(\w+)`", lambda found: values.get(found[1], found[1]), text)
 
-def check(report: Report, given: Parameters, connection: Connection) -> CheckedReport:
-    """Check a report as far as possible without a request."""
-    statements = _statements(report)
-    used = {lexeme.value.lower() for each in statements for lexeme in each.fragment.lexemes}
-    for name in (parameter.name for parameter in report.parameters):
-        if name.lower() not in used:
-            raise ReportError(
-                f"{report.path}: the parameter {name} is not used; "
-                f"its value is getvariable('{name}')"
-            )
-    checked = CheckedReport(report, _values(report, given), statements)
-    try:
-        query = checked.prepare(connection)
-        described = connection.execute(f"DESCRIBE {query.text}").fetchall()
-    except Error as error:
-        raise ReportError(f"{report.path}: {error}") from None
-    columns = [name for name, *_ in described]
-    if report.chart is not None:
-        for column in (report.chart.x, report.chart.y, report.chart.series):
-            if column is not None and column not in columns:
-                raise ReportError(
-                    f"{report.path}: the chart names the column {column}, but the report only has "
-                    + ", ".join(columns)
-                )
-    return checked
+    def parameter_lines(self, report: Report) -> list[tuple[str, str, str]]:
+        meanings = {parameter.name: parameter.meaning for parameter in report.parameters}
+        return [
+            (name, _value_text(value), meanings.get(name, ""))
+            for name, value in self.parameters.items()
+        ]
 
 
-def refuse_unknown(given: Parameters, reports: Sequence[Report]) -> None:
-    """Raise `ParameterError` for a parameter that no report has."""
-    known = {each.name.lower(): each.name for report in reports for each in report.parameters}
-    for name in given:
-        if name.lower() in known:
-            continue
-        near = get_close_matches(name.lower(), known, n=1)
-        if near:
-            hint = f"did you mean {known[near[0]]}?"
-        elif known:
-            hint = f"the parameters are {', '.join(known.values())}"
-        else:
-            hint = "a header declares one as 'Parameter: name TYPE = default -- what it means'"
-        raise ParameterError(f"no report has a parameter {name}; {hint}")
+def moment_text(moment: datetime) -> str:
+    """A readable moment: `22 Nov 2026, 11:47 UTC`."""
+    moment = moment.astimezone(UTC)
+    return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"
 
 
-def _statements(report: Report) -> list[Statement]:
-    try:
-        statements = parse(report.text)
-        if any(need for statement in statements for need in statement.needs()):
-            raise ReportError(
-                "a report reads its parameters with getvariable('name') and declares them in its "
-                "header as 'Parameter: …'; it can't have placeholders"
-            )
-        kinds = [_kind(statement) for statement in statements]
-    except (Error, duckdb.Error) as error:
-        raise ReportError(f"{report.path}: {error}") from None
-    for statement, kind in zip(statements, kinds, strict=True):
-        if kind not in ("SELECT", "SET VARIABLE"):
-            raise ReportError(
-                f"{report.path}: the statement at {statement.fragment.position} is neither a "
-                "SELECT nor SET VARIABLE, and a report only reads"
-            )
-    if kinds.count("SELECT") != 1 or kinds[-1] != "SELECT":
-        raise ReportError(
-            f"{report.path}: a report is one SELECT, with SET VARIABLE before it if needed"
-        )
-    return statements
+def count_text(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _kind(statement: Statement) -> str:
-    """SELECT for what only reads, SET VARIABLE, or empty; DuckDB's own parser decides."""
-    if [lexeme.upper for lexeme in statement.fragment.lexemes[:2]] == ["SET", "VARIABLE"]:
-        return "SET VARIABLE"
-    if not isinstance(statement, Native):
-        return ""
-    with duckdb.connect() as parser:
-        kinds = [each.type for each in parser.extract_statements(statement.text)]
-    return "SELECT" if kinds == [duckdb.StatementType.SELECT] else ""
-
-
-def _values(report: Report, given: Parameters) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for each in report.parameters:
-        try:
-            default = each.default
-            values[each.name] = (
-                value_of(str(given[each.name]), each.type) if each.name in given else default
-            )
-        except ValueError as error:
-            raise ReportError(
-                f"--param {each.name}: {error}; {report.path} declares it as {each.type}"
-            ) from None
-    return values
+def _value_text(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return moment_text(value) if isinstance(value, datetime) else visible(str(value))

@@ -78,9 +78,6 @@ _FORMULA = r"""(?:[^\S\t\r\n]|")*[=+\-@\uff1d\uff0b\uff0d\uff20]"""
 _BEGINS = re.compile(rf"[\t\r\n\0]|{_FORMULA}")
 _CONTINUES = re.compile(rf"(?<=[;\t\r\n])(?={_FORMULA})")
 
-# DuckDB alone writes the texts of these types.
-_HARMLESS = frozenset(("boolean", "date", "interval", "uuid", "bit"))
-
 
 def without_formulas(table: pa.Table) -> pa.Table:
     """The table with an apostrophe wherever a spreadsheet could see a formula.
@@ -95,6 +92,13 @@ def without_formulas(table: pa.Table) -> pa.Table:
         for at, column in zip(risky, _texts(table.select(risky)), strict=True):
             table = table.set_column(at, names[at], column)
     return table.rename_columns(names)
+
+
+def _is_harmless(dtype: DuckDBPyType) -> bool:
+    """Whether DuckDB alone writes the texts of a type."""
+    name = str(dtype.id)
+    is_plain = name in ("boolean", "date", "interval", "uuid", "bit") or name.startswith("time")
+    return is_plain or is_number(dtype)
 
 
 def _guarded_text(text: str) -> str:
@@ -113,8 +117,3 @@ def _texts(table: pa.Table) -> list[pa.Array]:
             for column, texts in zip(columns, zip(*rows, strict=True), strict=True):
                 column += [None if text is None else _guarded_text(text) for text in texts]
     return [pa.array(column, pa.string()) for column in columns]
-
-
-def _is_harmless(dtype: DuckDBPyType) -> bool:
-    name = str(dtype.id)
-    return is_number(dtype) or name in _HARMLESS or name.startswith("time")

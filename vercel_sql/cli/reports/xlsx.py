@@ -12,11 +12,10 @@ import xlsxwriter
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from vercel_sql.cli.reports.facts import MADE_BY, RunFacts, moment_text
-from vercel_sql.cli.reports.report import Report
+from vercel_sql.cli.reports.report import MADE_BY, Report, RunFacts, moment_text
 from vercel_sql.cli.reports.rows import Kind, Rows, is_risky
 from vercel_sql.errors import DataError
-from vercel_sql.render.terminal import display_width
+from vercel_sql.render.result import display_width
 from vercel_sql.text import visible
 
 _MAX_ROWS = 1_048_576 - 1  # without the header
@@ -69,7 +68,6 @@ class _RowsSheet:
         self._marked = None if raw else book.add_format({"quote_prefix": True, "num_format": "@"})
 
     def write(self, rows: Rows) -> None:
-        """Write all rows."""
         self._sheet.freeze_panes(1, 0)
         self._sheet.autofilter(0, 0, rows.number, len(rows.columns) - 1)
         widths = [display_width(column.name) + _FILTER_BUTTON for column in rows.columns]

@@ -38,6 +38,8 @@ FROM (
     FROM duckdb_views() WHERE NOT internal
 )
 WHERE NOT (database_name = $ours AND schema_name = '{LIVE}')
+AND (table_name ILIKE $like
+     OR concat_ws('.', database_name, schema_name, table_name) ILIKE $like)
 ORDER BY ALL
 """
 _COLUMNS = """
@@ -83,11 +85,9 @@ class DotCommand:
 
     @property
     def synopsis(self) -> str:
-        """The name and the arguments."""
         return f"{self.name} {self.usage}".rstrip()
 
     def accepts(self, count: int) -> bool:
-        """Whether it takes this number of arguments."""
         words = self.usage.split()
         least = 0 if self.usage.startswith("[") else len(words)
         return count >= least and (count <= len(words) or "…" in self.usage)
@@ -136,7 +136,7 @@ def _help(session: Session, pattern: str | None = None) -> None:
         if fnmatchcase(command.name.lstrip("."), f"{wanted}*") or wanted in command.help.casefold()
     ]
     if not found:
-        raise CommandError(f"no command is about {pattern}; .help lists them all")
+        raise CommandError(f"no command matches {pattern}; .help lists them all")
     wide = max(len(command.synopsis) for command in found)
     session.say(*(f"{command.synopsis:<{wide}}  {command.help}" for command in found))
     if pattern is None:
@@ -179,14 +179,14 @@ def _set_mode(session: Session, mode: str | None = None) -> None:
 
 def _redirect(session: Session, path: str = "stdout", *, once: bool = False) -> None:
     if path == "stdout" and not once:
-        session.destination.reset()
+        session.output.reset()
         return
     if path.startswith("|"):
-        raise CommandError("results can't be piped to a command; name a file")
+        raise CommandError("results can't be piped to a command: give a file name")
     try:
-        session.destination.redirect(path, once=once)
+        session.output.redirect(path, once=once)
     except (OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or "that is not a file name"
+        reason = getattr(error, "strerror", None) or "it is not a file name"
         raise CommandError(f"{path} can't be written: {reason}") from None
 
 
@@ -307,7 +307,7 @@ class _Relation(NamedTuple):
 
 def _list_tables(session: Session, pattern: str | None = None) -> None:
     found = _matching(session, pattern)
-    session.destination.write_lines(*(relation.written for relation in found))
+    session.output.write_lines(*(relation.written for relation in found))
 
 
 def _show_schema(session: Session, pattern: str | None = None) -> None:
@@ -315,24 +315,17 @@ def _show_schema(session: Session, pattern: str | None = None) -> None:
     for relation in _matching(session, pattern):
         is_live = relation.database == ours
         text = _described(session, relation) if is_live else f"{(relation.sql or '').rstrip(';')};"
-        session.destination.write_lines(*text.split("\n"))
+        session.output.write_lines(*text.split("\n"))
 
 
 def _matching(session: Session, pattern: str | None) -> list[_Relation]:
     """The relations whose name, qualified or not, is LIKE a pattern or contains it."""
     ours = session.connection.client.provider.name
-    relations = [_Relation(*row) for row in session.rows(_RELATIONS, {"ours": ours})]
-    if pattern is not None:
-        like = pattern if "%" in pattern else f"%{pattern}%"
-        parts = {"%": ".*", "_": "."}
-        expression = re.compile("".join(parts.get(c, re.escape(c)) for c in like), re.IGNORECASE)
-        relations = [
-            relation
-            for relation in relations
-            if expression.fullmatch(relation.name) or expression.fullmatch(".".join(relation[:3]))
-        ]
+    like = "%" if pattern is None else pattern if "%" in pattern else f"%{pattern}%"
+    rows = session.rows(_RELATIONS, {"ours": ours, "like": like})
+    relations = [_Relation(*row) for row in rows]
     if not relations:
-        raise CommandError(f"no table is like {pattern}" if pattern else "there are no tables")
+        raise CommandError(f"no table matches {pattern}" if pattern else "there are no tables")
     return relations
 
 
@@ -356,27 +349,29 @@ def _in_one_line(text: str | None) -> str:
 
 _ON_OFF = ("on", "off")
 DOT_COMMANDS = (
-    DotCommand(".account", "", "whose token is used, and until when", _show_account),
+    DotCommand(".account", "", "show whose token is used, and when it expires", _show_account),
     DotCommand(
         ".confirm", "on|off", "ask before a write is sent (on)", _switch("confirm"), _ON_OFF
     ),
     DotCommand(".exit", "", "leave the shell", _leave),
     DotCommand(".headers", "on|off", "show the columns' names (on)", _switch("headers"), _ON_OFF),
-    DotCommand(".help", "[PATTERN]", "the commands, or those like a pattern", _help),
+    DotCommand(".help", "[PATTERN]", "list the commands, or those that match", _help),
     DotCommand(".maxrows", "[COUNT]", "how many rows a box shows, 0 for all (40)", _set_max_rows),
     DotCommand(
         ".maxwrites", "[COUNT]", "how many writes a statement may send (100)", _set_max_writes
     ),
     DotCommand(
-        ".mode", "[MODE]", "how results look (duckbox); alone: list the modes", _set_mode, MODES
+        ".mode", "[MODE]", "set the output mode (duckbox); alone, list the modes", _set_mode, MODES
     ),
     DotCommand(".once", "FILE", "send the next result to a file", _redirect_once),
     DotCommand(".output", "[FILE]", "send results to a file, or back to the terminal", _redirect),
     DotCommand(".quit", "", "leave the shell", _leave),
     DotCommand(".read", "FILE", "run the statements and commands of a file", _read),
-    DotCommand(".requests", "", "the HTTP requests of the last statement", _show_requests),
-    DotCommand(".schema", "[PATTERN]", "the definitions of tables like a pattern", _show_schema),
-    DotCommand(".tables", "[PATTERN]", "the tables like a pattern", _list_tables),
+    DotCommand(".requests", "", "show the HTTP requests of the last statement", _show_requests),
+    DotCommand(
+        ".schema", "[PATTERN]", "show the definitions of the tables that match", _show_schema
+    ),
+    DotCommand(".tables", "[PATTERN]", "list the tables, or those that match", _list_tables),
     DotCommand(
         ".timer", "on|off", "show how long each statement took (off)", _switch("timer"), _ON_OFF
     ),

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -27,23 +28,16 @@ _PLAIN = re.compile(r"(?a)[A-Za-z_]\w*")
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Named:
-    """A name, and its description."""
+class Named(NamedTuple):
+    """A name or other word, and its description; a name may stand in double quotes."""
 
     name: str
     about: str = ""
+    is_name: bool = True
 
 
-@dataclass(frozen=True)
-class Relation:
-    """A table, view or table function.
-
-    Attributes:
-        path: database, schema and name.
-        about: its description.
-        columns: its columns, if they are known.
-    """
+class Relation(NamedTuple):
+    """A table, view or table function: its database, schema and name, and its known columns."""
 
     path: Path
     about: str
@@ -68,7 +62,6 @@ class Catalog:
 
     @property
     def databases(self) -> list[str]:
-        """The databases, each once."""
         return list(dict.fromkeys(database for database, _ in self.schemas))
 
     def scopes(self, qualifiers: Path) -> list[Path]:
@@ -79,12 +72,25 @@ class Catalog:
         return [given] if given else search
 
     def find(self, parts: Path) -> Relation | None:
-        """The relation of a name, qualified or not."""
         *qualifiers, name = folded(parts)
         for schema in self.scopes(tuple(qualifiers)):
             path = (*schema, name)
             if found := self.tables.get(path) or self.functions.get(path):
                 return found
+        return None
+
+    def schemas_in(self, qualifiers: Path) -> Iterator[Named]:
+        """The schemas of the qualifying database, or of those in the search path."""
+        searched = {database.casefold() for database, _ in self.search}
+        databases = set(folded(qualifiers)) or searched
+        for database, schema in self.schemas if len(qualifiers) <= 1 else ():
+            if database.casefold() in databases:
+                yield Named(schema, "schema")
+
+    def method(self, parts: Path) -> Method | None:
+        for path, method in methods():
+            if folded(parts) in [folded(short) for short in self.shortened(path)]:
+                return method
         return None
 
     def shortened(self, path: Path) -> Iterator[Path]:
@@ -99,17 +105,7 @@ class Catalog:
 
 @dataclass
 class Words:
-    """DuckDB's own words.
-
-    Attributes:
-        keywords: its keywords, in lower case.
-        reserved: those that need quotes as a name.
-        types: its types.
-        functions: scalar and aggregate functions.
-        table_functions: table functions.
-        settings: the settings of SET and PRAGMA.
-        pragmas: the functions of PRAGMA.
-    """
+    """DuckDB's own words; the reserved keywords need quotes as a name."""
 
     keywords: list[str] = field(default_factory=list)
     reserved: frozenset[str] = frozenset()
@@ -120,7 +116,6 @@ class Words:
     pragmas: list[Named] = field(default_factory=list)
 
     def written(self, name: str) -> str:
-        """A name as SQL, quoted if necessary."""
         plain = _PLAIN.fullmatch(name) and name.casefold() not in self.reserved
         return name if plain else quoted(name)
 
@@ -131,9 +126,6 @@ class Vocabulary:
     What every connection sees is read on a connection of its own, so that no transaction or
     unread result of the user's is touched. What only the user's sees (the search path, temporary
     tables, the changes of an open transaction) is known after `refresh`.
-
-    Args:
-        con: the user's connection.
     """
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -145,7 +137,10 @@ class Vocabulary:
         self._read_at = float("-inf")
 
     def refresh(self) -> None:
-        """Read the catalog on the user's connection, which must be idle."""
+        """Read the catalog on the user's connection.
+
+        To be called from its own thread after each statement, once its result is read.
+        """
         # After an error, as in a failed transaction, the old names remain.
         with suppress(duckdb.Error):
             own = _read_catalog(self._con)
@@ -153,7 +148,6 @@ class Vocabulary:
                 self._own, self._read_at = own, float("-inf")
 
     def now(self) -> tuple[Catalog, Words]:
-        """The current names."""
         with self._lock:
             if time.monotonic() - self._read_at > _FRESH_SECONDS:
                 with suppress(duckdb.Error), self._con.cursor() as con:
@@ -165,25 +159,21 @@ class Vocabulary:
 
 
 def folded(parts: Iterable[str]) -> Path:
-    """Names in lower case."""
     return tuple(part.casefold() for part in parts)
 
 
 def resources() -> Iterator[tuple[Path, Resource]]:
-    """Every resource of the manifest with its path."""
     for resource in vercel().resources():
         yield (vercel().provider.name, resource.service, resource.name), resource
 
 
 def methods() -> Iterator[tuple[Path, Method]]:
-    """Every method of the manifest with its path."""
     for path, resource in resources():
         for method in resource.methods.values():
             yield (*path, method.name), method
 
 
 def resource_at(path: Path) -> Resource | None:
-    """The resource at a path, if there is one."""
     return next((found for each, found in resources() if folded(each) == folded(path)), None)
 
 
@@ -239,18 +229,12 @@ def _add_manifest(catalog: Catalog) -> None:
     schemas += [(provider.name, name) for name in (*provider.services, *provider.views)]
     catalog.schemas = sorted({folded(path): path for path in schemas}.values(), key=folded)
     for path, resource in resources():
-        columns = tuple(
-            Named(column.name, _about(column.type, column.description))
-            for column in resource.public_columns
-        )
+        columns = _described(resource.public_columns)
         catalog.tables[folded(path)] = Relation(path, resource.description, columns)
         for method in resource.methods.values():
             if method.reads:
                 path = (provider.name, resource.service, method.name)
-                columns = tuple(
-                    Named(column.name, _about(column.type, column.description))
-                    for column in result_columns(resource, method)
-                )
+                columns = _described(result_columns(resource, method))
                 catalog.functions[folded(path)] = Relation(path, method.description, columns)
     for schema, services in provider.views.items():
         for service in services:
@@ -263,6 +247,10 @@ def _add_manifest(catalog: Catalog) -> None:
                     for name, text in view.comments.items()
                 )
                 catalog.tables[folded(path)] = Relation(path, view.description, columns)
+
+
+def _described(columns: Iterable[Any]) -> tuple[Named, ...]:
+    return tuple(Named(c.name, _about(c.type, c.description)) for c in columns)
 
 
 def _about(kind: str, description: str | None) -> str:

@@ -1,206 +1,80 @@
-"""A session of the shell: runs entries, and writes their results to the terminal or to a file.
-
-A secret is shown only once: if the chosen mode cuts it or leaves it out, it follows in full.
-"""
+"""A session of the shell: runs entries until the person leaves."""
 
 from __future__ import annotations
 
-import io
+import argparse
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Any
+
+import httpx
+from prompt_toolkit.history import History, InMemoryHistory
 
 from vercel_sql import Connection
-from vercel_sql.cli import FINE
-from vercel_sql.cli.output import SAMPLE, rehearse
+from vercel_sql._version import __version__
+from vercel_sql.auth.credentials import Credential
+from vercel_sql.cli import FINE, WRONG_USE
+from vercel_sql.cli.accounts import opened, simulated
+from vercel_sql.cli.output import Output, Settings
 from vercel_sql.cli.runner import Runner, RunnerOptions, ScriptText
-from vercel_sql.cli.shell.commands import CommandError, LeaveShell, run_command
-from vercel_sql.cli.shell.entries import split
-from vercel_sql.cli.terminal import OutputError, terminal_width
-from vercel_sql.errors import Error, MissingTokenError, TooManyWritesError, WaitTooLongError
-from vercel_sql.files import READABLE, named_path, open_private, permissions
+from vercel_sql.cli.shell.commands import DOT_COMMANDS, CommandError, LeaveShell, run_command
+from vercel_sql.cli.shell.completion import ShellCompleter
+from vercel_sql.cli.shell.prompt import (
+    TERMINATED,
+    EditingReader,
+    MaskedHistory,
+    PlainReader,
+    can_edit,
+    split,
+    unechoed_controls,
+)
+from vercel_sql.cli.terminal import ask, complain
+from vercel_sql.errors import (
+    Error,
+    ForbiddenError,
+    JournalError,
+    MissingTokenError,
+    TooManyWritesError,
+    TransportError,
+    UnauthorizedError,
+    WaitTooLongError,
+)
+from vercel_sql.files import READABLE, make_private, open_for_appending, state_dir
+from vercel_sql.http.account import ask_account
+from vercel_sql.http.client import Client
+from vercel_sql.http.connections import is_loopback
 from vercel_sql.http.events import RequestEvent
-from vercel_sql.render import Options, render_mode
+from vercel_sql.ledger.journal_files import damaged_files, journal_folder, unfinished
+from vercel_sql.manifest import vercel
 from vercel_sql.sql import NO_PARAMETERS
 from vercel_sql.sql.plan import Plan
-from vercel_sql.text import complain, say, visible
+from vercel_sql.text import say, visible
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-
-@dataclass
-class Settings:
-    """The settings of a session, which dot commands change.
-
-    Attributes:
-        mode: one of the renderers' modes.
-        headers, max_rows, widths: see `Options`.
-        timer: whether to show how long each statement took.
-        confirm: whether to ask before a write is sent.
-    """
-
-    mode: str = "duckbox"
-    headers: bool = True
-    max_rows: int | None = 40
-    widths: tuple[int, ...] = ()
-    timer: bool = False
-    confirm: bool = True
-
-
-class Destination:
-    """Writes results according to the settings."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._file: TextIO | None = None
-        self._is_for_one = False
-
-    def redirect(self, path: str, *, once: bool = False) -> None:
-        """Send the next result, or all that follow, to a file, which is emptied first."""
-        if path == os.devnull:  # nobody's
-            handle = os.open(path, os.O_WRONLY)
-        else:
-            flags = os.O_WRONLY | os.O_CREAT
-            handle = open_private(named_path(path), flags, forbidden=READABLE)
-            os.ftruncate(handle, 0)
-        file = open(handle, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - stays open
-        self.reset()
-        self._file, self._is_for_one = file, once
-
-    def reset(self) -> None:
-        """Send what follows to the terminal."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-
-    def require_ready(self, *, has_secrets: bool) -> None:
-        """Raise `OutputError` if a result can't be written, before anything makes one."""
-        if self._file is not None and not os.fstat(self._file.fileno()).st_nlink:
-            raise OutputError(
-                "the output file was deleted: choose another with .output. Nothing was sent",
-                reader_left=False,
-            )
-        if self._file is not None and has_secrets:
-            _require_own(self._file)
-        rehearse(lambda out: self._render(SAMPLE, out, terminal_width(), frozenset(["secret"])))
-
-    def write(self, table: pa.Table, secrets: frozenset[str], *, whole: bool = False) -> None:
-        """Write a result; `whole` shows all rows, whatever ``.maxrows`` says."""
-        if self._file is None:
-            self._to_terminal(table, secrets, whole)
-            return
-        try:
-            self._to_file(self._file, table, secrets)
-        finally:
-            if self._is_for_one:
-                self.reset()
-
-    def write_lines(self, *lines: str) -> None:
-        """Write lines that are not a result, such as the names of tables."""
-        say(*lines, out=self._file or sys.stdout)
-        if self._is_for_one:
-            self.reset()
-
-    def _to_terminal(self, table: pa.Table, secrets: frozenset[str], whole: bool) -> None:
-        if not secrets:
-            self._render(table, sys.stdout, terminal_width(), secrets, whole=whole)
-            sys.stdout.flush()
-            return
-        shown = io.StringIO()
-        self._render(table, shown, terminal_width(), secrets)
-        sys.stdout.write(shown.getvalue())
-        _write_missing(table, secrets, shown.getvalue())
-
-    def _to_file(self, file: TextIO, table: pa.Table, secrets: frozenset[str]) -> None:
-        if not secrets:
-            self._render(table, file, None, secrets)
-            file.flush()
-            return
-        _require_own(file)
-        written = io.StringIO()
-        self._render(table, written, None, secrets)
-        file.write(written.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-        _write_missing(table, secrets, written.getvalue())
-
-    def _render(
-        self,
-        table: pa.Table,
-        out: TextIO,
-        width: int | None,
-        secrets: frozenset[str],
-        *,
-        whole: bool = False,
-    ) -> None:
-        settings = self._settings
-        max_rows = None if whole else settings.max_rows
-        options = Options(max_rows=max_rows, headers=settings.headers, widths=settings.widths)
-        render_mode(table, settings.mode, out, width=width, secret_columns=secrets, options=options)
-
-
-def _require_own(file: TextIO) -> None:
-    """Refuse to write secrets to a file that others may read."""
-    mode = permissions(os.fstat(file.fileno()))
-    if mode & 0o077:
-        raise OutputError(
-            f"others can read the output file (mode {mode:04o}), and the rows contain secrets: "
-            "run chmod 600 on it",
-            reader_left=False,
-        )
-
-
-def _write_missing(table: pa.Table, secrets: frozenset[str], shown: str) -> None:
-    """Write the secrets that were not shown in full to the terminal."""
-    wanted = {name.casefold() for name in secrets}
-    names = [name for name in table.column_names if name.casefold() in wanted]
-    rows = list(zip(*(_texts(table.column(name)) for name in names), strict=True))
-    if all(text is None or text in shown for row in rows for text in row):
-        return
-    for number, row in enumerate(rows, start=1):
-        if len(rows) > 1:
-            say(f"row {number}", out=sys.stdout)
-        for name, text in zip(names, row, strict=True):
-            say(f"{name}: {'NULL' if text is None else text}", out=sys.stdout)
-
-
-def _texts(column: pa.ChunkedArray) -> Iterator[str | None]:
-    return (None if value is None else visible(str(value)) for value in column.to_pylist())
-
-
-_TERMINATED = 128 + signal.SIGTERM
 _WITHOUT_LOGIN = "To try things out without an account, run vercel-sql shell --demo."
 _UNBOUND = "In the shell, write the value in its place."
 _NESTING = 20  # files that .read one another
 
 
 class Session:
-    """A connection, the settings, and the requests of the last statement.
-
-    Args:
-        connection: the connection.
-        ask: asks the person whether a write may be sent.
-        watched: whether to show the progress of a long statement.
-    """
+    """A connection, the settings, and the requests of the last statement."""
 
     def __init__(
         self, connection: Connection, ask: Callable[[Plan], bool], *, watched: bool = True
     ) -> None:
         self.connection = connection
         self.settings = Settings()
-        self.destination = Destination(self.settings)
+        self.output = Output(self.settings, on_terminal=True)
         self.events: list[RequestEvent] = []
         self._ask = ask
         self._depth = 0
         options = RunnerOptions(
-            prefix="",
-            locate_sole=False,
+            is_shell=True,
             watched=watched,
             hints={
                 MissingTokenError: _WITHOUT_LOGIN,
@@ -210,18 +84,16 @@ class Session:
             unbound=_UNBOUND,
             approve=self._approve,
             around=self._observed,
-            leaves=2,
         )
-        self._runner = Runner(connection, self.destination, options)
+        self._runner = Runner(connection, self.output, options)
 
     def enter(self, text: str) -> bool:
-        """Run an entry, and return whether all of it succeeded."""
         return self._run_entry(text, "")
 
     def read(self, text: str, source: str) -> None:
         """Run the text of a file, up to its first error."""
         if self._depth >= _NESTING:
-            raise CommandError(f"{source} reads itself, or files are nested too deeply")
+            raise CommandError(f"{source} reads itself, or the files are nested too deeply")
         self._depth += 1
         try:
             if not self._run_entry(text, source):
@@ -230,16 +102,13 @@ class Session:
             self._depth -= 1
 
     def say(self, *lines: str) -> None:
-        """Show something that is not a result."""
         say(*map(self._runner.mask, lines), out=sys.stdout)
 
     def rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """The rows of one of the shell's own queries."""
         return self.connection.execute(query, dict(parameters)).fetchall()
 
     def close(self) -> None:
-        """Close the output file."""
-        self.destination.reset()
+        self.output.reset()
 
     def _run_entry(self, text: str, source: str) -> bool:
         for entry in split(text):
@@ -247,7 +116,7 @@ class Session:
                 done = self._command(entry.text)
             else:
                 code = self._runner.run([ScriptText(source, entry.text)], NO_PARAMETERS)
-                if code == _TERMINATED:
+                if code == TERMINATED:
                     raise LeaveShell(code)
                 done = code == FINE
             if not done:
@@ -264,8 +133,8 @@ class Session:
             complain(f"the output can't be written: {error.strerror or 'unknown error'}", "")
         except KeyboardInterrupt:
             complain("interrupted", "")
-            if self._runner.stop_code == _TERMINATED:
-                raise LeaveShell(_TERMINATED) from None
+            if self._runner.stop_code == TERMINATED:
+                raise LeaveShell(TERMINATED) from None
         else:
             return True
         return False
@@ -289,3 +158,222 @@ class Session:
                 real, after = time.perf_counter() - began, os.times()
                 user, system = after.user - before.user, after.system - before.system
                 self.say(f"Run Time (s): real {real:.3f} user {user:.6f} sys {system:.6f}")
+
+
+_ACCOUNT = ("token_file", "api_url", "oauth_url", "marketplace_url")
+_FIRST_PROMPT_SECONDS = 0.3  # that it waits for the account's name
+_DEMO_HINT = "A simulated account. Try: FROM vercel.audit.user_tokens WHERE is_leaked;"
+_LOGIN_HINT = "No Vercel token: run vercel-sql login, or vercel-sql shell --demo, which needs none."
+
+
+def run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run the shell until the person leaves it, and return the exit code."""
+    if any(stream is None or not stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        parser.error("the shell needs a terminal; without one, use vercel-sql -c SQL")
+    if arguments.demo and any(getattr(arguments, name) for name in _ACCOUNT):
+        parser.error("--demo has its own account, and takes no token or URL")
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        with ExitStack() as stack:
+            return _run(arguments, stack)
+    except LeaveShell as leaving:
+        return leaving.code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(arguments: argparse.Namespace, stack: ExitStack) -> int:
+    try:
+        token = simulated(arguments, stack) if arguments.demo else None
+        connection = stack.enter_context(opened(arguments, token))
+    except Error as error:
+        complain(str(error))
+        return WRONG_USE
+    session = Session(connection, ask, watched=not arguments.verbose)
+    stack.callback(session.close)
+    session.settings.confirm = not arguments.yes
+    stack.enter_context(unechoed_controls())
+    label = AccountLabel(connection.client, is_simulated=arguments.demo)
+    return _loop(session, label, is_demo=arguments.demo)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise LeaveShell(TERMINATED)
+
+
+def _loop(session: Session, label: AccountLabel, *, is_demo: bool) -> int:
+    try:
+        completer = ShellCompleter(session.connection, DOT_COMMANDS)
+        reader = _reader(session, label, completer)
+        label.refresh(_FIRST_PROMPT_SECONDS)
+        _greet(session.connection.client, label, is_demo=is_demo)
+        while True:
+            try:
+                session.enter(reader.read())
+                completer.refresh()
+            except EOFError:
+                sys.stdout.write("\n" if isinstance(reader, PlainReader) else "")
+                return FINE
+            except KeyboardInterrupt:
+                if isinstance(reader, PlainReader):
+                    sys.stdout.write("\n")
+            label.refresh()
+    finally:
+        label.changed = lambda: None
+
+
+def _reader(
+    session: Session, label: AccountLabel, completer: ShellCompleter
+) -> EditingReader | PlainReader:
+    client = session.connection.client
+    mark = " (read-only)" if client.read_only else ""
+
+    def prompt() -> str:
+        return f"{label.text}{mark}> "
+
+    if not can_edit():
+        return PlainReader(prompt)
+    reader = EditingReader(prompt, history=_history(client), completer=completer)
+    label.changed = reader.redraw
+    return reader
+
+
+def _history(client: Client) -> History:
+    """The entries of earlier sessions; says so once if entries can't be saved."""
+    try:
+        path = state_dir() / "history"
+        make_private(path.parent)
+        os.close(open_for_appending(path, forbidden=READABLE))
+    except OSError as error:
+        complain(f"entries are not saved: {path}: {error.strerror or 'unknown error'}", "")
+    except JournalError as error:
+        complain(f"entries are not saved: {error}", "")
+        return InMemoryHistory()
+    return MaskedHistory(path, client.redactor.mask)
+
+
+def _cut_off(client: Client) -> int:
+    """How many creates at this API were cut off and are not continued."""
+    try:
+        folder, urls = journal_folder(), client.urls.values()
+        told = [each for file in unfinished(folder) for each in file.creates if each.is_open]
+        return sum(each.intent.url in urls for each in told) + len(damaged_files(folder))
+    except (OSError, JournalError):
+        return 0
+
+
+def _greet(client: Client, label: AccountLabel, *, is_demo: bool) -> None:
+    lines = [f"vercel-sql {__version__}: statements end with a semicolon, .help lists the commands"]
+    if is_demo:
+        lines.append(_DEMO_HINT)
+    elif label.has_no_account:
+        lines.append(_LOGIN_HINT)
+    cut_off = 0 if is_demo else _cut_off(client)
+    if cut_off:
+        lines.append(
+            f"{cut_off} earlier {'create was' if cut_off == 1 else 'creates were'} cut off: "
+            "vercel-sql recover shows the outcome"
+        )
+    say(*lines, out=sys.stdout)
+
+
+_SECONDS = 5.0  # for one request: being offline should show soon
+_NO_ACCOUNT, _REFUSED, _OFFLINE = "no account", "token refused", "offline"
+_SIMULATOR = "/_simulator/faults"  # only a simulator answers there
+
+
+class AccountLabel:
+    """The name of the account and the API, found in the background, for the prompt.
+
+    It has a client of its own, so that its request is not mixed up with those of statements.
+    `changed` is called in another thread when the name is known.
+    """
+
+    def __init__(
+        self, client: Client, *, is_simulated: bool, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self.changed = changed
+        self._client = client
+        self._is_simulated = is_simulated
+        self._credential: Credential | None = None
+        self._account = ""
+        self._thread: threading.Thread | None = None
+
+    @property
+    def text(self) -> str:
+        """The name so far, such as ``ada@vercel`` or ``simulated ada``."""
+        account = visible(self._account)
+        if account in (_NO_ACCOUNT, _REFUSED, _OFFLINE):
+            return f"{account}@{self._place}" if self._place != "vercel" else account
+        if self._is_simulated:
+            return f"simulated {account}".rstrip()
+        return f"{account}@{self._place}" if account else self._place
+
+    @property
+    def has_no_account(self) -> bool:
+        return self._account == _NO_ACCOUNT
+
+    def refresh(self, seconds: float = 0.0) -> None:
+        """Ask, unless the token is known, and wait so many seconds for the answer."""
+        credential = self._client.credential
+        is_known = credential is self._credential and self._account != _OFFLINE
+        if not is_known and (self._thread is None or not self._thread.is_alive()):
+            if credential is not self._credential:
+                self._account = ""
+            self._credential = credential
+            self._thread = threading.Thread(target=self._find, args=(credential,), daemon=True)
+            self._thread.start()
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    @property
+    def _place(self) -> str:
+        if self._is_simulated:
+            return "simulated"
+        url = self._client.urls["api"]
+        is_own = url == vercel().provider.servers["api"].url
+        return "vercel" if is_own else httpx.URL(url).netloc.decode("ascii", "replace")
+
+    def _find(self, credential: Credential) -> None:
+        url = self._client.urls["api"]
+        self._is_simulated = self._is_simulated or _answers_as_simulator(url)
+        account = self._name(credential)
+        if credential is self._credential:
+            self._account = account
+            self.changed()
+
+    def _name(self, credential: Credential) -> str:
+        client = Client(
+            vercel().provider,
+            credential,
+            urls=self._client.urls,
+            read_only=True,
+            request_timeout=_SECONDS,
+            attempts=1,
+            max_wait=0,
+        )
+        try:
+            return ask_account(client).name
+        except MissingTokenError:
+            return _NO_ACCOUNT
+        except (UnauthorizedError, ForbiddenError) as error:
+            # A valid token may not be allowed to ask whose it is.
+            return _REFUSED if error.is_dead else ""
+        except TransportError:
+            return _OFFLINE
+        except (Error, ValueError):
+            return ""  # a statement will report the problem
+        finally:
+            client.close()
+
+
+def _answers_as_simulator(api_url: str) -> bool:
+    """Whether a URL of this machine is a simulator's, and not a proxy of Vercel's."""
+    url = httpx.URL(api_url)
+    if not is_loopback(url.host):
+        return False
+    try:
+        with httpx.Client(timeout=_SECONDS, trust_env=False) as plain:
+            return "faults" in plain.get(f"{api_url}{_SIMULATOR}").json()
+    except (httpx.HTTPError, ValueError, TypeError):
+        return False

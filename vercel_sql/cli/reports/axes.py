@@ -6,19 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from vercel_sql.cli.reports.facts import MONTHS, moment_text
-from vercel_sql.render.terminal import display_width
+from vercel_sql.cli.reports.report import MONTHS, moment_text
+from vercel_sql.render.result import display_width
 
-FONT_SIZE = 13
-"""The size of all text in a chart, in the page's pixels."""
-AXIS_HEIGHT = FONT_SIZE + 14.0
-"""The height of the labels below a plot."""
-OTHERS = 6
-"""The colour of all series after the first six: nobody can tell more colours apart."""
-
+FONT_SIZE = 13  # in the page's pixels
+AXIS_HEIGHT = FONT_SIZE + 14.0  # of the labels below a plot
 _NARROW_CHARACTERS = frozenset("ijl.,:;'|!()[]{}ftr I-`")
 _WIDE_CHARACTERS = frozenset("mwMW@%\N{HORIZONTAL ELLIPSIS}\N{EN DASH}\N{EM DASH}")
 _SHAPES = (
@@ -103,8 +99,7 @@ def marker(colour: int, x: float, y: float, *children: Markup) -> Markup:
     return element("path", *children, d=path, **style)
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(NamedTuple):
     """A value on an axis, and its label."""
 
     value: float
@@ -121,7 +116,6 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """The pixel of a value."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
@@ -184,7 +178,6 @@ def _moment_at(seconds: float) -> datetime:
 
 
 def seconds_of(moment: datetime) -> float:
-    """Seconds since the epoch."""
     return (moment - _EPOCH).total_seconds()
 
 
@@ -195,11 +188,17 @@ def time_text(seconds: float) -> str:
 
 
 def vertical_lines(scale: Scale, ticks: Sequence[Tick], top: float, bottom: float) -> Markup:
-    """A line at each tick, over the height of a plot."""
     places = [scale(tick.value) for tick in ticks]
-    return Markup("").join(
-        element("line", x1=x, x2=x, y1=top, y2=bottom, class_="grid") for x in places
-    )
+    return Markup("").join(line(x, x, top, bottom, "grid") for x in places)
+
+
+def line(x1: float, x2: float, y1: float, y2: float, style: str) -> Markup:
+    return element("line", x1=x1, x2=x2, y1=y1, y2=y2, class_=style)
+
+
+def horizontal_axis(along: Scale, ticks: Sequence[Tick], up: Scale, width: float) -> Markup:
+    marks = vertical_lines(along, ticks, up.start, up.start + 5)
+    return marks + labels_below(along, ticks, up.start + 20, width)
 
 
 def labels_below(scale: Scale, ticks: Sequence[Tick], base: float, width: float) -> Markup:
@@ -233,8 +232,7 @@ def value_axis(values: Sequence[float], width: float) -> tuple[Scale, float, Mar
     drawn = Markup("")
     for tick in ticks:
         y = up(tick.value)
-        style = "axis" if tick.value == 0 else "grid"
-        drawn += element("line", x1=left, x2=width, y1=y, y2=y, class_=style)
+        drawn += line(left, width, y, y, "axis" if tick.value == 0 else "grid")
         drawn += label(tick.label, 0.0, y + 4.5, left - 8, "end")
     return up, left, drawn
 
@@ -242,14 +240,7 @@ def value_axis(values: Sequence[float], width: float) -> tuple[Scale, float, Mar
 class Lanes:
     """Lanes of equal height, each with a name beside it; above it if the drawing is narrow.
 
-    Args:
-        names: the names of the lanes.
-        width: the width of the drawing.
-        margin: the space to the right of the lanes.
-        top: the space above.
-
-    Attributes:
-        left, right, top, bottom: the edges of the lanes.
+    In a drawing of some width, with a margin to the right of the lanes.
     """
 
     def __init__(
@@ -266,12 +257,10 @@ class Lanes:
         self.bottom = top + self._height * len(names)
 
     def middle(self, position: int) -> float:
-        """The vertical middle of a lane."""
         above = FONT_SIZE + 6.0 if self._is_narrow else 0.0
         return self.top + self._height * position + (self._height + above) / 2
 
     def names(self) -> Markup:
-        """The lanes' names."""
         drawn = Markup("")
         for position, name in enumerate(self._names):
             if self._is_narrow:
