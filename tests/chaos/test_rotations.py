@@ -25,7 +25,7 @@ from vercel_sql.simulator import Simulator
 from ..scale import scaled
 from .conftest import Operator
 
-ROTATIONS = scaled(100, 500)
+ROTATIONS = scaled(150, 500)
 LEAST = scaled(1, 5)
 ROTATE = "EXEC vercel.authentication.user_tokens.rotate_token @tokenId = 'current'"
 
