@@ -29,12 +29,12 @@ def check_arguments(
     as a value.
     """
     named = _by_parameter(method, arguments, where)
-    missing = [p.name for p in method.required if named.get(p.name) is None]
+    missing = [p.name for p in method.required if named.get(p.name, (p, None))[1] is None]
     if missing:
-        raise ParameterError(f"{where}: {_words(missing)} missing; {_usage(method)}")
+        verb = "is" if len(missing) == 1 else "are"
+        raise ParameterError(f"{where}: {', '.join(missing)} {verb} missing; {_usage(method)}")
     checked = {}
-    for name, value in named.items():
-        parameter = _known(method, name)
+    for name, (parameter, value) in named.items():
         if value is not None:
             checked[name] = convert(parameter, value, f"{where}: {name}", clock)
         elif parameter.null == "value":
@@ -42,8 +42,10 @@ def check_arguments(
     return checked
 
 
-def _by_parameter(method: Method, arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
-    named: dict[str, Any] = {}
+def _by_parameter(
+    method: Method, arguments: Mapping[str, Any], where: str
+) -> dict[str, tuple[Parameter, Any]]:
+    named: dict[str, tuple[Parameter, Any]] = {}
     for name, value in arguments.items():
         parameter = method.parameter(name)
         if parameter is None:
@@ -54,12 +56,8 @@ def _by_parameter(method: Method, arguments: Mapping[str, Any], where: str) -> d
             )
         if parameter.name in named:
             raise ParameterError(f"{where}: {parameter.name} is given twice")
-        named[parameter.name] = value
+        named[parameter.name] = parameter, value
     return named
-
-
-def _known(method: Method, name: str) -> Parameter:
-    return next(p for p in method.parameters if p.name == name)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -67,10 +65,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     folded = {candidate.casefold(): candidate for candidate in known}
     close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     return f" (did you mean {folded[close[0]]!r}?)" if close else ""
-
-
-def _words(names: list[str]) -> str:
-    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _usage(method: Method) -> str:
