@@ -27,7 +27,7 @@ from vercel_sql.sql import Parameters
 from vercel_sql.sql.plan import Outcome
 from vercel_sql.sql.prepared import Prepared
 from vercel_sql.sql.queries import as_caller
-from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.functions import Idempotency
 
 from ..scale import SCALE
 

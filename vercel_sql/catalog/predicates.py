@@ -193,7 +193,7 @@ def _lookups(shape: TableShape, predicate: Node) -> list[Lookup] | None:
     resource, word = shape.resource, ""
     if reference := resource.self_reference:
         word = reference.value
-        if candidates(predicate, shape.qualified(reference.column)) == {word}:
+        if candidates(predicate, shape.qualified(reference.column)) == frozenset([word]):
             return [Lookup(word, True)]
     # Without the word for the own row, all key columns are equal.
     names = map(shape.qualified, resource.key_columns)

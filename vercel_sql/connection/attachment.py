@@ -19,8 +19,7 @@ from vercel_sql.ledger.audit_log import chosen_log
 from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import Manifest, vercel
 from vercel_sql.sql.queries import in_transaction
-from vercel_sql.writes.budget import WriteBudgets
-from vercel_sql.writes.policy import OnOrphan, WritePolicy, checked_on_orphan
+from vercel_sql.writes.policy import OnOrphan, WriteBudgets, WritePolicy, checked_on_orphan
 
 _Terms = Mapping[str, object]
 _attached: dict[str, tuple[Attachment, _Terms]] = {}

@@ -32,10 +32,8 @@ from vercel_sql.http.client import Client
 from vercel_sql.manifest import Manifest, Service
 from vercel_sql.redaction.hidden import NotPicklable
 from vercel_sql.runtime.shutdown import leave
-from vercel_sql.writes.budget import WriteBudgets
-from vercel_sql.writes.functions import Functions
-from vercel_sql.writes.idempotency import Idempotency
-from vercel_sql.writes.policy import WritePolicy
+from vercel_sql.writes.functions import Functions, Idempotency
+from vercel_sql.writes.policy import WriteBudgets, WritePolicy
 
 
 class LiveCatalog:

@@ -26,7 +26,7 @@ from vercel_sql.sql.queries import rows_of
 from vercel_sql.sql.resolver import Catalog, any_made
 from vercel_sql.sql.statements import Explain
 from vercel_sql.sql.tokens import STRINGS, tokenize
-from vercel_sql.writes.budget import Pace
+from vercel_sql.writes.policy import Pace
 
 _Line = tuple[str, Collection[str]]
 """What a scan requests, in words, and the values in its filters that are secret."""

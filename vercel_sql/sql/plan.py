@@ -13,8 +13,7 @@ from vercel_sql.http.requests import Request
 from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.manifest import Caution, Method
 from vercel_sql.redaction.hidden import NotPicklable
-from vercel_sql.writes.budget import Pace, WriteBudget
-from vercel_sql.writes.policy import WritePolicy
+from vercel_sql.writes.policy import Pace, WriteBudget, WritePolicy
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -27,7 +27,7 @@ from vercel_sql.runtime.side_by_side import Ended, SideBySide
 from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.plan import Limits, Match, Outcome, Plan, in_words, warning
 from vercel_sql.sql.resolver import Target
-from vercel_sql.writes.budget import Pace
+from vercel_sql.writes.policy import Pace
 
 if TYPE_CHECKING:
     import duckdb

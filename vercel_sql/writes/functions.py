@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +21,20 @@ import duckdb
 
 from vercel_sql.catalog.ddl import EXACTLY, quoted
 from vercel_sql.catalog.sources import Source, Sources
-from vercel_sql.errors import InterfaceError, ParameterError
+from vercel_sql.errors import InterfaceError, ParameterError, TooManyWritesError
 from vercel_sql.http.arguments import check_arguments
 from vercel_sql.http.client import Client
 from vercel_sql.http.decode import encode_json
 from vercel_sql.http.events import caused_by
 from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import Method, Resource, Service
-from vercel_sql.writes.budget import WriteBudgets
-from vercel_sql.writes.idempotency import Idempotency
-from vercel_sql.writes.policy import FUNCTION, WritePolicy
+from vercel_sql.redaction.hidden import NotPicklable
+from vercel_sql.writes.policy import FUNCTION, WriteBudgets, WritePolicy
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LONGEST_ID = 200  # characters
 _CALLER, _STATEMENT, _SESSION = "__caller", "__statement", "__session"
 CURRENT_STATEMENT = "concat(txid_current(), '/', current_query_id())"
 """SQL that tells a DuckDB statement from all others of the database.
@@ -42,6 +45,90 @@ executed again would have that of its first execution. The first makes DuckDB pl
 
 _left_behind: list[Callable[..., Any]] = []
 """Functions that DuckDB may still call, and that nobody can remove any more."""
+
+
+@dataclass
+class _Entry:
+    fingerprint: str
+    caller: object
+    lock: threading.Lock = field(default_factory=threading.Lock)  # held while it is carried out
+    outcome: tuple[Any, Exception | None] | None = None
+
+
+class Idempotency(NotPicklable):
+    """Carries out each request id once; threads may share it.
+
+    Args:
+        claim: called with an id and its caller right before it is carried out, and may refuse it.
+    """
+
+    def __init__(self, claim: Callable[[str, object], None] = lambda _id, _caller: None) -> None:
+        self._claim = claim
+        self._entries: dict[str, _Entry] = {}
+        self._changed = threading.Condition()
+        self._running = 0
+        self._closed = False
+
+    def once(
+        self, request_id: str, fingerprint: str, act: Callable[[], Any], caller: object = None
+    ) -> Any:
+        """Calls ``act`` for the first use of an id; later uses get the same result or error.
+
+        A refusal for too many writes is not remembered: nothing was sent, and the same id may
+        still be carried out by another statement.
+
+        An id is for one call (by its ``fingerprint``) of one caller: nobody is given what another
+        caller was given.
+        """
+        if len(request_id) > _LONGEST_ID:
+            raise ParameterError(f"a request_id has at most {_LONGEST_ID} characters")
+        with self._changed:
+            entry = self._entries.setdefault(request_id, _Entry(fingerprint, caller))
+        if entry.fingerprint != fingerprint:
+            raise ParameterError("this request_id was already used for another call")
+        if entry.caller != caller:
+            raise ParameterError(
+                "this request_id was used in another session, so nothing was sent. What it gave is "
+                "not shown again; its secrets are in the server's secrets file"
+            )
+        with entry.lock:
+            if entry.outcome is None:
+                with self._counted():
+                    entry.outcome = self._outcome(request_id, caller, act)
+        result, failure = entry.outcome
+        if failure is not None:
+            raise failure
+        return result
+
+    def drain(self, seconds: float) -> bool:
+        """Carries out nothing new, and waits for what runs; False if some of it still does."""
+        with self._changed:
+            self._closed = True
+            return self._changed.wait_for(lambda: self._running == 0, seconds)
+
+    def _outcome(
+        self, request_id: str, caller: object, act: Callable[[], Any]
+    ) -> tuple[Any, Exception | None]:
+        try:
+            self._claim(request_id, caller)
+            return act(), None
+        except TooManyWritesError:
+            raise
+        except Exception as error:
+            return None, error
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._changed:
+            if self._closed:
+                raise InterfaceError("the server is stopping; nothing was sent")
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
 
 
 class Functions:
@@ -196,9 +283,9 @@ class Functions:
             try:
                 if writes:
                     with caused_by("function"):
-                        return _outcome(self._write(source, resource, method, given))
+                        return _outcome(self._write(source, resource, method, given).to_pylist())
                 checked = check_arguments(method, given, f"{resource.service}.{method.name}()")
-                return _outcome(_rows(call(source.client, resource, method, checked)))
+                return _outcome(call(source.client, resource, method, checked).to_pylist())
             except Exception as error:
                 source.failures.keep(error)
                 return _outcome([], source.client.redactor.mask(str(error)))
@@ -211,7 +298,7 @@ class Functions:
 
     def _write(
         self, source: Source, resource: Resource, method: Method, given: dict[str, Any]
-    ) -> list[dict[str, Any]]:
+    ) -> pa.Table:
         where = f"{resource.service}.{method.name}()"
         request_id, caller = given.pop("request_id"), given.pop(_CALLER)
         budget = self._budgets.of(given.pop(_STATEMENT))
@@ -227,14 +314,23 @@ class Functions:
             budget.take(f"{self._catalog}.{where}", method.write_count)
             return self._send(source.client, resource, method, checked)
 
-        fingerprint = _fingerprint(method, checked)
-        return _rows(self._idempotency.once(str(request_id), fingerprint, send, caller))
+        call_text = f"{method.resource}.{method.name} {encode_json(dict(checked))}"
+        fingerprint = hashlib.sha256(call_text.encode()).hexdigest()
+        return self._idempotency.once(str(request_id), fingerprint, send, caller)
 
     def _send(
         self, client: Client, resource: Resource, method: Method, checked: Mapping[str, Any]
     ) -> pa.Table:
         if method.rotation is not None:
-            return self._rotate(client, resource, method, checked)
+            from vercel_sql.writes.rotation import Rotation, RotationPlan
+
+            where = f"{resource.service}.{method.name}()"
+            table = f"{self._catalog}.{resource.full_name}"
+            policy, syntax = self._policy, FUNCTION
+            plan = RotationPlan(
+                client, resource, method, checked, policy, where=where, table=table, syntax=syntax
+            )
+            return Rotation(plan).run()
         from vercel_sql.catalog.results import result_columns
         from vercel_sql.writes.creates import write_and_keep
         from vercel_sql.writes.deletes import refuse_own_key
@@ -245,36 +341,6 @@ class Functions:
         written = write_and_keep(client, resource, build_request(method, checked), self._policy)
         # DuckDB takes exactly the declared columns, and cites the values where they differ.
         return written.select([column.name for column in result_columns(resource, method)])
-
-    def _rotate(
-        self, client: Client, resource: Resource, method: Method, checked: Mapping[str, Any]
-    ) -> pa.Table:
-        from vercel_sql.writes.rotation import Rotation
-        from vercel_sql.writes.rotation_plan import RotationPlan
-
-        where = f"{resource.service}.{method.name}()"
-        table = f"{self._catalog}.{resource.full_name}"
-        plan = RotationPlan(
-            client,
-            resource,
-            method,
-            checked,
-            self._policy,
-            where=where,
-            table=table,
-            syntax=FUNCTION,
-        )
-        return Rotation(plan).run()
-
-
-def _fingerprint(method: Method, checked: Mapping[str, Any]) -> str:
-    text = f"{method.resource}.{method.name} {encode_json(dict(checked))}"
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
 
 
 def _outcome(rows: list[dict[str, Any]], error: str | None = None) -> dict[str, Any]:
