@@ -32,7 +32,7 @@ from vercel_sql.http.client import Client
 from vercel_sql.http.discovery import endpoint
 from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.audit_log import AuditLog
-from vercel_sql.manifest import Provider
+from vercel_sql.manifest import Provider, vercel
 from vercel_sql.runtime.scope import CancelScope, LimitWaits
 from vercel_sql.runtime.shutdown import renewals
 
@@ -254,12 +254,12 @@ class SavedCredential(Credential):
 
 def _refresh(client: Client, store: LoginStore, login: SavedLogin) -> SavedLogin:
     # Reads the discovery document first: nothing is begun if it leads elsewhere.
-    endpoint(client, find_method("oauth.tokens", "refresh_tokens"))
+    endpoint(client, find_method(*vercel().named("refresh")))
     arguments = {**login.app.credentials(client), "refresh_token": login.refresh_token}
     store.write(msgspec.structs.replace(login, renewal="begun"))
     try:
         with caused_by("renewal"):
-            answer = call(client, "oauth.tokens", "refresh_tokens", arguments)
+            answer = call(client, *vercel().named("refresh"), arguments)
     except (AuditLogError, JournalError, WaitTooLongError):
         store.write(login)
         raise

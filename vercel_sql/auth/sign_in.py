@@ -33,7 +33,7 @@ from vercel_sql.http.requests import build_request
 from vercel_sql.ledger.audit_log import AuditLog
 from vercel_sql.ledger.journal import JournalHandle, PendingCreate, is_unsent
 from vercel_sql.logger import logger
-from vercel_sql.manifest import Provider
+from vercel_sql.manifest import Provider, vercel
 
 log = logger("api")
 _Failure: TypeAlias = APIError | RequestError | WaitTooLongError
@@ -70,13 +70,13 @@ def by_email(
     ``token_name`` is the name of the new token, or None for Vercel's default.
     """
     arguments = {"email": email, "tokenName": token_name}
-    begun = call(client, "authentication.user_tokens", "email_login", arguments)
+    begun = call(client, *vercel().named("email_begin"), arguments)
     if not isinstance(begun.get("securityCode"), str):
         raise OperationalError("the answer to email_login holds no security code to compare")
     show_code(begun["securityCode"])
     client.create_results.release("shown")
     arguments |= {"token": begun["token"]}
-    poll = _Poll(client, "authentication.user_tokens", "verify_token", lambda: arguments)
+    poll = _Poll(client, *vercel().named("email_tokens"), lambda: arguments)
     made = poll.until_allowed(
         _EMAIL_INTERVAL,
         lambda error: 0.0 if isinstance(error, BadRequestError) else None,
@@ -121,7 +121,7 @@ def by_browser(
             "scope": app.scope,
             "prompt": prompt,
         }
-        begun = call(client, "oauth.sign_in", "authorize_url", arguments)
+        begun = call(client, *vercel().named("browser_begin"), arguments)
         receiver.expect(begun["state"])
         show(begun["url"], receiver.redirect_uri)
         code = receiver.wait(seconds)
@@ -132,7 +132,7 @@ def by_browser(
         "code_verifier": begun["code_verifier"],
         "redirect_uri": redirect_uri,
     }
-    tokens = call(client, "oauth.tokens", "exchange_code", exchange)
+    tokens = call(client, *vercel().named("browser_tokens"), exchange)
     return _checked(client, app, tokens, nonce=begun["nonce"])
 
 
@@ -149,7 +149,7 @@ def by_device(
     def exchange() -> dict[str, Any]:
         return {**app.credentials(client), "device_code": begun["device_code"]}
 
-    poll = _Poll(client, "oauth.tokens", "exchange_device_code", exchange)
+    poll = _Poll(client, *vercel().named("device_tokens"), exchange)
     tokens = poll.until_allowed(
         interval,
         lambda error: _LONGER.get(error.code),
@@ -262,7 +262,7 @@ def _in_short(error: Error | None) -> str:
 
 
 def _authorize_device(client: Client, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    method = find_method("oauth.sign_in", "authorize_device")
+    method = find_method(*vercel().named("device_begin"))
     document = client.servers.discovery(method.server).document(client)
     if document is not None and document.get(method.endpoint or "") is None:
         raise NotSupportedError(
@@ -310,7 +310,7 @@ def _checked(
     except Error:
         with suppress(Error):
             revoked = {**app.credentials(client), "token": tokens["access_token"]}
-            call(client, "oauth.tokens", "revoke_token", revoked)
+            call(client, *vercel().named("revoke"), revoked)
             client.create_results.release("revoked")
         raise
     login = SavedLogin(
@@ -377,9 +377,10 @@ def _revoke(
     client = login_client(provider, login, login.access_token, request_timeout, audit_log)
     try:
         if login.kind == "token":
-            arguments: Mapping[str, Any] = {"tokenId": "current"}
-            answer = call(client, "authentication.user_tokens", "delete_auth_token", arguments)
-            if login.token_id is not None and answer.get("tokenId") != login.token_id:
+            remover, own = vercel().tokens().remover, vercel().tokens().self_reference
+            assert remover is not None and own is not None  # noqa: S101, PT018
+            answer = call(client, remover.resource, remover.name, {own.column: own.value})
+            if login.token_id is not None and answer.get(own.column) != login.token_id:
                 return "the answer is about another token: a proxy mixes answers up"
             return None
         # A token that still works, and with it the session of both. The answer, an empty object
@@ -387,7 +388,7 @@ def _revoke(
         works = login.is_fresh(margin_ms=0)
         token = login.access_token if works else login.refresh_token or login.access_token
         arguments = {**login.app.credentials(client), "token": token}
-        call(client, "oauth.tokens", "revoke_token", arguments)
+        call(client, *vercel().named("revoke"), arguments)
     except APIError as error:
         # The credential itself was asked again about its own row.
         is_gone = error.status == 404 or error.extra.get("invalidToken") is True

@@ -110,10 +110,7 @@ def answer_table(
     requested: str | None = None,
     doubts: Doubts = STRICT,
 ) -> pa.Table:
-    """An answer as a table: in the method's own columns, or the resource's.
-
-    ``requested`` is what was asked for, if the rows don't hold their key.
-    """
+    """An answer as a table: in the method's own columns, or the resource's."""
     if _has_own_columns(method):
         return _own_columns(resource, method, answer)
     shape = TableShape(resource)

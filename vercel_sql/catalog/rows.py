@@ -150,10 +150,7 @@ class TableShape:
         clock: ServerClock | None = None,
         session: str | None = None,
     ) -> pa.RecordBatch:
-        """A batch of some columns, JSON still as text.
-
-        ``own_key`` is the key of the calling credential's own row, if a column needs it.
-        """
+        """A batch of some columns, JSON still as text."""
         arrays = {}
         for column in columns:
             storage, name = self.types[column.name], self.qualified(column.name)

@@ -120,10 +120,7 @@ class Sources:
             self._acting.key = before
 
     def current(self) -> str:
-        """The key of the connection for which this thread plans a query; else of any of them.
-
-        Raises `ScanFailed` if they would not all ask the same account.
-        """
+        """The key of the connection for which this thread plans a query; else of any of them."""
         key: str | None = getattr(self._acting, "key", None)
         if key is not None and key in self._all:
             return key

@@ -64,7 +64,7 @@ class Discovery:
             log.warning("%s. The documented addresses are used instead", reason.rstrip("."))
             document = None
         lifetime = _LIFETIME_WITHOUT if document is None else _LIFETIME
-        base = client.urls[_lister().server]
+        base = client.urls[vercel().method_for("discovery").server]
         if document is not None and document.get("issuer") != base:
             raise _refused(client, f"its issuer is not {base}")
         self._known = time.monotonic() + lifetime, document
@@ -91,7 +91,7 @@ def endpoint(client: Client, method: Method) -> tuple[str, str]:
     Raises:
         AnswerError: the document is another issuer's, or the address is on another server.
     """
-    issuer = _lister().server
+    issuer = vercel().method_for("discovery").server
     document = client.servers.discovery(issuer).document(client)
     address = None if document is None else document.get(method.endpoint or "")
     if address is None:
@@ -113,7 +113,7 @@ def path_on(base: str, address: object) -> str | None:
 
 def _document(client: Client) -> Document:
     # Another issuer must not look like another request's answer, which would be asked for again.
-    method = msgspec.structs.replace(_lister(), identity=[])
+    method = msgspec.structs.replace(vercel().method_for("discovery"), identity=[])
     answer = client.send(build_request(method, {}))
     content = answer.json()
     if not isinstance(content, dict):
@@ -121,18 +121,11 @@ def _document(client: Client) -> Document:
     return content
 
 
-def _lister() -> Method:
-    """The method that reads the document."""
-    lister = vercel().service("oauth").resources["openid_configuration"].lister
-    assert lister is not None  # noqa: S101 - the manifest has one
-    return lister
-
-
 def _refused(client: Client, reason: str) -> AnswerError:
-    base = client.urls[_lister().server]
+    base = client.urls[vercel().method_for("discovery").server]
     return AnswerError(
         f"the discovery document of {base} is refused: {reason}. Nothing was sent there. Check "
         "VERCEL_OAUTH_URL, and who answers for that server",
         method="GET",
-        path=_lister().path,
+        path=vercel().method_for("discovery").path,
     )

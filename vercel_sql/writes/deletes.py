@@ -54,10 +54,7 @@ def keyed_row(resource: Resource, getter: Method, answer: Answer) -> KeyedRow:
 
 
 def own_request(resource: Resource, bearer: str | None = None) -> Request | None:
-    """The request for the row of a bearer, the client's own if None; None if there is no such row.
-
-    A resource has one where its rows are credentials (its ``self_reference``).
-    """
+    """The request for the row of a bearer, the client's own if None, where rows are credentials."""
     reference, getter = resource.self_reference, resource.getter
     if reference is None or getter is None:
         return None
@@ -175,10 +172,7 @@ def _retold(error: RequestError | ServerError, text: str, is_unknown: bool) -> E
 def is_there(
     client: Client, resource: Resource, key: str, *, as_listed: bool = False
 ) -> bool | None:
-    """Whether there is a row of that key; None if that can't be found out now.
-
-    With ``as_listed``, a row that counts as deleted is there as long as it is listed.
-    """
+    """Whether there is a row of that key; None if that can't be found out now."""
     getter, reference = resource.getter, resource.self_reference
     if getter is None or (reference is not None and key == reference.value):
         return None

@@ -100,10 +100,7 @@ class WriteBudget:
         self._lock = threading.Lock()
 
     def take(self, what: str, count: int) -> None:
-        """Takes so many writes out of what is left, or raises `TooManyWritesError`.
-
-        ``what`` is the statement in a few words, for the error.
-        """
+        """Takes so many writes out of what is left, or raises `TooManyWritesError`."""
         with self._lock:
             refused = self.refusal(what, count)
             if refused is not None:

@@ -52,18 +52,17 @@ from vercel_sql.writes.policy import EXEC, ArgumentSyntax, WritePolicy
 T = TypeVar("T")
 
 
+@dataclass(eq=False, repr=False)
 class RotationPlan:
     """The old row of a rotation, and the requests that replace it.
 
-    Args:
+    Attributes:
         client: makes the calls; if the old row is its credential, it changes over to the new one.
         arguments: the result of `check_arguments`.
         policy: where the secret goes; without a file, into one in the user's state directory.
         where: the statement in a few words, for errors.
         table: the name of the table in SQL, for statements in errors.
         syntax: how the caller writes arguments, for errors that say what to add.
-
-    Attributes:
         old: the old row.
         is_own: whether that is the credential of the calls.
         place: where the old secret stands and can't be changed from here, such as an environment
@@ -79,32 +78,22 @@ class RotationPlan:
         Error: the old row could not be read.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        resource: Resource,
-        method: Method,
-        arguments: Mapping[str, Any],
-        policy: WritePolicy,
-        *,
-        where: str,
-        table: str,
-        syntax: ArgumentSyntax = EXEC,
-    ) -> None:
-        self.client = client
-        self.resource = resource
-        self.method = method
-        self.policy = policy
-        self.rules = _required(method.rotation)
-        self.where = where
-        self.table = table
-        self._syntax = syntax
-        self.old, self.is_own = self._read(str(arguments[self.rules.old]))
+    client: Client
+    resource: Resource
+    method: Method
+    arguments: Mapping[str, Any]
+    policy: WritePolicy
+    where: str
+    table: str
+    syntax: ArgumentSyntax = EXEC
+
+    def __post_init__(self) -> None:
+        self.rules, remover = _required(self.method.rotation), _required(self.resource.remover)
+        self.old, self.is_own = self._read(str(self.arguments[self.rules.old]))
         self.place = self._fixed_place() if self.is_own else None
-        self.create = self._creation(arguments)
-        remover = _required(resource.remover)
+        self.create = self._creation()
         key = {remover.required[0].name: self.old.key}
-        self.remove = build_request(remover, check_arguments(remover, key, where))
+        self.remove = build_request(remover, check_arguments(remover, key, self.where))
 
     def question(self, bearer: str | None = None) -> Request:
         """The request for the row of a bearer, the client's own if None."""
@@ -151,9 +140,9 @@ class RotationPlan:
         self.client.credential.require_replaceable(self.where)
         return self.client.credential.fixed_at
 
-    def _creation(self, arguments: Mapping[str, Any]) -> Request:
+    def _creation(self) -> Request:
         rules, row = self.rules, self.old.values
-        given = {name: value for name, value in arguments.items() if name != rules.old}
+        given = {name: value for name, value in self.arguments.items() if name != rules.old}
         self._refuse_doubts([column for name, column in rules.stated.items() if name not in given])
         for name, column in rules.stated.items():
             if row.get(column) is not None and name not in given:
@@ -174,25 +163,22 @@ class RotationPlan:
 
     def _endless(self, name: str, end: int) -> ParameterError:
         """The error if the old row has an end, and no end was given for the new one."""
-        null = self._syntax.or_null(name, "for one without an end")
+        null = self.syntax.or_null(name, "for one without an end")
         return ParameterError(
             f"{self.where}: the old one has an end, {in_words(end)} ({end}), and no end was given "
-            f"for the new one. Nothing was changed. Add {self._syntax.given(name)}{null}"
+            f"for the new one. Nothing was changed. Add {self.syntax.given(name)}{null}"
         )
 
     def _scope(self, rule: TokenScopeRule, given: Mapping[str, Any]) -> dict[str, str]:
-        """The arguments that ask for what the old row reaches, and for no more.
-
-        Raises `ParameterError` if no arguments give the same, so that the caller has to decide.
-        """
+        """The arguments that ask for what the old row reaches, and for no more."""
         if any(name in given for name in rule.settled_by):
             return {}
         scope = _narrow_scope(rule, self.resource, self.old.values)
         if scope is not None:
             self._refuse_doubts([rule.column, rule.ends])
             return scope
-        each = " or ".join(self._syntax.given(name, "'…'") for name in rule.settled_by)
-        null = self._syntax.or_null(rule.settled_by[0], "for everything that the user reaches")
+        each = " or ".join(self.syntax.given(name, "'…'") for name in rule.settled_by)
+        null = self.syntax.or_null(rule.settled_by[0], "for everything that the user reaches")
         raise ParameterError(
             f"{self.where}: the scope of the old one ({rule.column}) can't be asked for as it is, "
             "and the replacement must not have a wider scope. Nothing was changed. Say what it "
@@ -217,9 +203,9 @@ def _narrow_scope(
     if any(each.get(rule.kind) == rule.whole for each in lasting):
         return {}
     if len(lasting) == len(entries) == 1:
-        name = rule.narrow.get(str(entries[0].get(rule.kind)))
-        value = entries[0].get(name) if name is not None else None
-        if name is not None and isinstance(value, str) and value:
+        name = rule.narrow.get(str(entries[0].get(rule.kind)), "")
+        value = entries[0].get(name)
+        if name and isinstance(value, str) and value:
             return {name: value}
     return None
 
@@ -296,18 +282,15 @@ class Rotation:
     def _prove(self) -> None:
         """Asks with the new secret for its row, which has to be the new one."""
         question = self._plan.question(self._state.bearer)
-        try:
-            row = own_row(self._client, self._resource, question)
-        except ForbiddenError as error:
-            self._require_unseen(error)
-            try:  # once more, since nothing in an error shows which request it answers
+        for _ in range(2):  # since nothing in a refusal shows which request it answers
+            try:
                 row = own_row(self._client, self._resource, question)
-            except ForbiddenError as again:
-                self._require_unseen(again)
-                self._state.is_proven = True
-                return
-        if self._resource.is_gone(row.values):
-            raise OperationalError("the new one has been revoked already")
+            except ForbiddenError as error:
+                self._require_unseen(error)
+                continue
+            if self._resource.is_gone(row.values):
+                raise OperationalError("the new one has been revoked already")
+            break
         self._state.is_proven = True
 
     def _require_unseen(self, error: ForbiddenError) -> None:
@@ -344,10 +327,7 @@ class Rotation:
         self._state.removal = "done"
 
     def _look(self, failure: BaseException) -> None:
-        """Finds out whether the old row is gone after a removal without an answer, or a 404.
-
-        Raises the failure if it is not gone, or that can't be found out.
-        """
+        """Finds out whether the old row is gone after a removal without an answer, or a 404."""
         self._state.removal = "unknown"
         if self._client.current_scope.is_over:
             raise failure
@@ -471,13 +451,10 @@ class _State:
         """What exists now, and what to run next; no secret is in it."""
         if self.made is None:
             return f"The old one, {self.plan.old.key}, is as it was"
-        return ". ".join([self._about_new(), self._about_old(), self._next()])
-
-    def _about_new(self) -> str:
         name = self.new or f"whose {self.plan.resource.key} is not known"
         saved = f", with its secret in {self.saved_to}" if self.saved_to else ""
         proof = "it works" if self.is_proven else "it was not proven to work"
-        return f"There is a new one, {name}{saved}: {proof}"
+        return f"There is a new one, {name}{saved}: {proof}. {self._about_old()}. {self._next()}"
 
     def _about_old(self) -> str:
         old = self.plan.old.key
