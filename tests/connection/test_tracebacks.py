@@ -26,7 +26,7 @@ from vercel_sql.ledger.secrets_file import SecretsFile
 from vercel_sql.sql import Parameters
 from vercel_sql.sql.plan import Outcome, Prepared
 from vercel_sql.sql.queries import as_caller
-from vercel_sql.writes.idempotency import Idempotency
+from vercel_sql.writes.functions import Idempotency
 
 from ..scale import SCALE
 

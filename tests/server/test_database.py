@@ -11,9 +11,8 @@ import pytest
 from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock
-from vercel_sql.writes.budget import WriteBudgets
-from vercel_sql.writes.idempotency import Idempotency
-from vercel_sql.writes.policy import WritePolicy
+from vercel_sql.writes.functions import Idempotency
+from vercel_sql.writes.policy import WriteBudgets, WritePolicy
 
 
 @pytest.fixture

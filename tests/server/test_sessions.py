@@ -18,9 +18,8 @@ from vercel_sql.connection.live_catalog import attach_in_place
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.server.database import Database, lock, results_database
 from vercel_sql.server.sessions import Sessions
-from vercel_sql.writes.budget import WriteBudgets
-from vercel_sql.writes.idempotency import Idempotency
-from vercel_sql.writes.policy import WritePolicy
+from vercel_sql.writes.functions import Idempotency
+from vercel_sql.writes.policy import WriteBudgets, WritePolicy
 
 ENDLESS = "SELECT sum(a.range * b.range) FROM range(10000000) AS a, range(10000000) AS b"
 

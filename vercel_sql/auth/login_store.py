@@ -92,7 +92,7 @@ class App:
             return {"client_id": self.client_id or None, "client_secret": text}
         from vercel_sql.auth.jwt import signed_assertion
 
-        method = vercel().service("oauth").resources["sign_in"].methods["client_assertion"]
+        method = vercel().method_for("sign_assertion")
         name = "private_key" if self.signing == "private_key_jwt" else "client_secret"
         assertion = signed_assertion(client, method, client_id=self.client_id, **{name: text})
         return {"client_id": self.client_id, "client_assertion": assertion}

@@ -33,7 +33,7 @@ from vercel_sql.http.client import Client
 from vercel_sql.http.discovery import endpoint
 from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.audit_log import AuditLog
-from vercel_sql.manifest import Provider
+from vercel_sql.manifest import Provider, vercel
 from vercel_sql.runtime.process_state import renewals
 from vercel_sql.runtime.scope import CancelScope, LimitWaits
 
@@ -231,12 +231,12 @@ class SavedCredential(Credential):
 
 def _refresh(client: Client, store: LoginStore, login: SavedLogin) -> SavedLogin:
     # Reads the discovery document first: nothing is begun if it leads elsewhere.
-    endpoint(client, find_method("oauth.tokens", "refresh_tokens"))
+    endpoint(client, find_method(*vercel().named("refresh")))
     arguments = {**login.app.credentials(client), "refresh_token": login.refresh_token}
     store.write(msgspec.structs.replace(login, renewal="begun"))
     try:
         with caused_by("renewal"):
-            answer = call(client, "oauth.tokens", "refresh_tokens", arguments)
+            answer = call(client, *vercel().named("refresh"), arguments)
     except (AuditLogError, JournalError, WaitTooLongError):
         store.write(login)
         raise
@@ -306,9 +306,10 @@ def _revoke(
     client = login_client(provider, login, login.access_token, request_timeout, audit_log)
     try:
         if login.kind == "token":
-            own = {"tokenId": "current"}
-            answer = call(client, "authentication.user_tokens", "delete_auth_token", own)
-            if login.token_id is not None and answer.get("tokenId") != login.token_id:
+            remover, own = vercel().tokens().remover, vercel().tokens().self_reference
+            assert remover is not None and own is not None  # noqa: S101, PT018
+            answer = call(client, remover.resource, remover.name, {own.column: own.value})
+            if login.token_id is not None and answer.get(own.column) != login.token_id:
                 return "the answer is about another token: a proxy mixes answers up"
             return None
         # A token that still works, and with it the session of both. The answer, an empty object
@@ -316,7 +317,7 @@ def _revoke(
         works = login.is_fresh(margin_ms=0)
         token = login.access_token if works else login.refresh_token or login.access_token
         arguments = {**login.app.credentials(client), "token": token}
-        call(client, "oauth.tokens", "revoke_token", arguments)
+        call(client, *vercel().named("revoke"), arguments)
     except APIError as error:
         # The credential itself was asked again about its own row.
         is_gone = error.status == 404 or error.extra.get("invalidToken") is True

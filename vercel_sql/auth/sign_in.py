@@ -36,6 +36,7 @@ from vercel_sql.errors import (
 from vercel_sql.http.client import Client
 from vercel_sql.ledger.journal import JournalHandle, PendingCreate, is_unsent
 from vercel_sql.logger import logger
+from vercel_sql.manifest import vercel
 
 log = logger("api")
 _Failure: TypeAlias = APIError | RequestError | WaitTooLongError
@@ -93,7 +94,7 @@ def by_email(
     ``token_name`` is the name of the new token, or None for Vercel's default.
     """
     arguments = {"email": email, "tokenName": token_name}
-    begun = call(client, "authentication.user_tokens", "email_login", arguments)
+    begun = call(client, *vercel().named("email_begin"), arguments)
     if not isinstance(begun.get("securityCode"), str):
         raise OperationalError("the answer to email_login holds no security code to compare")
     show_code(begun["securityCode"])
@@ -101,7 +102,7 @@ def by_email(
     arguments |= {"token": begun["token"]}
 
     def ask(handle: JournalHandle) -> dict[str, Any]:
-        return call(client, "authentication.user_tokens", "verify_token", arguments, handle)
+        return call(client, *vercel().named("email_tokens"), arguments, handle)
 
     poll = _Poll(
         lambda error: 0.0 if isinstance(error, BadRequestError) else None,
@@ -140,7 +141,7 @@ def by_browser(
             "scope": app.scope,
             "prompt": prompt,
         }
-        begun = call(client, "oauth.sign_in", "authorize_url", arguments)
+        begun = call(client, *vercel().named("browser_begin"), arguments)
         receiver.expect(begun["state"])
         show(begun["url"], receiver.redirect_uri)
         code = receiver.wait(seconds)
@@ -151,7 +152,7 @@ def by_browser(
         "code_verifier": begun["code_verifier"],
         "redirect_uri": redirect_uri,
     }
-    tokens = call(client, "oauth.tokens", "exchange_code", exchange)
+    tokens = call(client, *vercel().named("browser_tokens"), exchange)
     return _checked(client, app, tokens, nonce=begun["nonce"])
 
 
@@ -159,7 +160,7 @@ def by_device(
     client: Client, app: App, *, show: Callable[[DevicePrompt], None], seconds: float
 ) -> SavedLogin:
     """Signs in with a browser on another device (RFC 8628)."""
-    method = find_method("oauth.sign_in", "authorize_device")
+    method = find_method(*vercel().named("device_begin"))
     document = client.servers.discovery(method.server).document(client)
     if document is not None and document.get(method.endpoint or "") is None:
         raise NotSupportedError(
@@ -167,7 +168,7 @@ def by_device(
             "devices; without --device, a browser on this machine is used"
         )
     arguments = {**app.credentials(client), "scope": app.scope}
-    begun = call(client, "oauth.sign_in", "authorize_device", arguments)
+    begun = call(client, *vercel().named("device_begin"), arguments)
     # Useless before the person allows it, and valid for minutes only.
     client.create_results.release("asked")
     show(_prompt(begun))
@@ -176,7 +177,7 @@ def by_device(
 
     def ask(handle: JournalHandle) -> dict[str, Any]:
         exchange = {**app.credentials(client), "device_code": begun["device_code"]}
-        return call(client, "oauth.tokens", "exchange_device_code", exchange, handle)
+        return call(client, *vercel().named("device_tokens"), exchange, handle)
 
     poll = _Poll(lambda error: _LONGER.get(error.code), "nobody allowed the device")
     tokens = poll.until_allowed(ask, interval, min(seconds, lifetime))
@@ -303,7 +304,7 @@ def _checked(
     except Error:
         with suppress(Error):
             revoked = {**app.credentials(client), "token": tokens["access_token"]}
-            call(client, "oauth.tokens", "revoke_token", revoked)
+            call(client, *vercel().named("revoke"), revoked)
             client.create_results.release("revoked")
         raise
     login = SavedLogin(

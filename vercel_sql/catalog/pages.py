@@ -106,7 +106,9 @@ def page_reader(shape: TableShape, method: Method) -> Callable[[Answer], Page]:
 
     def read(answer: Answer) -> Page:
         try:
-            content = _skim(decoder, answer.body)
+            if not answer.body.isascii():
+                answer.body.decode("utf-8")
+            content = decoder.decode(answer.body)
             rows = rows_of(content)
             if any(_may_occur_twice(name, answer.body) for name in names) or not _stand_once(
                 key, answer.body, len(rows)
@@ -130,17 +132,11 @@ def _may_occur_twice(name: bytes, body: bytes) -> bool:
     return first < 0 or body.rfind(name) != first or b"\\u" in body
 
 
-def _skim(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
-    if not body.isascii():
-        body.decode("utf-8")
-    return decoder.decode(body)
-
-
 def _read_exactly(shape: TableShape, method: Method, answer: Answer) -> Page:
     """A page with something in it that can't be skimmed."""
     assert method.paging is not None  # noqa: S101 - asked only for paged methods
     content, paging = answer.content(), method.paging
-    rows = _rows_of(answer, content, method.rows, list)
+    rows = _objects(answer, _at(answer, content, method.rows, list), method.rows)
     cursor = _at(answer, content, paging.cursor, int, str, type(None))
     declared = _at(answer, content, paging.count, int)
     moments = [row.get(paging.order) for row in rows]
@@ -259,12 +255,11 @@ def rows_at(answer: Answer, path: list[str]) -> list[Any]:
 
     What can't be decoded stands in them as `Inexact`. Raises `AnswerError` if there is neither.
     """
-    return _rows_of(answer, answer.content(), path)
+    found = _at(answer, answer.content(), path)
+    return _objects(answer, found if isinstance(found, list) else [found], path)
 
 
-def _rows_of(answer: Answer, content: Any, path: list[str], *kinds: type) -> list[Any]:
-    found = _at(answer, content, path, *kinds)
-    rows = found if isinstance(found, list) else [found]
+def _objects(answer: Answer, rows: list[Any], path: list[str]) -> list[Any]:
     if not all(isinstance(row, dict) for row in rows):
         raise answer.unusable(f"{'.'.join(path) or 'it'} holds something else than objects")
     return rows
@@ -320,13 +315,6 @@ def _rest(
             if problem is not None:
                 problems.setdefault(REST, f"{REST}.{escaped(name)} {problem}")
         return encode_json(escaped(rest))
-
-
-def doubts_in(row: str, values: Mapping[str, Any]) -> Iterator[Doubt]:
-    """The doubts about values of a row, by column, none of which is exact JSON."""
-    for name, value in values.items():
-        column = escaped(name)
-        yield Doubt(row, column, f"{column} {problem_in({name: value})}")
 
 
 def row_name(shape: TableShape, answer: Answer, row: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ itself, so an expression that is not understood costs time, never rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from vercel_sql.catalog.rows import TableShape
 from vercel_sql.http.requests import fits_path
-from vercel_sql.manifest import Method, Resource
+from vercel_sql.manifest import Method
 
 if TYPE_CHECKING:
     import pyarrow.compute as pc
@@ -58,161 +58,99 @@ def parse_expression(expression: pc.Expression) -> Node | None:
     try:
         _, (buffer,) = expression.__reduce__()
         batch = pa.ipc.open_file(buffer).get_batch(0)
-        return _Reader(batch).read()
-    except (ValueError, TypeError, KeyError, IndexError, pa.ArrowException):
+        entries = _metadata_entries(batch.schema)
+        return _node(*next(entries), entries, batch)
+    except (ValueError, TypeError, KeyError, IndexError, StopIteration, pa.ArrowException):
         return None
 
 
-class _Reader:
-    """Reads the serialised tree, one metadata entry after the other."""
-
-    def __init__(self, batch: pa.RecordBatch) -> None:
-        self._entries = _metadata_entries(batch.schema)
-        self._batch = batch
-        self._at = 0
-
-    def read(self) -> Node:
-        key, value = self._entries[self._at]
-        self._at += 1
-        if key == "literal":
-            return Literal(self._constant(value))
-        if key == "field_ref":
-            return Field(value)
-        if key == "nested_field_ref":
-            return self._nested(int(value))
-        if key == "call":
-            return self._call(value)
-        raise ValueError(f"unknown entry {key}")
-
-    def _constant(self, column: str) -> object:
-        return self._batch.column(int(column))[0].as_py()
-
-    def _nested(self, depth: int) -> Node:
-        path = self._entries[self._at : self._at + depth]
-        self._at += depth
-        names = [name for _, name in path]
-        return Field(names[0], tuple(names[1:]))
-
-    def _call(self, function: str) -> Node:
-        arguments: list[Node] = []
-        options: dict[str, object] = {}
-        while self._entries[self._at][0] != "end":
-            key, value = self._entries[self._at]
-            if key == "options":
-                self._at += 1
-                found = self._constant(value)
-                options = found if isinstance(found, dict) else {}
-            else:
-                arguments.append(self.read())
-        self._at += 1
-        return Call(function, tuple(arguments), options)
-
-
-def _metadata_entries(schema: pa.Schema) -> list[tuple[str, str]]:
+def _metadata_entries(schema: pa.Schema) -> Iterator[tuple[str, str]]:
     """The schema's metadata in order, repeated keys included.
 
     ``schema.metadata`` is a dict that keeps only the last of each; the printed form has them all,
     one per line. Constants are not in there, so no value can break the lines.
     """
     printed = schema.to_string(truncate_metadata=False, show_schema_metadata=True)
-    lines = printed.partition("-- schema metadata --\n")[2].splitlines()
-    pairs = (line.partition(": '") for line in lines)
-    return [(key, value.removesuffix("'")) for key, _, value in pairs]
+    for line in printed.partition("-- schema metadata --\n")[2].splitlines():
+        key, _, value = line.partition(": '")
+        yield key, value.removesuffix("'")
+
+
+def _node(
+    key: str, value: str, entries: Iterator[tuple[str, str]], constants: pa.RecordBatch
+) -> Node:
+    """The node that an entry begins; the rest of it is taken from the entries that follow."""
+    if key == "literal":
+        return Literal(constants.column(int(value))[0].as_py())
+    if key == "field_ref":
+        return Field(value)
+    if key == "nested_field_ref":
+        name, *path = [next(entries)[1] for _ in range(int(value))]
+        return Field(name, tuple(path))
+    if key != "call":
+        raise ValueError(f"unknown entry {key}")
+    arguments: list[Node] = []
+    options: dict[str, object] = {}
+    while (entry := next(entries))[0] != "end":
+        if entry[0] == "options":
+            found = constants.column(int(entry[1]))[0].as_py()
+            options = found if isinstance(found, dict) else {}
+        else:
+            arguments.append(_node(*entry, entries, constants))
+    return Call(value, tuple(arguments), options)
 
 
 def fields_of(node: Node) -> set[str]:
     """The columns that an expression needs."""
     if isinstance(node, Field):
         return {node.name}
-    if isinstance(node, Call):
-        return set().union(*(fields_of(argument) for argument in node.arguments))
-    return set()
+    return set().union(*map(fields_of, node.arguments)) if isinstance(node, Call) else set()
 
 
 def candidates(node: Node | None, column: str) -> Candidates:
     """The values that a text column can have in a row for which the predicate is true."""
-    if not isinstance(node, Call):
-        return None
-    rule = _RULES.get(node.function)
-    return rule(node, column) if rule else None
-
-
-def _and(node: Call, column: str) -> Candidates:
-    found = [c for c in (candidates(a, column) for a in node.arguments) if c is not None]
-    narrowed = frozenset.intersection(*found) if found else None
-    pinned = _pinned_by_range(node, column)
-    if pinned is None:
-        return narrowed
-    return pinned if narrowed is None else pinned & narrowed
-
-
-def _or(node: Call, column: str) -> Candidates:
-    found = [candidates(a, column) for a in node.arguments]
-    sets = [c for c in found if c is not None]
-    return frozenset().union(*sets) if len(sets) == len(found) else None
-
-
-def _equal(node: Call, column: str) -> Candidates:
-    match node.arguments:
-        case (Field(name, ()), Literal(value)) | (Literal(value), Field(name, ())) if (
-            name == column
-        ):
+    match node:
+        case Call("and" | "and_kleene", parts):
+            return _common([*(candidates(each, column) for each in parts), _pinned(parts, column)])
+        case Call("or" | "or_kleene", parts):
+            sets = [candidates(each, column) for each in parts]
+            finite = [each for each in sets if each is not None]
+            return frozenset().union(*finite) if len(finite) == len(sets) else None
+        case Call(
+            "equal",
+            (Field(name, ()), Literal(value)) | (Literal(value), Field(name, ())),
+        ) if name == column:
             return _texts([value])
-    return None
-
-
-def _is_in(node: Call, column: str) -> Candidates:
-    values = node.options.get("value_set")
-    match node.arguments:
-        case (Field(name, ()), *_) if name == column and isinstance(values, Sequence):
+        case Call("is_in", (Field(name, ()), *_), {"value_set": [*values]}) if name == column:
             # A NULL among the values is equal to NULL for Arrow, and NULL is not a key to ask for.
             return None if None in values else _texts(values)
-    return None
-
-
-def _if_else(node: Call, column: str) -> Candidates:
-    """``if_else(is_valid(x), p, null)``, as DuckDB 2.0 writes ``p``: true only where p is."""
-    match node.arguments:
-        case (_, then, Literal(None)):
+        case Call("if_else", (_, then, Literal(None))):
+            # As DuckDB 2.0 writes a predicate: if_else(is_valid(x), predicate, null).
             return candidates(then, column)
     return None
 
 
-def _pinned_by_range(node: Call, column: str) -> Candidates:
+def _common(sets: Sequence[Candidates]) -> Candidates:
+    finite = [each for each in sets if each is not None]
+    return frozenset.intersection(*finite) if finite else None
+
+
+def _pinned(parts: Sequence[Node], column: str) -> Candidates:
     """``x >= 'a' AND x <= 'a'``, as DuckDB 1.5 pushes a join with one key."""
-    low, high = _bound(node, "greater_equal", column), _bound(node, "less_equal", column)
-    if low is not None and low == high:
-        return frozenset([low])
-    return None
-
-
-def _bound(node: Call, function: str, column: str) -> str | None:
-    for argument in node.arguments:
-        match argument:
-            case Call(name, (Field(field, ()), Literal(str(value))), _) if (
-                name == function and field == column
-            ):
-                return value
-    return None
+    bounds: dict[str, str] = {}
+    for part in parts:
+        match part:
+            case Call(
+                "greater_equal" | "less_equal" as side, (Field(name, ()), Literal(str(value)))
+            ) if name == column:
+                bounds.setdefault(side, value)
+    return frozenset(bounds.values()) if len(bounds) == 2 and len({*bounds.values()}) == 1 else None
 
 
 def _texts(values: Sequence[object]) -> Candidates:
     """The values that are text; NULL is equal to nothing."""
-    present = [value for value in values if value is not None]
-    if all(isinstance(value, str) for value in present):
-        return frozenset(str(value) for value in present)
-    return None
-
-
-_RULES: dict[str, Callable[[Call, str], Candidates]] = {
-    "and_kleene": _and,
-    "and": _and,
-    "or_kleene": _or,
-    "or": _or,
-    "equal": _equal,
-    "is_in": _is_in,
-    "if_else": _if_else,
-}
+    texts = frozenset(value for value in values if isinstance(value, str))
+    return texts if all(value is None or isinstance(value, str) for value in values) else None
 
 
 @dataclass(frozen=True)
@@ -245,33 +183,24 @@ class Route:
 
 def choose_route(shape: TableShape, predicate: Node | None) -> Route:
     """The cheapest way to a set of rows that holds every row for which the predicate is true."""
-    resource = shape.resource
-    lookups = None
-    if resource.getter is not None and predicate is not None:
-        lookups = _lookups(shape, resource, predicate)
-    return Route(resource.getter, lookups, resource.lister)
+    getter, lookups = shape.resource.getter, None
+    if getter is not None and predicate is not None:
+        lookups = _lookups(shape, predicate)
+    return Route(getter, lookups, shape.resource.lister)
 
 
-def _lookups(shape: TableShape, resource: Resource, predicate: Node) -> list[Lookup] | None:
-    reference = resource.self_reference
-    if reference is not None:
-        asked = candidates(predicate, shape.qualified(reference.column))
-        if asked == frozenset([reference.value]):
-            return [Lookup(reference.value, True)]
-    keys = _pinned_keys(shape, resource, predicate)
-    if keys is None:
-        return None
-    if resource.lister is not None and len(keys) > resource.lookup_limit:
+def _lookups(shape: TableShape, predicate: Node) -> list[Lookup] | None:
+    resource, word = shape.resource, ""
+    if reference := resource.self_reference:
+        word = reference.value
+        if candidates(predicate, shape.qualified(reference.column)) == frozenset([word]):
+            return [Lookup(word, True)]
+    # Without the word for the own row, all key columns are equal.
+    names = map(shape.qualified, resource.key_columns)
+    keys = _common([candidates(predicate, name) for name in names])
+    if keys is None or (resource.lister is not None and len(keys) > resource.lookup_limit):
         return None
     # The API would take the word itself for a key, and answer with another row.
-    word = reference.value if reference else ""
     if word in keys or not all(map(fits_path, keys)):
         return None
     return [Lookup(key) for key in sorted(keys)]
-
-
-def _pinned_keys(shape: TableShape, resource: Resource, predicate: Node) -> Candidates:
-    """The keys that are possible at all; without the own row's word, both columns are equal."""
-    sets = [candidates(predicate, shape.qualified(name)) for name in resource.key_columns]
-    finite = [found for found in sets if found is not None]
-    return frozenset.intersection(*finite) if finite else None

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from vercel_sql.auth.calls import run_procedure
 from vercel_sql.catalog.pages import (
-    doubts_in,
     exact_fields,
     listed_fields,
     page_reader,
@@ -29,7 +28,7 @@ from vercel_sql.errors import DataError
 from vercel_sql.http.answers import Answer
 from vercel_sql.http.client import Client
 from vercel_sql.http.decode import encode_json, escaped, problem_in, text_problem
-from vercel_sql.http.events import REST, STRICT, Doubts
+from vercel_sql.http.events import REST, STRICT, Doubt, Doubts
 from vercel_sql.http.paging import walk
 from vercel_sql.http.requests import build_request
 from vercel_sql.manifest import Column, Method, Resource
@@ -43,9 +42,8 @@ ADDITIONAL = Column(
 
 def result_columns(resource: Resource, method: Method) -> list[Column]:
     """The columns of what a method returns: its own, or those of its resource."""
-    if not _has_own_columns(method):
-        return list(resource.public_columns)
-    return [*method.returns, ADDITIONAL]
+    own = _has_own_columns(method)
+    return [*method.returns, ADDITIONAL] if own else list(resource.public_columns)
 
 
 def _has_own_columns(method: Method) -> bool:
@@ -72,11 +70,11 @@ def written_schema(resource: Resource, method: Method) -> pa.Schema:
 
 def written_table(resource: Resource, method: Method, answer: Answer) -> pa.Table:
     """The answer to a write, in the columns of `written_schema`."""
-    own = answer_table(resource, method, answer)
+    own = _own_columns(resource, method, answer)
     if not method.rows:
         return own
     shape = TableShape(resource)
-    row = _public_table(shape, [_all_fields(shape, method, answer, STRICT)])
+    row = _public_table(shape, [_all_fields(shape, answer, STRICT)])
     for field in written_schema(resource, method):
         if field.name not in own.column_names:
             own = own.append_column(field, row.column(field.name))
@@ -93,7 +91,12 @@ def call(
     if method.collect:
         return _collected(client, resource, method, arguments)
     if method.paging is not None:
-        return _listed(client, resource, method, arguments)
+        shape, parts = TableShape(resource), []
+        columns = list(resource.public_columns)
+        for _, fields in listed_fields(client, shape, method, arguments, columns):
+            client.doubts.tell(fields.doubts)
+            parts.append(fields)
+        return _public_table(shape, parts)
     answer = client.send(build_request(method, arguments))
     # A row that does not hold its own key has what it was asked for by.
     requested = None if resource.key_is_field else arguments.get(resource.key)
@@ -107,20 +110,17 @@ def answer_table(
     requested: str | None = None,
     doubts: Doubts = STRICT,
 ) -> pa.Table:
-    """An answer as a table: in the method's own columns, or the resource's.
-
-    ``requested`` is what was asked for, if the rows don't hold their key.
-    """
+    """An answer as a table: in the method's own columns, or the resource's."""
     if _has_own_columns(method):
         return _own_columns(resource, method, answer)
     shape = TableShape(resource)
-    fields = _all_fields(shape, method, answer, doubts)
-    return _public_table(shape, [replace(fields, requested=requested)])
+    return _public_table(shape, [replace(_all_fields(shape, answer, doubts), requested=requested)])
 
 
-def _all_fields(shape: TableShape, method: Method, answer: Answer, doubts: Doubts) -> Fields:
+def _all_fields(shape: TableShape, answer: Answer, doubts: Doubts) -> Fields:
     names = [column.name for column in shape.resource.fields]
-    fields = exact_fields(shape, answer, rows_at(answer, method.rows), names, want_rest=True)
+    rows = rows_at(answer, answer.request.method.rows)
+    fields = exact_fields(shape, answer, rows, names, want_rest=True)
     doubts.tell(fields.doubts)
     return fields
 
@@ -149,22 +149,9 @@ def _own_columns(
 def _public_table(shape: TableShape, parts: list[Fields]) -> pa.Table:
     columns = list(shape.resource.public_columns)
     names = [shape.qualified(column.name) for column in columns]
-    assemble, export = shape.assembler(columns), shape.exporter(names)
-    batches = [export(assemble(fields, None)) for fields in parts]
-    schema = pa.schema([shape.schema.field(name) for name in names])
-    table = pa.Table.from_batches(batches, schema=schema)
+    batches = [shape.exported(shape.batch(fields, columns), names) for fields in parts]
+    table = pa.Table.from_batches(batches, schema=pa.schema(map(shape.schema.field, names)))
     return table.rename_columns([column.name for column in columns])
-
-
-def _listed(
-    client: Client, resource: Resource, method: Method, arguments: Mapping[str, Any]
-) -> pa.Table:
-    shape, parts = TableShape(resource), []
-    columns = list(resource.public_columns)
-    for _, fields in listed_fields(client, shape, method, arguments, columns):
-        client.doubts.tell(fields.doubts)
-        parts.append(fields)
-    return _public_table(shape, parts)
 
 
 def _collected(
@@ -178,30 +165,32 @@ def _collected(
     for page, fresh in walk(client, method, arguments, page_reader(shape, method)):
         found = rows_at(page.answer, method.rows)
         for row in found if fresh is None else [found[position] for position in fresh]:
-            exact, inexact = _parted(row)
+            exact, inexact = _parted(client, row_name(shape, page.answer, row), row)
             rows.append(exact)
-            doubtful.append(escaped(inexact))
-            client.doubts.tell(doubts_in(row_name(shape, page.answer, row), inexact))
+            doubtful.append(inexact)
         body = {**page.answer.content(), **body}
     assert method.paging is not None  # noqa: S101 - only paged methods collect
     _put(body, method.rows, rows)
     _put(body, method.paging.count, len(rows))
     _put(body, method.paging.cursor, None)
-    body, inexact = _parted(body)
-    client.doubts.tell(doubts_in(f"vercel.{resource.full_name}: {method.name}", inexact))
-    beside: dict[str, Any] = escaped(inexact)
+    body, beside = _parted(client, f"vercel.{resource.full_name}: {method.name}", body)
     if any(doubtful):
         _put(beside, method.rows, doubtful)
     return _own_columns(resource, method, _computed(method, arguments, body), beside)
 
 
-def _parted(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A row with null for each value that is not exact JSON, and these values."""
-    inexact = {n: value for n, value in row.items() if problem_in({n: value}) is not None}
+def _parted(
+    client: Client, name: str, row: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A row with null for each value that is not exact JSON, and these values, spelled out."""
+    problems = {n: problem for n, value in row.items() if (problem := problem_in({n: value}))}
+    client.doubts.tell(
+        Doubt(name, escaped(n), f"{escaped(n)} {problem}") for n, problem in problems.items()
+    )
     exact = {
-        n: None if n in inexact else value for n, value in row.items() if text_problem(n) is None
+        n: None if n in problems else value for n, value in row.items() if text_problem(n) is None
     }
-    return exact, inexact
+    return exact, escaped({n: row[n] for n in problems})
 
 
 def _computed(method: Method, arguments: Mapping[str, Any], content: Mapping[str, Any]) -> Answer:

@@ -5,7 +5,7 @@ A value is as it was sent, or NULL with a note of what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, cached_property
@@ -108,6 +108,7 @@ class TableShape:
         self.resource = resource
         columns = (*resource.columns, SESSION)
         self._columns = {self.qualified(column.name): column for column in columns}
+        self.column_names = list(self._columns)
 
     def qualified(self, name: str) -> str:
         return f"{self.resource.full_name}.{name}"
@@ -120,10 +121,12 @@ class TableShape:
     @cached_property
     def schema(self) -> pa.Schema:
         """The schema that DuckDB sees."""
-        return pa.schema([pa.field(name, self._exported(c)) for name, c in self._columns.items()])
-
-    def _exported(self, column: Column) -> pa.DataType:
-        return JSON if column.type == "JSON" else self.types[column.name]
+        return pa.schema(
+            [
+                (name, JSON if column.type == "JSON" else self.types[column.name])
+                for name, column in self._columns.items()
+            ]
+        )
 
     def columns(self, names: Iterable[str]) -> list[Column]:
         return [self._columns[name] for name in names]
@@ -131,87 +134,65 @@ class TableShape:
     def resource_column(self, name: str) -> Column:
         return self._columns[self.qualified(name)]
 
-    @property
-    def column_names(self) -> list[str]:
-        return list(self._columns)
-
     def fields_needed(self, columns: Iterable[Column]) -> list[str]:
         """The fields that are needed to make some columns, in the manifest's order."""
-        needed = {self.resource.key} if self.resource.key_is_field else set()
-        for column in columns:
-            if column.source == "field":
-                needed.add(column.name)
-            elif column.source == "row":
-                needed.update(field.name for field in self.resource.fields)
-        return [field.name for field in self.resource.fields if field.name in needed]
+        fields = [field.name for field in self.resource.fields]
+        if any(column.source == "row" for column in columns):
+            return fields
+        needed = {self.resource.key, *(c.name for c in columns if c.source == "field")}
+        return [name for name in fields if name in needed]
 
-    def _array(
+    def batch(
         self,
-        column: Column,
         fields: Fields,
-        own_key: str | None,
-        clock: ServerClock | None,
-        session: str | None,
-    ) -> pa.Array:
-        storage = self.types[column.name]
-        if column.source == "clock":
-            return _clock_array(clock or ServerClock(), storage, fields.count)
-        if column.source == "doubt":
-            return pa.nulls(fields.count, storage) if fields.in_doubt is None else fields.in_doubt
-        if column.source == "session":
-            return pa.repeat(pa.scalar(session, storage), fields.count)
-        if column.source == "row":
-            parts = [fields.arrays[name] for name in (f.name for f in self.resource.fields)]
-            return pa.StructArray.from_arrays(parts, fields=list(storage))
-        if column.source == "rest":
-            return fields.rest
-        if column.source == "field":
-            return fields.arrays[column.name]
-        if column.source == "request" and fields.requested is not None:
-            return pa.array([fields.requested] * fields.count, storage)
-        key = fields.arrays[self.resource.key]
-        if column.source == "request":
-            return key
-        keys = key.to_pylist()
-        known = own_key is not None
-        return pa.array([k == own_key if known and k is not None else None for k in keys], storage)
-
-    def exporter(self, names: list[str]) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-        """Makes the batch that DuckDB is to see: those columns, JSON as JSON."""
-        schema = pa.schema([self.schema.field(name) for name in names])
-        json = {n for n, name in enumerate(names) if self._columns[name].type == "JSON"}
-
-        def export(batch: pa.RecordBatch) -> pa.RecordBatch:
-            if not json and batch.schema.names == names:
-                return batch
-            arrays = [
-                pa.ExtensionArray.from_storage(JSON, batch.column(name))
-                if n in json
-                else batch.column(name)
-                for n, name in enumerate(names)
-            ]
-            return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-        return export
-
-    def assembler(
-        self,
-        columns: list[Column],
+        columns: Sequence[Column],
+        own_key: str | None = None,
         clock: ServerClock | None = None,
         session: str | None = None,
-    ) -> Callable[[Fields, str | None], pa.RecordBatch]:
-        """Makes a batch of some columns, JSON still as text.
+    ) -> pa.RecordBatch:
+        """A batch of some columns, JSON still as text."""
+        arrays = {}
+        for column in columns:
+            storage, name = self.types[column.name], self.qualified(column.name)
+            if column.source == "clock":
+                arrays[name] = _clock_array(clock or ServerClock(), storage, fields.count)
+            elif column.source == "session":
+                arrays[name] = pa.repeat(pa.scalar(session, storage), fields.count)
+            elif column.source == "self":
+                keys = fields.arrays[self.resource.key].to_pylist()
+                is_own = [None if None in (key, own_key) else key == own_key for key in keys]
+                arrays[name] = pa.array(is_own, storage)
+            else:
+                arrays[name] = self._array(column, storage, fields)
+        return pa.RecordBatch.from_pydict(arrays)
 
-        The second argument of what it returns is the key of the calling credential's own row, if
-        a column needs it.
-        """
-        schema = pa.schema([(self.qualified(c.name), self.types[c.name]) for c in columns])
+    def _array(self, column: Column, storage: pa.DataType, fields: Fields) -> pa.Array:
+        """A column that the fields alone make."""
+        if column.source == "field":
+            return fields.arrays[column.name]
+        if column.source == "rest":
+            return fields.rest
+        if column.source == "row":
+            parts = [fields.arrays[field.name] for field in self.resource.fields]
+            return pa.StructArray.from_arrays(parts, fields=list(storage))
+        if column.source == "doubt":
+            return pa.nulls(fields.count, storage) if fields.in_doubt is None else fields.in_doubt
+        if fields.requested is None:
+            return fields.arrays[self.resource.key]
+        return pa.array([fields.requested] * fields.count, storage)
 
-        def assemble(fields: Fields, own_key: str | None) -> pa.RecordBatch:
-            arrays = [self._array(c, fields, own_key, clock, session) for c in columns]
-            return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-        return assemble
+    def exported(self, batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+        """The batch that DuckDB is to see: those columns, JSON as JSON."""
+        schema = pa.schema(map(self.schema.field, names))
+        if schema.equals(batch.schema):
+            return batch
+        arrays = [
+            pa.ExtensionArray.from_storage(JSON, batch.column(field.name))
+            if field.type == JSON
+            else batch.column(field.name)
+            for field in schema
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _clock_array(clock: ServerClock, storage: pa.DataType, count: int) -> pa.Array:
@@ -233,25 +214,35 @@ class _Misfit(Exception):  # noqa: N818 - whoever knows the row makes an error o
         self.reason = reason
         self.place = place
 
-    def inside(self, step: str) -> _Misfit:
-        return _Misfit(self.reason, step + self.place)
 
-
-def _exact_value(value: Any, column_type: pa.DataType) -> Any:
+def _exact_value(value: Any, kind: pa.DataType) -> Any:
     """A decoded JSON value as a Python value that Arrow takes for a type without changing it."""
     if value is None:
         return None
-    if kinds.is_struct(column_type):
-        return _struct(value, column_type)
-    if kinds.is_list(column_type):
-        return _list(value, column_type)
-    if kinds.is_int64(column_type):
+    if kinds.is_struct(kind):
+        _require(value, dict, "an object")
+        return {f.name: _inside(f".{f.name}", value.get(f.name), f.type) for f in kind}
+    if kinds.is_list(kind):
+        _require(value, list, "a list")
+        return [_inside(f"[{n}]", part, kind.value_type) for n, part in enumerate(value, start=1)]
+    if kinds.is_int64(kind):
         return _integer(value)
-    if kinds.is_boolean(column_type):
-        return _plain(value, bool, "true or false")
-    if kinds.is_floating(column_type):
+    if kinds.is_floating(kind):
         return _number(value)
-    return _text(value)
+    if kinds.is_boolean(kind):
+        _require(value, bool, "true or false")
+        return value
+    _require(value, str, "text")
+    if problem := text_problem(value):
+        raise _Misfit(problem)
+    return value
+
+
+def _inside(step: str, value: Any, kind: pa.DataType) -> Any:
+    try:
+        return _exact_value(value, kind)
+    except _Misfit as misfit:
+        raise _Misfit(misfit.reason, step + misfit.place) from None
 
 
 def _json_text(value: Any) -> str | None:
@@ -306,31 +297,8 @@ def _unknown_inside(value: Any, value_type: pa.DataType) -> Any:
     return None
 
 
-def _struct(value: Any, column_type: pa.DataType) -> dict[str, Any]:
-    _plain(value, dict, "an object")
-    made = {}
-    for field in column_type:
-        try:
-            made[field.name] = _exact_value(value.get(field.name), field.type)
-        except _Misfit as misfit:
-            raise misfit.inside(f".{field.name}") from None
-    return made
-
-
-def _list(value: Any, column_type: pa.DataType) -> list[Any]:
-    _plain(value, list, "a list")
-    made: list[Any] = []
-    for part in value:
-        try:
-            made.append(_exact_value(part, column_type.value_type))
-        except _Misfit as misfit:
-            raise misfit.inside(f"[{len(made) + 1}]") from None
-    return made
-
-
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise _wrong(value, "an integer")
+    _require(value, (int, Decimal), "an integer")
     # Zero is zero, whatever its exponent; others of many digits are not worth computing.
     if isinstance(value, Decimal) and value and (abs(value.adjusted()) > 20 or value != int(value)):
         raise _wrong(value, "an integer")
@@ -341,37 +309,24 @@ def _integer(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise _wrong(value, "a number")
+    _require(value, (int, Decimal), "a number")
     number = float(value)
     if Decimal(repr(number)) != value:
         raise _Misfit("is a number that a DOUBLE can't hold exactly")
     return number
 
 
-def _text(value: Any) -> str:
-    _plain(value, str, "text")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise _Misfit(text_problem(value) or "") from None
-    return str(value)
-
-
-def _plain(value: Any, expected: type, words: str) -> Any:
-    if not isinstance(value, expected):
+def _require(value: Any, expected: type | tuple[type, ...], words: str) -> None:
+    is_other = isinstance(value, bool) and expected is not bool
+    if is_other or not isinstance(value, expected):
         raise _wrong(value, words)
-    return value
 
 
 def _wrong(value: Any, expected: str) -> _Misfit:
     if isinstance(value, Inexact):
         return _Misfit(value.reason)
-    return _Misfit(f"is {_kind(value)} in Vercel's answer, where {expected} belongs")
-
-
-def _kind(value: Any) -> str:
     names = {bool: "a boolean", int: "a number", str: "text", list: "a list", dict: "an object"}
+    kind = names.get(type(value), "something else")
     if isinstance(value, Decimal):
-        return "a fraction" if value != value.to_integral_value() else "a number"
-    return names.get(type(value), "something else")
+        kind = "a fraction" if value != value.to_integral_value() else "a number"
+    return _Misfit(f"is {kind} in Vercel's answer, where {expected} belongs")

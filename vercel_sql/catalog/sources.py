@@ -21,12 +21,6 @@ class ScanFailed(OSError):  # noqa: N818 - nobody sees this name
     name where it can't make one, and looking at the cause prevents that.
     """
 
-    @classmethod
-    def of(cls, error: BaseException) -> ScanFailed:
-        """An error with the name of its class, and without the full stop that Arrow adds itself."""
-        named: type[ScanFailed] = type(type(error).__name__, (cls,), {})
-        return named(str(error).removesuffix("."))
-
     @property
     def __cause__(self) -> BaseException | None:  # type: ignore[override]
         raise AttributeError("an error on its way through Arrow has no traceback")
@@ -47,6 +41,12 @@ class Failures:
         """Keeps an original; the oldest is dropped if nobody asks for them."""
         with self._lock:
             self._kept = [*self._kept[-15:], error]
+
+    def failed(self, error: BaseException) -> ScanFailed:
+        """Keeps an original; gives what to raise, without the full stop that Arrow adds."""
+        self.keep(error)
+        named: type[ScanFailed] = type(type(error).__name__, (ScanFailed,), {})
+        return named(str(error).removesuffix("."))
 
     def take(self, text: str) -> BaseException | None:
         """Removes and returns the latest original whose message is part of DuckDB's text."""
@@ -119,27 +119,22 @@ class Sources:
             self._acting.key = before
 
     def current(self) -> str:
-        """The key of the connection for which this thread plans a query; else of any of them.
-
-        Raises `ScanFailed` if they would not all ask the same account.
-        """
+        """The key of the connection for which this thread plans a query; else of any of them."""
         key: str | None = getattr(self._acting, "key", None)
-        if key is None or key not in self._all:
-            first, *others = self._all
-            if any(_account(self._all[each]) != _account(self._all[first]) for each in others):
-                raise ScanFailed(
-                    "several accounts share this database, and this DuckDB connection belongs to "
-                    "none of them: use execute() of vercel_sql's own connection"
-                )
-            key = first
-        return key
+        if key is not None and key in self._all:
+            return key
+        if len({_account(source.client) for source in self._all.values()}) > 1:
+            raise ScanFailed(
+                "several accounts share this database, and this DuckDB connection belongs to "
+                "none of them: use execute() of vercel_sql's own connection"
+            )
+        return next(iter(self._all))
 
     def of(self, key: str | None) -> Source:
         """The source of a key; without one, the only possible one, as for `current`."""
         return self._all[key if key in self._all else self.current()]
 
 
-def _account(source: Source) -> tuple[object, ...]:
+def _account(client: Client) -> tuple[object, ...]:
     """What tells an account from others; the token is compared and never shown."""
-    client = source.client
-    return client.urls, client.credential.token, client.credential.team_id
+    return tuple(client.urls.items()), client.credential.token, client.credential.team_id

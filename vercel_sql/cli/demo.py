@@ -17,6 +17,7 @@ from vercel_sql.cli.terminal import terminal_width
 from vercel_sql.errors import Error, OperationalError
 from vercel_sql.files import STATE_DIR_VARIABLE
 from vercel_sql.ledger.journal import release_all
+from vercel_sql.manifest import vercel
 from vercel_sql.render import render
 from vercel_sql.simulator import Simulator
 
@@ -98,5 +99,7 @@ def _show(connection: Connection, step: Step, parameters: dict[str, object], wid
         sys.stdout.write(f"refused: {error}\n")
         return
     render(table, "table", sys.stdout, width=width, secret_columns=secrets)
-    if "bearerToken" in table.column_names:  # the new token, which is revoked later
-        parameters["made"] = table.column("id")[0].as_py()
+    tokens = vercel().tokens()
+    made = frozenset() if tokens.creator is None else tokens.creator.secrets
+    if made.intersection(table.column_names):  # the new token, which is revoked later
+        parameters["made"] = table.column(tokens.key)[0].as_py()

@@ -23,8 +23,8 @@ from vercel_sql.manifest import Resource, vercel
 from vercel_sql.render import Options, render_mode
 from vercel_sql.sql.plan import Plan
 from vercel_sql.text import say, visible
-from vercel_sql.writes.budget import Pace
 from vercel_sql.writes.orphans import deletion, in_words, revoke
+from vercel_sql.writes.policy import Pace
 from vercel_sql.writes.recovery import (
     Damage,
     Examination,

@@ -24,8 +24,7 @@ from vercel_sql.sql import NO_PARAMETERS, Explain, Parameters, Statement, check,
 from vercel_sql.sql.engine import Engine, NativeQuery
 from vercel_sql.sql.plan import Limits, Outcome, Plan
 from vercel_sql.sql.queries import Copies, as_caller, for_caller
-from vercel_sql.writes.budget import Pace, WriteBudget
-from vercel_sql.writes.policy import WritePolicy
+from vercel_sql.writes.policy import Pace, WriteBudget, WritePolicy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -34,10 +34,8 @@ if TYPE_CHECKING:
     from vercel_sql.http.client import Client
     from vercel_sql.manifest import Manifest
     from vercel_sql.runtime.scope import CancelScope
-    from vercel_sql.writes.budget import WriteBudgets
-    from vercel_sql.writes.functions import Functions
-    from vercel_sql.writes.idempotency import Idempotency
-    from vercel_sql.writes.policy import WritePolicy
+    from vercel_sql.writes.functions import Functions, Idempotency
+    from vercel_sql.writes.policy import WriteBudgets, WritePolicy
 
 
 class LiveCatalog:
@@ -73,10 +71,8 @@ class LiveCatalog:
 
     @cached_property
     def _functions(self) -> Functions:
-        from vercel_sql.writes.budget import WriteBudgets
-        from vercel_sql.writes.functions import Functions
-        from vercel_sql.writes.idempotency import Idempotency
-        from vercel_sql.writes.policy import WritePolicy
+        from vercel_sql.writes.functions import Functions, Idempotency
+        from vercel_sql.writes.policy import WriteBudgets, WritePolicy
 
         policy, idempotency, budgets, caller = self._function_options
         return Functions(
@@ -86,7 +82,7 @@ class LiveCatalog:
             policy=policy or WritePolicy(),
             idempotency=idempotency or Idempotency(),
             budgets=budgets or WriteBudgets(None),
-            caller=caller,
+            caller=caller or "NULL",
         )
 
     @property

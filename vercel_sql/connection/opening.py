@@ -24,8 +24,7 @@ from vercel_sql.connection.translate import translated
 from vercel_sql.errors import InterfaceError, ParameterError
 from vercel_sql.runtime.scope import checked_seconds
 from vercel_sql.sql.queries import in_transaction
-from vercel_sql.writes.budget import WriteBudgets
-from vercel_sql.writes.policy import OnOrphan, WritePolicy, checked_on_orphan
+from vercel_sql.writes.policy import OnOrphan, WriteBudgets, WritePolicy, checked_on_orphan
 
 if TYPE_CHECKING:
     from vercel_sql.http.client import Client

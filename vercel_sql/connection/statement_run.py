@@ -14,7 +14,7 @@ from vercel_sql.errors import Error, PartialWriteError, TooManyWritesError
 from vercel_sql.runtime.signals import StatementInterrupt
 from vercel_sql.sql import Native, Parameters, Statement, Write, check, parse
 from vercel_sql.sql.engine import Plain
-from vercel_sql.writes.budget import SETTING, Pace, WriteBudget
+from vercel_sql.writes.policy import SETTING, Pace, WriteBudget
 
 if TYPE_CHECKING:
     import pyarrow as pa

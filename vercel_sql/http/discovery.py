@@ -52,7 +52,9 @@ class Discovery:
     def read(self, client: Client) -> Document | None:
         """The document, requested now; None if it isn't available, an error if it is another's."""
         # Another issuer must not look like another request's answer, which would be asked again.
-        request = build_request(msgspec.structs.replace(_lister(), identity=[]), {})
+        request = build_request(
+            msgspec.structs.replace(vercel().method_for("discovery"), identity=[]), {}
+        )
         document = None
         try:
             answer = client.current_scope.run(lambda: client.send(request), _PATIENCE)
@@ -63,7 +65,7 @@ class Discovery:
         except (APIError, RequestError, TimeoutError) as error:
             reason = str(error) or f"the discovery document did not come within {_PATIENCE:.0f} s"
             log.warning("%s. The documented addresses are used instead", reason.rstrip("."))
-        base = client.urls[_lister().server]
+        base = client.urls[vercel().method_for("discovery").server]
         if document is not None and document.get("issuer") != base:
             raise _refused(client, f"its issuer is not {base}")
         lifetime = _LIFETIME_WITHOUT if document is None else _LIFETIME
@@ -87,7 +89,7 @@ def located(client: Client, request: Request) -> Request:
 
 def endpoint(client: Client, method: Method) -> tuple[str, str]:
     """The server and path of a method that has an endpoint; an error if they are elsewhere."""
-    issuer = _lister().server
+    issuer = vercel().method_for("discovery").server
     document = client.servers.discovery(issuer).document(client)
     address = None if document is None else document.get(method.endpoint or "")
     if address is None:
@@ -107,18 +109,11 @@ def path_on(base: str, address: object) -> str | None:
     return path if _PATH.fullmatch(path) else None
 
 
-def _lister() -> Method:
-    """The method that reads the document."""
-    lister = vercel().service("oauth").resources["openid_configuration"].lister
-    assert lister is not None  # noqa: S101 - the manifest has one
-    return lister
-
-
 def _refused(client: Client, reason: str) -> AnswerError:
-    base = client.urls[_lister().server]
+    base = client.urls[vercel().method_for("discovery").server]
     return AnswerError(
         f"the discovery document of {base} is refused: {reason}. Nothing was sent there. Check "
         "VERCEL_OAUTH_URL, and who answers for that server",
         method="GET",
-        path=_lister().path,
+        path=vercel().method_for("discovery").path,
     )

@@ -22,14 +22,13 @@ class Parameter(Entry, frozen=True, kw_only=True):
 
     Attributes:
         name: its name in SQL and, unless ``wire_name`` says otherwise, on the wire.
-        location: where its value goes in the request. ``bearer`` is the bearer token, in place of
-            the connection's own. ``basic_user`` and ``basic_password`` are HTTP Basic; a user
-            without a password goes into the body, as OAuth has it for public clients.
-            ``procedure`` is in no request as it is: a procedure of this package takes it.
-        type: a DuckDB type: VARCHAR, BIGINT, BOOLEAN or DOUBLE.
+        location: where its value goes. ``bearer`` replaces the connection's own token.
+            ``basic_user`` and ``basic_password`` are HTTP Basic; a user without a password goes
+            into the body, as OAuth has it for public clients. ``procedure`` is in no request as
+            it is: a procedure of this package takes it.
+        type: a DuckDB type.
         allowed: the values that it may have; empty means any.
-        minimum: the smallest number that it may be.
-        maximum: the largest number that it may be.
+        minimum: the smallest number that it may be, as `maximum` is the largest.
         min_length: the shortest text that it may be.
         moment: the number is a point in time in milliseconds since the epoch, and SQL may give
             it as a timestamp or date too. ``future`` refuses what has passed.
@@ -86,13 +85,12 @@ class Paging(Entry, frozen=True, kw_only=True):
     """How a listing goes on: the answer's cursor is sent back until it is null.
 
     Attributes:
-        order: the column, in milliseconds since the epoch, that the rows are sorted by, the newest
-            first; a cursor that is a number is a moment of it. None where that is not known.
         cursor: the path of the next cursor in the answer.
         count: the path of the number of rows in the page, to find pages that were cut.
-        parameter: the query parameter that takes the cursor.
-        size_parameter: the query parameter that takes the page size.
+        parameter: the query parameter that takes the cursor, as ``size_parameter`` takes the size.
         size: the largest page that the API gives.
+        order: the column, in milliseconds since the epoch, that the rows are sorted by, the newest
+            first; a cursor that is a number is a moment of it. None where that is not known.
     """
 
     cursor: list[str]
@@ -108,15 +106,13 @@ class Column(Entry, frozen=True, kw_only=True):
 
     Attributes:
         type: a DuckDB type.
-        source: where its value comes from: the ``field`` of that name in the row; the whole
-            ``row`` as a struct; what was asked for (``request``: the parameter of that name,
-            and in a listing the key); the ``rest``, which is what the manifest does not know;
-            ``self``, whether the row is what the calling credential is; ``doubt``, which fields of
-            those that were read could not be decoded, and so are NULL; the ``clock`` of the
-            server: by how many milliseconds it is ``ahead`` of this machine's, where that is
-            certain, and its time when the row was ``read_at``; ``session``, which no manifest
-            has: the connection that asks.
-        fields: for ``row``, the columns that the struct holds.
+        source: where its value comes from: the ``field`` of that name; the whole ``row`` as a
+            struct; what was asked for (``request``, in a listing the key); the ``rest`` that the
+            manifest does not know; ``self``, whether the row is the calling credential's;
+            ``doubt``, which fields could not be decoded, and so are NULL; the server's ``clock``:
+            by how many milliseconds it is ``ahead`` of this machine's, where that is certain, and
+            its time when the row was ``read_at``; ``session``, which no manifest has: the
+            connection that asks.
         hidden: not a column of the public table; readable views may use it.
         secret: the value is a credential that is shown once.
         stored: a secret may be saved to a file; an ID token, which is short-lived, may not.
@@ -138,7 +134,10 @@ class Column(Entry, frozen=True, kw_only=True):
 
 
 class Limit(Entry, frozen=True, kw_only=True):
-    """A rate limit as it is documented: so many requests in a window of so many seconds."""
+    """A documented rate limit: so many requests in a window of so many seconds.
+
+    What the server says comes before it.
+    """
 
     requests: int
     seconds: float
@@ -228,36 +227,28 @@ class Method(Entry, frozen=True, kw_only=True):
         name: its name, from its key in the file.
         resource: service and name of its resource, as in ``authentication.user_tokens``.
         verb: the SQL verb that it serves.
-        http: the HTTP method.
         path: the path, with ``{name}`` for path parameters.
         procedure: the name of a procedure of this package, which makes the answer in place of
-            one request: it may make none, or several. ``http`` and ``path`` are then those of
-            its main request.
-        steps: what a procedure does, in order.
+            one request. ``http`` and ``path`` are then those of its main request.
         rotation: for the procedure ``rotate``, what it needs to know of the resource.
         server: which of the provider's servers it is sent to.
         endpoint: the field of the discovery document that names its address; ``server`` and
             ``path`` are its address where there is no such document, or no such field in it.
-        auth: whether it carries the bearer token.
         effect: whether it only reads or changes anything. A GET may change something.
         retry: ``safe`` may be sent again after any failure that may pass; ``refused`` only where
             the request surely was not carried out: no connection, or refused by a rate limit.
-        body: how the body is encoded.
         rows: the path in the answer of the row or of the list of rows; empty is the whole answer.
         missing_is_empty: a 404 means that there is no such row, and is not an error.
         refuses: parameters of its siblings that the API refuses here, and what to do instead.
         nothing: the path in the answer of a flag that is false where there is nothing to tell of.
         returns: the columns of the answer, where they are not those of the resource.
-        collect: for a paged method called as a whole: the list in the answer that grows page by
-            page.
-        trace: what the row that it makes can be found by in a listing; None where there is no
-            such row.
+        collect: for a paged method called as a whole: its pages are joined into one answer.
+        trace: what the row that it makes can be found by in a listing, if there is one.
         echoes: for parameters whose values the answer repeats, where it does.
         claims: for parameters, the claim of the answer's ``id_token`` that is the same: for a
             ``nonce``, that of the sign-in that the parameter belongs to.
         identity: the path in the answer of what identifies whom or what the credential stands for:
             it is the same for ever. With a self-reference, for its value alone.
-        limit: its documented rate limit, if any; what the server says comes before it.
     """
 
     name: str = ""
@@ -335,12 +326,7 @@ class Method(Entry, frozen=True, kw_only=True):
 
 
 class SelfReference(Entry, frozen=True, kw_only=True):
-    """A value that stands for the calling credential's own row.
-
-    Attributes:
-        column: the column whose value it stands in for.
-        value: the word, such as ``current``.
-    """
+    """A value of a column, such as ``current``, that stands for the calling credential's row."""
 
     column: str
     value: str
@@ -355,8 +341,7 @@ class Caution(Entry, frozen=True, kw_only=True):
     """Rows whose deletion does more than it seems to.
 
     Attributes:
-        condition: SQL over the resource's fields that picks them. In a view's query,
-            ``{caution:name}`` stands for that of the resource ``name``.
+        condition: SQL over the resource's fields that picks them.
         noun: what one of them is.
         effect: what their deletion does.
     """
@@ -472,7 +457,6 @@ class View(Entry, frozen=True, kw_only=True):
     Attributes:
         query: its SELECT. ``{table:name}`` stands for the full table, hidden columns included, of
             the resource ``name``, and ``{caution:name}`` for the condition of its caution.
-        comments: a description for each column.
     """
 
     description: str

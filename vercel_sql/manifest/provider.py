@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from vercel_sql.manifest.model import Entry
+
+Use: TypeAlias = Literal[
+    "email_begin",
+    "email_tokens",
+    "browser_begin",
+    "device_begin",
+    "browser_tokens",
+    "device_tokens",
+    "refresh",
+    "revoke",
+    "sign_assertion",
+    "discovery",
+]
+"""What this package itself calls a method for."""
 
 
 class Server(Entry, frozen=True, kw_only=True):
@@ -88,7 +102,6 @@ class Explanation(Entry, frozen=True, kw_only=True):
         messages: what the error's message begins with, one of them.
         markers: what the bearer begins with, one of them.
         methods: the methods, as ``service.resource.method``.
-        auth: whether the method carries a bearer at all.
     """
 
     text: str
@@ -114,6 +127,7 @@ class Provider(Entry, frozen=True, kw_only=True):
             refused.
         roles: the tables that this package itself reads: the ``user`` whose token it is, as the
             session of an app may see them (``app_user``), their ``teams`` and ``tokens``.
+        methods: the methods that this package itself calls, as ``service.resource.method``.
         token_advice: which token may do everything, where it is made and how it is given.
         token_kinds: the kinds of bearer tokens: those with a ``marker``; the saved logins ``app``
             and ``email``; that of Vercel's ``command_line``; and as the API shows them, ``full``,
@@ -132,6 +146,7 @@ class Provider(Entry, frozen=True, kw_only=True):
     answer_id: str | None = None
     accounts: list[AccountRules]
     roles: Mapping[Literal["user", "app_user", "teams", "tokens"], Role] = {}
+    methods: Mapping[Use, str] = {}
     token_advice: str = ""
     token_kinds: Mapping[str, TokenKind] = {}
     explanations: Sequence[Explanation] = ()

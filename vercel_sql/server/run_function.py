@@ -50,10 +50,8 @@ from vercel_sql.sql import (
 from vercel_sql.sql.engine import Engine, Resolver
 from vercel_sql.sql.plan import Limits, Outcome
 from vercel_sql.text import json_without_commands
-from vercel_sql.writes.budget import WriteBudgets
-from vercel_sql.writes.functions import CURRENT_STATEMENT
-from vercel_sql.writes.idempotency import Idempotency
-from vercel_sql.writes.policy import WritePolicy
+from vercel_sql.writes.functions import CURRENT_STATEMENT, Idempotency
+from vercel_sql.writes.policy import WriteBudgets, WritePolicy
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -47,9 +47,8 @@ from vercel_sql.server.database import (
 from vercel_sql.server.judge import Judge, Refusal
 from vercel_sql.server.run_function import NAME, StatementRunner
 from vercel_sql.server.sessions import Sessions, failing
-from vercel_sql.writes.budget import WriteBudgets
-from vercel_sql.writes.idempotency import Idempotency
-from vercel_sql.writes.policy import WritePolicy
+from vercel_sql.writes.functions import Idempotency
+from vercel_sql.writes.policy import WriteBudgets, WritePolicy
 
 log = logger("server")
 

@@ -21,11 +21,10 @@ from vercel_sql.sql.plan import Context, Match, Outcome, Prepared
 from vercel_sql.sql.queries import refuse_transaction, table_of
 from vercel_sql.sql.returning import Returning
 from vercel_sql.sql.statements import Exec, Insert
-from vercel_sql.writes.budget import Pace
 from vercel_sql.writes.creates import write_and_keep
 from vercel_sql.writes.deletes import refuse_own_key
-from vercel_sql.writes.rotation import Rotation
-from vercel_sql.writes.rotation_plan import RotationPlan
+from vercel_sql.writes.policy import Pace
+from vercel_sql.writes.rotation import Rotation, RotationPlan
 
 BODY_PREFIX = "data__"
 _PER_MILLISECOND = {

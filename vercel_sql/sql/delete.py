@@ -21,13 +21,13 @@ from vercel_sql.sql.queries import refuse_transaction, registered, rows_of, tabl
 from vercel_sql.sql.returning import Returning
 from vercel_sql.sql.statements import Delete
 from vercel_sql.sql.syntax_tree import ConstantMatch
-from vercel_sql.writes.budget import Pace
 from vercel_sql.writes.deletes import (
     delete_row,
     refuse_misleading_key,
     refuse_own_key,
     settle_deletion,
 )
+from vercel_sql.writes.policy import Pace
 
 _REGISTERED = "__vercel_sql_matched"
 _TWIN = "__vercel_sql_twin"

@@ -28,8 +28,7 @@ from vercel_sql.redaction.known import NotPicklable
 from vercel_sql.runtime.scope import GRACE, AbandonedError
 from vercel_sql.runtime.side_by_side import Ended, SideBySide
 from vercel_sql.sql.parameters import Parameters
-from vercel_sql.writes.budget import Pace, WriteBudget
-from vercel_sql.writes.policy import WritePolicy
+from vercel_sql.writes.policy import Pace, WriteBudget, WritePolicy
 
 if TYPE_CHECKING:
     import duckdb

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
@@ -31,7 +29,7 @@ from vercel_sql.ledger.secrets_file import UNCLAIMED, SecretsFile
 from vercel_sql.logger import logger, warning_of
 from vercel_sql.manifest import Method, Resource
 from vercel_sql.runtime.scope import GRACE, AbandonedError
-from vercel_sql.writes.orphans import SEARCH_SECONDS, Row, explained, marked, secretless
+from vercel_sql.writes.orphans import SEARCH_SECONDS, Row, explained, marked
 from vercel_sql.writes.policy import WritePolicy
 
 log = logger("writes")
@@ -94,14 +92,15 @@ def write_and_keep(
             raise PartialWriteError(text, cause=problem, table=table)
         return table
     made = _made(method, answer)
-    if problem is not None and _lacks_secret(method, table):
+    if problem is not None and _missing_secrets(method, table):
         handle.lost(client.redactor.mask(str(problem)))
-        report = explained if made is None else partial(secretless, made=made)
-        problem = report(client, resource, handle.create, problem, policy.on_orphan)
+        problem = explained(client, resource, handle.create, problem, policy.on_orphan, made)
         raise PartialWriteError(str(problem), cause=problem, table=table)
     unsaved = _saved(resource, method, table, policy, handle.create)
     place = handle.saved_in if unsaved is None else None
-    _note_answer(handle.create, made, place)
+    saved_in = None if place is None else str(place.absolute())
+    key, made_at = (None, None) if made is None else (made.key, made.made_at)
+    handle.create.answered(key, made_at, saved_in)
     client.create_results.add(handle)
     problem = problem or unsaved
     if problem is not None:
@@ -123,27 +122,16 @@ def salvage(resource: Resource, method: Method, answer: Answer) -> tuple[pa.Tabl
         found = answer.secrets()
         if not found and isinstance(error, AnswerError):
             raise
-        return _row_with(written_schema(resource, method), found), error
-    missing = [name for name in _needed_secrets(method) if table.column(name)[0].as_py() is None]
-    if missing:
+        return pa.Table.from_pylist([found], written_schema(resource, method)), error
+    if missing := _missing_secrets(method, table):
         name = f"vercel.{resource.full_name}: {method.name}"
         return table, DataError(f"{name}: the answer has no {', '.join(missing)}")
     return table, None
 
 
-def _needed_secrets(method: Method) -> list[str]:
-    return [c.name for c in method.returns if c.secret and not c.optional]
-
-
-def _row_with(schema: pa.Schema, values: Mapping[str, str]) -> pa.Table:
-    """One row of these values, and NULL elsewhere."""
-    arrays = [
-        pa.array([values[field.name]], pa.string())
-        if field.name in values
-        else pa.nulls(1, field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
+def _missing_secrets(method: Method, table: pa.Table) -> list[str]:
+    needed = [c.name for c in method.returns if c.secret and not c.optional]
+    return [name for name in needed if table.column(name)[0].as_py() is None]
 
 
 def _made(method: Method, answer: Answer) -> Row | None:
@@ -157,18 +145,6 @@ def _made(method: Method, answer: Answer) -> Row | None:
     key = value_at(content, method.trace.key)
     made_at = value_at(content, [*method.rows, method.trace.since])
     return Row(key, made_at if isinstance(made_at, int) else 0) if isinstance(key, str) else None
-
-
-def _lacks_secret(method: Method, table: pa.Table) -> bool:
-    return any(table.column(name)[0].as_py() is None for name in _needed_secrets(method))
-
-
-def _note_answer(create: PendingCreate, made: Row | None, place: Path | None) -> None:
-    saved_in = None if place is None else str(place.absolute())
-    if made is None:
-        create.answered(None, saved_in=saved_in)
-    else:
-        create.answered(made.key, made.made_at, saved_in)
 
 
 def carried_out(client: Client, send: Callable[[], T], method: Method | None = None) -> T:
@@ -226,8 +202,7 @@ def _saved(
     """Puts the secrets of an answer on disk; returns what prevented it."""
     if policy.secrets_file is None:
         return None
-    names = [column.name for column in method.returns if column.stored]
-    values = table.select(names).to_pylist()[0]
+    values = table.select([c.name for c in method.returns if c.stored]).to_pylist()[0]
     given = {name: value for name, value in values.items() if value is not None}
     try:
         policy.secrets_file.append(resource.full_name, method.name, given, create=create.intent.id)

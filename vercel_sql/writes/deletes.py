@@ -54,10 +54,7 @@ def keyed_row(resource: Resource, getter: Method, answer: Answer) -> KeyedRow:
 
 
 def own_request(resource: Resource, bearer: str | None = None) -> Request | None:
-    """The request for the row of a bearer, the client's own if None; None if there is no such row.
-
-    A resource has one where its rows are credentials (its ``self_reference``).
-    """
+    """The request for the row of a bearer, the client's own if None, where rows are credentials."""
     reference, getter = resource.self_reference, resource.getter
     if reference is None or getter is None:
         return None
@@ -144,24 +141,38 @@ def settle_deletion(
     if isinstance(error, RequestError) and not error.outcome_unknown:
         raise error
     found = is_there(client, resource, key)
+    # What happened, without the advice for those who do not know the outcome.
+    told = str(error).partition(". It may have been carried out")[0].rstrip(". ")
+    if isinstance(error, ServerError):
+        is_late = error.status == _GATEWAY_TIMEOUT
+    else:
+        is_late = isinstance(error, TransportError) and error.timed_out
     if found is None:
-        raise _in_doubt(error, f"It may have been carried out all the same, and {_ADVICE}")
-    if found and _is_late(error):
-        raise _in_doubt(error, f"The row was still there afterwards, may go yet, and {_ADVICE}")
-    if found:
-        text = f"{_bare(error)}. The row is still there, and was not tried again"
-        raise _retold(error, text, is_unknown=False)
-    if not was_seen:
-        raise _in_doubt(error, "There is no such row now, and whether there was one is not known")
+        known = f"It may have been carried out all the same, and {_ADVICE}"
+    elif found and is_late:
+        known = f"The row was still there afterwards, may go yet, and {_ADVICE}"
+    elif found:
+        raise _retold(error, f"{told}. The row is still there, and was not tried again", False)
+    elif not was_seen:
+        known = "There is no such row now, and whether there was one is not known"
+    else:
+        return
+    raise _retold(error, f"{told}. {known}", True)
+
+
+def _retold(error: RequestError | ServerError, text: str, is_unknown: bool) -> Error:
+    if isinstance(error, RequestError):
+        return type(error)(text, method=error.method, path=error.path, outcome_unknown=is_unknown)
+    retold = type(error)(text, error.detail)
+    retold.retry_after = error.retry_after
+    retold.outcome_unknown = is_unknown
+    return retold
 
 
 def is_there(
     client: Client, resource: Resource, key: str, *, as_listed: bool = False
 ) -> bool | None:
-    """Whether there is a row of that key; None if that can't be found out now.
-
-    With ``as_listed``, a row that counts as deleted is there as long as it is listed.
-    """
+    """Whether there is a row of that key; None if that can't be found out now."""
     getter, reference = resource.getter, resource.self_reference
     if getter is None or (reference is not None and key == reference.value):
         return None
@@ -177,29 +188,3 @@ def is_there(
         return False
     found = next((row for row in rows if row.get(resource.key) == key), None)
     return None if found is None else as_listed or not resource.is_gone(found)
-
-
-def _is_late(error: RequestError | ServerError) -> bool:
-    """Whether the server may still be at it, since its answer was not waited for to the end."""
-    if isinstance(error, ServerError):
-        return error.status == _GATEWAY_TIMEOUT
-    return isinstance(error, TransportError) and error.timed_out
-
-
-def _in_doubt(error: RequestError | ServerError, known: str) -> Error:
-    """The error for a deletion that may have been carried out, and what is known of the row."""
-    return _retold(error, f"{_bare(error)}. {known}", is_unknown=True)
-
-
-def _retold(error: RequestError | ServerError, text: str, *, is_unknown: bool) -> Error:
-    if isinstance(error, RequestError):
-        return type(error)(text, method=error.method, path=error.path, outcome_unknown=is_unknown)
-    retold = type(error)(text, error.detail)
-    retold.retry_after = error.retry_after
-    retold.outcome_unknown = is_unknown
-    return retold
-
-
-def _bare(error: Error) -> str:
-    """What happened, without the advice for those who do not know the outcome."""
-    return str(error).partition(". It may have been carried out")[0].rstrip(". ")

@@ -118,10 +118,8 @@ def unmarked(value: str) -> str:
 def without_mark(trace: RecoveryLookup | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A creator's arguments without a mark: only the row that they were read from has it."""
     name = None if trace is None else trace.mark
-    return {
-        key: unmarked(value) if key == name and isinstance(value, str) else value
-        for key, value in arguments.items()
-    }
+    value = arguments.get(name or "")
+    return {**arguments, **({name: unmarked(value)} if name and isinstance(value, str) else {})}
 
 
 def explained(
@@ -130,11 +128,21 @@ def explained(
     create: PendingCreate | None,
     error: Error,
     on_orphan: OnOrphan,
+    made: Row | None = None,
 ) -> Error:
-    """The error of a write; if its outcome is unknown, with the rows that it may have made."""
+    """The error of a write; if its outcome is unknown, with the rows that it may have made.
+
+    ``made`` is the row that its answer names, where that lacks the secret.
+    """
     outcome = None if create is None else create.outcome
     if create is None or outcome is None or outcome.state != "unknown":
         return error
+    if made is not None:
+        # Without a secret it may be the answer to anybody's question about a row of that name; but
+        # what it repeats of the request was checked, and so was a mark.
+        is_known = made.key in create.journal.known_keys() or made.key in create.intent.there
+        search = _Search([made], is_proven=create.intent.mark is not None and not is_known)
+        return _reported(client, resource, create, search, error, str(error), on_orphan)
     method = resource.methods[create.intent.method]
     if method.trace is None:
         return error
@@ -152,25 +160,6 @@ def explained(
         reason = f"The account could not be searched for it: {failure}"
         return UnknownOutcomeError(f"{text}. {reason}. {_LATER}", cause=error)
     return _reported(client, resource, create, search, error, text, on_orphan)
-
-
-def secretless(
-    client: Client,
-    resource: Resource,
-    create: PendingCreate | None,
-    error: Error,
-    on_orphan: OnOrphan,
-    *,
-    made: Row,
-) -> Error:
-    """The error of a write that was carried out and whose answer has the row but no secret."""
-    if create is None:
-        return error
-    # Without a secret it may be the answer to anybody's question about a row of that name; but
-    # what it repeats of the request was checked, and so was a mark.
-    is_known = made.key in create.journal.known_keys() or made.key in create.intent.there
-    search = _Search([made], is_proven=create.intent.mark is not None and not is_known)
-    return _reported(client, resource, create, search, error, str(error), on_orphan)
 
 
 def _searched(client: Client, resource: Resource, method: Method, create: PendingCreate) -> _Search:
@@ -202,33 +191,24 @@ def _reported(
     reason = client.redactor.mask(str(error))
     create.unknown(reason, keys, since=search.since, server_at=search.server_at)
     left = ""
-    if on_orphan == "revoke" and keys:
-        left = (
-            _revoked(client, resource, keys)
-            if search.is_proven
-            else "It was not revoked, since nothing proves that it is yours (see --mark-names)"
-        )
-        if not left:
+    if on_orphan == "revoke" and keys and not search.is_proven:
+        left = "It was not revoked, since nothing proves that it is yours (see --mark-names)"
+    elif on_orphan == "revoke" and keys:
+        try:
+            with client.scoped(CancelScope(SEARCH_SECONDS)):
+                for key in keys:
+                    revoke(client, resource, key)
+        except Error as failure:
+            left = f"It could not be revoked ({str(failure).rstrip('.')})"
+        else:
             create.settled("revoked")
             found = f"{text}. The request created {named(search.rows)}, which was revoked"
             return UnknownOutcomeError(
                 found, cause=error, orphans=keys, is_proven=True, revoked=keys[0]
             )
-    advice = _advice(client, resource, create, search)
-    text = ". ".join(part for part in (text, left, advice) if part)
+    text = ". ".join(filter(None, (text, left, _advice(client, resource, create, search))))
     is_proven = search.is_proven and bool(keys)
     return UnknownOutcomeError(text, cause=error, orphans=keys, is_proven=is_proven)
-
-
-def _revoked(client: Client, resource: Resource, keys: Sequence[str]) -> str:
-    """Revokes rows; returns what prevented it, or nothing."""
-    try:
-        with client.scoped(CancelScope(SEARCH_SECONDS)):
-            for key in keys:
-                revoke(client, resource, key)
-    except Error as failure:
-        return f"It could not be revoked ({str(failure).rstrip('.')})"
-    return ""
 
 
 def _advice(client: Client, resource: Resource, create: PendingCreate, search: _Search) -> str:
@@ -267,32 +247,26 @@ def listed(client: Client, resource: Resource, trace: RecoveryLookup) -> list[Ro
     for keys, fields in listed_fields(client, shape, lister, {}, columns):
         client.doubts.tell(fields.doubts)
         table = {name: fields.arrays[name].to_pylist() for name in names}
-        for position, key in enumerate(keys):
+        for position, stand_in in enumerate(keys):
             values = {name: column[position] for name, column in table.items()}
             in_doubt = None if fields.in_doubt is None else fields.in_doubt[position].as_py()
             values |= dict.fromkeys(in_doubt or (), _UNREAD)
-            rows.append(_row(resource, trace, values, key))
+            key, made_at = values[resource.key], values[trace.since]
+            if key is _UNREAD:
+                key = f"{_NO_KEY} {resource.key}, {stand_in[1:]})"
+            chosen = {name: values[name] for name in trace.matches}
+            # What can't be read may be there.
+            is_gone = any(values[name] not in (None, _UNREAD) for name in gone)
+            rows.append(Row(key, made_at if isinstance(made_at, int) else 0, chosen, is_gone))
     return rows
-
-
-def _row(resource: Resource, trace: RecoveryLookup, values: dict[str, Any], stand_in: str) -> Row:
-    key, made_at = values[resource.key], values[trace.since]
-    if key is _UNREAD:
-        key = f"{_NO_KEY} {resource.key}, {stand_in[1:]})"
-    chosen = {name: values[name] for name in trace.matches}
-    # What can't be read may be there.
-    is_gone = resource.gone is not None and values[resource.gone] not in (None, _UNREAD)
-    return Row(key, made_at if isinstance(made_at, int) else 0, chosen, is_gone)
 
 
 def proven(rows: Iterable[Row], intent: Intent) -> list[Row]:
     """The rows that a create surely made: those that end with its mark."""
     mark = intent.mark
-    return [row for row in rows if mark and any(_ends(v, mark) for v in row.values.values())]
-
-
-def _ends(value: Any, mark: str) -> bool:
-    return isinstance(value, str) and value.endswith(mark)
+    if mark is None:
+        return []
+    return [row for row in rows if any(str(value).endswith(mark) for value in row.values.values())]
 
 
 def candidates(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
@@ -55,12 +55,8 @@ class OpenCreate:
 
     Attributes:
         file: the journal's file with its history.
-        history: what the journal has about it.
-        intent: what was about to be sent.
-        answer: what was answered, if anything.
         is_awaited: whether an answer may still come to its process.
         resource: its resource; None if the manifest does not know it, as for its method.
-        method: its method.
         trace: how its rows are recognized, if they are.
     """
 
@@ -182,11 +178,10 @@ def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examinati
             account.look_for_all(manifest)
         account.fetch()
     except Error as error:
+        undecided = {create for create in creates if saved.leaves_open(create)}
         findings = [
-            Finding(create, Fate.UNDECIDED)
-            if saved.leaves_open(create)
-            else _finding(create, account, saved)
-            for create in creates
+            Finding(each, Fate.UNDECIDED) if each in undecided else _finding(each, account, saved)
+            for each in creates
         ]
         return Examination(findings, others, error, damage=damage)
     # Read again for the answers that came, or were given to somebody, during the listing.
@@ -197,13 +192,10 @@ def examine(client: Client, manifest: Manifest, *, any_token: bool) -> Examinati
     findings = [_finding(create, account, saved) for create in creates]
     if damage:
         damage = replace(damage, rows=account.unaccounted(findings, saved))
-    return Examination(findings, others, under_way=_under_way(files, here), damage=damage)
-
-
-def _under_way(files: Sequence[JournalFile], urls: Collection[str]) -> int:
-    """How many creates a process is still working on, and somebody waits for."""
+    # What a process is still working on, and somebody waits for.
     going_on = [create for file in files if not file.is_left for create in file.creates]
-    return sum(create.last is None and create.intent.url in urls for create in going_on)
+    under_way = sum(create.last is None and create.intent.url in here for create in going_on)
+    return Examination(findings, others, under_way=under_way, damage=damage)
 
 
 def _open_creates(folder: Path, manifest: Manifest) -> list[OpenCreate]:
@@ -216,17 +208,17 @@ def _open_creates(folder: Path, manifest: Manifest) -> list[OpenCreate]:
 
 def _reopened(file: JournalFile) -> JournalFile:
     """A damaged file with all of its creates open: what it says about their end does not count."""
+    ends = ("settled", "unsent")
     creates = [
-        replace(c, outcomes=tuple(o for o in c.outcomes if o.state not in ("settled", "unsent")))
-        for c in file.creates
+        replace(each, outcomes=tuple(o for o in each.outcomes if o.state not in ends))
+        for each in file.creates
     ]
     return replace(file, creates=tuple(creates))
 
 
 def settle(finding: Finding) -> None:
     """Notes in the journal that there is nothing left to do about a create."""
-    create, how = finding.create, finding.fate.value
-    add_to(create.file, Outcome(state="settled", id=create.intent.id, at=now_ms(), how=how))
+    _note(finding.create, state="settled", how=finding.fate.value)
 
 
 def note_search(client: Client, finding: Finding) -> None:
@@ -234,13 +226,11 @@ def note_search(client: Client, finding: Finding) -> None:
     create = finding.create
     server_at = _clock(client, create).earliest_ms()
     if finding.fate is Fate.PENDING and not create.history.unknowns and server_at is not None:
-        why = "it was looked up"
-        add_to(
-            create.file,
-            Outcome(
-                state="unknown", id=create.intent.id, at=now_ms(), reason=why, server_at=server_at
-            ),
-        )
+        _note(create, state="unknown", reason="it was looked up", server_at=server_at)
+
+
+def _note(create: OpenCreate, **outcome: Any) -> None:
+    add_to(create.file, Outcome(id=create.intent.id, at=now_ms(), **outcome))
 
 
 def forget_damage(folder: Path, damage: Damage) -> None:
@@ -283,17 +273,14 @@ class _Secrets:
         """Whether only the account can tell how a create ended."""
         return create.can_be_listed and self.place_of(create) is None
 
-    def keys(self, trace: RecoveryLookup) -> set[Any]:
-        return {value_at(line, trace.key) for line in self._lines}
-
-    def unclaimed(self, trace: RecoveryLookup) -> set[Any]:
-        """The keys of rows whose secrets came in answers to other requests."""
-        lines = [line for line in self._lines if line.get("create") == UNCLAIMED]
-        return {value_at(line, trace.key) for line in lines}
-
-    @property
-    def _lines(self) -> list[dict[str, Any]]:
-        return [line for file in self._files.values() for line in file.lines]
+    def keys(self, trace: RecoveryLookup, *, unclaimed: bool = False) -> set[Any]:
+        """The keys of rows with a secret; or of those whose came in answers to other requests."""
+        return {
+            value_at(line, trace.key)
+            for file in self._files.values()
+            for line in file.lines
+            if not unclaimed or line.get("create") == UNCLAIMED
+        }
 
 
 def _is_of(line: Mapping[str, Any], create: str, key: str | None, method: Method) -> bool:
@@ -339,11 +326,10 @@ class _Account:
 
     def look_for_all(self, manifest: Manifest) -> None:
         """Has every resource listed that creates are recovered in."""
-        for service in map(manifest.service, manifest.service_names):
-            for resource in service.resources.values():
-                trace = None if resource.creator is None else resource.creator.trace
-                if trace is not None:
-                    self._wanted[resource.full_name] = (resource, trace)
+        for resource in manifest.resources():
+            trace = None if resource.creator is None else resource.creator.trace
+            if trace is not None:
+                self._wanted[resource.full_name] = (resource, trace)
 
     def fetch(self) -> None:
         for name, (resource, trace) in self._wanted.items():
@@ -356,12 +342,12 @@ class _Account:
         self, findings: Iterable[Finding], saved: _Secrets
     ) -> list[tuple[Resource, Row]]:
         """The rows that no answer, secrets file or finding accounts for, newest first."""
-        found = {row.key for finding in findings for row in finding.rows}
+        found = self.known | {row.key for finding in findings for row in finding.rows}
         return [
             (resource, row)
             for name, (resource, trace) in self._wanted.items()
             for row in sorted(self._rows[name], key=lambda row: -row.made_at)
-            if not row.is_gone and row.key not in self.known | found | saved.keys(trace)
+            if not row.is_gone and row.key not in found | saved.keys(trace)
         ]
 
 
@@ -399,7 +385,7 @@ def _searched(create: OpenCreate, account: _Account, saved: _Secrets) -> tuple[F
     named = [key for each in create.history.unknowns for key in each.candidates]
     if intent.mark is not None and named:
         return Fate.GONE, [Row(key, 0) for key in named]
-    doubtful = saved.unclaimed(create.trace)
+    doubtful = saved.keys(create.trace, unclaimed=True)
     known = (account.known | saved.keys(create.trace)) - doubtful
     clock = _clock(account.client, create)
     found = candidates(rows, intent, earliest(create.history, clock), known)
