@@ -207,7 +207,7 @@ def _begin_catalog(
         )
     if taken:
         raise InterfaceError(
-            f"the connection already has a {taken[0]} called {name}: rename it, or choose another "
+            f"the connection has a {taken[0]} called {name} already: rename it, or choose another "
             "name for Vercel's tables with name="
         )
     key = str(uuid.uuid4())
@@ -312,7 +312,7 @@ class Attachment(NotPicklable):
         found = (con or self.con).execute("SELECT current_database()").fetchall()
         if found[0][0] == self.name:
             raise InterfaceError(
-                f"{self.name} is the current database: USE another one before you detach it"
+                f"the connection stands in {self.name}: USE another database before you detach it"
             )
         self.live.remove(con)
         self._close_client()

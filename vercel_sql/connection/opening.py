@@ -396,7 +396,7 @@ def _known_services(manifest: Manifest, services: Iterable[str] | None) -> list[
     for name in wanted:
         if name.casefold() not in known:
             there = ", ".join(manifest.service_names)
-            raise ParameterError(f"unknown service {name!r}; the services are {there}")
+            raise ParameterError(f"there is no service {name!r}; there are {there}")
     return wanted
 
 
