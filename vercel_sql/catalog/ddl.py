@@ -6,13 +6,14 @@ columns the short names and leave the hidden ones out; the readable views look a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import duckdb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from vercel_sql.catalog.sources import Sources
     from vercel_sql.manifest import Column, Resource, Service, View
 

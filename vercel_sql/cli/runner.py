@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,6 +35,9 @@ from vercel_sql.sql import Delete, Exec, Parameters, Statement, Write, parse
 from vercel_sql.sql.plan import Plan, what_is_left
 
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     import pyarrow as pa
 
     from vercel_sql import Connection, Cursor

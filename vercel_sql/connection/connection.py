@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,8 @@ from vercel_sql.sql.queries import Copies, as_caller, for_caller
 from vercel_sql.writes.policy import Pace, WriteBudget, WritePolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
     import pandas as pd
     import polars as pl
     import pyarrow as pa

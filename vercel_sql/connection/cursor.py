@@ -15,21 +15,20 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from duckdb import DuckDBPyConnection
-
 from vercel_sql.catalog.ddl import quoted
 from vercel_sql.errors import DataError, Error, InterfaceError, PartialWriteError, ProgrammingError
 from vercel_sql.plain_rows import PlainRows, is_plain
 from vercel_sql.redaction.known import NotPicklable, SecretText
 from vercel_sql.sql import Native, Parameters, Statement
-from vercel_sql.sql.plan import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+    from duckdb import DuckDBPyConnection
 
     from vercel_sql.connection.connection import Connection
+    from vercel_sql.sql.plan import Outcome
 
 T = TypeVar("T")
 Values = Mapping[str, object] | Sequence[object] | Parameters | None

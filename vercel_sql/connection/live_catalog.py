@@ -7,7 +7,6 @@ import os
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,6 +30,8 @@ from vercel_sql.redaction.known import NotPicklable
 from vercel_sql.runtime.process_state import leave
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from vercel_sql.http.client import Client
     from vercel_sql.manifest import Manifest
     from vercel_sql.runtime.scope import CancelScope

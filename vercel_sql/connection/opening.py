@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from os import PathLike
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -27,6 +26,8 @@ from vercel_sql.sql.queries import in_transaction
 from vercel_sql.writes.policy import OnOrphan, WriteBudgets, WritePolicy, checked_on_orphan
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from vercel_sql.http.client import Client
     from vercel_sql.manifest import Manifest
 

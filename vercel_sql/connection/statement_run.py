@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +16,8 @@ from vercel_sql.sql.engine import Plain
 from vercel_sql.writes.policy import SETTING, Pace, WriteBudget
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import pyarrow as pa
 
     from vercel_sql.connection.live_catalog import Attachment

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -16,11 +14,14 @@ from vercel_sql.errors import PartialWriteError
 from vercel_sql.redaction import mask_known, mask_shapes
 from vercel_sql.redaction.known import SecretText
 from vercel_sql.sql import NO_PARAMETERS, Parameters
-from vercel_sql.sql.engine import Catalog
 from vercel_sql.sql.masking import dialect_hint, mask_cited
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
     from vercel_sql.manifest import Column, Resource
+    from vercel_sql.sql.engine import Catalog
 
 # Characters of an error: masking the megabytes that a statement may give it takes seconds.
 _LONGEST = 20_000

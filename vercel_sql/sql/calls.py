@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import types as kinds
@@ -13,18 +12,22 @@ from vercel_sql.catalog.results import call, result_columns, written_schema
 from vercel_sql.errors import DataError, NotSupportedError, ParameterError
 from vercel_sql.http.arguments import check_arguments, nearest
 from vercel_sql.http.requests import build_request
-from vercel_sql.manifest import Method, Parameter
 from vercel_sql.sql.delete import looked_up
-from vercel_sql.sql.fragments import Fragment
-from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.plan import Context, Match, Outcome, Prepared
 from vercel_sql.sql.queries import refuse_transaction, table_of
 from vercel_sql.sql.returning import Returning
-from vercel_sql.sql.statements import Exec, Insert
 from vercel_sql.writes.creates import write_and_keep
 from vercel_sql.writes.deletes import refuse_own_key
 from vercel_sql.writes.policy import Pace
 from vercel_sql.writes.rotation import Rotation, RotationPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vercel_sql.manifest import Method, Parameter
+    from vercel_sql.sql.fragments import Fragment
+    from vercel_sql.sql.parameters import Parameters
+    from vercel_sql.sql.statements import Exec, Insert
 
 BODY_PREFIX = "data__"
 _PER_MILLISECOND = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -14,12 +14,10 @@ from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import NotSupportedError, ProgrammingError
 from vercel_sql.http.arguments import check_arguments
 from vercel_sql.http.requests import build_request, fits_path
-from vercel_sql.manifest import Method, Resource
 from vercel_sql.sql import syntax_tree
 from vercel_sql.sql.plan import Context, Match, Outcome, Prepared
 from vercel_sql.sql.queries import refuse_transaction, registered, rows_of, table_of
 from vercel_sql.sql.returning import Returning
-from vercel_sql.sql.statements import Delete
 from vercel_sql.sql.syntax_tree import ConstantMatch
 from vercel_sql.writes.deletes import (
     delete_row,
@@ -28,6 +26,12 @@ from vercel_sql.writes.deletes import (
     settle_deletion,
 )
 from vercel_sql.writes.policy import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vercel_sql.manifest import Method, Resource
+    from vercel_sql.sql.statements import Delete
 
 _REGISTERED = "__vercel_sql_matched"
 _TWIN = "__vercel_sql_twin"

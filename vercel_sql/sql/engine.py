@@ -6,20 +6,15 @@ Which API resource a name means, if any, is resolved by DuckDB's search path.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
 from vercel_sql.catalog.ddl import literal
-from vercel_sql.catalog.sources import Failures
 from vercel_sql.errors import NotSupportedError, PartialWriteError, ProgrammingError
-from vercel_sql.http.arguments import nearest
-from vercel_sql.http.client import Client
 from vercel_sql.http.events import caused_by, refused
-from vercel_sql.manifest import Manifest, Method, Resource
 from vercel_sql.sql.fragments import Fragment, Name, Script
 from vercel_sql.sql.parameters import Parameters, half_character
 from vercel_sql.sql.plan import Context, Limits, Outcome, Prepared
@@ -40,6 +35,13 @@ from vercel_sql.sql.statements import (
     Write,
 )
 from vercel_sql.sql.tokens import Kind, tokenize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from vercel_sql.catalog.sources import Failures
+    from vercel_sql.http.client import Client
+    from vercel_sql.manifest import Manifest, Method, Resource
 
 
 class Catalog(Protocol):
@@ -69,6 +71,12 @@ class Catalog(Protocol):
         """Makes the tables of services; all views have their comments then, or need not."""
 
 
+def _nearest(name: str, known: Iterable[str]) -> str:
+    from vercel_sql.http.arguments import nearest  # for an error only
+
+    return nearest(name, known)
+
+
 class Target:
     """A resource that a name was resolved to, and the catalog that it belongs to."""
 
@@ -88,7 +96,7 @@ class Target:
         if method is None:
             known = list(self.resource.methods)
             raise ProgrammingError(
-                f"{self.full_name} has no method {name!r}{nearest(name, known)}; "
+                f"{self.full_name} has no method {name!r}{_nearest(name, known)}; "
                 f"it has {', '.join(known)}"
             )
         return method
@@ -168,6 +176,8 @@ class Resolver:
         self._is_begun = opening in _BEGINS or (self._is_begun and opening not in _ENDS)
         lists = _LISTS.search(folded) is not None
         for catalog in self._catalogs:
+            if not (lists or opening in _BEGINS or self._may_name(catalog, folded)):
+                continue  # before the manifest is read
             missing = catalog.missing
             needed = missing if lists else self._named(catalog, missing, folded)
             if self._is_begun and (needed or opening in _BEGINS):
@@ -177,9 +187,13 @@ class Resolver:
             # From now on names may lead into the catalog without naming it.
             self._has_moved |= opening in _MOVES and catalog.name.casefold() in folded
 
+    def _may_name(self, catalog: Catalog, folded: str) -> bool:
+        """Whether a statement can be about a catalog at all."""
+        return self._has_moved or catalog.name.casefold() in folded
+
     def _named(self, catalog: Catalog, services: Iterable[str], folded: str) -> list[str]:
         """Those services of a catalog whose tables, functions or views a statement may name."""
-        if not (self._has_moved or catalog.name.casefold() in folded):
+        if not self._may_name(catalog, folded):
             return []
         views = catalog.manifest.provider.views
         words = set(_WORD.findall(folded)) if services else set()
@@ -189,7 +203,11 @@ class Resolver:
     def names_live(self, statement: str) -> bool:
         """Whether a statement may name one of our tables, views or functions."""
         text = statement.casefold()
-        return any(self._named(each, each.manifest.service_names, text) for each in self._catalogs)
+        return any(
+            self._named(each, each.manifest.service_names, text)
+            for each in self._catalogs
+            if self._may_name(each, text)
+        )
 
     def may_be_missing(self, text: str) -> bool:
         """Whether an error of DuckDB's may be about a table that was not made yet."""
@@ -233,7 +251,7 @@ class Resolver:
                 for resource in resources
             ]
             raise ProgrammingError(
-                f"unknown resource {name.text}{nearest('.'.join(name.parts), known)}; "
+                f"unknown resource {name.text}{_nearest('.'.join(name.parts), known)}; "
                 f"there are {', '.join(known)}"
             )
         return found
@@ -254,7 +272,7 @@ class Resolver:
                 return catalog
         known = [catalog.name for catalog in self._catalogs]
         raise ProgrammingError(
-            f"unknown catalog {name!r}{nearest(name, known)}; there is {', '.join(known)}"
+            f"unknown catalog {name!r}{_nearest(name, known)}; there is {', '.join(known)}"
         )
 
     def _may_be_ours(self, name: Name) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
@@ -18,6 +17,8 @@ from vercel_sql.redaction.names import word_set
 from vercel_sql.sql.tokens import Kind, Lexeme, in_brackets
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from vercel_sql.sql.parameters import Parameters
 
 _APART = frozenset(" \t\r\n,;()[]{}=<>+-*/%|&^~!.:")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from vercel_sql.catalog.predicates import Call, Field, Literal, Node, choose_route
@@ -14,20 +12,24 @@ from vercel_sql.catalog.results import result_columns
 from vercel_sql.catalog.rows import TableShape
 from vercel_sql.errors import NotSupportedError, ProgrammingError, WaitTooLongError
 from vercel_sql.http.arguments import nearest
-from vercel_sql.http.client import Client
-from vercel_sql.http.events import RequestEvent
 from vercel_sql.http.requests import Request, build_request
-from vercel_sql.manifest import Method, Parameter, Resource, Service, Step
 from vercel_sql.sql import syntax_tree
-from vercel_sql.sql.fragments import Name
 from vercel_sql.sql.masking import mask_plan
-from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.plan import Limits, Match, Outcome, Prepared, as_json, in_words
 from vercel_sql.sql.queries import rows_of
-from vercel_sql.sql.statements import Describe, Explain, Show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import duckdb
+
+    from vercel_sql.http.client import Client
+    from vercel_sql.http.events import RequestEvent
+    from vercel_sql.manifest import Method, Parameter, Resource, Service, Step
     from vercel_sql.sql.engine import Catalog, Resolver, Target
+    from vercel_sql.sql.fragments import Name
+    from vercel_sql.sql.parameters import Parameters
+    from vercel_sql.sql.statements import Describe, Explain, Show
 
 _SENT_AGAIN = {
     "safe": "after any failure that may pass",

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import pairwise, takewhile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
@@ -26,6 +25,9 @@ from vercel_sql.sql.parameters import NO_PARAMETERS, Parameters
 from vercel_sql.sql.parser import parse
 from vercel_sql.sql.statements import Exec, Explain, Insert, Statement
 from vercel_sql.sql.tokens import STRINGS, Kind, Lexeme, TokenError, matching, split, tokenize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _TEXT = f"'{MASK}'"
 _NAMES = (Kind.WORD, Kind.QUOTED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
@@ -21,20 +20,22 @@ from vercel_sql.errors import (
     StatementCancelledError,
     UnknownOutcomeError,
 )
-from vercel_sql.http.client import Client
-from vercel_sql.http.requests import Request
-from vercel_sql.manifest import Caution, Method, Resource
 from vercel_sql.redaction.known import NotPicklable
 from vercel_sql.runtime.scope import GRACE, AbandonedError
 from vercel_sql.runtime.side_by_side import Ended, SideBySide
-from vercel_sql.sql.parameters import Parameters
 from vercel_sql.writes.policy import Pace, WriteBudget, WritePolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     import duckdb
     import pyarrow as pa
 
+    from vercel_sql.http.client import Client
+    from vercel_sql.http.requests import Request
+    from vercel_sql.manifest import Caution, Method, Resource
     from vercel_sql.sql.engine import Target
+    from vercel_sql.sql.parameters import Parameters
 
 _Ended: TypeAlias = "tuple[list[Ended[pa.Table | None] | None], BaseException | None]"
 """How each request ended, None where it was not sent; and what stopped the statement, if known."""

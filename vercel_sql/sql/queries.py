@@ -5,24 +5,26 @@ from __future__ import annotations
 import builtins
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from operator import methodcaller
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from vercel_sql.errors import NotSupportedError
-from vercel_sql.sql.fragments import Fragment
-from vercel_sql.sql.parameters import Parameters
 from vercel_sql.sql.tokens import Kind, matching, top_level
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
+
     import pyarrow as pa
+
+    from vercel_sql.sql.fragments import Fragment
+    from vercel_sql.sql.parameters import Parameters
 
 _caller: ContextVar[FrameType | None] = ContextVar("vercel_sql_caller", default=None)
 # Calls what stands under names that no SQL and no Python can write.

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 
 from vercel_sql.catalog.ddl import quoted
 from vercel_sql.errors import ParameterError
-from vercel_sql.sql.fragments import Fragment
-from vercel_sql.sql.plan import Context
 from vercel_sql.sql.queries import registered, table_of
-from vercel_sql.sql.statements import Write
 from vercel_sql.sql.syntax_tree import Node, select_list, selected, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from vercel_sql.sql.fragments import Fragment
+    from vercel_sql.sql.plan import Context
+    from vercel_sql.sql.statements import Write
 
 _REGISTERED = "__vercel_sql_written"
 _ALL = frozenset(["POSITIONAL_REFERENCE", "STAR"])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vercel_sql.errors import ParameterError, SQLSyntaxError
 from vercel_sql.sql import syntax_tree
 from vercel_sql.sql.fragments import Fragment, Name, Need, Template
 from vercel_sql.sql.parameters import NO_PARAMETERS, JSONArgument, Parameters
-from vercel_sql.sql.syntax_tree import ConstantMatch, LiteralNulls
 from vercel_sql.sql.tokens import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from vercel_sql.sql.syntax_tree import ConstantMatch, LiteralNulls
 
 _NAMED = 8
 """How many placeholders a message names at most."""

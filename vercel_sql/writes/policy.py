@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -12,6 +11,8 @@ from vercel_sql.errors import ParameterError, TooManyWritesError, WaitTooLongErr
 from vercel_sql.text import about, spelled
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     from vercel_sql.http.client import Client
     from vercel_sql.http.rate_limits import Forecast
     from vercel_sql.ledger.secrets_file import SecretsFile
