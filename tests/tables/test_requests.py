@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 
 from vercel_sql.catalog.dataset import LiveTable
-from vercel_sql.catalog.sources import Failures, Source, Sources
+from vercel_sql.catalog.sources import Failures, Sources
 from vercel_sql.manifest import vercel
 
 LIVE = "vercel.authentication.user_tokens"
@@ -65,7 +66,8 @@ def test_the_next_page_is_fetched_early_only_from_the_second_on(simulate, make_c
     sim = simulate(600)
     resource = vercel().service("authentication").resources["user_tokens"]
     sources = Sources()
-    sources.add(Source(make_client(sim), Failures()))
+    source = SimpleNamespace(client=make_client(sim), failures=Failures())
+    sources.add(source)
     table = LiveTable(resource, sources)
     batches = iter(table.scanner(["authentication.user_tokens.id"]).to_reader())
     assert sent(sim) == []

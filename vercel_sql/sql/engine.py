@@ -128,6 +128,11 @@ _ANYWHERE = ("$", "?", "{{", "copy")
 _COLON = re.compile(r"(?<!:):[^\W\d]")
 
 
+def _as_written(name: str) -> str:
+    """How a name stands in a statement, in lower case: in quotes, it has each of its own twice."""
+    return name.replace('"', '""').casefold()
+
+
 class Plain:
     """Knows the texts that DuckDB can be given as they are, without a look at their tokens.
 
@@ -136,7 +141,7 @@ class Plain:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names = [name.casefold() for name in names]
+        self._names = [_as_written(name) for name in names]
 
     def read(self, text: str, *, whole: bool) -> Native | None:
         """A text as one DuckDB statement; None where it has to be read into tokens."""
@@ -185,11 +190,11 @@ class Resolver:
             elif needed or lists:
                 catalog.add(needed, described=lists)
             # From now on names may lead into the catalog without naming it.
-            self._has_moved |= opening in _MOVES and catalog.name.casefold() in folded
+            self._has_moved |= opening in _MOVES and _as_written(catalog.name) in folded
 
     def _may_name(self, catalog: Catalog, folded: str) -> bool:
         """Whether a statement can be about a catalog at all."""
-        return self._has_moved or catalog.name.casefold() in folded
+        return self._has_moved or _as_written(catalog.name) in folded
 
     def _named(self, catalog: Catalog, services: Iterable[str], folded: str) -> list[str]:
         """Those services of a catalog whose tables, functions or views a statement may name."""

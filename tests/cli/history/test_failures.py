@@ -129,7 +129,7 @@ def test_a_history_that_is_open_elsewhere_for_long(sim, here, file, held, monkey
     here_said = here("snapshot", "--to", str(file), sim=sim)
     told, failure = here_said.err.splitlines()
     assert here_said.code == 1
-    assert told.startswith("Waiting, 0 s at most: process ")
+    assert told.startswith("Waiting up to 0 s: process ")
     assert f"process {held.pid} has {file} open" in failure
     report = here("run", str(CHANGES), "--history", str(file))
     assert (report.code, report.out) == (2, "")

@@ -130,7 +130,7 @@ def test_another_api_is_none_of_its_business(here, killed, sim, simulate):
     other = simulate(1)
     ended = here("recover", sim=other)
     assert (ended.code, ended.out) == (FINE, "")
-    assert f"at {sim.url}: use --api-url URL" in ended.err
+    assert f"at {sim.url}: see them with --api-url URL" in ended.err
     assert other.requests() == []
     assert len(files()) == 1
 
