@@ -102,7 +102,7 @@ class Returning:
             found = self._select(select_list(columns), row, {}).columns
             texts = [each.to_pylist() for each in found if pa.types.is_string(each.type)]
             shown = [text for column in texts for text in column]
-        lost = [name for name, value in made_up.items() if value not in shown]
+        lost = sorted(name for name, value in made_up.items() if value not in shown)
         if lost:
             raise ParameterError(
                 f"{where}: RETURNING must have {', '.join(lost)} itself as a column: it is shown "

@@ -193,7 +193,7 @@ def test_with_files_quiet_says_nothing_and_a_broken_rule_is_told(run, found, out
     assert (out / "leaked.csv").exists()
     ended = run(LEAKED, "--quiet", "-o", "json", "--out", out, "--fail-if-rows", sim=found)
     assert (ended.code, ended.out) == (3, "")
-    assert f"1 row, written to {out / 'leaked.json'}, which --fail-if-rows" in ended.err
+    assert f"1 row, written to {out / 'leaked.json'}, not allowed by --fail-if-rows" in ended.err
     assert (out / "leaked.json").exists()
 
 
