@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,9 @@ from vercel_sql.cli.terminal import complain, wrapped
 from vercel_sql.errors import DataWarning, Error, OperationalError, ParameterError
 
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
     from vercel_sql import Connection
     from vercel_sql.http.client import Client
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from types import MappingProxyType
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from vercel_sql._version import __version__
 from vercel_sql.cli import WRONG_USE
@@ -20,6 +19,9 @@ from vercel_sql.cli.reports import BINARY, SUFFIXES
 from vercel_sql.cli.terminal import wrapped
 from vercel_sql.server.bounds import Bounds
 from vercel_sql.text import message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 _Keywords = dict[str, Any]  # of argparse's `add_argument`
 # Registered with the app once. It is in no range that systems assign ports from.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vercel_sql import Connection, connect
 from vercel_sql.cli import FINE
@@ -20,6 +18,10 @@ from vercel_sql.ledger.journal import release_all
 from vercel_sql.manifest import vercel
 from vercel_sql.render import render
 from vercel_sql.simulator import Simulator
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
 
 _SQL = files("vercel_sql.cli") / "demo.sql"
 _NARROWEST = 80

@@ -6,7 +6,6 @@ one that another process has open is waited for.
 
 from __future__ import annotations
 
-import argparse
 import errno
 import json
 import os
@@ -15,16 +14,14 @@ import re
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from vercel_sql import Connection
 from vercel_sql._version import __version__
 from vercel_sql.catalog.ddl import literal, quoted
 from vercel_sql.cli import FAILED, FINE
@@ -36,6 +33,12 @@ from vercel_sql.manifest import vercel
 from vercel_sql.progress import progress
 from vercel_sql.runtime.signals import Interrupts
 from vercel_sql.text import SAID_AFTER, say
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+
+    from vercel_sql import Connection
 
 _VERSION = 1  # raised if the meaning of a column changes; new columns leave it
 _IS_CURRENT = "is_current"

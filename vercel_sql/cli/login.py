@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 import pyarrow as pa
@@ -24,11 +23,16 @@ from vercel_sql.cli.terminal import complain, waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
 from vercel_sql.files import named_path
 from vercel_sql.http.account import ask_account
-from vercel_sql.http.client import Client
 from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.journal_files import value_at
 from vercel_sql.manifest import vercel
 from vercel_sql.text import say
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from vercel_sql.http.client import Client
 
 _MAX_WAIT = 120.0  # seconds that one request may wait for a rate limit
 _SECRETS = frozenset(["access_token", "refresh_token"])

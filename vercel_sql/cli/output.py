@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TextIO
@@ -13,13 +12,14 @@ from typing import TYPE_CHECKING, Self, TextIO
 from vercel_sql.cli.terminal import OutputError, complain, terminal_width
 from vercel_sql.errors import Error
 from vercel_sql.files import READABLE, named_path, open_private, permissions
-from vercel_sql.ledger.journal import CreateResults
 from vercel_sql.plain_rows import PlainRows
 from vercel_sql.render import MODE_OF, SEPARATORS, Options, render, render_mode
 from vercel_sql.render.result import for_log
 from vercel_sql.text import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
 
     from vercel_sql.ledger.journal import CreateResults

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -15,7 +13,6 @@ from vercel_sql.cli.accounts import make_client
 from vercel_sql.cli.output import Output
 from vercel_sql.cli.terminal import STANDARD_OUTPUT, ask, complain, terminal_width, waiting
 from vercel_sql.errors import Error, OperationalError, ParameterError
-from vercel_sql.http.client import Client
 from vercel_sql.http.events import caused_by
 from vercel_sql.ledger.journal import journal, tidy
 from vercel_sql.ledger.journal_files import journal_folder
@@ -35,6 +32,12 @@ from vercel_sql.writes.recovery import (
     note_search,
     settle,
 )
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Collection, Sequence
+
+    from vercel_sql.http.client import Client
 
 _COLUMNS = ("began", "method", "named", "creates", "outcome", "id", "made", "secret", "next")
 _MAX_UNACCOUNTED = 20  # rows that are listed if a file is damaged

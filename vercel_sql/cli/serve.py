@@ -9,7 +9,6 @@ import sys
 import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from vercel_sql.cli import FAILED, FINE, INTERRUPTED
@@ -22,6 +21,8 @@ from vercel_sql.server.bounds import Bounds, Settings, acceptable_token, lines_t
 from vercel_sql.text import say
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from vercel_sql.server.server import Link, Server
 
 _SIGNALS = tuple(

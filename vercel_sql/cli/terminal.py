@@ -10,7 +10,6 @@ import select
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,6 +18,8 @@ from vercel_sql.runtime.signals import leave
 from vercel_sql.text import SAID_AFTER, message, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from vercel_sql.sql.plan import Plan
 
 DEFAULT_WIDTH = 80

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from vercel_sql import Connection
 from vercel_sql.cli import FINE
 from vercel_sql.cli.accounts import opened
 from vercel_sql.cli.terminal import complain, waiting
 from vercel_sql.errors import Error, ForbiddenError, NotFoundError
 from vercel_sql.manifest import TokenKind, vercel
 from vercel_sql.text import json_without_commands, say, visible
+
+if TYPE_CHECKING:
+    import argparse
+
+    from vercel_sql import Connection
 
 # The codes for what the token may not ask; others are errors.
 _NOT_ALLOWED = ("forbidden", "not_found")

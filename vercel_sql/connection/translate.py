@@ -14,7 +14,6 @@ from vercel_sql.errors import PartialWriteError
 from vercel_sql.redaction import mask_known, mask_shapes
 from vercel_sql.redaction.known import SecretText
 from vercel_sql.sql import NO_PARAMETERS, Parameters
-from vercel_sql.sql.masking import dialect_hint, mask_cited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,11 +70,12 @@ class translated:  # noqa: N801 - used like a function, as in contextlib
         # Both have PEP 249's names.
         names = [base.__name__ for base in type(error).__mro__ if issubclass(base, duckdb.Error)]
         kind = next(filter(None, (getattr(errors, name, None) for name in names)), errors.Error)
+        from vercel_sql.sql.masking import dialect_hint, mask_cited  # for an error only
+
         if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
             text = named_ours(text, self._statement.value, self._catalogs)
         elif isinstance(error, duckdb.ParserException):
             text += dialect_hint(self._statement.value)
-
         # It stays with the new error as its context.
         shown = mask_cited(text[:_LONGEST], self._statement.value, self._parameters)
         # What is cut in the middle of a secret is cut again, before the secret.

@@ -6,7 +6,6 @@ and it never does that to a secret. The formats are the command line's, the mode
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
@@ -14,6 +13,8 @@ from vercel_sql.render import modes, text_formats
 from vercel_sql.render.result import Options, Result, for_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vercel_sql.render.result import Rows
 
 __all__ = ["FORMATS", "MODES", "MODE_OF", "SEPARATORS", "Options", "render", "render_mode"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TextIO, TypeAlias, cast
 
@@ -19,6 +18,8 @@ from vercel_sql.plain_rows import PlainRows
 from vercel_sql.text import visible, without_commands
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     import pyarrow as pa
 
     Batch: TypeAlias = pa.Table | PlainRows

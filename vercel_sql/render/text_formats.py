@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from duckdb.sqltypes import DuckDBPyType
 
 from vercel_sql.render.result import Options, Result, is_number, text_literal
 from vercel_sql.text import json_without_commands, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 # The types whose text is a JSON number or boolean.
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "hugeint", "bignum")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,6 +156,8 @@ def lines_to_paste(port: int, token: str) -> list[str]:
 def acceptable_token(token: str | None) -> str:
     """The token that clients need: the given one, else a random one of 256 bits."""
     if token is None:
+        import secrets
+
         return secrets.token_urlsafe(_TOKEN_BYTES)
     if len(token) < _SHORTEST_TOKEN or not token.isprintable() or not token.isascii():
         raise ParameterError(

@@ -14,11 +14,10 @@ import duckdb
 
 from vercel_sql.catalog.ddl import literal
 from vercel_sql.errors import NotSupportedError, PartialWriteError, ProgrammingError
-from vercel_sql.http.events import caused_by, refused
 from vercel_sql.sql.fragments import Fragment, Name, Script
 from vercel_sql.sql.parameters import Parameters, half_character
 from vercel_sql.sql.plan import Context, Limits, Outcome, Prepared
-from vercel_sql.sql.queries import copies, read_first, rows_of
+from vercel_sql.sql.queries import copies, path_entries, read_first, rows_of
 from vercel_sql.sql.statements import (
     CopyFrom,
     Delete,
@@ -34,7 +33,6 @@ from vercel_sql.sql.statements import (
     Update,
     Write,
 )
-from vercel_sql.sql.tokens import Kind, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -333,17 +331,6 @@ class Resolver:
         return [(database, qualifier) for database, _ in path] + [(qualifier, "main")]
 
 
-def path_entries(setting: str) -> list[tuple[str, str]]:
-    """The entries of a search path such as ``memory.main,"my db".main``."""
-    entries: list[list[str]] = [[]]
-    for lexeme in tokenize(setting):
-        if lexeme.raw == ",":
-            entries.append([])
-        elif lexeme.kind in (Kind.WORD, Kind.QUOTED):
-            entries[-1].append(lexeme.value)
-    return [(parts[0], parts[1] if len(parts) > 1 else "main") for parts in entries if parts]
-
-
 _INSTEAD: dict[type[Write], tuple[str, str]] = {
     Update: ("UPDATE", "What exists can't be changed: make a new one and delete the old"),
     Merge: ("MERGE INTO", "Use INSERT … SELECT and DELETE … WHERE"),
@@ -375,6 +362,8 @@ class Engine:
         self._resolver.load_services(statement.text)
         if isinstance(statement, Native):
             return self.native(statement, parameters)
+        from vercel_sql.http.events import caused_by
+
         with caused_by(type(statement).__name__.upper()):
             try:
                 result = self._run(statement, parameters, limits)
@@ -460,6 +449,8 @@ class Engine:
             )
         verb = "INSERT INTO" if isinstance(statement, Insert) else "DELETE FROM"
         context = Context(self._con, target, parameters, limits, f"{verb} {target.full_name}")
+        from vercel_sql.http.events import refused
+
         with refused(context.client.doubts, context.what):
             if isinstance(statement, Insert):
                 from vercel_sql.sql.calls import prepare_insert
@@ -470,6 +461,7 @@ class Engine:
             return prepare_delete(context, statement)
 
     def _call(self, statement: Exec, parameters: Parameters, limits: Limits) -> Prepared | Outcome:
+        from vercel_sql.http.events import refused
         from vercel_sql.sql.calls import prepare_call, run_read
 
         target, method = self._resolver.method(statement.name)

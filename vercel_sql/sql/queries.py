@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from vercel_sql.errors import NotSupportedError
-from vercel_sql.sql.tokens import Kind, matching, top_level
+from vercel_sql.sql.tokens import Kind, matching, tokenize, top_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -238,3 +238,14 @@ def _query(copied: Fragment, parameters: Parameters) -> tuple[str, dict[str, obj
         return f"FROM {table}", values
     columns, more = copied.slice(first + opening + 1, copied.stop - 1).bind(parameters)
     return f"SELECT {columns} FROM {table}", {**values, **more}
+
+
+def path_entries(setting: str) -> list[tuple[str, str]]:
+    """The entries of a search path such as ``memory.main,"my db".main``."""
+    entries: list[list[str]] = [[]]
+    for lexeme in tokenize(setting):
+        if lexeme.raw == ",":
+            entries.append([])
+        elif lexeme.kind in (Kind.WORD, Kind.QUOTED):
+            entries[-1].append(lexeme.value)
+    return [(parts[0], parts[1] if len(parts) > 1 else "main") for parts in entries if parts]

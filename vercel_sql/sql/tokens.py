@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ class Scan:
     opened: int = 0
 
 
-_TOKEN = re.compile(
-    rf"""
+_TOKEN = rf"""
       (?P<blank>[{_BLANKS}]+|--[^\r\n]*)
     | (?P<comment>/\*)
       # Only ASCII is a blank in a tag.
@@ -89,9 +89,7 @@ _TOKEN = re.compile(
         |[0-9]+(?:_[0-9]+)*(?:\.(?:[0-9]+(?:_[0-9]+)*)?)?(?:[eE](?:[+-]?[0-9]+|(?!\$)))?)
     | (?P<symbol>//(?!\*)|{"|".join(map(re.escape, _SYMBOLS.split()))}|[${_PUNCTUATION}])
     | (?P<word>[^{_BLANKS}{_PUNCTUATION}]+)
-    """.replace(" \t\n\v\f\r", r"\x20\t\n\v\f\r"),
-    re.VERBOSE | re.DOTALL,
-)
+    """.replace(" \t\n\v\f\r", r"\x20\t\n\v\f\r")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _ESCAPE = re.compile(r"''|\\(.)", re.DOTALL)
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -109,11 +107,17 @@ _OPENED = {'"': "a quoted name", "`": "a quoted name", "$": "a dollar-quoted str
 _PHRASES = frozenset(["GROUP BY", "ORDER BY", "PARTITION BY", "SIMILAR TO"])
 
 
+@cache
+def _token() -> re.Pattern[str]:
+    """Compiled when a text is first read: it takes milliseconds, and `SELECT 1` needs no tokens."""
+    return re.compile(_TOKEN, re.VERBOSE | re.DOTALL)
+
+
 def scan(text: str) -> Scan:
     """The tokens of a text, up to a quote or comment that isn't closed."""
     lexemes: list[Lexeme] = []
-    at = 0
-    while found := _TOKEN.match(text, at):
+    at, token = 0, _token()
+    while found := token.match(text, at):
         start, at = found.span()
         group = found.lastgroup or ""
         if group == "comment":

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup, escape
 
 from vercel_sql.cli.reports.report import MONTHS, moment_text
 from vercel_sql.render.result import display_width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FONT_SIZE = 13  # in the page's pixels
 AXIS_HEIGHT = FONT_SIZE + 14.0  # of the labels below a plot

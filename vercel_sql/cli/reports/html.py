@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,6 +19,9 @@ from vercel_sql.cli.reports import chart
 from vercel_sql.cli.reports.report import MADE_BY, MONTHS, Report, RunFacts, count_text, moment_text
 from vercel_sql.cli.reports.rows import Column, Kind, Row, Rows
 from vercel_sql.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _PACKAGE = "vercel_sql.cli.reports"
 _LONG = 44  # characters; longer texts are cut by the style until they are clicked

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import duckdb
 import pyarrow as pa
 
-from vercel_sql import Connection
 from vercel_sql.catalog.ddl import literal, quoted
 from vercel_sql.cli import FAILED, FINE, ROWS, WRONG_USE
 from vercel_sql.cli.accounts import opened
@@ -39,6 +36,12 @@ from vercel_sql.render import SEPARATORS, render
 from vercel_sql.runtime.signals import Interrupts
 from vercel_sql.sql import NO_PARAMETERS, Native, Parameters, Statement, parse
 from vercel_sql.text import say
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from vercel_sql import Connection
 
 _UNATTACHED = "--history can't be attached"
 _ATTACH_SECONDS = 60.0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from math import isfinite
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 import xlsxwriter
@@ -17,6 +16,9 @@ from vercel_sql.cli.reports.rows import Kind, Rows, is_risky
 from vercel_sql.errors import DataError
 from vercel_sql.render.result import display_width
 from vercel_sql.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MAX_ROWS = 1_048_576 - 1  # without the header
 _MAX_COLUMNS = 16_384

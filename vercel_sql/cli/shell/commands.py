@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -14,12 +13,14 @@ from vercel_sql.catalog.ddl import LIVE, quoted
 from vercel_sql.cli.terminal import counted, terminal_width, waiting
 from vercel_sql.cli.whoami import account, account_lines
 from vercel_sql.files import named_path
-from vercel_sql.http.events import RequestEvent
 from vercel_sql.manifest import vercel
 from vercel_sql.render import MODES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from vercel_sql.cli.shell.session import Session
+    from vercel_sql.http.events import RequestEvent
 
 _SWITCH = {"on": True, "yes": True, "true": True, "1": True}
 _SWITCH |= {"off": False, "no": False, "false": False, "0": False}

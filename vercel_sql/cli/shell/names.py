@@ -9,18 +9,19 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 
 from vercel_sql.catalog.ddl import LIVE, quoted
 from vercel_sql.catalog.results import result_columns
 from vercel_sql.manifest import Method, Resource, vercel
-from vercel_sql.sql.engine import path_entries
-from vercel_sql.sql.queries import rows_of
+from vercel_sql.sql.queries import path_entries, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _FRESH_SECONDS = 1.0
 _PLAIN = re.compile(r"(?a)[A-Za-z_]\w*")

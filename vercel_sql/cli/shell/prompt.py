@@ -6,13 +6,12 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import Completer
@@ -40,6 +39,9 @@ from vercel_sql.files import (
 from vercel_sql.sql import complete
 from vercel_sql.sql.masking import masked_statement
 from vercel_sql.sql.tokens import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _ENTRIES = 10_000
 _LONGEST = 50_000

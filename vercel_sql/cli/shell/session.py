@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from prompt_toolkit.history import History, InMemoryHistory
 
-from vercel_sql import Connection
 from vercel_sql._version import __version__
-from vercel_sql.auth.credentials import Credential
 from vercel_sql.cli import FINE, WRONG_USE
 from vercel_sql.cli.accounts import opened, simulated
 from vercel_sql.cli.output import Output, Settings
@@ -49,12 +44,20 @@ from vercel_sql.files import READABLE, make_private, open_for_appending, state_d
 from vercel_sql.http.account import ask_account
 from vercel_sql.http.client import Client
 from vercel_sql.http.connections import is_loopback
-from vercel_sql.http.events import RequestEvent
 from vercel_sql.ledger.journal_files import damaged_files, journal_folder, unfinished
 from vercel_sql.manifest import vercel
 from vercel_sql.sql import NO_PARAMETERS
-from vercel_sql.sql.plan import Plan
 from vercel_sql.text import say, visible
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
+
+    from vercel_sql import Connection
+    from vercel_sql.auth.credentials import Credential
+    from vercel_sql.http.events import RequestEvent
+    from vercel_sql.sql.plan import Plan
 
 _WITHOUT_LOGIN = "To try things out without an account, run vercel-sql shell --demo."
 _UNBOUND = "In the shell, write the value in its place."
