@@ -61,8 +61,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves out the tests of the other parts; each test always is in the same part."""
     first, last = map(int, config.getoption("--part").split("-"))
-    here = [each for each in items if _is_in(each, range(first, last))]
-    config.hook.pytest_deselected(items=[each for each in items if each not in set(here)])
+    here: list[pytest.Item] = []
+    elsewhere: list[pytest.Item] = []
+    for each in items:
+        (here if _is_in(each, range(first, last)) else elsewhere).append(each)
+    config.hook.pytest_deselected(items=elsewhere)
     items[:] = here
 
 
