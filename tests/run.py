@@ -137,10 +137,9 @@ def environment(name: str, extras: str, *requirements: str) -> Path:
     return binaries(folder)
 
 
-def _installed(version: tuple[str, str]) -> Path:
-    """The binaries of the environment with a version of DuckDB and its extras."""
-    number, extras = version
-    return environment(f"duckdb-{number.removesuffix('.*')}", f"[{extras}]", f"duckdb=={number}")
+def _installed(name: str, version: str) -> Path:
+    """The binaries of the environment with a version of DuckDB."""
+    return environment(f"duckdb-{name}", f"[{DUCKDB[version]}]", f"duckdb=={version}")
 
 
 def lowest() -> list[str]:
@@ -222,11 +221,11 @@ def main(options: list[str]) -> int:
         return run({"": [str(where / "pytest"), "-n", WORKERS, *options[1:], *SHORT]})
     wheel()
     with ThreadPoolExecutor() as pool:  # pip mostly waits
-        binaries_by_name = dict(zip(NAMES, pool.map(_installed, DUCKDB.items()), strict=True))
-    commands = {
-        name: [str(where / "pytest"), "-n", WORKERS, "--dist", "worksteal", *options]
-        for name, where in binaries_by_name.items()
-    }
+        folders = pool.map(_installed, NAMES, DUCKDB)
+        commands = {
+            name: [str(where / "pytest"), "-n", WORKERS, "--dist", "worksteal", *options]
+            for name, where in zip(NAMES, folders, strict=True)
+        }
     if not options:
         return side_by_side(commands)
     worst = 0
