@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, TypeVar
 
 from vercel_sql.errors import ParameterError, SQLSyntaxError
 from vercel_sql.redaction.names import word_set
@@ -25,9 +26,6 @@ from vercel_sql.sql.statements import (
     Write,
 )
 from vercel_sql.sql.tokens import Kind, Lexeme, TokenError, scan, tokenize
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 _T = TypeVar("_T")
 _W = TypeVar("_W", bound=Write)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
+from vercel_sql import Connection
+from vercel_sql.cli.shell.commands import DotCommand
 from vercel_sql.cli.shell.names import (
     Catalog,
     Named,
@@ -22,15 +25,9 @@ from vercel_sql.cli.shell.names import (
     resources,
 )
 from vercel_sql.cli.shell.prompt import split
+from vercel_sql.manifest import Method, Parameter
 from vercel_sql.redaction.names import word_set
 from vercel_sql.sql.tokens import STRINGS, Kind, Lexeme, TokenError, flat, scan, tokenize
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from vercel_sql import Connection
-    from vercel_sql.cli.shell.commands import DotCommand
-    from vercel_sql.manifest import Method, Parameter
 
 _STARTS = [
     *("SELECT", "FROM", "WITH", "INSERT INTO", "DELETE FROM", "UPDATE", "EXEC", "EXPLAIN"),
